@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT */
+#include <mesh/message.h>
+
+#include <mesh/message-priv.h>

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_MESH_NODE_H
+#define PROCMESH_MESH_NODE_H
+
+#include <mesh/invitation.h>
+#include <pal/deadline.h>
+#include <pal/error.h>
+#include <pal/export.h>
+#include <stddef.h>
+
+PAL_BEGIN_DECLS
+
+struct event_base;
+struct mesh_port;
+
+/* Stages of struct pal_error from this library. */
+enum mesh_stage {
+	MESH_STAGE_INVITATION = PAL_STAGE_MESH_BASE, /* making or decoding one */
+	MESH_STAGE_NODE,      /* making the node: epoll, eventfd, thread */
+	MESH_STAGE_JOIN,      /* the leader's first message */
+	MESH_STAGE_PORT,      /* a port closed or failed */
+	MESH_STAGE_SHUTDOWN
+};
+
+/* A process's membership in a mesh. Any thread may call any function of it. */
+struct mesh_node;
+
+struct mesh_node_options {
+	size_t size;             /* sizeof(struct mesh_node_options); a smaller, older one is accepted */
+	struct event_base *base; /* run in this libevent base's thread; NULL: a thread of its own */
+	size_t max_message;      /* largest message sent or taken, bytes; 0: MESH_DEFAULT_MAX_MESSAGE */
+	size_t max_queued;       /* most bytes queued for one node that does not read; 0: MESH_DEFAULT_MAX_QUEUED;
+	                          * beyond that its connection is given up, and its ports fail */
+};
+#define MESH_NODE_OPTIONS_INIT .size = sizeof(struct mesh_node_options)
+#define MESH_DEFAULT_MAX_MESSAGE ((size_t)1 << 30)
+#define MESH_DEFAULT_MAX_QUEUED ((size_t)4 << 30)
+
+/* A new mesh with this process as its leader. `options` may be NULL. -ENOMEM, -EMFILE, -ENFILE, -EAGAIN, -EINVAL, -E2BIG. */
+PAL_EXPORT int mesh_node_new(const struct mesh_node_options *options, struct mesh_node **ret,
+	struct pal_error *error) PAL_MUST_CHECK;
+
+/*
+ * Joins by an invitation, whose descriptor is consumed, also on failure. Waits
+ * until the leader's first message is there; *ret_port is the end that the
+ * inviter gave for this node. -ETIMEDOUT, -ECONNRESET (the inviter is gone),
+ * -EPROTO (it sent something else), or an error of mesh_node_new.
+ */
+PAL_EXPORT int mesh_node_join(struct mesh_invitation *invitation, const struct mesh_node_options *options,
+	pal_deadline deadline, struct mesh_node **ret, struct mesh_port **ret_port, struct pal_error *error)
+	PAL_MUST_CHECK;
+
+/*
+ * Invites a new node: it will receive `port` (consumed, also on failure). Works
+ * at the leader. *ret must be handed to the new process and then cleared here:
+ * as long as this process holds the descriptor too, the end of the new process
+ * goes unnoticed. -ENOMEM, -EMFILE, -ENFILE, -EOPNOTSUPP (not the leader), -ESHUTDOWN.
+ */
+PAL_EXPORT int mesh_node_invite(struct mesh_node *node, struct mesh_port *port, struct mesh_invitation *ret,
+	struct pal_error *error) PAL_MUST_CHECK;
+
+/*
+ * Leaves in order: waits until no port of this node is on the move any more,
+ * flushes every link and waits for the other ends, so that nothing that was
+ * sent is lost. Ports that are still open fail then. -ETIMEDOUT when the
+ * deadline cut it short; the node has left all the same. Once; the node must
+ * still be freed.
+ */
+PAL_EXPORT int mesh_node_shutdown(struct mesh_node *node, pal_deadline deadline, struct pal_error *error);
+
+/*
+ * Ends the membership at once (mesh_node_shutdown with PAL_DEADLINE_NOW if that
+ * has not been called) and frees. Ports outlive it, failed. Takes NULL. Must not
+ * be called from a callback of this node's own thread.
+ */
+PAL_EXPORT void mesh_node_free(struct mesh_node *node);
+
+PAL_END_DECLS
+
+#endif

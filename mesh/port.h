@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_MESH_PORT_H
+#define PROCMESH_MESH_PORT_H
+
+#include <pal/deadline.h>
+#include <pal/error.h>
+#include <pal/export.h>
+
+PAL_BEGIN_DECLS
+
+struct event_base;
+struct mesh_message;
+
+/*
+ * One end of a pair. May be used from any thread; of two threads that receive
+ * on one port at once each message goes to one of them. mesh_port_free ends the
+ * handle for all threads.
+ *
+ * How a pair ends, seen from one end, after everything that was sent before has
+ * been received:
+ *   -EPIPE       the other end was closed in order
+ *   -ECONNRESET  it failed: its process or the link to it is gone, or a peer
+ *                broke the protocol on this port
+ */
+struct mesh_port;
+
+/* A pair in this process, without a node. Either end may later be sent anywhere. 0, -ENOMEM. */
+PAL_EXPORT int mesh_port_pair(struct mesh_port **ret_a, struct mesh_port **ret_b) PAL_MUST_CHECK;
+
+/*
+ * Sends and never waits: what a link cannot take yet is queued. The message is
+ * consumed, also on failure. Sending to an end that is closed or failed drops
+ * the message and succeeds: there is nobody to tell, and receiving says why.
+ *   -EINVAL  NULL      -EMSGSIZE  more descriptors than a message may carry, or more bytes than the node allows
+ *   -ELOOP   the message carries this port itself
+ *   -ENOMEM  nothing was sent, the port is as before
+ */
+PAL_EXPORT int mesh_port_send(struct mesh_port *port, struct mesh_message *message) PAL_MUST_CHECK;
+
+/* Sends a last message and closes the port in one event. The port is consumed too, also on failure. */
+PAL_EXPORT int mesh_port_send_and_free(struct mesh_port *port, struct mesh_message *message) PAL_MUST_CHECK;
+
+/*
+ * Waits for the next message. The waiting thread does the node's reading itself
+ * where no other thread is at it. 0 and *ret, or -ETIMEDOUT, -EPIPE or
+ * -ECONNRESET (see above), -EBUSY when the port has a callback.
+ */
+PAL_EXPORT int mesh_port_recv(struct mesh_port *port, pal_deadline deadline, struct mesh_message **ret,
+	struct pal_error *error) PAL_MUST_CHECK;
+
+/* The same without waiting: -EAGAIN when there is nothing. */
+PAL_EXPORT int mesh_port_try_recv(struct mesh_port *port, struct mesh_message **ret) PAL_MUST_CHECK;
+
+/*
+ * Called with each message (`status` 0, `message` now the callback's), then
+ * once with NULL and -EPIPE or -ECONNRESET; no more after that. Calls for one
+ * port never overlap and no lock is held: anything may be called, including
+ * mesh_port_free on this port and mesh_port_set_callback.
+ */
+typedef void (*mesh_port_fn)(struct mesh_port *port, int status, struct mesh_message *message, void *userdata);
+
+/*
+ * Receive by callback. With a base: called by the thread that runs that libevent
+ * base; the call must be made in that thread or before it runs, and the base must
+ * outlive the callback. With NULL: called by the thread of the port's node (its
+ * own, or the one of the base that the node was made with); -EINVAL for a port
+ * that belongs to no node yet. `fn` NULL removes the callback: it is not called
+ * again after this returns, if this was called from the callback's own thread.
+ * 0, -ENOMEM, -EMFILE (an eventfd is needed), -EINVAL.
+ */
+PAL_EXPORT int mesh_port_set_callback(struct mesh_port *port, struct event_base *base, mesh_port_fn fn,
+	void *userdata) PAL_MUST_CHECK;
+
+/*
+ * A descriptor for poll(2) and the like: readable when mesh_port_try_recv would
+ * not say -EAGAIN. The port's: close-on-exec, do not read or close it. -EMFILE, -ENFILE.
+ */
+PAL_EXPORT int mesh_port_peek_fd(struct mesh_port *port) PAL_MUST_CHECK;
+
+/*
+ * Closes this end: the other end receives what was sent before, then -EPIPE.
+ * Unread messages and all they carry are dropped. Takes NULL; keeps errno.
+ */
+PAL_EXPORT void mesh_port_free(struct mesh_port *port);
+
+PAL_END_DECLS
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_MESH_SPACE_PRIV_H
+#define PROCMESH_MESH_SPACE_PRIV_H
+
+/*
+ * The port machine: states and events of ports, without sockets, threads or
+ * clocks. A *space* holds the ports of one node (or, the process-wide local
+ * space, pairs that belong to no node yet). Events for ports of other nodes
+ * leave through mesh__remote_ops; events from them come in as bytes through
+ * mesh__space_receive. Tests drive it by delivering events in any order.
+ *
+ * Everything here is called with the space's lock held (mesh__space_lock), and
+ * the ops and hooks are called with it held too: they must not block and must
+ * not call back into the machine, except where said.
+ */
+
+#include <mesh/event-priv.h>
+#include <mesh/message-priv.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+#include <uthash.h>
+
+struct mesh_port;
+struct mesh__space;
+struct mesh__remote;
+
+/* How far ahead of the next due number an event may be, and how many may wait. Beyond: the port fails. */
+#define MESH__SEQ_WINDOW ((uint64_t)1 << 24)
+#define MESH__MAX_PENDING ((size_t)1 << 20)
+
+enum mesh__port_state { MESH__PEERED, MESH__SENDING, MESH__PROXYING, MESH__DONE, MESH__FAILED };
+
+/* A port of this space, or one of another node. Holds a reference on what it names. */
+struct mesh__ref {
+	enum mesh__ref_kind { MESH__REF_NONE, MESH__REF_LOCAL, MESH__REF_REMOTE } kind;
+	struct mesh_port *port;      /* LOCAL */
+	struct mesh__remote *remote; /* REMOTE */
+	struct mesh_id id;           /* REMOTE: the port's id there */
+};
+
+/* One event between ports. Owns its message and its reference. */
+struct mesh__event {
+	enum mesh__event_type type;
+	uint8_t flags;
+	uint64_t seq;
+	struct mesh_message *message; /* MESSAGE with MESH__FLAG_MESSAGE */
+	struct mesh__ref new_peer;    /* CHANGE_PEER */
+	uint64_t delta;
+	struct mesh_id blamed;        /* FAIL_PORT */
+	/* the machine's own: */
+	struct mesh__ref to;          /* where it is going */
+	UT_hash_handle hh;            /* in a port's pending table, by seq */
+	STAILQ_ENTRY(mesh__event) next;
+};
+STAILQ_HEAD(mesh__event_queue, mesh__event);
+
+/* ---- other nodes, as the machine sees them ---- */
+
+struct mesh__remote_ops {
+	/*
+	 * An event for port `port_id` of that node, in the order in which they must be
+	 * sent. The implementation owns the event now: it encodes it with
+	 * mesh__space_encode when there is a link and frees it, or keeps it until then.
+	 */
+	void (*post)(struct mesh__remote *remote, const struct mesh_id *port_id, struct mesh__event *event);
+	void (*free)(struct mesh__remote *remote); /* the last reference is gone */
+};
+
+/* Embedded in the implementation's object. */
+struct mesh__remote {
+	const struct mesh__remote_ops *ops;
+	struct mesh__space *space;
+	struct mesh_id id;
+	unsigned refs;
+	bool failed; /* set by mesh__space_lost; events to it are dropped by the machine */
+};
+struct mesh__remote *mesh__remote_ref(struct mesh__remote *remote);
+void mesh__remote_unref(struct mesh__remote *remote);
+
+/* ---- ports ---- */
+
+struct mesh_port {
+	struct mesh__space *space;  /* read it under mesh__port_lock: a local pair may be adopted by a node */
+	unsigned refs;              /* owner, id table, local references, events: all under the lock */
+	struct mesh_id id;          /* zero until registered */
+	bool registered, owned;     /* owned: the application (or a message) holds it */
+	bool local_closed;
+	enum mesh__port_state state;
+	struct mesh__ref peer, target; /* target: SENDING, PROXYING */
+	uint64_t next_local_seq, next_peer_seq;
+	struct mesh__event *pending;   /* uthash by seq */
+	size_t pending_count;
+	struct mesh__message_queue queue; /* received and not taken, undecoded */
+	size_t queue_count;
+	struct mesh_id blamed;         /* FAILED: the node */
+	UT_hash_handle hh;             /* in the space's table, by id */
+
+	/* the application's side (port.c): called when the queue got a message or the state became DONE or FAILED */
+	void (*notify)(struct mesh_port *port);
+	struct mesh__port_waiters *waiters; /* port.c's own: blocking receivers, callback, eventfd */
+};
+
+/*
+ * Locks the space that the port is in at that moment and returns it. A pair of the local
+ * space may be adopted by a node meanwhile; this follows it. Lock order: node's space, then local space.
+ */
+struct mesh__space *mesh__port_lock(struct mesh_port *port);
+void mesh__space_lock(struct mesh__space *space);
+void mesh__space_unlock(struct mesh__space *space);
+
+/* All with the lock held, except mesh__port_pair. */
+int mesh__port_pair(struct mesh__space *space, struct mesh_port **ret_a, struct mesh_port **ret_b); /* NULL: local space */
+/* A registered port whose peer is remote from the start (join, invite). */
+int mesh__port_new_remote(struct mesh__space *space, const struct mesh_id *id, struct mesh__remote *remote,
+	const struct mesh_id *peer, struct mesh_port **ret);
+/* Checks, then sends; consumes the message in every case. close: it is the last one. Then runs the space. */
+int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool close);
+/* The owner's close: drops unread messages. */
+void mesh__port_close(struct mesh_port *port);
+/* Gives up the owner's reference (closing it if it was not): the port may be freed here. */
+void mesh__port_disown(struct mesh_port *port);
+/* The next received message, or NULL. */
+struct mesh_message *mesh__port_take(struct mesh_port *port);
+/* Ended and nothing left to take: 0 while not, -EPIPE, -ECONNRESET. */
+int mesh__port_end(const struct mesh_port *port);
+/* Fails the port, blaming this node: a peer broke the rules of what is above ports (an undecodable message). */
+void mesh__port_fail(struct mesh_port *port, const char *why);
+
+/* ---- the space ---- */
+
+struct mesh__space_ops {
+	/* The remote for a node id, made and connected on demand. A new reference, or NULL when memory runs out. */
+	struct mesh__remote *(*remote)(struct mesh__space *space, const struct mesh_id *node);
+};
+
+struct mesh__space {
+	pthread_mutex_t lock;
+	const struct mesh__space_ops *ops; /* NULL in the local space */
+	struct mesh_id node;               /* zero in the local space */
+	size_t max_message;
+	struct mesh_port *ports;           /* uthash by id */
+	struct mesh__event_queue local, out;
+	bool running;
+	uint64_t unknown_port_events, dropped_events; /* counters, for tests and logs */
+};
+
+void mesh__space_init(struct mesh__space *space, const struct mesh__space_ops *ops, const struct mesh_id *node);
+/* Fails every port that is still registered, then nothing refers to the space any more. */
+void mesh__space_deinit(struct mesh__space *space);
+struct mesh__space *mesh__local_space(void);
+
+/* Delivers local events until there are none, then posts the remote ones; not recursive. */
+void mesh__space_run(struct mesh__space *space);
+
+/* An event read from a link. Consumes the descriptors: closes those nobody wanted. Runs the space. */
+void mesh__space_receive(struct mesh__space *space, struct mesh__remote *from, const void *data, size_t size, int *fds,
+	size_t fd_count);
+
+/*
+ * The bytes of an event for a connected remote: moves the ports of its message (they become
+ * Sending) and hands over its descriptors: fds[0..*ret_fds) are the caller's.
+ * `ret_data` is allocated with `headroom` free bytes in front. Consumes the event.
+ * -ENOMEM, or -EMSGSIZE: the destination port has been failed then.
+ */
+int mesh__space_encode(struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event,
+	size_t headroom, uint8_t **ret_data, size_t *ret_size, int fds[MESH_MESSAGE_MAX_FDS], size_t *ret_fds);
+void mesh__event_free(struct mesh__event *event);
+
+/* A node is gone: marks the remote failed and fails every port that has to do with it. Runs the space. */
+void mesh__space_lost(struct mesh__space *space, struct mesh__remote *remote);
+
+/* Ports that are Sending or Proxying: a node must not leave before there are none. */
+size_t mesh__space_moving(const struct mesh__space *space);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_PAL_BUILDER_H
+#define PROCMESH_PAL_BUILDER_H
+
+#include <pal/error.h>
+#include <pal/export.h>
+#include <stdbool.h>
+#include <sys/resource.h>
+
+PAL_BEGIN_DECLS
+
+struct pal_builder;
+struct pal_child;
+struct pal_profile;
+
+/*
+ * A description of a child process, from which any number of children can be
+ * spawned. A builder belongs to one thread at a time; different builders may be
+ * used from different threads at once.
+ *
+ * Setters copy what they are given and return nothing: the first invalid value
+ * (an empty name, '=' in a variable's
+ * name, a negative descriptor, memory running out) is remembered and returned
+ * by spawn, with its stage.
+ *
+ * What a child gets if nothing is said: the parent's environment at the time of
+ * spawn, its working directory, its stdin, stdout and stderr, no other
+ * descriptor; every signal at its default disposition with nothing blocked;
+ * everything else as execve(2) says.
+ */
+
+/*
+ * Never NULL to a caller who checks spawn: returns NULL when memory runs out,
+ * and every setter and spawn accept NULL (spawn then returns -ENOMEM).
+ * `program` containing a slash is a path, relative to the child's cwd();
+ * otherwise it is searched in the PATH of the parent's environment: empty and
+ * relative elements are skipped, and without PATH the search is in /bin:/usr/bin.
+ * A text file without #! is ENOEXEC and is never handed to a shell. NULL is
+ * allowed for a builder that is used with pal_fork only.
+ */
+PAL_EXPORT struct pal_builder *pal_builder_new(const char *program);
+PAL_EXPORT void pal_builder_free(struct pal_builder *builder);
+
+/* argv[0] is the program as given unless set here. */
+PAL_EXPORT void pal_builder_arg0(struct pal_builder *builder, const char *arg0);
+PAL_EXPORT void pal_builder_arg(struct pal_builder *builder, const char *arg);
+PAL_EXPORT void pal_builder_args(struct pal_builder *builder, const char *const *args); /* NULL ends it */
+
+/*
+ * Changes on top of the environment that the child would get. A later change to
+ * the same name wins; clear forgets the parent's environment and earlier sets.
+ * Reading the parent's environment races with setenv(3) in another thread, as
+ * every use of environ does; a builder that was cleared does not read it.
+ */
+PAL_EXPORT void pal_builder_env(struct pal_builder *builder, const char *name, const char *value);
+PAL_EXPORT void pal_builder_env_remove(struct pal_builder *builder, const char *name);
+PAL_EXPORT void pal_builder_env_clear(struct pal_builder *builder);
+
+/* One of the three standard streams of the child. */
+struct pal_stdio {
+	enum pal_stdio_kind {
+		PAL_STDIO_KIND_INHERIT,
+		PAL_STDIO_KIND_NULL,
+		PAL_STDIO_KIND_FD,
+		PAL_STDIO_KIND_PIPE
+	} kind;
+	int fd; /* of PAL_STDIO_KIND_FD; borrowed, must be open at every spawn */
+};
+#define PAL_STDIO_INHERIT ((struct pal_stdio){PAL_STDIO_KIND_INHERIT, -1})
+#define PAL_STDIO_NULL ((struct pal_stdio){PAL_STDIO_KIND_NULL, -1})
+#define PAL_STDIO_FD(number) ((struct pal_stdio){PAL_STDIO_KIND_FD, (number)})
+#define PAL_STDIO_PIPE ((struct pal_stdio){PAL_STDIO_KIND_PIPE, -1}) /* the other end: pal_child_stdin() ... */
+
+/* With INHERIT a stream that is closed in the parent is closed in the child. */
+PAL_EXPORT void pal_builder_stdin(struct pal_builder *builder, struct pal_stdio from);
+PAL_EXPORT void pal_builder_stdout(struct pal_builder *builder, struct pal_stdio to);
+PAL_EXPORT void pal_builder_stderr(struct pal_builder *builder, struct pal_stdio to);
+
+/*
+ * The parent's `fd` becomes `child_fd` in the child, open across exec. All
+ * dup_fd and stdio happen at once: any permutation of numbers works, and
+ * `fd` == `child_fd` just keeps it. The last one for a number wins. `fd` is
+ * borrowed and must be open at every spawn, else spawn fails with -EBADF.
+ */
+PAL_EXPORT void pal_builder_dup_fd(struct pal_builder *builder, int fd, int child_fd);
+
+/* Closes a number in the child, after the moves and before close_others. A number that is not open is no error. */
+PAL_EXPORT void pal_builder_close_fd(struct pal_builder *builder, int child_fd);
+
+/*
+ * Whether the child loses every descriptor that is not one of 0, 1, 2 or a
+ * dup_fd target. On by default, and then it does not matter whether another
+ * thread or library forgot close-on-exec. Off: close-on-exec decides (and
+ * nothing is closed in pal_fork).
+ */
+PAL_EXPORT void pal_builder_close_others(struct pal_builder *builder, bool on);
+
+PAL_EXPORT void pal_builder_cwd(struct pal_builder *builder, const char *path);
+PAL_EXPORT void pal_builder_rlimit(struct pal_builder *builder, int resource, rlim_t soft, rlim_t hard);
+
+/*
+ * The child is sent `signal` (0: off, the default) when this *process* ends -
+ * not, as prctl(PR_SET_PDEATHSIG) by itself does, when the thread ends that
+ * spawned it: such children are cloned by a thread that the library keeps for
+ * this purpose. A parent that died meanwhile is noticed. pal_fork cannot change
+ * threads: there the signal comes when the calling thread ends.
+ * The kernel clears the setting when the child executes a set-user-ID program.
+ */
+PAL_EXPORT void pal_builder_parent_death(struct pal_builder *builder, int signal);
+
+/*
+ * vfork (the default): the child shares memory with the parent until exec and
+ * the calling thread waits for that; the cost does not depend on the size of
+ * the parent. Off: the memory is copied. Errors and stages are the same.
+ */
+PAL_EXPORT void pal_builder_vfork(struct pal_builder *builder, bool on);
+
+/* Calls the profile's apply hook now; its failure is remembered like an invalid value. See profile.h. */
+PAL_EXPORT void pal_builder_sandbox(struct pal_builder *builder, const struct pal_profile *profile);
+
+/*
+ * Starts a child. On success *ret is a handle (child.h) and the program has
+ * been executed: a child that was killed before or during exec, or that failed
+ * at any step, is reaped and reported here with its stage:
+ *   -EINVAL, -ENOMEM  PAL_STAGE_ARGUMENT, PAL_STAGE_MEMORY: a setter
+ *   -ENOENT, -EACCES, -ENOEXEC, -E2BIG, ...  PAL_STAGE_EXEC: execve(2)
+ *   -ECHILD  PAL_STAGE_DIED: killed by signal `index` before the program ran
+ *   -EMFILE, -ENFILE, -EAGAIN, ...  the stage whose system call said so
+ * Any thread, but see above about builders. All signals are blocked during the
+ * call; handlers of the parent never run in the child. A cancellation request
+ * (pthread_cancel) is not acted on in here.
+ */
+PAL_EXPORT int pal_builder_spawn(struct pal_builder *builder, struct pal_child **ret, struct pal_error *error)
+	PAL_MUST_CHECK;
+
+/*
+ * The same, with a function in place of a program: the child is a copy of this
+ * process with only the calling thread, made by fork(2) so that malloc and
+ * stdio can be used in it, and `fn`'s return is its exit status (8 bits). The
+ * child leaves with _exit: no atexit handlers, no flushing. Stages as above.
+ * `fn` runs once every step of the plan has succeeded.
+ */
+PAL_EXPORT int pal_fork(struct pal_builder *builder, int (*fn)(void *arg), void *arg, struct pal_child **ret,
+	struct pal_error *error) PAL_MUST_CHECK;
+
+PAL_END_DECLS
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_PAL_PAL_H
+#define PROCMESH_PAL_PAL_H
+
+/*
+ * pal: spawn, sandbox, wait for and kill one child process.
+ *
+ *   error.h     what failed: stage, errno, text           log.h      one callback, off by default
+ *   deadline.h  absolute points in time                   socket.h   bytes with descriptors
+ *   builder.h   describe a child and start it, or fork    child.h    the handle of a running child
+ *   sandbox.h   capabilities, Landlock, seccomp           profile.h  sandboxes made of those parts
+ *
+ * Returns are 0 or a count, or a negative errno. Nothing here prints, exits,
+ * installs a signal handler, waits for a child that is not its own, or leaves
+ * a descriptor without close-on-exec.
+ */
+
+#include <pal/builder.h>
+#include <pal/child.h>
+#include <pal/deadline.h>
+#include <pal/error.h>
+#include <pal/log.h>
+#include <pal/profile.h>
+#include <pal/sandbox.h>
+#include <pal/socket.h>
+
+#endif

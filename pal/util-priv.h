@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_PAL_UTIL_PRIV_H
+#define PROCMESH_PAL_UTIL_PRIV_H
+
+/* Small helpers for every library of the toolkit. Header only; not installed. */
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define PAL_ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+#define PAL_CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+
+/* Closes an open descriptor; keeps errno. Always -1, for `fd = pal_close(fd)`. */
+static inline int pal_close(int fd)
+{
+	if (fd >= 0) {
+		int saved = errno;
+		close(fd); /* Linux releases the number even when it reports an error: no retry on EINTR */
+		errno = saved;
+	}
+	return -1;
+}
+
+static inline int pal_take_fd(int *fd)
+{
+	int taken = *fd;
+	*fd = -1;
+	return taken;
+}
+
+static inline void *pal_take_pointer_(void *pointer_to_pointer)
+{
+	void **from = pointer_to_pointer, *taken = *from;
+	*from = NULL;
+	return taken;
+}
+#define PAL_TAKE_POINTER(p) ((__typeof__(p))pal_take_pointer_(&(p)))
+
+static inline void pal_cleanup_close_(int *fd)
+{
+	pal_close(*fd);
+}
+static inline void pal_cleanup_free_(void *pointer_to_pointer)
+{
+	int saved = errno;
+	free(*(void **)pointer_to_pointer);
+	errno = saved;
+}
+#define PAL_CLEANUP_CLOSE __attribute__((cleanup(pal_cleanup_close_)))
+#define PAL_CLEANUP_FREE __attribute__((cleanup(pal_cleanup_free_)))
+
+#endif

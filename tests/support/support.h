@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_TESTS_SUPPORT_H
+#define PROCMESH_TESTS_SUPPORT_H
+
+/*
+ * What every test program shares. A suite is made by one function per file:
+ *
+ *	static Suite *make_suite(void)
+ *	{
+ *		Suite *suite = suite_create("pal/fdmap");
+ *		TCase *moves = support_tcase(suite, "moves");
+ *		tcase_add_test(moves, a_cycle_of_three_goes_round);
+ *		return suite;
+ *	}
+ *	SUPPORT_MAIN(make_suite)
+ */
+
+#include <check.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A test case whose tests each fail if they leave a descriptor, a child or a mapping behind. */
+TCase *support_tcase(Suite *suite, const char *name);
+int support_run(Suite *suite);
+#define SUPPORT_MAIN(make_suite) \
+	int main(void) \
+	{ \
+		return support_run(make_suite()); \
+	}
+
+/* Whether the kernel or container lacks something: prints the reason and leaves the test as passed. */
+#define support_skip(...) support_skip_(__func__, __VA_ARGS__)
+void support_skip_(const char *test, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
+
+/* Absolute path of a program of tests/helpers. */
+const char *support_helper(const char *name);
+
+/* Open descriptors of this process. */
+size_t support_open_fds(void);
+
+/* Asserts that `call` returned 0 or a count, and shows the pal_error's text if not. */
+#define ck_assert_ok(call, error_ptr) \
+	do { \
+		int ok_result_ = (call); \
+		ck_assert_msg(ok_result_ >= 0, "%s: %d: %s", #call, ok_result_, pal_error_text(error_ptr)); \
+	} while (0)
+
+#endif
