@@ -99,6 +99,7 @@ struct mesh_port {
 	/* the application's side (port.c): called when the queue got a message or the state became DONE or FAILED */
 	void (*notify)(struct mesh_port *port);
 	struct mesh__port_waiters *waiters; /* port.c's own: blocking receivers, callback, eventfd */
+	void *userdata; /* of whoever set notify */
 };
 
 /*
