@@ -3,6 +3,7 @@
 #define PROCMESH_MESH_MESSAGE_PRIV_H
 
 #include <mesh/message.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -14,15 +15,20 @@ struct mesh__resource {
 };
 
 struct mesh_message {
-	uint8_t *data;
+	uint8_t *data; /* right behind this struct, in one allocation with it */
 	size_t size;
 	struct mesh__resource *resources;
 	size_t resource_count, resource_room;
-	STAILQ_ENTRY(mesh_message) next; /* in a port's queue */
+	bool fail_ports; /* freeing it fails its ports in place of closing them */
+	STAILQ_ENTRY(mesh_message) next; /* in a port's queue, or among those to be freed */
 };
 STAILQ_HEAD(mesh__message_queue, mesh_message);
 
 /* How many of its resources are descriptors. */
 size_t mesh__message_fd_count(const struct mesh_message *message);
+/* Room for `count` more resources, so that as many puts cannot fail. 0, -ENOMEM. */
+int mesh__message_reserve(struct mesh_message *message, size_t count);
+/* Frees every message of the list. Takes the locks of the ports inside: none may be held. */
+void mesh__message_free_all(struct mesh__message_queue *messages);
 
 #endif

@@ -99,6 +99,9 @@ struct mesh_port {
 	/* the application's side (port.c): called when the queue got a message or the state became DONE or FAILED */
 	void (*notify)(struct mesh_port *port);
 	struct mesh__port_waiters *waiters; /* port.c's own: blocking receivers, callback, eventfd */
+	void *userdata; /* of whoever set notify */
+	/* Called without a lock when the port is put into a message: its waiters must go, notify must become NULL. */
+	void (*detach)(struct mesh_port *port);
 };
 
 /*
@@ -120,6 +123,8 @@ int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool c
 void mesh__port_close(struct mesh_port *port);
 /* Gives up the owner's reference (closing it if it was not): the port may be freed here. */
 void mesh__port_disown(struct mesh_port *port);
+/* The same for somebody who holds no lock; `fail`: the other end must learn that this is no orderly close. */
+void mesh__port_release(struct mesh_port *port, bool fail);
 /* The next received message, or NULL. */
 struct mesh_message *mesh__port_take(struct mesh_port *port);
 /* Ended and nothing left to take: 0 while not, -EPIPE, -ECONNRESET. */
