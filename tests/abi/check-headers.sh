@@ -20,8 +20,11 @@ compile() {
 	fi
 }
 
-headers=$(cd "$top" && ls pal/*.h isolate/*.h mesh/*.h mesh_process/*.h | grep -v -e '-priv\.h$')
-for header in $headers; do
+count=0
+for path in "$top"/pal/*.h "$top"/isolate/*.h "$top"/mesh/*.h "$top"/mesh_process/*.h; do
+	case $path in *-priv.h) continue ;; esac
+	header=${path#"$top"/}
+	count=$((count + 1))
 	printf '#include <%s>\n#include <%s>\nint main(void) { return 0; }\n' "$header" "$header" >"$source/a.c"
 	cp "$source/a.c" "$source/a.cc"
 	for cc in gcc clang; do
@@ -37,5 +40,5 @@ for header in $headers; do
 		done
 	done
 done
-echo "$checked compilations of $(echo "$headers" | wc -l) headers, $bad failed"
+echo "$checked compilations of $count headers, $bad failed"
 [ "$checked" -gt 0 ] && [ "$bad" -eq 0 ]
