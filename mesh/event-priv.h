@@ -65,9 +65,9 @@ struct mesh__raw_event {
 
 /*
  * -EBADMSG when the event is shorter than its header, records and body announce
- * (computed without overflow). On failure everything up to the header that is
- * there has been read: ret->port is set if size >= 16, the rest is zero.
- * Trailing bytes are ignored.
+ * (computed without overflow). On failure what is there of the header has been
+ * read: ret->port if size >= 16; type, flags and seq if it is whole; the rest is
+ * zero. Trailing bytes are ignored.
  */
 int mesh__raw_event_parse(const void *data, size_t size, struct mesh__raw_event *ret);
 void mesh__record_parse(const uint8_t *at, struct mesh__record *ret);

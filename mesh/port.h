@@ -37,7 +37,14 @@ PAL_EXPORT int mesh_port_pair(struct mesh_port **ret_a, struct mesh_port **ret_b
  */
 PAL_EXPORT int mesh_port_send(struct mesh_port *port, struct mesh_message *message) PAL_MUST_CHECK;
 
-/* Sends a last message and closes the port in one event. The port is consumed too, also on failure. */
+/*
+ * Sends a last message and closes this end, in one event, as a one-shot does. The handle stays: receiving
+ * on it drops what still comes and says -EPIPE once the other end has taken note, which it
+ * does on its own as soon as the message has reached the node that holds it.
+ */
+PAL_EXPORT int mesh_port_send_last(struct mesh_port *port, struct mesh_message *message) PAL_MUST_CHECK;
+
+/* The same, and gives up the handle, also on failure. */
 PAL_EXPORT int mesh_port_send_and_free(struct mesh_port *port, struct mesh_message *message) PAL_MUST_CHECK;
 
 /*

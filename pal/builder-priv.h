@@ -3,11 +3,44 @@
 #define PROCMESH_PAL_BUILDER_PRIV_H
 
 #include <pal/builder.h>
+#include <pal/environ-priv.h>
 #include <pal/sandbox-priv.h>
+#include <pal/strings-priv.h>
+#include <stddef.h>
+
+/* What one number of the child shall be. */
+struct pal__fd_request {
+	int child_fd;
+	struct pal_stdio from;
+	int call; /* the n-th dup_fd or close_fd, from 0; -1: one of the standard streams */
+};
+
+struct pal__fd_close {
+	int child_fd;
+	int call;
+};
 
 struct pal_builder {
 	struct pal_error first_error; /* of a setter; code 0: none */
 	struct pal__sandbox sandbox;
+
+	char *program; /* NULL: for pal_fork only */
+	char *arg0;    /* NULL: the program */
+	struct pal__strings args;
+	struct pal__environ env;
+	char *cwd; /* NULL: the parent's */
+
+	struct pal__fd_request *fds; /* one per number of the child; 0, 1 and 2 are always there */
+	size_t fd_count;
+	struct pal__fd_close *closes;
+	size_t close_count;
+	int fd_calls; /* dup_fd and close_fd so far */
+	bool close_others;
+
+	struct rlimit limits[RLIM_NLIMITS];
+	bool limit_set[RLIM_NLIMITS];
+	int parent_death; /* 0: off */
+	bool vfork;
 };
 
 /* Remembers the first failure of a setter. `builder` may be NULL. Formats as pal_error_set. */

@@ -2,15 +2,14 @@
 #include "support.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
+#include <string.h>
 #include <unistd.h>
 
-static size_t fds_before;
+#include "leaks.h"
 
 size_t support_open_fds(void)
 {
@@ -24,16 +23,18 @@ size_t support_open_fds(void)
 	return count - 3; /* ".", ".." and the folder itself */
 }
 
+/* A checked fixture runs in the process of the test, before and after it. */
 static void before(void)
 {
-	fds_before = support_open_fds();
+	leaks_mark();
 }
 
 static void after(void)
 {
-	ck_assert_msg(waitid(P_ALL, 0, &(siginfo_t){0}, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 && errno == ECHILD,
-		"a child is left behind");
-	ck_assert_uint_eq(support_open_fds(), fds_before);
+	static char text[4096];
+
+	if (leaks_describe(text, sizeof text))
+		ck_abort_msg("%s", text);
 }
 
 TCase *support_tcase(Suite *suite, const char *name)
@@ -59,11 +60,19 @@ int support_run(Suite *suite)
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static bool ends_with(const char *text, const char *end)
+{
+	size_t length = strlen(text), end_length = strlen(end);
+
+	return length >= end_length && !strcmp(text + length - end_length, end);
+}
+
 void support_skip_(const char *test, const char *format, ...)
 {
 	va_list args;
 
-	printf("SKIP %s: ", test);
+	/* Check gives the function of a test the suffix _fn */
+	printf("SKIP %.*s: ", (int)(strlen(test) - (ends_with(test, "_fn") ? 3 : 0)), test);
 	va_start(args, format);
 	vprintf(format, args);
 	va_end(args);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_PAL_CHILD_PRIV_H
+#define PROCMESH_PAL_CHILD_PRIV_H
+
+#include <pal/child.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+struct pal_child {
+	pid_t pid;
+	int pidfd;
+	int stdio[3]; /* our ends of pipes, -1: none */
+	bool ended;   /* `result` and `status` are valid */
+	int result;   /* of every further wait: 0 or -ECHILD */
+	struct pal_status status;
+};
+
+/* An empty handle, NULL without memory. The maker sets pid and pidfd before anyone else sees it. */
+struct pal_child *pal__child_new(void);
+
+/*
+ * waitid(2) on a pidfd, with the fifth argument that only the kernel's has. 0
+ * (with si_pid 0: WNOHANG and it runs) or a negative errno. Retries EINTR.
+ */
+int pal__waitid(int pidfd, int options, siginfo_t *ret, struct rusage *ret_usage);
+
+/* Waits for the end of a child that ends by itself or was killed, and forgets it. Returns its signal, else 0. */
+int pal__reap(int pidfd);
+
+static inline int pal__pidfd_open(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+static inline int pal__pidfd_signal(int pidfd, int signal)
+{
+	return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_PAL_ENVIRON_PRIV_H
+#define PROCMESH_PAL_ENVIRON_PRIV_H
+
+#include <pal/strings-priv.h>
+#include <stdbool.h>
+
+/* What a builder changes in the environment that its child would get. Zeroes change nothing. */
+struct pal__environ {
+	bool cleared;                /* nothing comes from the parent */
+	struct pal__strings changes; /* "NAME=value" sets, "NAME" removes; one per name */
+};
+
+/* 0, -ENOMEM, or -EINVAL for a name that is NULL, empty or contains '=', or a NULL value. */
+int pal__environ_set(struct pal__environ *env, const char *name, const char *value);
+int pal__environ_remove(struct pal__environ *env, const char *name);
+void pal__environ_clear(struct pal__environ *env);
+
+/*
+ * The changed environment, for execve(2). The array is the caller's to free;
+ * its strings stay those of `parent` (NULL: none) and `env`. Entries of the parent without a
+ * '=' are dropped; everything else that is not changed passes as it is, in its
+ * order, and then come the variables that were set. 0 or -ENOMEM.
+ */
+int pal__environ_merge(const struct pal__environ *env, char *const *parent, char ***ret);
+
+void pal__environ_free(struct pal__environ *env);
+
+#endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+#include <pal/spawn-priv.h>
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <pal/signals-priv.h>
+#include <pal/spawn-child-priv.h>
+#include <pal/util-priv.h>
+
+/*
+ * fork(2) gives no pidfd, and where the process ignores SIGCHLD the kernel
+ * removes an ended child at once. So the child waits at a gate until the parent
+ * has opened its pidfd. Then it runs the plan and says "ready" through an
+ * eventfd, or fills the report and ends; the parent waits for eventfd or pidfd,
+ * whichever comes, and so learns of a child that was killed at any point.
+ */
+
+enum gate { GATE_SHUT, GATE_GO, GATE_GIVE_UP };
+
+/* In memory that both processes see. */
+struct fork_page {
+	struct pal__report report;
+	_Atomic unsigned gate; /* enum gate; a futex */
+};
+
+struct fork_call {
+	struct pal__launch launch;
+	struct fork_page *page;
+	int ready_fd;
+	int (*fn)(void *arg);
+	void *arg;
+};
+
+/* ---- the child ---- */
+
+/* How often the child looks whether its parent still lives to open the gate. */
+static const struct timespec gate_tick = {.tv_nsec = 50 * 1000 * 1000};
+
+static bool pass_gate(const struct fork_call *call)
+{
+	unsigned gate;
+
+	while ((gate = atomic_load(&call->page->gate)) == GATE_SHUT) {
+		pid_t parent = getppid();
+
+		if (parent != call->launch.plan.parent && parent != 0) /* 0: beyond a pid namespace */
+			return false;
+		syscall(SYS_futex, &call->page->gate, FUTEX_WAIT, GATE_SHUT, &gate_tick, NULL, 0);
+	}
+	return gate == GATE_GO;
+}
+
+/*
+ * The last step of the plan. It comes after a seccomp filter: the calls in here
+ * are what a filter for pal_fork must allow. 0 or a negative errno.
+ */
+static int say_ready(const struct fork_call *call, const int carried[PAL__CARRIED])
+{
+	const uint64_t one = 1;
+
+	if (write(carried[PAL__CARRY_READY], &one, sizeof one) < 0)
+		return pal__report_fail(&call->page->report, PAL_STAGE_CLONE, 0, -errno);
+	for (int i = 0; i < PAL__CARRIED; i++)
+		pal_close(carried[i]);
+	return 0;
+}
+
+static void __attribute__((noreturn)) run_child(struct fork_call *call)
+{
+	int carried[PAL__CARRIED];
+
+	if (!pass_gate(call) || pal__child_setup(&call->launch.plan, &call->page->report, carried) < 0 ||
+		say_ready(call, carried) < 0)
+		_exit(127);
+	_exit(call->fn(call->arg) & 0xff);
+}
+
+/* ---- the parent ---- */
+
+static void open_gate(struct fork_page *page, enum gate gate)
+{
+	atomic_store(&page->gate, gate);
+	syscall(SYS_futex, &page->gate, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+/* The pidfd of a child that stands at the gate, above 2. On failure the child has ended and is reaped. */
+static int open_pidfd(struct fork_page *page, pid_t pid)
+{
+	int pidfd = pal__pidfd_open(pid);
+
+	pidfd = pidfd < 0 ? -errno : pal__fd_lift(pidfd);
+	if (pidfd >= 0)
+		return pidfd;
+	open_gate(page, GATE_GIVE_UP);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return pidfd;
+}
+
+static int await_setup(const struct fork_call *call, const struct pal_builder *builder, int pidfd,
+	struct pal_error *error)
+{
+	struct pollfd events[] = {{.fd = call->ready_fd, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
+	int signal;
+
+	while (poll(events, PAL_ARRAY_LENGTH(events), -1) < 0)
+		if (errno != EINTR) {
+			int r = -errno;
+
+			pal__pidfd_signal(pidfd, SIGKILL);
+			pal__reap(pidfd);
+			return pal_error_set(error, PAL_STAGE_CLONE, r, "wait for a forked child");
+		}
+	/* Asked again: it may have said so after poll looked, and ended before poll looked at the pidfd. */
+	if (poll(events, 1, 0) > 0)
+		return 0;
+	signal = pal__reap(pidfd);
+	if (call->page->report.code < 0)
+		return pal__report_error(builder, &call->page->report, error);
+	return pal__died_error(signal, error);
+}
+
+static int do_fork(struct fork_call *call, const struct pal_builder *builder, struct pal_child **ret,
+	struct pal_error *error)
+{
+	struct pal__sigset before = pal__signals_block_all();
+	pid_t pid = fork();
+	int r = -errno, pidfd;
+
+	if (pid == 0)
+		run_child(call);
+	pal__signals_restore(&before);
+	if (pid < 0)
+		return pal_error_set(error, PAL_STAGE_CLONE, r, "fork");
+	pidfd = open_pidfd(call->page, pid);
+	if (pidfd < 0)
+		return pal_error_set(error, PAL_STAGE_CLONE, pidfd, "pidfd of a forked child");
+	open_gate(call->page, GATE_GO);
+	r = await_setup(call, builder, pidfd, error);
+	if (r < 0) {
+		pal_close(pidfd);
+		return r;
+	}
+	*ret = pal__launch_finish(&call->launch, pid, pidfd);
+	return 0;
+}
+
+static int prepare(struct fork_call *call, const struct pal_builder *builder, struct pal_error *error)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	fd = fd < 0 ? -errno : pal__fd_lift(fd);
+	if (fd < 0)
+		return pal_error_set(error, PAL_STAGE_CLONE, fd, "eventfd for a forked child");
+	call->ready_fd = fd;
+	call->page = mmap(NULL, sizeof *call->page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (call->page == MAP_FAILED) {
+		call->page = NULL;
+		return pal_error_set(error, PAL_STAGE_STACK, -errno, "report page of a forked child");
+	}
+	return pal__launch_prepare(&call->launch, builder, false, fd, error);
+}
+
+static int fork_with(struct fork_call *call, const struct pal_builder *builder, struct pal_child **ret,
+	struct pal_error *error)
+{
+	int r = prepare(call, builder, error);
+
+	if (r >= 0)
+		r = do_fork(call, builder, ret, error);
+	pal__launch_clear(&call->launch);
+	pal_close(call->ready_fd);
+	if (call->page)
+		munmap(call->page, sizeof *call->page);
+	return r;
+}
+
+int pal_fork(struct pal_builder *builder, int (*fn)(void *arg), void *arg, struct pal_child **ret,
+	struct pal_error *error)
+{
+	struct fork_call call = {
+		.launch = {.streams = PAL__STREAMS_INIT}, .ready_fd = -1, .fn = fn, .arg = arg};
+	int cancel_state, r;
+
+	if (!fn)
+		return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL, "no function to run");
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	r = fork_with(&call, builder, ret, error);
+	pthread_setcancelstate(cancel_state, NULL);
+	return r;
+}

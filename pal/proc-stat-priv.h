@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_PAL_PROC_STAT_PRIV_H
+#define PROCMESH_PAL_PROC_STAT_PRIV_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/*
+ * Whether /proc shows `pid` as our zombie child that has not called execve
+ * since it was forked. False, too, when /proc does not tell.
+ */
+bool pal__zombie_never_executed(pid_t pid);
+
+/* The same on the text of /proc/PID/stat. */
+bool pal__stat_never_executed(const char *text, pid_t parent);
+
+#endif

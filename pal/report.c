@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#include <pal/spawn-priv.h>
+
+#include <errno.h>
+#include <string.h>
+
+/* What the child reported, in the words and numbers of whoever filled the builder. */
+
+static const char *const streams[] = {"stdin", "stdout", "stderr"};
+
+static int fd_error(const struct pal_builder *builder, const struct pal__report *report,
+	struct pal_error *error)
+{
+	const struct pal__fd_request *request;
+	int stage = PAL_STAGE_FDS, index;
+
+	if (report->index < 0 || (size_t)report->index >= builder->fd_count) /* one of the library's */
+		return pal_error_set(error, PAL_STAGE_FDS, report->code, "internal descriptor");
+	request = &builder->fds[report->index];
+	index = request->call;
+	if (request->call >= 0) {
+		pal_error_set(error, stage, report->code, "descriptor %d as %d", request->from.fd,
+			request->child_fd);
+	} else {
+		stage = PAL_STAGE_STDIO;
+		index = request->child_fd;
+		pal_error_set(error, stage, report->code, "%s", streams[request->child_fd]);
+	}
+	if (error)
+		error->index = index;
+	return report->code;
+}
+
+int pal__report_error(const struct pal_builder *builder, const struct pal__report *report,
+	struct pal_error *error)
+{
+	const char *name = pal_stage_name(report->stage);
+
+	switch (report->stage) {
+	case PAL_STAGE_FDS:
+		return fd_error(builder, report, error);
+	case PAL_STAGE_CHDIR:
+		return pal_error_set(error, report->stage, report->code, "%s %s", name, builder->cwd);
+	case PAL_STAGE_EXEC:
+		return pal_error_set(error, report->stage, report->code, "%s %s", name, builder->program);
+	}
+	pal_error_set(error, report->stage, report->code, report->index ? "%s %d" : "%s", name,
+		report->index);
+	if (error)
+		error->index = report->index;
+	return report->code;
+}
+
+int pal__died_error(int signal, struct pal_error *error)
+{
+	const char *name = sigabbrev_np(signal);
+
+	if (name)
+		pal_error_set(error, PAL_STAGE_DIED, -ECHILD, "%s by SIG%s", pal_stage_name(PAL_STAGE_DIED),
+			name);
+	else
+		pal_error_set(error, PAL_STAGE_DIED, -ECHILD, "%s by signal %d",
+			pal_stage_name(PAL_STAGE_DIED), signal);
+	if (error)
+		error->index = signal;
+	return -ECHILD;
+}

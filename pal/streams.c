@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#include <pal/streams-priv.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <pal/util-priv.h>
+
+static const char *const names[] = {"stdin", "stdout", "stderr"};
+
+int pal__fd_lift(int fd)
+{
+	int lifted;
+
+	if (fd < 0 || fd > 2)
+		return fd;
+	lifted = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (lifted < 0)
+		lifted = -errno;
+	pal_close(fd);
+	return lifted;
+}
+
+static int open_null(struct pal__streams *streams)
+{
+	int fd;
+
+	if (streams->null >= 0)
+		return 0;
+	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	fd = fd < 0 ? -errno : pal__fd_lift(fd);
+	if (fd < 0)
+		return fd;
+	streams->null = fd;
+	return 0;
+}
+
+static int open_pipe(struct pal__streams *streams, int stream)
+{
+	int ends[2], child_end = stream == 0 ? 0 : 1, r;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	for (int i = 0; i < 2; i++) {
+		r = pal__fd_lift(ends[i]);
+		if (r < 0) {
+			pal_close(ends[!i]);
+			return r;
+		}
+		ends[i] = r;
+	}
+	streams->child_side[stream] = ends[child_end];
+	streams->parent_side[stream] = ends[!child_end];
+	return 0;
+}
+
+int pal__streams_open(struct pal__streams *streams, const struct pal_builder *builder, struct pal_error *error)
+{
+	for (size_t i = 0; i < builder->fd_count; i++) {
+		const struct pal__fd_request *request = &builder->fds[i];
+		int r = 0;
+
+		if (request->from.kind == PAL_STDIO_KIND_NULL)
+			r = open_null(streams);
+		else if (request->from.kind == PAL_STDIO_KIND_PIPE)
+			r = open_pipe(streams, request->child_fd);
+		if (r < 0) {
+			pal_error_set(error, PAL_STAGE_STDIO, r, "%s %s", names[request->child_fd],
+				request->from.kind == PAL_STDIO_KIND_NULL ? "/dev/null" : "pipe");
+			if (error)
+				error->index = request->child_fd;
+			return r;
+		}
+	}
+	return 0;
+}
+
+void pal__streams_close_child_sides(struct pal__streams *streams)
+{
+	for (int i = 0; i < 3; i++)
+		streams->child_side[i] = pal_close(streams->child_side[i]);
+	streams->null = pal_close(streams->null);
+}
+
+void pal__streams_close(struct pal__streams *streams)
+{
+	pal__streams_close_child_sides(streams);
+	for (int i = 0; i < 3; i++)
+		streams->parent_side[i] = pal_close(streams->parent_side[i]);
+}

@@ -1,0 +1,59 @@
+#!/bin/sh
+# What an installed library exports is what its public headers declare, no more
+# and no less; each has a SONAME and no text relocations (S178).
+set -eu
+top=${srcdir:-.}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+bad=0
+
+fail() {
+	echo "FAILED: $*"
+	bad=1
+}
+
+if ! command -v gcc >/dev/null; then
+	echo "SKIP check-exports: no gcc, which lists what a header declares (-aux-info)"
+	exit 77
+fi
+
+# Functions with external linkage that the headers of a folder declare.
+declared() {
+	: >"$work/all.c"
+	for header in "$top/$1"/*.h; do
+		case $header in *-priv.h) continue ;; esac
+		echo "#include <$1/${header##*/}>" >>"$work/all.c"
+	done
+	gcc -I"$top" -fsyntax-only -aux-info "$work/aux" "$work/all.c"
+	sed -n "s|^/\* $top/$1/[a-z_-]*\.h:[^*]*\*/ extern [^(]*[ *]\([a-z_][a-z0-9_]*\) (.*|\1|p" "$work/aux" | sort -u
+}
+
+exported() {
+	nm -D --defined-only "$1" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort -u
+}
+
+check() {
+	folder=$1
+	library=.libs/libprocmesh-$2.so
+	declared "$folder" >"$work/declared"
+	exported "$library" >"$work/exported"
+	[ -s "$work/declared" ] || fail "$folder: no declarations found"
+	comm -23 "$work/declared" "$work/exported" | sed "s|^|$folder: declared, not exported: |" >"$work/differences"
+	comm -13 "$work/declared" "$work/exported" | sed "s|^|$folder: exported, not declared: |" >>"$work/differences"
+	[ ! -s "$work/differences" ] || fail "$(cat "$work/differences")"
+	if grep -vE "^$folder"'_[a-z]' "$work/exported"; then
+		fail "$library: these names lack the prefix ${folder}_"
+	fi
+	readelf -d "$library" >"$work/dynamic"
+	grep -q "SONAME.*\[libprocmesh-$2\.so\.[0-9]*\]" "$work/dynamic" || fail "$library has no SONAME"
+	if grep -q TEXTREL "$work/dynamic"; then
+		fail "$library has text relocations"
+	fi
+	echo "$library: $(wc -l <"$work/exported") symbols"
+}
+
+check pal pal
+check isolate isolate
+check mesh mesh
+check mesh_process process
+exit $bad

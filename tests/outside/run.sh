@@ -1,0 +1,25 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Builds and runs one program per installed library as a user would: with
+# nothing but the flags that pkg-config gives for that library.
+# Usage: run.sh PREFIX     PREFIX: where `make install` went
+set -eu
+prefix=$1
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+lib=$(dirname "$(find "$prefix" -name libprocmesh-pal.pc)")
+export PKG_CONFIG_PATH="$lib"
+LD_LIBRARY_PATH=$(dirname "$lib")
+export LD_LIBRARY_PATH
+
+for name in pal isolate mesh process; do
+	flags=$(pkg-config --cflags --libs "libprocmesh-$name")
+	for compiler in ${CC:-gcc} ${CXX:-}; do
+		# shellcheck disable=SC2086 # a list of flags
+		$compiler -Wall -Wextra -Werror -o "$work/use-$name" "$here/use-$name.c" $flags
+		"$work/use-$name"
+		echo "ok: $name: $compiler $flags"
+	done
+done

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+
+/* A program that knows only what is installed: one call that returns, one that crashes. */
+#include <isolate/isolate.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+static int answer(struct isolate_writer *out, void *arg)
+{
+	return isolate_write(out, arg, 5);
+}
+
+static int crash(struct isolate_writer *out, void *arg)
+{
+	(void)out;
+	(void)arg;
+	abort();
+}
+
+int main(void)
+{
+	struct isolate_options options = {ISOLATE_OPTIONS_INIT, .deadline_ms = 10000};
+	struct isolate_result result;
+	int good;
+
+	good = isolate_call(answer, "hello", &options, &result) == ISOLATE_RETURNED && result.size == 5 &&
+	       !memcmp(result.data, "hello", 5);
+	isolate_result_clear(&result);
+	good = good && isolate_call(crash, NULL, NULL, &result) == ISOLATE_UNKNOWN && result.status.signaled;
+	isolate_result_clear(&result);
+	return good ? 0 : 1;
+}
