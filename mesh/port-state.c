@@ -141,11 +141,14 @@ static void change_peer(struct mesh_port *port, struct mesh__event *event)
 
 static void enqueue(struct mesh_port *port, struct mesh__event *event)
 {
+	struct mesh_message *received;
+
 	if (port->local_closed) {
 		mesh__event_drop(port->space, event);
 		return;
 	}
-	STAILQ_INSERT_TAIL(&port->queue, mesh__event_unwrap(event), next);
+	received = mesh__event_unwrap(event);
+	STAILQ_INSERT_TAIL(&port->queue, received, next);
 	port->queue_count++;
 	notify(port);
 }
