@@ -20,6 +20,7 @@ struct mesh_message {
 	struct mesh__resource *resources;
 	size_t resource_count, resource_room;
 	bool fail_ports; /* freeing it fails its ports in place of closing them */
+	struct mesh__event *spare; /* the event that brought it, for the next time it is sent; cleared, from malloc */
 	STAILQ_ENTRY(mesh_message) next; /* in a port's queue, or among those to be freed */
 };
 STAILQ_HEAD(mesh__message_queue, mesh_message);

@@ -70,6 +70,7 @@ static void free_one(struct mesh_message *message)
 		else if (resource->kind == MESH__RESOURCE_PORT)
 			mesh__port_release(resource->port, message->fail_ports);
 	}
+	free(message->spare);
 	free(message->resources);
 	free(message);
 }
