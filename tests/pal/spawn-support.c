@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+#include "spawn-support.h"
+
+#include <unistd.h>
+
+#include "support.h"
+
+struct pal_builder *builder_for(const char *helper, int mode)
+{
+	struct pal_builder *builder = pal_builder_new(support_helper(helper));
+
+	ck_assert_ptr_nonnull(builder);
+	pal_builder_vfork(builder, mode == MODE_VFORK);
+	return builder;
+}
+
+struct pal_child *spawn_take(struct pal_builder *builder)
+{
+	struct pal_error error = {0};
+	struct pal_child *child;
+
+	ck_assert_ok(pal_builder_spawn(builder, &child, &error), &error);
+	pal_builder_free(builder);
+	return child;
+}
+
+const char *read_to_end(int fd)
+{
+	static char text[1 << 16];
+	size_t used = 0;
+	ssize_t got;
+
+	while ((got = read(fd, text + used, sizeof text - 1 - used)) > 0)
+		used += (size_t)got;
+	ck_assert_int_eq(got, 0);
+	text[used] = 0;
+	return text;
+}
+
+struct pal_status wait_take(struct pal_child *child)
+{
+	struct pal_error error = {0};
+	struct pal_status status;
+
+	ck_assert_ok(pal_child_wait(child, PAL_DEADLINE_NONE, &status, &error), &error);
+	pal_child_free(child);
+	return status;
+}
+
+const char *output_of(struct pal_builder *builder)
+{
+	struct pal_child *child;
+	const char *text;
+	struct pal_status status;
+
+	pal_builder_stdout(builder, PAL_STDIO_PIPE);
+	child = spawn_take(builder);
+	text = read_to_end(pal_child_stdout(child));
+	status = wait_take(child);
+	ck_assert(!status.signaled);
+	ck_assert_int_eq(status.code, 0);
+	return text;
+}

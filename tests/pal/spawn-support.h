@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_TESTS_SPAWN_SUPPORT_H
+#define PROCMESH_TESTS_SPAWN_SUPPORT_H
+
+#include <pal/builder.h>
+#include <pal/child.h>
+
+/*
+ * Every spawn behaves the same with shared and with copied memory: such tests
+ * are loop tests over `_i`.
+ */
+enum { MODE_VFORK, MODE_COPY, MODES };
+
+/* A builder for a program of tests/helpers. */
+struct pal_builder *builder_for(const char *helper, int mode);
+
+/* Spawns, which must succeed, and frees the builder. */
+struct pal_child *spawn_take(struct pal_builder *builder);
+
+/*
+ * Spawns with a pipe as stdout, reads it to the end, waits for exit 0 and frees
+ * everything. The text is valid until the next call.
+ */
+const char *output_of(struct pal_builder *builder);
+
+/* Reads `fd` to its end into the same text. */
+const char *read_to_end(int fd);
+
+/* Waits for the end, and frees the child. */
+struct pal_status wait_take(struct pal_child *child);
+
+/* Asserts that this spawn fails so; frees the builder. */
+#define ck_assert_spawn_fails(builder, code_, stage_, index_) \
+	do { \
+		struct pal_error fails_error_ = {0}; \
+		struct pal_builder *fails_builder_ = (builder); \
+		struct pal_child *fails_child_ = (void *)-1; \
+		ck_assert_int_eq(pal_builder_spawn(fails_builder_, &fails_child_, &fails_error_), code_); \
+		ck_assert_ptr_eq(fails_child_, (void *)-1); \
+		ck_assert_int_eq(fails_error_.code, code_); \
+		ck_assert_str_eq(pal_stage_name(fails_error_.stage), pal_stage_name(stage_)); \
+		ck_assert_int_eq(fails_error_.index, index_); \
+		pal_builder_free(fails_builder_); \
+	} while (0)
+
+#endif
