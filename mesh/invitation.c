@@ -123,8 +123,7 @@ int mesh_invitation_to_text(
 	mesh_wire_EnvironmentInvitation wire = mesh_wire_EnvironmentInvitation_init_zero;
 	size_t length = name ? strnlen(name, MESH_NAME_MAX + 1) : 0;
 
-	_Static_assert(sizeof wire.node_name.bytes == MESH_NAME_MAX,
-	        "MESH_NAME_MAX and wire.options differ");
+	_Static_assert(sizeof wire.node_name.bytes > MESH_NAME_MAX, "wire.options has less room");
 	if (length > MESH_NAME_MAX || fd_number < 0 || !mesh__invitation_has_ids(invitation))
 		return -EINVAL;
 	wire.has_node_name = length > 0;
@@ -166,6 +165,8 @@ static int read_name(
 	size_t length = wire->has_node_name ? wire->node_name.size : 0;
 	char *name;
 
+	if (length > MESH_NAME_MAX)
+		return refuse(error, -EBADMSG, "its name is too long");
 	if (memchr(wire->node_name.bytes, 0, length))
 		return refuse(error, -EBADMSG, "a 0 byte in the name");
 	name = strndup((const char *)wire->node_name.bytes, length);

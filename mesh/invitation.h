@@ -26,8 +26,9 @@ PAL_EXPORT void mesh_invitation_clear(struct mesh_invitation *invitation);
 /*
  * The text that an environment variable carries: base64 of {name, addresses,
  * fd_number}, where `fd_number` is the number that the link will have in the
- * new process. Allocated for the caller: free(3). 0, -ENOMEM, -EINVAL (name
- * longer than MESH_NAME_MAX). Any thread.
+ * new process; invitation->fd is not looked at. Allocated for the caller: free(3).
+ * 0, -ENOMEM, -EINVAL (name longer than MESH_NAME_MAX, negative number, an id of
+ * zero). Any thread.
  */
 #define MESH_NAME_MAX 255
 PAL_EXPORT int mesh_invitation_to_text(const struct mesh_invitation *invitation, const char *name, int fd_number,
@@ -38,7 +39,8 @@ PAL_EXPORT int mesh_invitation_to_text(const struct mesh_invitation *invitation,
  * an open SOCK_SEQPACKET socket of AF_UNIX, made close-on-exec and non-blocking,
  * and owned by *ret from then on. `ret_name` may be NULL; else free(3) it.
  * -EBADMSG (not base64, not the message, an id of zero), -EBADF, -ENOTSOCK,
- * -EPROTOTYPE (another kind of socket), -ENOMEM. Any thread.
+ * -EPROTOTYPE (another kind of socket), -ENOMEM; the descriptor is as it was then.
+ * Any thread.
  */
 PAL_EXPORT int mesh_invitation_from_text(const char *text, struct mesh_invitation *ret, char **ret_name,
 	struct pal_error *error) PAL_MUST_CHECK;

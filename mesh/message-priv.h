@@ -20,6 +20,7 @@ struct mesh_message {
 	struct mesh__resource *resources;
 	size_t resource_count, resource_room;
 	bool fail_ports; /* freeing it fails its ports in place of closing them */
+	struct mesh__event *spare; /* the event that brought it, for the next time it is sent; cleared, from malloc */
 	STAILQ_ENTRY(mesh_message) next; /* in a port's queue, or among those to be freed */
 };
 STAILQ_HEAD(mesh__message_queue, mesh_message);
@@ -28,6 +29,11 @@ STAILQ_HEAD(mesh__message_queue, mesh_message);
 size_t mesh__message_fd_count(const struct mesh_message *message);
 /* Room for `count` more resources, so that as many puts cannot fail. 0, -ENOMEM. */
 int mesh__message_reserve(struct mesh_message *message, size_t count);
+/*
+ * The same message with `size` bytes, new ones undefined. It may have moved, so it must not be
+ * in a queue. NULL when memory runs out: the old one is as it was.
+ */
+struct mesh_message *mesh__message_resize(struct mesh_message *message, size_t size);
 /* Frees every message of the list. Takes the locks of the ports inside: none may be held. */
 void mesh__message_free_all(struct mesh__message_queue *messages);
 

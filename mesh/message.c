@@ -48,6 +48,18 @@ struct mesh_message *mesh_message_new_sized(size_t size)
 	return message_alloc(size, zeroed);
 }
 
+struct mesh_message *mesh__message_resize(struct mesh_message *message, size_t size)
+{
+	if (size > PTRDIFF_MAX - DATA_OFFSET)
+		return NULL;
+	message = realloc(message, DATA_OFFSET + size);
+	if (!message)
+		return NULL;
+	message->data = (uint8_t *)message + DATA_OFFSET;
+	message->size = size;
+	return message;
+}
+
 static void free_one(struct mesh_message *message)
 {
 	for (size_t i = 0; i < message->resource_count; i++) {
@@ -58,6 +70,7 @@ static void free_one(struct mesh_message *message)
 		else if (resource->kind == MESH__RESOURCE_PORT)
 			mesh__port_release(resource->port, message->fail_ports);
 	}
+	free(message->spare);
 	free(message->resources);
 	free(message);
 }

@@ -1,9 +1,255 @@
 /* SPDX-License-Identifier: MIT */
-#include <mesh/space-priv.h>
+#include <mesh/machine-priv.h>
 
-/* Ports come with the next change; until then there is none that a message could hold. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <pal/util-priv.h>
+
+/* ---- life ---- */
+
+struct mesh_port *mesh__port_new(struct mesh__space *space)
+{
+	struct mesh_port *port = calloc(1, sizeof *port);
+
+	if (!port)
+		return NULL;
+	port->space = space;
+	port->refs = 1;
+	port->state = MESH__PEERED;
+	port->next_local_seq = port->next_peer_seq = 1;
+	STAILQ_INIT(&port->queue);
+	pthread_mutex_init(&port->guard, NULL);
+	LIST_INSERT_HEAD(&space->all, port, in_space);
+	return port;
+}
+
+struct mesh_port *mesh__port_ref(struct mesh_port *port)
+{
+	port->refs++;
+	return port;
+}
+
+void mesh__port_unref(struct mesh_port *port)
+{
+	if (--port->refs)
+		return;
+	/* Nothing is pending: a port that is not ended is known to the table or to its peer. */
+	mesh__port_drop_queue(port);
+	mesh__ref_clear(&port->peer);
+	LIST_REMOVE(port, in_space);
+	pthread_mutex_destroy(&port->guard);
+	free(port);
+}
+
+void mesh__port_peer_up(struct mesh_port *a, struct mesh_port *b)
+{
+	a->peer = mesh__ref_local(b);
+	b->peer = mesh__ref_local(a);
+}
+
+int mesh__port_pair(struct mesh__space *space, struct mesh_port **ret_a, struct mesh_port **ret_b)
+{
+	struct mesh_port *a, *b;
+	int r = -ENOMEM;
+
+	if (!space)
+		space = mesh__local_space();
+	mesh__space_lock(space);
+	a = mesh__port_new(space);
+	b = mesh__port_new(space);
+	if (a && b) {
+		mesh__port_peer_up(a, b);
+		a->owned = b->owned = true;
+		*ret_a = PAL_TAKE_POINTER(a);
+		*ret_b = PAL_TAKE_POINTER(b);
+		r = 0;
+	}
+	if (a)
+		mesh__port_unref(a);
+	if (b)
+		mesh__port_unref(b);
+	mesh__space_unlock(space);
+	return r;
+}
+
+int mesh__port_new_remote(struct mesh__space *space, const struct mesh_id *id,
+	struct mesh__remote *remote, const struct mesh_id *peer, struct mesh_port **ret)
+{
+	struct mesh_port *port;
+	int r;
+
+	if (mesh__id_is_zero(id) || mesh__id_is_zero(peer))
+		return -EINVAL;
+	port = mesh__port_new(space);
+	if (!port)
+		return -ENOMEM;
+	r = mesh__space_register(port, id);
+	if (r < 0) {
+		mesh__port_unref(port);
+		return r;
+	}
+	port->peer = mesh__ref_remote(mesh__remote_ref(remote), peer);
+	port->owned = true;
+	if (remote->failed)
+		mesh__port_break(port, &remote->id, NULL, "its peer's node is lost");
+	*ret = port;
+	return 0;
+}
+
+/* ---- sending ---- */
+
+/* Whether a message can become an event for any other node, whoever its receiver is at the moment. */
+static int check_size(const struct mesh__space *space, const struct mesh_message *message)
+{
+	size_t fds = mesh__message_fd_count(message), records = 0, most, size;
+
+	if (message->size > space->max_message || message->resource_count > UINT32_MAX / MESH__RECORD_SIZE)
+		return -EMSGSIZE;
+	for (size_t i = 0; i < message->resource_count; i++)
+		records += message->resources[i].kind != MESH__RESOURCE_NONE;
+	size = mesh__event_size(records, message->size);
+	most = size > MESH__INLINE_EVENT_MAX ? MESH_MESSAGE_MAX_FDS - 1 : MESH_MESSAGE_MAX_FDS;
+	return fds > most || size > UINT32_MAX ? -EMSGSIZE : 0;
+}
+
+static int check_port(struct mesh_port *port, struct mesh__resource *carried)
+{
+	struct mesh__space *space;
+
+	if (carried->kind != MESH__RESOURCE_PORT)
+		return 0;
+	if (carried->port == port) {
+		carried->kind = MESH__RESOURCE_NONE; /* the caller keeps it */
+		return -ELOOP;
+	}
+	if (port->peer.kind == MESH__REF_LOCAL && port->peer.port == carried->port)
+		return -ELOOP; /* nobody could ever take it out of its own queue */
+	space = mesh__port_space(carried->port);
+	if (port->peer.kind == MESH__REF_REMOTE && space != port->space && space != mesh__local_space())
+		return -EXDEV;
+	return 0;
+}
+
+static int check(struct mesh_port *port, struct mesh_message *message)
+{
+	int r = check_size(port->space, message);
+
+	for (size_t i = 0; i < message->resource_count; i++) {
+		int refused = check_port(port, &message->resources[i]);
+
+		if (!r)
+			r = refused;
+	}
+	return r;
+}
+
+static void post_numbered(struct mesh_port *port, struct mesh__event *event)
+{
+	event->seq = port->next_local_seq++;
+	mesh__space_post(port->space, mesh__ref_copy(&port->peer), event);
+}
+
+static bool can_send(const struct mesh_port *port)
+{
+	return port->state == MESH__PEERED && !port->local_closed;
+}
+
+int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool close)
+{
+	struct mesh__space *space = port->space;
+	struct mesh__event *event;
+	int r = check(port, message);
+
+	if (r < 0 || !can_send(port)) {
+		mesh__event_message_free(space, message);
+		return r;
+	}
+	event = mesh__event_wrap(message);
+	if (!event) {
+		mesh__event_message_free(space, message);
+		return -ENOMEM;
+	}
+	if (close)
+		event->flags |= MESH__FLAG_CLOSE;
+	post_numbered(port, event);
+	if (close) {
+		port->local_closed = true;
+		mesh__port_drop_queue(port);
+	}
+	mesh__space_run(space);
+	return 0;
+}
+
+/* ---- receiving ---- */
+
+struct mesh_message *mesh__port_take(struct mesh_port *port)
+{
+	struct mesh_message *message = STAILQ_FIRST(&port->queue);
+
+	if (message) {
+		STAILQ_REMOVE_HEAD(&port->queue, next);
+		port->queue_count--;
+	}
+	return message;
+}
+
+int mesh__port_end(const struct mesh_port *port)
+{
+	if (port->queue_count || !mesh__port_ended(port))
+		return 0;
+	return port->state == MESH__DONE ? -EPIPE : -ECONNRESET;
+}
+
+void mesh__port_drop_queue(struct mesh_port *port)
+{
+	struct mesh_message *message;
+
+	while ((message = mesh__port_take(port)))
+		mesh__event_message_free(port->space, message);
+}
+
+/* ---- the end ---- */
+
+void mesh__port_emit_close(struct mesh_port *port)
+{
+	if (can_send(port)) {
+		struct mesh__event *event = mesh__event_own(port, MESH__OWN_CLOSE, MESH__EVENT_MESSAGE);
+
+		event->flags = MESH__FLAG_CLOSE;
+		post_numbered(port, event);
+	}
+	port->local_closed = true;
+	mesh__port_drop_queue(port);
+}
+
+void mesh__port_close(struct mesh_port *port)
+{
+	mesh__port_emit_close(port);
+	mesh__space_run(port->space);
+}
+
+void mesh__port_disown(struct mesh_port *port)
+{
+	port->notify = NULL;
+	port->detach = NULL;
+	port->owned = false;
+	mesh__port_emit_close(port);
+	mesh__port_unref(port);
+}
+
+void mesh__port_fail(struct mesh_port *port, const char *why)
+{
+	mesh__port_break(port, &port->space->node, NULL, why);
+	mesh__space_run(port->space);
+}
+
 void mesh__port_release(struct mesh_port *port, bool fail)
 {
-	(void)port;
-	(void)fail;
+	struct mesh__space *space = mesh__port_lock(port);
+
+	if (fail)
+		mesh__port_fail(port, "the message that carried it is lost");
+	mesh__port_disown(port);
+	mesh__space_unlock(space);
 }

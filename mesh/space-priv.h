@@ -9,10 +9,26 @@
  * leave through mesh__remote_ops; events from them come in as bytes through
  * mesh__space_receive. Tests drive it by delivering events in any order.
  *
- * Everything here is called with the space's lock held (mesh__space_lock), and
- * the ops and hooks are called with it held too: they must not block and must
- * not call back into the machine, except where said.
+ * Everything here is called with the space's lock held (mesh__space_lock) unless
+ * said otherwise, and the ops and hooks are called with it held too: they must
+ * not block and must not call back into the machine, except where said.
+ *
+ * When memory runs out
+ *   - what the application asked for fails with -ENOMEM and has changed nothing;
+ *   - the machine's own events need no memory: a port carries those of its own
+ *     end (close, failure) in itself, every other answer is made of the event that
+ *     it answers, and a queued message keeps the event that brought it;
+ *   - an event from outside for which there is no memory is dropped like one that
+ *     is malformed: its port fails, and the former owners of the ports that it
+ *     carried are told; when even that cannot be said, the link is given up.
+ *
+ * Messages may hold ports, whose locks are not to be taken inside another: under
+ * the lock a message is given to mesh__event_message_free, never to
+ * mesh_message_free. mesh__space_unlock frees what was collected.
  */
+
+#define HASH_NONFATAL_OOM 1 /* an element that did not fit has hh.tbl == NULL */
+#define HASH_FUNCTION(key, size, hash) HASH_FNV(key, size, hash) /* uthash's own falls through cases, with warnings */
 
 #include <mesh/event-priv.h>
 #include <mesh/message-priv.h>
@@ -50,6 +66,8 @@ struct mesh__event {
 	struct mesh_id blamed;        /* FAIL_PORT */
 	/* the machine's own: */
 	struct mesh__ref to;          /* where it is going */
+	struct mesh_port *owner;      /* the port in which this event is embedded, while in use */
+	bool from_origin;             /* came from the node that the port itself came from */
 	UT_hash_handle hh;            /* in a port's pending table, by seq */
 	STAILQ_ENTRY(mesh__event) next;
 };
@@ -65,6 +83,11 @@ struct mesh__remote_ops {
 	 */
 	void (*post)(struct mesh__remote *remote, const struct mesh_id *port_id, struct mesh__event *event);
 	void (*free)(struct mesh__remote *remote); /* the last reference is gone */
+	/*
+	 * Out of memory for an event that the node waits for: the link must end, so that it
+	 * learns of it that way. May be NULL: then that node is left waiting. Must not call back.
+	 */
+	void (*give_up)(struct mesh__remote *remote);
 };
 
 /* Embedded in the implementation's object. */
@@ -80,6 +103,9 @@ void mesh__remote_unref(struct mesh__remote *remote);
 
 /* ---- ports ---- */
 
+/* Each is sent at most once: its close, and its failure to its peer and to its target. */
+enum mesh__own { MESH__OWN_CLOSE, MESH__OWN_FAIL_PEER, MESH__OWN_FAIL_TARGET, MESH__OWN_COUNT };
+
 struct mesh_port {
 	struct mesh__space *space;  /* read it under mesh__port_lock: a local pair may be adopted by a node */
 	unsigned refs;              /* owner, id table, local references, events: all under the lock */
@@ -88,15 +114,21 @@ struct mesh_port {
 	bool local_closed;
 	enum mesh__port_state state;
 	struct mesh__ref peer, target; /* target: SENDING, PROXYING */
+	struct mesh__remote *origin;   /* the node it came from, until it was heard of from elsewhere; a reference */
 	uint64_t next_local_seq, next_peer_seq;
 	struct mesh__event *pending;   /* uthash by seq */
 	size_t pending_count;
 	struct mesh__message_queue queue; /* received and not taken, undecoded */
 	size_t queue_count;
 	struct mesh_id blamed;         /* FAILED: the node */
+	const char *why;               /* FAILED: for a log; static */
+	struct mesh__event own[MESH__OWN_COUNT]; /* what it says at its end needs no memory */
 	UT_hash_handle hh;             /* in the space's table, by id */
+	LIST_ENTRY(mesh_port) in_space;
+	pthread_mutex_t guard;         /* `space` is written with this and both spaces' locks held; taken last */
 
-	/* the application's side (port.c): called when the queue got a message or the state became DONE or FAILED */
+	/* the application's side (port.c): called when the queue got a message, the state became
+	 * DONE or FAILED, or a node adopted the port */
 	void (*notify)(struct mesh_port *port);
 	struct mesh__port_waiters *waiters; /* port.c's own: blocking receivers, callback, eventfd */
 	void *userdata; /* of whoever set notify */
@@ -110,18 +142,27 @@ struct mesh_port {
  */
 struct mesh__space *mesh__port_lock(struct mesh_port *port);
 void mesh__space_lock(struct mesh__space *space);
+/* Runs what was left behind, releases, and then frees the messages that were given up under the lock. */
 void mesh__space_unlock(struct mesh__space *space);
+/* Frees a message when the lock is released: its ports may belong to this space or to another. Takes NULL. */
+void mesh__event_message_free(struct mesh__space *space, struct mesh_message *message);
 
 /* All with the lock held, except mesh__port_pair. */
 int mesh__port_pair(struct mesh__space *space, struct mesh_port **ret_a, struct mesh_port **ret_b); /* NULL: local space */
-/* A registered port whose peer is remote from the start (join, invite). */
+/* A registered port whose peer is remote from the start (join, invite). 0, -ENOMEM, -EEXIST, -EINVAL (id of zero). */
 int mesh__port_new_remote(struct mesh__space *space, const struct mesh_id *id, struct mesh__remote *remote,
 	const struct mesh_id *peer, struct mesh_port **ret);
-/* Checks, then sends; consumes the message in every case. close: it is the last one. Then runs the space. */
+/*
+ * Checks, then sends; consumes the message in every case. close: it is the last
+ * one. Then runs the space. 0, -EMSGSIZE, -ENOMEM, -ELOOP (the message carries the
+ * port or its peer; the port itself stays the caller's), -EXDEV (a port of another
+ * node of this process, where the peer is not in this one; a message that is
+ * queued on a local pair may still meet that when the pair moves: then that port fails).
+ */
 int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool close);
 /* The owner's close: drops unread messages. */
 void mesh__port_close(struct mesh_port *port);
-/* Gives up the owner's reference (closing it if it was not): the port may be freed here. */
+/* Gives up the owner's reference (closing it if it was not): the port may be freed here. Does not run the space. */
 void mesh__port_disown(struct mesh_port *port);
 /* The same for somebody who holds no lock; `fail`: the other end must learn that this is no orderly close. */
 void mesh__port_release(struct mesh_port *port, bool fail);
@@ -143,15 +184,23 @@ struct mesh__space {
 	pthread_mutex_t lock;
 	const struct mesh__space_ops *ops; /* NULL in the local space */
 	struct mesh_id node;               /* zero in the local space */
-	size_t max_message;
+	size_t max_message;                /* UINT32_MAX unless set after init */
+	uint64_t hash_key[2];              /* ids are chosen by peers */
 	struct mesh_port *ports;           /* uthash by id */
+	LIST_HEAD(, mesh_port) all;        /* registered or not */
+	size_t moving;                     /* ports that are SENDING or PROXYING */
 	struct mesh__event_queue local, out;
-	bool running;
+	struct mesh__message_queue discarded; /* to be freed without the lock */
+	bool running, closing;
+	bool backlog_first;                /* the order of the original when a proxy starts; for comparing traces */
+	unsigned entering;                 /* atomic: threads between reading a port's space and having its lock */
+	pthread_cond_t entered;
 	uint64_t unknown_port_events, dropped_events; /* counters, for tests and logs */
 };
 
+/* These two without the lock. */
 void mesh__space_init(struct mesh__space *space, const struct mesh__space_ops *ops, const struct mesh_id *node);
-/* Fails every port that is still registered, then nothing refers to the space any more. */
+/* Fails every port that is still registered, then nothing refers to the space any more: ports move to the local one. */
 void mesh__space_deinit(struct mesh__space *space);
 struct mesh__space *mesh__local_space(void);
 
@@ -165,11 +214,15 @@ void mesh__space_receive(struct mesh__space *space, struct mesh__remote *from, c
 /*
  * The bytes of an event for a connected remote: moves the ports of its message (they become
  * Sending) and hands over its descriptors: fds[0..*ret_fds) are the caller's.
- * `ret_data` is allocated with `headroom` free bytes in front. Consumes the event.
- * -ENOMEM, or -EMSGSIZE: the destination port has been failed then.
+ * `ret_data` is allocated with `headroom` free bytes in front; *ret_size is that of
+ * the event alone. Consumes the event. What it leaves to be delivered is run by
+ * the run loop that called post, or else by mesh__space_unlock.
+ * -EMSGSIZE: both ends have been failed, FAIL_PORT follows as an event of its own.
+ * -ENOMEM: the event is lost, so the link must be given up. -EPIPE: the remote is lost.
  */
 int mesh__space_encode(struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event,
 	size_t headroom, uint8_t **ret_data, size_t *ret_size, int fds[MESH_MESSAGE_MAX_FDS], size_t *ret_fds);
+/* An event that was posted and will not be encoded. Takes NULL. */
 void mesh__event_free(struct mesh__event *event);
 
 /* A node is gone: marks the remote failed and fails every port that has to do with it. Runs the space. */

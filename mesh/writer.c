@@ -17,13 +17,15 @@ struct frame {
 };
 
 struct mesh_writer {
-	uint8_t *data;
-	size_t size, room;
+	struct mesh_message *message; /* its size is the room that there is */
+	size_t size;                  /* the bytes that are written */
 	struct frame *frames;
 	size_t depth, frame_room;
-	struct mesh_message *resources; /* a message without bytes */
-	int error;                      /* the first; nothing is written after it */
+	int error; /* the first; nothing is written after it */
 };
+
+/* Enough for most control messages and small requests. */
+#define FIRST_ROOM 128
 
 struct mesh_writer *mesh_writer_new(void)
 {
@@ -31,8 +33,8 @@ struct mesh_writer *mesh_writer_new(void)
 
 	if (!writer)
 		return NULL;
-	writer->resources = mesh_message_new(NULL, 0);
-	if (!writer->resources) {
+	writer->message = mesh_message_new_sized(FIRST_ROOM);
+	if (!writer->message) {
 		free(writer);
 		return NULL;
 	}
@@ -45,9 +47,8 @@ void mesh_writer_free(struct mesh_writer *writer)
 
 	if (!writer)
 		return;
-	mesh_message_free(writer->resources);
+	mesh_message_free(writer->message);
 	free(writer->frames);
-	free(writer->data);
 	free(writer);
 	errno = saved;
 }
@@ -71,37 +72,26 @@ static bool usable(struct mesh_writer *writer, uint32_t field)
 	return mesh__writer_error(writer) == 0;
 }
 
-/* The array with room for `needed` elements, grown by doubling; NULL when memory runs out. */
-static void *grown(
-        struct mesh_writer *writer, void *array, size_t *room, size_t needed, size_t element)
-{
-	size_t new_room = *room ? *room : 64 / element + 1;
-
-	if (needed <= *room)
-		return array;
-	while (new_room < needed && new_room <= PTRDIFF_MAX / element)
-		new_room *= 2;
-	array = new_room <= PTRDIFF_MAX / element ? realloc(array, new_room * element) : NULL;
-	if (array)
-		*room = new_room;
-	else
-		fail(writer, -ENOMEM);
-	return array;
-}
-
-/* Makes room for `size` more bytes. */
+/* Makes room for `size` more bytes, by doubling. */
 static bool reserve(struct mesh_writer *writer, size_t size)
 {
-	uint8_t *data;
+	size_t room = mesh_message_size(writer->message);
+	struct mesh_message *message;
 
-	if (size > PTRDIFF_MAX - writer->size) {
+	if (size <= room - writer->size)
+		return true;
+	if (size > PTRDIFF_MAX / 2 - writer->size) {
 		fail(writer, -ENOMEM);
 		return false;
 	}
-	data = grown(writer, writer->data, &writer->room, writer->size + size, 1);
-	if (!data)
+	while (room < writer->size + size)
+		room *= 2;
+	message = mesh__message_resize(writer->message, room);
+	if (!message) {
+		fail(writer, -ENOMEM);
 		return false;
-	writer->data = data;
+	}
+	writer->message = message;
 	return true;
 }
 
@@ -109,14 +99,14 @@ void mesh__writer_raw(struct mesh_writer *writer, const void *data, size_t size)
 {
 	if (mesh__writer_error(writer) < 0 || !size || !reserve(writer, size))
 		return;
-	memcpy(writer->data + writer->size, data, size);
+	memcpy(writer->message->data + writer->size, data, size);
 	writer->size += size;
 }
 
 const uint8_t *mesh__writer_data(const struct mesh_writer *writer, size_t *ret_size)
 {
 	*ret_size = writer->size;
-	return writer->data;
+	return writer->message->data;
 }
 
 /* A key and up to two numbers behind it. */
@@ -173,7 +163,7 @@ static void resource_key(struct mesh_writer *writer, uint32_t field, int put_res
 /* Where a resource goes. After a failure that is no message, and putting closes the resource. */
 static struct mesh_message *resources_of(struct mesh_writer *writer, uint32_t field)
 {
-	return usable(writer, field) ? writer->resources : NULL;
+	return usable(writer, field) ? writer->message : NULL;
 }
 
 void mesh_writer_put_fd(struct mesh_writer *writer, uint32_t field, int fd)
@@ -199,20 +189,30 @@ void mesh__writer_move(struct mesh_writer *writer, uint32_t field, struct mesh__
 		fail(writer, -EINVAL);
 }
 
-void mesh_writer_begin(struct mesh_writer *writer, uint32_t field)
+static bool reserve_frame(struct mesh_writer *writer)
 {
+	size_t room = writer->frame_room ? writer->frame_room * 2 : 8;
 	struct frame *frames;
 
-	if (!usable(writer, field))
-		return;
-	frames = grown(
-	        writer, writer->frames, &writer->frame_room, writer->depth + 1, sizeof *frames);
-	if (!frames)
-		return;
+	if (writer->depth < writer->frame_room)
+		return true;
+	frames = reallocarray(writer->frames, room, sizeof *frames);
+	if (!frames) {
+		fail(writer, -ENOMEM);
+		return false;
+	}
 	writer->frames = frames;
-	frames[writer->depth++] = (struct frame){.field = field,
+	writer->frame_room = room;
+	return true;
+}
+
+void mesh_writer_begin(struct mesh_writer *writer, uint32_t field)
+{
+	if (!usable(writer, field) || !reserve_frame(writer))
+		return;
+	writer->frames[writer->depth++] = (struct frame){.field = field,
 	        .start = writer->size,
-	        .resources = mesh_message_resource_count(writer->resources)};
+	        .resources = mesh_message_resource_count(writer->message)};
 }
 
 /*
@@ -233,7 +233,7 @@ void mesh_writer_end(struct mesh_writer *writer)
 	}
 	frame = &writer->frames[--writer->depth];
 	body_size = writer->size - frame->start;
-	resources = mesh_message_resource_count(writer->resources) - frame->resources;
+	resources = mesh_message_resource_count(writer->message) - frame->resources;
 	if (resources) {
 		header_size =
 		        mesh__varint_write(header, mesh__key(frame->field, MESH__WIRE_MESSAGE));
@@ -245,35 +245,22 @@ void mesh_writer_end(struct mesh_writer *writer)
 
 	if (!reserve(writer, header_size))
 		return;
-	memmove(writer->data + frame->start + header_size, writer->data + frame->start, body_size);
-	memcpy(writer->data + frame->start, header, header_size);
+	memmove(writer->message->data + frame->start + header_size,
+	        writer->message->data + frame->start, body_size);
+	memcpy(writer->message->data + frame->start, header, header_size);
 	writer->size += header_size;
-}
-
-/* The bytes become a message's, the resources change hands. */
-static int make_message(struct mesh_writer *writer, struct mesh_message **ret)
-{
-	struct mesh_message *message;
-
-	if (writer->error < 0)
-		return writer->error;
-	if (writer->depth)
-		return -EINVAL;
-	message = mesh_message_new(writer->data, writer->size);
-	if (!message)
-		return -ENOMEM;
-	message->resources = PAL_TAKE_POINTER(writer->resources->resources);
-	message->resource_count = writer->resources->resource_count;
-	message->resource_room = writer->resources->resource_room;
-	writer->resources->resource_count = writer->resources->resource_room = 0;
-	*ret = message;
-	return 0;
 }
 
 int mesh_writer_finish(struct mesh_writer *writer, struct mesh_message **ret)
 {
-	int r = writer ? make_message(writer, ret) : -ENOMEM;
+	int r = mesh__writer_error(writer);
 
+	if (r == 0 && writer->depth)
+		r = -EINVAL;
+	if (r == 0) {
+		writer->message->size = writer->size;
+		*ret = PAL_TAKE_POINTER(writer->message);
+	}
 	mesh_writer_free(writer);
 	return r;
 }

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "harness.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_CANDIDATES 16
+
+static int64_t excluded, paused_at;
+
+void bench_die(const char *what)
+{
+	fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what, strerror(errno));
+	exit(1);
+}
+
+void bench_check(int result, const char *what)
+{
+	if (result >= 0)
+		return;
+	errno = -result;
+	bench_die(what);
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void bench_pause(void)
+{
+	paused_at = now_ns();
+}
+
+void bench_resume(void)
+{
+	excluded += now_ns() - paused_at;
+}
+
+static double time_per_operation(const struct bench_candidate *candidate, unsigned batch)
+{
+	int64_t began;
+
+	excluded = 0;
+	began = now_ns();
+	candidate->run(batch);
+	return (double)(now_ns() - began - excluded) / batch;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double left = *(const double *)a, right = *(const double *)b;
+
+	return (left > right) - (left < right);
+}
+
+static double median(const double *sorted, unsigned count)
+{
+	return count % 2 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
+}
+
+static unsigned number_from_environment(const char *name, unsigned otherwise)
+{
+	const char *text = getenv(name);
+	int number = text ? atoi(text) : 0;
+
+	return number > 0 ? (unsigned)number : otherwise;
+}
+
+static void print_candidate(const struct bench_measure *measure, const struct bench_candidate *candidate,
+	double *times, unsigned rounds, double floor)
+{
+	double unit = strcmp(measure->unit, "us") ? 1 : 1000;
+
+	printf("%s\t%s\t%.2f\t%.2f\t%.2f\t%s\t%.2f\n", measure->name, candidate->name, median(times, rounds) / unit,
+		times[0] / unit, times[rounds - 1] / unit, measure->unit, median(times, rounds) / floor);
+}
+
+void bench_run(const struct bench_measure *measure)
+{
+	unsigned rounds = number_from_environment("BENCH_ROUNDS", measure->rounds);
+	unsigned batch = number_from_environment("BENCH_BATCH", measure->batch);
+	const struct bench_candidate *candidates = measure->candidates;
+	double *times[MAX_CANDIDATES];
+	unsigned count = 0;
+
+	for (; candidates[count].name; count++) {
+		if (count == MAX_CANDIDATES || !(times[count] = calloc(rounds, sizeof *times[count])))
+			bench_die("candidates");
+		if (candidates[count].start)
+			candidates[count].start();
+	}
+	for (unsigned i = 0; i < count; i++)
+		candidates[i].run(batch); /* warm: not counted */
+	for (unsigned round = 0; round < rounds; round++) {
+		for (unsigned i = 0; i < count; i++) {
+			unsigned turn = (round + i) % count;
+
+			times[turn][round] = time_per_operation(&candidates[turn], batch);
+		}
+	}
+	for (unsigned i = 0; i < count; i++)
+		if (candidates[i].stop)
+			candidates[i].stop();
+	for (unsigned i = 0; i < count; i++)
+		qsort(times[i], rounds, sizeof *times[i], compare);
+	for (unsigned i = 0; i < count; i++)
+		print_candidate(measure, &candidates[i], times[i], rounds, median(times[0], rounds));
+	fflush(stdout);
+	for (unsigned i = 0; i < count; i++)
+		free(times[i]);
+}
+
+static size_t resident(void)
+{
+	unsigned long size, pages = 0;
+	FILE *file = fopen("/proc/self/statm", "re");
+
+	if (!file || fscanf(file, "%lu %lu", &size, &pages) != 2)
+		bench_die("/proc/self/statm");
+	fclose(file);
+	return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+void bench_grow_to(size_t bytes)
+{
+	size_t have = resident();
+	char *filler;
+
+	if (have >= bytes)
+		return;
+	filler = malloc(bytes - have); /* kept until the end */
+	if (!filler)
+		bench_die("memory");
+	memset(filler, 1, bytes - have);
+}
+
+void bench_one_cpu(void)
+{
+	cpu_set_t allowed, one;
+
+	if (sched_getaffinity(0, sizeof allowed, &allowed) < 0)
+		bench_die("sched_getaffinity");
+	CPU_ZERO(&one);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &allowed))
+			continue;
+		CPU_SET(cpu, &one);
+		break;
+	}
+	if (sched_setaffinity(0, sizeof one, &one) < 0)
+		bench_die("sched_setaffinity");
+}

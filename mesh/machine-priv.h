@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_MESH_MACHINE_PRIV_H
+#define PROCMESH_MESH_MACHINE_PRIV_H
+
+/*
+ * What the files of the port machine share with each other only:
+ *   ref.c             references, and the life of events
+ *   space.c           a space: lock, table, queues, run loop, end
+ *   space-receive.c   bytes from another node into an event
+ *   space-encode.c    an event into bytes for another node
+ *   port-core.c       the owner's side: make, send, close, take, give up
+ *   port-state.c      the events by state
+ *   port-move.c       a port leaves for another node, arrives from one, changes its space
+ */
+
+#include <mesh/space-priv.h>
+
+/* ---- references (ref.c) ---- */
+
+struct mesh__ref mesh__ref_local(struct mesh_port *port);
+/* Consumes the caller's reference on the remote. */
+struct mesh__ref mesh__ref_remote(struct mesh__remote *remote, const struct mesh_id *id);
+struct mesh__ref mesh__ref_copy(const struct mesh__ref *ref);
+struct mesh__ref mesh__ref_take(struct mesh__ref *ref);
+void mesh__ref_clear(struct mesh__ref *ref);
+bool mesh__ref_equal(const struct mesh__ref *a, const struct mesh__ref *b);
+static inline bool mesh__ref_is_on(const struct mesh__ref *ref, const struct mesh__remote *remote)
+{
+	return ref->kind == MESH__REF_REMOTE && ref->remote == remote;
+}
+
+/* ---- events (ref.c) ---- */
+
+struct mesh__event *mesh__event_new(enum mesh__event_type type);
+/* One of those embedded in the port. */
+struct mesh__event *mesh__event_own(struct mesh_port *port, enum mesh__own which, enum mesh__event_type type);
+/* Frees it, or lets its owner have it back. */
+void mesh__event_drop(struct mesh__space *space, struct mesh__event *event);
+/* The message out of an event from mesh__event_new; the event stays with it as its spare. */
+struct mesh_message *mesh__event_unwrap(struct mesh__event *event);
+/* The reverse: an event with that message, made of its spare if there is one. NULL when memory runs out. */
+struct mesh__event *mesh__event_wrap(struct mesh_message *message);
+
+/* ---- the space (space.c) ---- */
+
+struct mesh_port *mesh__space_find(struct mesh__space *space, const struct mesh_id *id);
+/* Into the table, by `id`, or where that is NULL by the id it has or a new one. 0, -ENOMEM, -EEXIST, an error of getrandom(2). */
+int mesh__space_register(struct mesh_port *port, const struct mesh_id *id);
+void mesh__space_unregister(struct mesh_port *port);
+/* Queues an event; consumes the reference. */
+void mesh__space_post(struct mesh__space *space, struct mesh__ref to, struct mesh__event *event);
+/* Moves a port between two spaces whose locks are both held. */
+void mesh__space_rehome(struct mesh_port *port, struct mesh__space *space);
+/* The space of a port that is perhaps not in one whose lock is held: only to compare it. */
+struct mesh__space *mesh__port_space(struct mesh_port *port);
+
+/* ---- ports (port-core.c) ---- */
+
+/* One reference, the caller's. Peered with nobody yet. */
+struct mesh_port *mesh__port_new(struct mesh__space *space);
+struct mesh_port *mesh__port_ref(struct mesh_port *port);
+void mesh__port_unref(struct mesh_port *port);
+void mesh__port_peer_up(struct mesh_port *a, struct mesh_port *b);
+/* Closes; queues the close for the peer. */
+void mesh__port_emit_close(struct mesh_port *port);
+void mesh__port_drop_queue(struct mesh_port *port);
+
+/* ---- states (port-state.c) ---- */
+
+static inline bool mesh__port_ended(const struct mesh_port *port)
+{
+	return port->state == MESH__DONE || port->state == MESH__FAILED;
+}
+void mesh__port_set_state(struct mesh_port *port, enum mesh__port_state state);
+/* `from`: the node that sent it; NULL: a port of this space. Consumes the event. */
+void mesh__port_deliver(struct mesh_port *port, struct mesh__event *event, const struct mesh__remote *from);
+/*
+ * Fails the port. `blamed` of zero: this node. `from`, if not NULL, is the node
+ * that said so, and need not be told. The caller holds a reference.
+ */
+void mesh__port_break(
+	struct mesh_port *port, const struct mesh_id *blamed, const struct mesh__remote *from, const char *why);
+/* The end of a port, without telling anybody. The caller holds a reference. */
+void mesh__port_leave(struct mesh_port *port, enum mesh__port_state state);
+/* Processes what is due among the pending events. */
+void mesh__port_drain(struct mesh_port *port);
+/* Sends an event on to the target. */
+void mesh__port_forward(struct mesh_port *port, struct mesh__event *event);
+/* Fails a port whose former owner is lost with a part of what it still had to forward. */
+void mesh__port_check_origin(struct mesh_port *port);
+
+/* ---- moving (port-move.c) ---- */
+
+/*
+ * Prepares a port that is in a message for `to`: the record to send. It is
+ * consumed: Sending or gone. One that cannot travel travels as a failed one.
+ * -EXDEV: it is of another node of this process, and still the caller's; the
+ * record is that of a failed port.
+ */
+int mesh__move_prepare(struct mesh__remote *to, struct mesh_port *port, struct mesh__record *ret);
+/* ACK_PORT came: the event becomes the CHANGE_PEER. */
+void mesh__move_start_proxy(struct mesh_port *port, struct mesh__event *event);
+/*
+ * A port arrives; the caller's. The event for its former owner is added to
+ * `answers`. NULL when memory runs out or the id is in use.
+ */
+struct mesh_port *mesh__move_receive(
+	struct mesh__remote *from, const struct mesh__record *record, struct mesh__event_queue *answers);
+/* Node and id of what a reference names, registering it if need be. 0, -ENOMEM. */
+int mesh__move_address(struct mesh__space *space, const struct mesh__ref *ref, struct mesh_id *ret_node,
+	struct mesh_id *ret_port);
+
+#endif

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+#include <mesh/machine-priv.h>
+
+/*
+ * What a port does with each event, by state. Everything in an event is peer
+ * data: what does not fit fails the port, and only that.
+ */
+
+void mesh__port_set_state(struct mesh_port *port, enum mesh__port_state state)
+{
+	bool moved = port->state == MESH__SENDING || port->state == MESH__PROXYING;
+	bool moves = state == MESH__SENDING || state == MESH__PROXYING;
+
+	port->space->moving += (size_t)moves - (size_t)moved;
+	port->state = state;
+}
+
+/* ---- the end ---- */
+
+static void drop_pending(struct mesh_port *port)
+{
+	struct mesh__event *event, *next;
+
+	HASH_ITER(hh, port->pending, event, next) {
+		HASH_DELETE(hh, port->pending, event);
+		mesh__event_drop(port->space, event);
+	}
+	port->pending_count = 0;
+}
+
+static void forget_origin(struct mesh_port *port)
+{
+	struct mesh__remote *origin = port->origin;
+
+	port->origin = NULL;
+	mesh__remote_unref(origin);
+}
+
+static void notify(struct mesh_port *port)
+{
+	if (port->notify)
+		port->notify(port);
+}
+
+void mesh__port_leave(struct mesh_port *port, enum mesh__port_state state)
+{
+	mesh__port_set_state(port, state);
+	drop_pending(port);
+	forget_origin(port);
+	mesh__ref_clear(&port->peer);
+	mesh__ref_clear(&port->target);
+	mesh__space_unregister(port);
+	notify(port);
+}
+
+static void tell(struct mesh_port *port, const struct mesh__ref *whom, enum mesh__own which)
+{
+	struct mesh__event *event = mesh__event_own(port, which, MESH__EVENT_FAIL_PORT);
+
+	event->blamed = port->blamed;
+	mesh__space_post(port->space, mesh__ref_copy(whom), event);
+}
+
+/*
+ * Who said that it failed knows. Of a port on the move both the peer and the
+ * target may be on the node that said so, and either may have been meant: then
+ * both are told, and the one that has failed ignores it.
+ */
+static bool knows(
+	const struct mesh__ref *whom, const struct mesh__ref *other, const struct mesh__remote *from)
+{
+	return from && mesh__ref_is_on(whom, from) && !mesh__ref_is_on(other, from);
+}
+
+void mesh__port_break(struct mesh_port *port, const struct mesh_id *blamed,
+	const struct mesh__remote *from, const char *why)
+{
+	if (mesh__port_ended(port))
+		return;
+	port->blamed = mesh__id_is_zero(blamed) ? port->space->node : *blamed;
+	port->why = why;
+	if (!knows(&port->peer, &port->target, from))
+		tell(port, &port->peer, MESH__OWN_FAIL_PEER);
+	if (!knows(&port->target, &port->peer, from))
+		tell(port, &port->target, MESH__OWN_FAIL_TARGET);
+	mesh__port_leave(port, MESH__FAILED);
+}
+
+/* This node says that the port broke a rule. */
+static void refuse(struct mesh_port *port, struct mesh__event *event, const char *why)
+{
+	mesh__port_break(port, &port->space->node, NULL, why);
+	mesh__event_drop(port->space, event);
+}
+
+/*
+ * What the former owner still had to forward comes first among a port's
+ * numbers. If it is lost while there is a hole before what already came from
+ * elsewhere, the hole stays for ever.
+ */
+void mesh__port_check_origin(struct mesh_port *port)
+{
+	struct mesh_id blamed;
+
+	if (!port->origin || !port->origin->failed || !port->pending || port->state == MESH__SENDING)
+		return;
+	blamed = port->origin->id;
+	mesh__port_break(port, &blamed, NULL, "its former node is lost with messages for it");
+}
+
+/* ---- Peered ---- */
+
+/*
+ * The peer has moved. The old one, now a proxy, ends with the acknowledgement;
+ * it numbers on from what this port has sent it, which the new one has not seen.
+ */
+static void change_peer(struct mesh_port *port, struct mesh__event *event)
+{
+	struct mesh__ref *peer = &event->new_peer;
+
+	if (peer->kind == MESH__REF_REMOTE && peer->remote->failed) {
+		mesh__port_break(port, &peer->remote->id, NULL, "its peer moved to a lost node");
+		mesh__event_drop(port->space, event);
+		return;
+	}
+	if (peer->kind == MESH__REF_LOCAL && peer->port == port) {
+		refuse(port, event, "CHANGE_PEER to itself");
+		return;
+	}
+	/* A peer that has ended in order has got this port's close before. */
+	if (peer->kind == MESH__REF_LOCAL && mesh__port_ended(peer->port) && !port->local_closed) {
+		refuse(port, event, "CHANGE_PEER to a port that is not there");
+		return;
+	}
+	event->type = MESH__EVENT_ACK_CHANGE_PEER;
+	event->seq = port->next_local_seq;
+	port->next_local_seq -= event->delta;
+	mesh__space_post(port->space, mesh__ref_take(&port->peer), event);
+	port->peer = mesh__ref_take(peer);
+}
+
+static void enqueue(struct mesh_port *port, struct mesh__event *event)
+{
+	struct mesh_message *message;
+
+	if (port->local_closed) {
+		mesh__event_drop(port->space, event);
+		return;
+	}
+	message = mesh__event_unwrap(event);
+	STAILQ_INSERT_TAIL(&port->queue, message, next);
+	port->queue_count++;
+	notify(port);
+}
+
+/* Every pair exchanges exactly one close in each direction. */
+static void closed_by_peer(struct mesh_port *port)
+{
+	if (port->pending) {
+		mesh__port_break(port, &port->space->node, NULL, "an event after the close");
+		return;
+	}
+	if (!port->local_closed) {
+		struct mesh__event *answer =
+			mesh__event_own(port, MESH__OWN_CLOSE, MESH__EVENT_MESSAGE);
+
+		answer->flags = MESH__FLAG_CLOSE;
+		answer->seq = port->next_local_seq;
+		mesh__space_post(port->space, mesh__ref_copy(&port->peer), answer);
+	}
+	mesh__port_leave(port, MESH__DONE);
+}
+
+static void take_message(struct mesh_port *port, struct mesh__event *event)
+{
+	bool closes = event->flags & MESH__FLAG_CLOSE;
+
+	if (event->message)
+		enqueue(port, event);
+	else
+		mesh__event_drop(port->space, event);
+	if (closes)
+		closed_by_peer(port);
+}
+
+static void peered(struct mesh_port *port, struct mesh__event *event)
+{
+	if (event->type == MESH__EVENT_MESSAGE)
+		take_message(port, event);
+	else if (event->type == MESH__EVENT_CHANGE_PEER)
+		change_peer(port, event);
+	else
+		refuse(port, event, "an unexpected ACK_CHANGE_PEER");
+}
+
+/* ---- Proxying ---- */
+
+void mesh__port_forward(struct mesh_port *port, struct mesh__event *event)
+{
+	event->seq = port->next_local_seq++;
+	mesh__space_post(port->space, mesh__ref_copy(&port->target), event);
+}
+
+static void proxying(struct mesh_port *port, struct mesh__event *event)
+{
+	if (event->type == MESH__EVENT_ACK_CHANGE_PEER && port->pending) {
+		refuse(port, event, "an event after the end of a proxy");
+		return;
+	}
+	if (event->type == MESH__EVENT_ACK_CHANGE_PEER) {
+		mesh__event_drop(port->space, event);
+		mesh__port_leave(port, MESH__DONE);
+		return;
+	}
+	if (event->type == MESH__EVENT_CHANGE_PEER) {
+		if (mesh__ref_equal(&event->new_peer, &port->target)) {
+			refuse(port, event, "CHANGE_PEER to the port that it forwards to");
+			return;
+		}
+		/* Only to know whom to tell of a failure. */
+		mesh__ref_clear(&port->peer);
+		port->peer = mesh__ref_copy(&event->new_peer);
+	}
+	mesh__port_forward(port, event);
+}
+
+/* ---- order ---- */
+
+/* The next due event, in a state that processes. */
+static void process(struct mesh_port *port, struct mesh__event *event)
+{
+	port->next_peer_seq = event->seq + 1;
+	/* Once its peer is heard of from elsewhere, all that the former owner had to forward is here. */
+	if (port->origin && !event->from_origin)
+		forget_origin(port);
+	if (port->state == MESH__PEERED)
+		peered(port, event);
+	else
+		proxying(port, event);
+}
+
+static struct mesh__event *find_pending(const struct mesh_port *port, uint64_t seq)
+{
+	struct mesh__event *event;
+
+	HASH_FIND(hh, port->pending, &seq, sizeof seq, event);
+	return event;
+}
+
+void mesh__port_drain(struct mesh_port *port)
+{
+	struct mesh__event *event;
+
+	while ((port->state == MESH__PEERED || port->state == MESH__PROXYING) &&
+		(event = find_pending(port, port->next_peer_seq))) {
+		HASH_DELETE(hh, port->pending, event);
+		port->pending_count--;
+		process(port, event);
+	}
+	mesh__port_check_origin(port);
+}
+
+static void park(struct mesh_port *port, struct mesh__event *event)
+{
+	HASH_ADD(hh, port->pending, seq, sizeof event->seq, event);
+	if (event->hh.tbl)
+		port->pending_count++;
+	else
+		refuse(port, event, "no memory for an event that came early");
+}
+
+static void numbered(struct mesh_port *port, struct mesh__event *event)
+{
+	if (mesh__port_ended(port)) {
+		mesh__event_drop(port->space, event);
+	} else if (event->seq < port->next_peer_seq || find_pending(port, event->seq)) {
+		refuse(port, event, "a number came twice");
+	} else if (event->seq - port->next_peer_seq > MESH__SEQ_WINDOW ||
+		   port->pending_count >= MESH__MAX_PENDING) {
+		refuse(port, event, "too far ahead");
+	} else if (event->seq == port->next_peer_seq && port->state != MESH__SENDING) {
+		process(port, event);
+		mesh__port_drain(port);
+	} else {
+		park(port, event);
+		mesh__port_check_origin(port);
+	}
+}
+
+void mesh__port_deliver(
+	struct mesh_port *port, struct mesh__event *event, const struct mesh__remote *from)
+{
+	mesh__port_ref(port); /* the event's reference goes with the event */
+	event->from_origin = from && from == port->origin;
+	switch (event->type) {
+	case MESH__EVENT_MESSAGE:
+	case MESH__EVENT_CHANGE_PEER:
+	case MESH__EVENT_ACK_CHANGE_PEER:
+		numbered(port, event);
+		break;
+	case MESH__EVENT_ACK_PORT:
+		if (port->state == MESH__SENDING)
+			mesh__move_start_proxy(port, event);
+		else
+			refuse(port, event, "an unexpected ACK_PORT");
+		break;
+	case MESH__EVENT_FAIL_PORT:
+		mesh__port_break(port, &event->blamed, from, "the other end failed");
+		mesh__event_drop(port->space, event);
+		break;
+	}
+	mesh__port_unref(port);
+}

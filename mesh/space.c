@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+#include <mesh/machine-priv.h>
+
+#include <errno.h>
+
+/* ---- life ---- */
+
+static struct mesh__space local_space = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.entered = PTHREAD_COND_INITIALIZER,
+	.max_message = UINT32_MAX,
+	.all = LIST_HEAD_INITIALIZER(local_space.all),
+	.local = STAILQ_HEAD_INITIALIZER(local_space.local),
+	.out = STAILQ_HEAD_INITIALIZER(local_space.out),
+	.discarded = STAILQ_HEAD_INITIALIZER(local_space.discarded),
+};
+
+struct mesh__space *mesh__local_space(void)
+{
+	return &local_space;
+}
+
+void mesh__space_init(
+	struct mesh__space *space, const struct mesh__space_ops *ops, const struct mesh_id *node)
+{
+	struct mesh_id key = {0};
+
+	*space = (struct mesh__space){.ops = ops, .node = *node, .max_message = UINT32_MAX};
+	pthread_mutex_init(&space->lock, NULL);
+	pthread_cond_init(&space->entered, NULL);
+	LIST_INIT(&space->all);
+	STAILQ_INIT(&space->local);
+	STAILQ_INIT(&space->out);
+	STAILQ_INIT(&space->discarded);
+	/* Without random bytes the table still works; a peer could only make it slow. */
+	(void)mesh__id_random(&key);
+	memcpy(space->hash_key, &key, sizeof space->hash_key);
+}
+
+/* What the owners still hold goes on in the local space: ended, or a pair that never left this process. */
+static void move_out(struct mesh__space *space)
+{
+	struct mesh_port *port;
+
+	pthread_mutex_lock(&local_space.lock);
+	while ((port = LIST_FIRST(&space->all)))
+		mesh__space_rehome(port, &local_space);
+	pthread_mutex_unlock(&local_space.lock);
+}
+
+void mesh__space_deinit(struct mesh__space *space)
+{
+	struct mesh__message_queue discarded = STAILQ_HEAD_INITIALIZER(discarded);
+	struct mesh_port *port, *next;
+
+	pthread_mutex_lock(&space->lock);
+	space->closing = true;
+	HASH_ITER(hh, space->ports, port, next) {
+		mesh__port_ref(port);
+		mesh__port_break(port, &space->node, NULL, "its node has left");
+		mesh__port_unref(port);
+	}
+	mesh__space_run(space);
+	move_out(space);
+	/* A thread may have read that a port is in this space, and be about to lock it. */
+	while (__atomic_load_n(&space->entering, __ATOMIC_ACQUIRE))
+		pthread_cond_wait(&space->entered, &space->lock);
+	STAILQ_CONCAT(&discarded, &space->discarded);
+	pthread_mutex_unlock(&space->lock);
+	pthread_cond_destroy(&space->entered);
+	pthread_mutex_destroy(&space->lock);
+	mesh__message_free_all(&discarded);
+}
+
+/* ---- lock ---- */
+
+void mesh__space_lock(struct mesh__space *space)
+{
+	pthread_mutex_lock(&space->lock);
+}
+
+void mesh__space_unlock(struct mesh__space *space)
+{
+	struct mesh__message_queue discarded = STAILQ_HEAD_INITIALIZER(discarded);
+
+	mesh__space_run(space);
+	STAILQ_CONCAT(&discarded, &space->discarded);
+	pthread_mutex_unlock(&space->lock);
+	if (!STAILQ_EMPTY(&discarded))
+		mesh__message_free_all(&discarded);
+}
+
+void mesh__event_message_free(struct mesh__space *space, struct mesh_message *message)
+{
+	if (message)
+		STAILQ_INSERT_TAIL(&space->discarded, message, next);
+}
+
+struct mesh__space *mesh__port_space(struct mesh_port *port)
+{
+	struct mesh__space *space;
+
+	pthread_mutex_lock(&port->guard);
+	space = port->space;
+	pthread_mutex_unlock(&port->guard);
+	return space;
+}
+
+struct mesh__space *mesh__port_lock(struct mesh_port *port)
+{
+	for (;;) {
+		struct mesh__space *space;
+		bool there;
+
+		/* `entering`, raised before the guard is released, keeps the space from going while we wait for it. */
+		pthread_mutex_lock(&port->guard);
+		space = port->space;
+		__atomic_add_fetch(&space->entering, 1, __ATOMIC_RELAXED);
+		pthread_mutex_unlock(&port->guard);
+
+		pthread_mutex_lock(&space->lock);
+		there = __atomic_load_n(&port->space, __ATOMIC_ACQUIRE) == space;
+		if (!__atomic_sub_fetch(&space->entering, 1, __ATOMIC_ACQ_REL) && space->closing)
+			pthread_cond_signal(&space->entered);
+		if (there)
+			return space;
+		pthread_mutex_unlock(&space->lock);
+	}
+}
+
+void mesh__space_rehome(struct mesh_port *port, struct mesh__space *space)
+{
+	LIST_REMOVE(port, in_space);
+	LIST_INSERT_HEAD(&space->all, port, in_space);
+	pthread_mutex_lock(&port->guard);
+	__atomic_store_n(&port->space, space, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&port->guard);
+}
+
+/* ---- the table of ids ---- */
+
+/* Keyed, so that a peer, which chooses ids, cannot choose them to collide. */
+static unsigned hash_id(const struct mesh__space *space, const struct mesh_id *id)
+{
+	uint64_t part[2], hash;
+
+	memcpy(part, id, sizeof part);
+	hash = (part[0] ^ space->hash_key[0]) * 0x9e3779b97f4a7c15u;
+	hash = (hash ^ hash >> 32 ^ part[1] ^ space->hash_key[1]) * 0xd6e8feb86659fd93u;
+	return (unsigned)(hash ^ hash >> 32);
+}
+
+struct mesh_port *mesh__space_find(struct mesh__space *space, const struct mesh_id *id)
+{
+	struct mesh_port *port;
+
+	HASH_FIND_BYHASHVALUE(hh, space->ports, id, sizeof *id, hash_id(space, id), port);
+	return port;
+}
+
+int mesh__space_register(struct mesh_port *port, const struct mesh_id *id)
+{
+	struct mesh__space *space = port->space;
+	struct mesh_id new_id = id ? *id : port->id;
+	int r;
+
+	if (port->registered)
+		return 0;
+	if (mesh__id_is_zero(&new_id)) {
+		r = mesh__id_random(&new_id);
+		if (r < 0)
+			return r;
+	}
+	if (mesh__space_find(space, &new_id))
+		return -EEXIST;
+	port->id = new_id;
+	HASH_ADD_KEYPTR_BYHASHVALUE(
+		hh, space->ports, &port->id, sizeof port->id, hash_id(space, &port->id), port);
+	if (!port->hh.tbl)
+		return -ENOMEM;
+	port->registered = true;
+	mesh__port_ref(port);
+	return 0;
+}
+
+void mesh__space_unregister(struct mesh_port *port)
+{
+	if (!port->registered)
+		return;
+	port->registered = false;
+	HASH_DELETE(hh, port->space->ports, port);
+	mesh__port_unref(port);
+}
+
+size_t mesh__space_moving(const struct mesh__space *space)
+{
+	return space->moving;
+}
+
+/* ---- the run loop ---- */
+
+void mesh__space_post(struct mesh__space *space, struct mesh__ref to, struct mesh__event *event)
+{
+	mesh__ref_clear(&event->to);
+	event->to = to;
+	if (to.kind == MESH__REF_LOCAL)
+		STAILQ_INSERT_TAIL(&space->local, event, next);
+	else if (to.kind == MESH__REF_REMOTE && !to.remote->failed && !space->closing)
+		STAILQ_INSERT_TAIL(&space->out, event, next);
+	else
+		mesh__event_drop(space, event);
+}
+
+void mesh__space_run(struct mesh__space *space)
+{
+	struct mesh__event *event;
+
+	if (space->running)
+		return;
+	space->running = true;
+	for (;;) {
+		if ((event = STAILQ_FIRST(&space->local))) {
+			STAILQ_REMOVE_HEAD(&space->local, next);
+			mesh__port_deliver(event->to.port, event, NULL);
+		} else if ((event = STAILQ_FIRST(&space->out))) {
+			STAILQ_REMOVE_HEAD(&space->out, next);
+			if (event->to.remote->failed)
+				mesh__event_drop(space, event);
+			else
+				event->to.remote->ops->post(event->to.remote, &event->to.id, event);
+		} else {
+			break;
+		}
+	}
+	space->running = false;
+}
+
+/* ---- another node is lost ---- */
+
+void mesh__space_lost(struct mesh__space *space, struct mesh__remote *remote)
+{
+	struct mesh_port *port, *next;
+
+	remote->failed = true;
+	HASH_ITER(hh, space->ports, port, next) {
+		mesh__port_ref(port);
+		if (mesh__ref_is_on(&port->peer, remote) || mesh__ref_is_on(&port->target, remote))
+			mesh__port_break(port, &remote->id, NULL, "its peer's node is lost");
+		else
+			mesh__port_check_origin(port);
+		mesh__port_unref(port);
+	}
+	mesh__space_run(space);
+}
