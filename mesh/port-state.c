@@ -141,14 +141,14 @@ static void change_peer(struct mesh_port *port, struct mesh__event *event)
 
 static void enqueue(struct mesh_port *port, struct mesh__event *event)
 {
-	struct mesh_message *received;
+	struct mesh_message *message;
 
 	if (port->local_closed) {
 		mesh__event_drop(port->space, event);
 		return;
 	}
-	received = mesh__event_unwrap(event);
-	STAILQ_INSERT_TAIL(&port->queue, received, next);
+	message = mesh__event_unwrap(event);
+	STAILQ_INSERT_TAIL(&port->queue, message, next);
 	port->queue_count++;
 	notify(port);
 }
@@ -171,7 +171,7 @@ static void closed_by_peer(struct mesh_port *port)
 	mesh__port_leave(port, MESH__DONE);
 }
 
-static void message(struct mesh_port *port, struct mesh__event *event)
+static void take_message(struct mesh_port *port, struct mesh__event *event)
 {
 	bool closes = event->flags & MESH__FLAG_CLOSE;
 
@@ -186,7 +186,7 @@ static void message(struct mesh_port *port, struct mesh__event *event)
 static void peered(struct mesh_port *port, struct mesh__event *event)
 {
 	if (event->type == MESH__EVENT_MESSAGE)
-		message(port, event);
+		take_message(port, event);
 	else if (event->type == MESH__EVENT_CHANGE_PEER)
 		change_peer(port, event);
 	else

@@ -28,6 +28,7 @@
  */
 
 #define HASH_NONFATAL_OOM 1 /* an element that did not fit has hh.tbl == NULL */
+#define HASH_FUNCTION(key, size, hash) HASH_FNV(key, size, hash) /* uthash's own falls through cases, with warnings */
 
 #include <mesh/event-priv.h>
 #include <mesh/message-priv.h>
