@@ -6,10 +6,10 @@
 #include <sys/types.h>
 
 /*
- * Whether /proc shows `pid` as our zombie child that has not called execve
+ * Whether /proc shows `pid` as a child of ours that has not executed a program
  * since it was forked. False, too, when /proc does not tell.
  */
-bool pal__zombie_never_executed(pid_t pid);
+bool pal__never_executed(pid_t pid);
 
 /* The same on the text of /proc/PID/stat. */
 bool pal__stat_never_executed(const char *text, pid_t parent);

@@ -13,17 +13,16 @@
 bool pal__stat_never_executed(const char *text, pid_t parent)
 {
 	const char *fields = strrchr(text, ')'); /* the name before may hold anything */
-	char state;
 	int ppid;
 	unsigned flags;
 
-	if (!fields || sscanf(fields, ") %c %d %*d %*d %*d %*d %u", &state, &ppid, &flags) != 3)
+	if (!fields || sscanf(fields, ") %*c %d %*d %*d %*d %*d %u", &ppid, &flags) != 2)
 		return false;
 	/* Another parent: /proc belongs to another pid namespace, and this is not our child. */
-	return state == 'Z' && ppid == (int)parent && (flags & PF_FORKNOEXEC);
+	return ppid == (int)parent && (flags & PF_FORKNOEXEC);
 }
 
-bool pal__zombie_never_executed(pid_t pid)
+bool pal__never_executed(pid_t pid)
 {
 	char path[64], text[512];
 	ssize_t size;

@@ -188,6 +188,13 @@ static const struct form finished_forms[] = {
 	{0},
 };
 
+static const struct form finished_refused_forms[] = {
+	{"mmap", 2, PROT_EXEC, PROT_EXEC},
+	{"mmap2", 2, PROT_EXEC, PROT_EXEC},
+	{"mprotect", 2, PROT_EXEC, PROT_EXEC},
+	{0},
+};
+
 static const char *const finished_refused[] = {
 	"access", "chdir", "faccessat", "faccessat2", "fchdir", "getcwd", "getdents", "getdents64",
 	"lstat", "lstat64", "open", "openat", "readlink", "readlinkat", "stat", "stat64", "statfs",
@@ -264,6 +271,8 @@ static int add_finished(struct pal_seccomp *filter, struct pal_error *error)
 	if (!result) /* abort and raise */
 		result = pal_seccomp_rule_masked(filter, PAL_SECCOMP_ALLOW, "tgkill", 0, INT_MASK, (uint64_t)getpid(),
 			error);
+	if (!result)
+		result = add_forms(filter, REFUSED, finished_refused_forms, error);
 	if (!result)
 		result = pal_seccomp_rules(filter, REFUSED, finished_refused, error);
 	if (!result)

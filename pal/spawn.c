@@ -139,15 +139,16 @@ static int run_clone(struct clone_call *call, const struct pal_builder *builder,
  * killed on the way (by a seccomp filter at execve, say). The child may also
  * have run and ended by now, so only the kernel knows; a child that SIGCHLD's
  * disposition has removed already counts as started, and pal_child_wait will
- * say that its status is lost.
+ * say that its status is lost. It need not be a zombie yet: a dying child lets
+ * go of the memory, and so of this thread, some time before it is one.
  */
 static bool died_before_exec(const struct clone_call *call, int *ret_signal)
 {
 	siginfo_t info;
 
-	if (pal__waitid(call->pidfd, WEXITED | WNOHANG | WNOWAIT, &info, NULL) < 0 || !info.si_pid)
+	if (pal__waitid(call->pidfd, WEXITED | WNOHANG | WNOWAIT, &info, NULL) < 0)
 		return false;
-	if (!pal__zombie_never_executed(info.si_pid))
+	if (!pal__never_executed(call->pid))
 		return false;
 	*ret_signal = pal__reap(call->pidfd);
 	return true;
