@@ -36,7 +36,7 @@
  */
 
 /* A leak check at exit traces the process, which the profile forbids. */
-const char *__asan_default_options(void);
+const char *__asan_default_options(void) __attribute__((visibility("default")));
 const char *__asan_default_options(void)
 {
 	return "detect_leaks=0";
