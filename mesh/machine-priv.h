@@ -80,6 +80,8 @@ void mesh__port_deliver(struct mesh_port *port, struct mesh__event *event, const
  */
 void mesh__port_break(
 	struct mesh_port *port, const struct mesh_id *blamed, const struct mesh__remote *from, const char *why);
+/* The same because the peer broke a rule: its node is to blame. */
+void mesh__port_accuse(struct mesh_port *port, const char *why);
 /* The end of a port, without telling anybody. The caller holds a reference. */
 void mesh__port_leave(struct mesh_port *port, enum mesh__port_state state);
 /* Processes what is due among the pending events. */

@@ -240,7 +240,7 @@ void mesh__port_disown(struct mesh_port *port)
 
 void mesh__port_fail(struct mesh_port *port, const char *why)
 {
-	mesh__port_break(port, &port->space->node, NULL, why);
+	mesh__port_accuse(port, why);
 	mesh__space_run(port->space);
 }
 

@@ -86,10 +86,18 @@ void mesh__port_break(struct mesh_port *port, const struct mesh_id *blamed,
 	mesh__port_leave(port, MESH__FAILED);
 }
 
-/* This node says that the port broke a rule. */
+void mesh__port_accuse(struct mesh_port *port, const char *why)
+{
+	struct mesh_id blamed = port->space->node;
+
+	if (port->peer.kind == MESH__REF_REMOTE)
+		blamed = port->peer.remote->id;
+	mesh__port_break(port, &blamed, NULL, why);
+}
+
 static void refuse(struct mesh_port *port, struct mesh__event *event, const char *why)
 {
-	mesh__port_break(port, &port->space->node, NULL, why);
+	mesh__port_accuse(port, why);
 	mesh__event_drop(port->space, event);
 }
 
@@ -157,7 +165,7 @@ static void enqueue(struct mesh_port *port, struct mesh__event *event)
 static void closed_by_peer(struct mesh_port *port)
 {
 	if (port->pending) {
-		mesh__port_break(port, &port->space->node, NULL, "an event after the close");
+		mesh__port_accuse(port, "an event after the close");
 		return;
 	}
 	if (!port->local_closed) {

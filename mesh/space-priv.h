@@ -170,7 +170,7 @@ void mesh__port_release(struct mesh_port *port, bool fail);
 struct mesh_message *mesh__port_take(struct mesh_port *port);
 /* Ended and nothing left to take: 0 while not, -EPIPE, -ECONNRESET. */
 int mesh__port_end(const struct mesh_port *port);
-/* Fails the port, blaming this node: a peer broke the rules of what is above ports (an undecodable message). */
+/* Fails the port: its peer, whose node is blamed, broke the rules of what is above ports (an undecodable message). */
 void mesh__port_fail(struct mesh_port *port, const char *why);
 
 /* ---- the space ---- */

@@ -11,6 +11,18 @@ PAL_BEGIN_DECLS
 #include "support.h"
 PAL_END_DECLS
 
+/* ThreadSanitizer makes a fork many times slower: the counts of calls are divided by this. */
+#if defined __SANITIZE_THREAD__
+#define SLOWNESS 5
+#elif defined __has_feature
+#if __has_feature(thread_sanitizer)
+#define SLOWNESS 5
+#endif
+#endif
+#ifndef SLOWNESS
+#define SLOWNESS 1
+#endif
+
 /* Long enough for any machine: only where the defect under test would be a hang. */
 #define A_HANG_MS 30000
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/single_threaded.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -148,13 +149,16 @@ static size_t file_size(FILE *file)
 START_TEST(no_way_of_leaving_reaches_what_is_the_callers)
 {
 	const struct way *way = &ways[_i];
-	FILE *buffered = tmpfile();
 	struct isolate_result result;
+	FILE *buffered;
 
+	if (way->fn == by_exit_in_a_thread && !__libc_single_threaded)
+		support_skip("a thread of the function may call exit in programs with one thread only");
 	trespass = shared_memory(sizeof *trespass);
 	test_process = getpid();
 	atexit(note_atexit);
 	signal(SIGINT, SIG_IGN);
+	buffered = tmpfile();
 	ck_assert_ptr_nonnull(buffered);
 	fputs("once", buffered);
 
@@ -206,32 +210,59 @@ START_TEST(leaving_is_caught_in_threads_too)
 }
 END_TEST
 
-/* A process forked by the function comes back from it, or leaves it, before the function does. */
-static int fork_and_both_return(struct isolate_writer *out, void *arg)
+/* What a process forked by the function does with the function's ways to the caller. */
+static void misbehave(struct isolate_writer *out, bool by_exit_call)
 {
+	if (isolate_write(out, "forged", 6) != -EPERM)
+		abort();
+	if (by_exit_call)
+		exit(0);
+}
+
+struct plan {
+	bool forked_one_exits; /* else it returns */
+	bool child_dies;
+};
+
+static int fork_and_go_on(struct isolate_writer *out, void *arg)
+{
+	const struct plan *plan = arg;
 	pid_t pid = fork();
+	int status;
 
 	if (pid == 0) {
-		if (isolate_write(out, "forged", 6) != -EPERM)
-			abort();
-		if (arg)
-			exit(0);
+		misbehave(out, plan->forked_one_exits);
 		return 1;
 	}
-	waitpid(pid, NULL, 0);
+	if (waitpid(pid, &status, 0) != pid || WIFSIGNALED(status))
+		return 2;
+	if (plan->child_dies)
+		_exit(5);
 	return isolate_write(out, "true", 4);
 }
 
 START_TEST(only_the_child_itself_speaks_for_the_function)
 {
+	struct plan plan = {.forked_one_exits = _i};
 	struct isolate_result result;
 
-	isolate_call(fork_and_both_return, _i ? &result : NULL, NULL, &result);
+	isolate_call(fork_and_go_on, &plan, NULL, &result);
 	ck_assert_answer(&result, ISOLATE_RETURNED);
 	ck_assert_int_eq(result.value, 0);
 	ck_assert_uint_eq(result.size, 4);
 	ck_assert_mem_eq(result.data, "true", 4);
 	isolate_result_clear(&result);
+}
+END_TEST
+
+START_TEST(a_forked_process_cannot_answer_for_a_child_that_died)
+{
+	struct plan plan = {.forked_one_exits = _i, .child_dies = true};
+	struct isolate_result result;
+
+	isolate_call(fork_and_go_on, &plan, NULL, &result);
+	ck_assert_failure(&result, ISOLATE_UNKNOWN, ISOLATE_STAGE_RUN, -ECHILD);
+	ck_assert_msg(strstr(result.error.text, "in the function: exit 5") != NULL, "%s", result.error.text);
 }
 END_TEST
 
@@ -339,6 +370,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(leave, leaving_is_caught_in_threads_too, 0, 1);
 	tcase_add_loop_test(leave, leaving_is_caught_in_threads_too, 4, 6);
 	tcase_add_loop_test(leave, only_the_child_itself_speaks_for_the_function, 0, 2);
+	tcase_add_loop_test(leave, a_forked_process_cannot_answer_for_a_child_that_died, 0, 2);
 	tcase_add_loop_test(leave, a_function_killed_after_some_bytes_is_no_short_success, 0,
 		sizeof deaths / sizeof *deaths);
 	tcase_add_loop_test(deadline, a_function_without_an_end_is_killed_at_the_deadline, 0,

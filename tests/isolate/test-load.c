@@ -59,7 +59,7 @@ START_TEST(a_thousand_calls_leave_nothing)
 	struct isolate_result result;
 	size_t before = count_mappings();
 
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < 1000 / SLOWNESS; i++) {
 		size_t count = i % 10 == 0 ? 20000 : (size_t)i + 1;
 
 		isolate_call(echo, &count, NULL, &result);
@@ -83,7 +83,7 @@ static void *call_many(void *arg)
 {
 	struct caller *caller = arg;
 
-	for (size_t i = 0; i < 40; i++) {
+	for (size_t i = 0; i < 40 / SLOWNESS; i++) {
 		size_t count = caller->first + i * 997;
 		struct isolate_result result;
 
@@ -225,7 +225,7 @@ START_TEST(locks_of_other_threads_hold_up_neither_child_nor_parent)
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL,
 			i < 2 ? hammer_malloc_and_stdio : hammer_exit_handlers, NULL), 0);
-	for (int i = 0; i < 300; i++) {
+	for (int i = 0; i < 300 / SLOWNESS; i++) {
 		isolate_call(allocate_and_print, NULL, &options, &result);
 		ck_assert_answer(&result, ISOLATE_RETURNED);
 		ck_assert_uint_eq(result.size, 10 * 2 + 90 * 3 + 900 * 4);
