@@ -80,12 +80,16 @@ void mesh__port_deliver(struct mesh_port *port, struct mesh__event *event, const
  */
 void mesh__port_break(
 	struct mesh_port *port, const struct mesh_id *blamed, const struct mesh__remote *from, const char *why);
+/* The same because the peer broke a rule: its node is to blame. */
+void mesh__port_accuse(struct mesh_port *port, const char *why);
 /* The end of a port, without telling anybody. The caller holds a reference. */
 void mesh__port_leave(struct mesh_port *port, enum mesh__port_state state);
 /* Processes what is due among the pending events. */
 void mesh__port_drain(struct mesh_port *port);
 /* Sends an event on to the target. */
 void mesh__port_forward(struct mesh_port *port, struct mesh__event *event);
+/* Fails a port that has a failed peer on its own node. 0, or -1 when it did. */
+int mesh__port_check_peer(struct mesh_port *port);
 /* Fails a port whose former owner is lost with a part of what it still had to forward. */
 void mesh__port_check_origin(struct mesh_port *port);
 

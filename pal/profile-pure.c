@@ -103,7 +103,7 @@ static const char *const refused[] = {
 	/* processes */
 	"fork", "vfork", "kill", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_open",
 	"pidfd_send_signal", "sched_setaffinity", "sched_setattr", "sched_setparam",
-	"sched_setscheduler", "setpriority", "setrlimit",
+	"sched_setscheduler", "setpriority",
 	/* privileges */
 	"personality", "setfsgid", "setfsuid", "setgid", "setgroups", "setregid", "setresgid",
 	"setresuid", "setreuid", "setuid",
@@ -140,7 +140,7 @@ static const char *const starting[] = {
 	"fstatat64", "fstatfs", "fstatfs64", "getcwd", "getdents", "getdents64", "getgroups",
 	"getgroups32", "getpgid", "getpriority", "getsid", "landlock_add_rule",
 	"landlock_create_ruleset", "landlock_restrict_self", "lstat", "lstat64", "mmap", "mmap2",
-	"mprotect", "newfstatat", "readlink", "readlinkat", "seccomp", "set_thread_area",
+	"mprotect", "newfstatat", "readlink", "readlinkat", "seccomp", "setrlimit", "set_thread_area",
 	"set_tid_address", "set_tls", "stat", "stat64", "statfs", "statfs64", "statx", "tgkill", "umask",
 	NULL,
 };
@@ -151,6 +151,7 @@ static const char *const starting[] = {
 static const struct form starting_forms[] = {
 	{"open", 1, WRITING, O_RDONLY},
 	{"openat", 2, WRITING, O_RDONLY},
+	{"prlimit64", 0, INT_MASK, 0}, /* its own limits may be lowered */
 	{"prctl", 0, INT_MASK, PR_CAPBSET_READ},
 	{"prctl", 0, INT_MASK, PR_CAPBSET_DROP},
 	{"prctl", 0, INT_MASK, PR_CAP_AMBIENT},
@@ -197,8 +198,8 @@ static const struct form finished_refused_forms[] = {
 
 static const char *const finished_refused[] = {
 	"access", "chdir", "faccessat", "faccessat2", "fchdir", "getcwd", "getdents", "getdents64",
-	"lstat", "lstat64", "open", "openat", "readlink", "readlinkat", "stat", "stat64", "statfs",
-	"statfs64", NULL,
+	"lstat", "lstat64", "open", "openat", "readlink", "readlinkat", "setrlimit", "stat",
+	"stat64", "statfs", "statfs64", NULL,
 };
 
 static const char *const finished_hostile[] = {"execve", NULL};

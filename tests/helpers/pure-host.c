@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <linux/futex.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #ifdef HAVE_GD
@@ -36,7 +37,7 @@
  */
 
 /* A leak check at exit traces the process, which the profile forbids. */
-const char *__asan_default_options(void);
+const char *__asan_default_options(void) __attribute__((visibility("default")));
 const char *__asan_default_options(void)
 {
 	return "detect_leaks=0";
@@ -188,6 +189,25 @@ static int end_by_abort(void)
 static int inject_terminal_input(void) /* S81 */
 {
 	return result(syscall(SYS_ioctl, 0, (1UL << 32) | 0x5412 /* TIOCSTI */, "x"));
+}
+
+/* 0: none. */
+static int own_capabilities(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return errno;
+	return data[0].permitted || data[1].permitted || data[0].effective || data[1].effective ? 255 : 0;
+}
+
+/* Descriptor 4 is a datagram socket. The address is the test's. */
+static int send_abstract(void)
+{
+	const struct sockaddr_un address = {AF_UNIX, "\0procmesh-test-profile"};
+
+	return result(sendto(4, "x", 1, 0, (const struct sockaddr *)&address, sizeof address));
 }
 
 static int own_descriptors(void)
@@ -376,7 +396,8 @@ static const struct action {
 	{"signal-parents-thread", signal_parents_thread}, {"bind-parent", bind_parent_to_cpu},
 	{"limit-parent", limit_parent}, {"call-unknown", call_unknown}, {"call-clone3", call_clone3},
 	{"make-code", make_code}, {"make-code-later", make_code_later}, {"abort", end_by_abort},
-	{"inject-input", inject_terminal_input}, {"own-descriptors", own_descriptors},
+	{"inject-input", inject_terminal_input}, {"own-capabilities", own_capabilities},
+	{"send-abstract", send_abstract}, {"own-descriptors", own_descriptors},
 	{"use-threads", use_threads}, {"use-memory", use_memory}, {"use-socket", use_socket},
 	{"use-events", use_events}, {"use-libc", use_libc}, {"use-pictures", use_pictures},
 	{"signal-itself", signal_itself},

@@ -263,15 +263,15 @@ static bool read_numbers(const struct request *request, unsigned long *count, un
 static const char *drive_series(struct mesh_port *sender, struct receiver *from, unsigned long count, unsigned long size,
 	struct request *answer, unsigned long *at)
 {
-	static struct request answer;
-
 	for (*at = 0; *at < count; ++*at) {
 		void *data = pattern((uint32_t)*at, size);
 		bool right;
 
-		if (!data || reply(sender, data, size, OP_ECHO) < 0 || !next_request(from, answer)) {
+		if (!data)
+			return "no memory";
+		if (reply(sender, data, size, OP_ECHO) < 0 || !next_request(from, answer)) {
 			free(data);
-			return data ? "no answer" : "no memory";
+			return "no answer";
 		}
 		right = answer->size == size && !memcmp(answer->data, data, size);
 		free(data);

@@ -4,10 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <pal/util-priv.h>
@@ -68,6 +69,7 @@ static const struct verdict {
 	{"make-code-later", 0, 0, EACCES},
 	{"abort", DIED + SIGABRT, DIED + SIGABRT, DIED + SIGABRT},
 	{"inject-input", ANYTHING, ENOSYS, ENOSYS}, /* S81 */
+	{"own-capabilities", ANYTHING, 0, ENOSYS},
 	{"own-descriptors", 255, 0, 0},
 	{"use-threads", 0, 0, 0},
 	{"use-memory", 0, 0, 0},
@@ -84,8 +86,7 @@ START_TEST(pure_computation_does_what_it_needs_and_nothing_else)
 	const struct pal_profile *profile = pal_profile_pure_compute();
 	int without, start;
 
-	if (pal_landlock_abi() < 0)
-		support_skip("no Landlock");
+	needs_self_restrict();
 	become(_i % USERS);
 	without = host(NULL, "start", verdict->action, -1);
 	ck_assert_msg(without == verdict->without || verdict->without == ANYTHING, "%s: %d", verdict->action, without);
@@ -115,12 +116,88 @@ static void converse(const char *stage)
 
 START_TEST(pure_computation_may_use_the_sockets_that_it_was_given)
 {
-	if (pal_landlock_abi() < 0)
-		support_skip("no Landlock");
+	needs_self_restrict();
 	become(_i);
 	converse("start");
 	converse("final");
 	converse("thread");
+}
+END_TEST
+
+/* The filter cannot see addresses in memory; Landlock's scope is what stops this. */
+START_TEST(a_socket_that_it_was_given_does_not_reach_abstract_addresses)
+{
+	const struct sockaddr_un address = {AF_UNIX, "\0procmesh-test-profile"};
+	int listener, sender;
+
+	needs_self_restrict();
+	if (pal_landlock_abi() < 6)
+		support_skip("needs Landlock ABI 6");
+	become(_i);
+	listener = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(listener, (const struct sockaddr *)&address, sizeof address), 0);
+	ck_assert_int_eq(host(pal_profile_pure_compute(), "start", "send-abstract", sender), 0);
+	ck_assert_int_eq(host(pal_profile_pure_compute(), "final", "send-abstract", sender), EPERM);
+	ck_assert_int_eq(host(pal_profile_pure_compute(), "thread", "send-abstract", sender), EPERM);
+	close(listener);
+	close(sender);
+}
+END_TEST
+
+static int finalize_and_wait(void *fds)
+{
+	struct pal_error error = {0};
+	char byte;
+
+	need(pal_profile_finalize(pal_profile_pure_compute(), &error) == 0);
+	need(write(((int *)fds)[1], "x", 1) == 1);
+	need(read(((int *)fds)[1], &byte, 1) == 1);
+	return 0;
+}
+
+/* A value of /proc/PID/status. */
+static unsigned long long number_of(pid_t pid, const char *name)
+{
+	char path[64], line[256];
+	unsigned long long number = ~0ull;
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	file = fopen(path, "re");
+	ck_assert_ptr_nonnull(file);
+	while (fgets(line, sizeof line, file))
+		if (!strncmp(line, name, strlen(name)))
+			number = strtoull(line + strlen(name) + 1, NULL, 16);
+	fclose(file);
+	return number;
+}
+
+START_TEST(finalize_alone_drops_the_capabilities_too)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+	struct pal_error error = {0};
+	struct pal_child *child;
+	struct pal_status status;
+	char byte;
+	int fds[2];
+
+	needs_self_restrict();
+	become(USER_ROOT);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	pal_builder_dup_fd(builder, fds[1], fds[1]);
+	ck_assert_ok(pal_fork(builder, finalize_and_wait, fds, &child, &error), &error);
+	ck_assert_int_eq(read(fds[0], &byte, 1), 1);
+	ck_assert_uint_eq(number_of(pal_child_pid(child), "CapPrm"), 0);
+	ck_assert_uint_eq(number_of(pal_child_pid(child), "CapBnd"), 0);
+	ck_assert_uint_eq(number_of(pal_child_pid(child), "NoNewPrivs"), 1);
+	ck_assert_int_eq(write(fds[0], "x", 1), 1);
+	ck_assert_ok(pal_child_wait(child, PAL_DEADLINE_NONE, &status, &error), &error);
+	ck_assert_int_eq(status.code, 0);
+	pal_child_free(child);
+	pal_builder_free(builder);
+	close(fds[0]);
+	close(fds[1]);
 }
 END_TEST
 
@@ -141,8 +218,7 @@ START_TEST(it_works_for_a_forked_function_too)
 {
 	struct pal_builder *builder = pal_builder_new(NULL);
 
-	if (pal_landlock_abi() < 0)
-		support_skip("no Landlock");
+	needs_self_restrict();
 	become(_i);
 	ck_assert_int_eq(outcome(NULL, finalize_in_a_fork, NULL), 0);
 	pal_builder_sandbox(builder, pal_profile_pure_compute());
@@ -213,6 +289,8 @@ static Suite *make_suite(void)
 
 	tcase_add_loop_test(pure, pure_computation_does_what_it_needs_and_nothing_else, 0, CASES);
 	tcase_add_loop_test(pure, pure_computation_may_use_the_sockets_that_it_was_given, 0, USERS);
+	tcase_add_loop_test(pure, a_socket_that_it_was_given_does_not_reach_abstract_addresses, 0, USERS);
+	tcase_add_test(pure, finalize_alone_drops_the_capabilities_too);
 	tcase_add_loop_test(pure, it_works_for_a_forked_function_too, 0, USERS);
 	tcase_add_loop_test(pure, a_limit_that_is_lower_already_is_kept, 0, USERS);
 	tcase_add_test(own, a_profile_is_a_pair_of_hooks);

@@ -97,9 +97,9 @@ START_TEST(a_kill_ends_the_whole_process_and_the_status_shows_it) /* S96 */
 }
 END_TEST
 
-/* What the library and libc need around an attempt in a fork. */
+/* What the library, libc and AddressSanitizer need around an attempt in a fork. */
 static const char *const bare[] = {
-	"close", "exit_group", "rt_sigprocmask", "write", NULL,
+	"close", "exit_group", "rt_sigprocmask", "sigaltstack", "write", NULL,
 };
 
 static int attempt_number(void *number)

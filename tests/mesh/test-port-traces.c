@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: MIT */
+#include <mesh/space-priv.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "memory-link.h"
+#include "support.h"
+#include "trace.h"
+
+/*
+ * Each section is played in the order of the file (index 0) and in many others,
+ * in half of them with the original's order of backlog and CHANGE_PEER.
+ */
+#define ORDERS 40
+
+static struct memory_net net;
+static struct trace trace;
+static unsigned seed;
+#define A (&net.nodes[0])
+#define B (&net.nodes[1])
+#define C (&net.nodes[2])
+#define D (&net.nodes[3])
+
+static void stop(void)
+{
+	trace_close(&trace);
+	memory_net_clear(&net);
+}
+
+static void play(const char *section, int order)
+{
+	seed = (unsigned)order;
+	memory_net_init(&net, 4);
+	for (size_t i = 0; i < net.node_count; i++)
+		net.nodes[i].space.backlog_first = order % 2;
+	trace_open(&trace, &net, section, order ? &seed : NULL);
+}
+
+static void free_all(struct mesh_port **ports, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		memory_free(ports[i]);
+}
+#define FREE(...) \
+	free_all((struct mesh_port *[]){__VA_ARGS__}, sizeof((struct mesh_port *[]){__VA_ARGS__}) / sizeof(void *))
+
+/* ---- orderly ---- */
+
+START_TEST(trace_0_messages_and_close)
+{
+	struct mesh_port *a, *b;
+
+	play("0", _i);
+	memory_pair(A, "a0", &a, B, "b0", &b);
+	memory_send(a, "\x08\x05");
+	memory_send(a, "");
+	memory_send(b, "\x08\x06");
+	trace_settle(&trace, "before close");
+	memory_free(a);
+	trace_settle(&trace, "after close");
+	memory_expect(b, "\x08\x05");
+	memory_expect(b, "");
+	ck_assert_int_eq(memory_end(b), -EPIPE);
+	memory_free(b);
+	stop();
+}
+END_TEST
+
+START_TEST(trace_a_the_peer_stays_at_home)
+{
+	struct mesh_port *a, *b, *p, *q, *x;
+
+	play("a", _i);
+	memory_pair(A, "a0", &a, B, "b0", &b);
+	memory_local_pair(&net, _i % 3 ? NULL : A, "p", &p, "q", &q);
+	memory_send(q, "m1");
+	memory_send(p, "w1");
+	ck_assert_int_eq(memory_send_ports(a, "port", p, NULL), 0);
+	trace_until(&trace, "after send");
+	trace_step(&trace, 1);
+	memory_send(q, "m2");
+	trace_until(&trace, "B received");
+	trace_settle(&trace, "settled");
+	x = memory_take_port(b);
+	memory_expect(x, "m1");
+	memory_expect(x, "m2");
+	memory_expect(q, "w1");
+	memory_send(x, "r");
+	memory_send(q, "m3");
+	trace_settle(&trace, "after traffic");
+	memory_free(x);
+	trace_settle(&trace, "p' closed");
+	FREE(a, b, q);
+	stop();
+}
+END_TEST
+
+START_TEST(trace_b_the_peer_is_on_a_third_node)
+{
+	struct mesh_port *a, *b, *p, *q, *x;
+
+	play("b", _i);
+	memory_pair(A, "a0", &a, B, "b0", &b);
+	memory_pair(A, "p", &p, C, "q", &q);
+	memory_send(q, "m1");
+	trace_step(&trace, 1);
+	memory_send(q, "m2");
+	memory_send_ports(a, "port", p, NULL);
+	trace_until(&trace, "sent");
+	trace_settle(&trace, "pumped");
+	trace_settle(&trace, "settled");
+	x = memory_take_port(b);
+	memory_expect(x, "m1");
+	memory_expect(x, "m2");
+	memory_free(x);
+	trace_settle(&trace, "end");
+	FREE(a, b, q);
+	stop();
+}
+END_TEST
+
+START_TEST(trace_c1_both_ends_move_in_one_message)
+{
+	struct mesh_port *a, *b, *p, *q, *x, *y;
+	struct mesh_message *message;
+
+	play("c1", _i);
+	memory_pair(A, "a0", &a, B, "b0", &b);
+	memory_local_pair(&net, NULL, "p", &p, "q", &q);
+	memory_send(q, "m1");
+	memory_send_ports(a, "port", p, q, NULL);
+	trace_until(&trace, "sent");
+	trace_settle(&trace, "settled");
+	message = memory_take(b);
+	x = mesh_message_take_port(message, 0);
+	y = mesh_message_take_port(message, 1);
+	mesh_message_free(message);
+	memory_expect(x, "m1");
+	FREE(x, y);
+	trace_settle(&trace, "end");
+	FREE(a, b);
+	stop();
+}
+END_TEST
+
+static void both_ends_move(const char *section, int order)
+{
+	struct mesh_port *ac, *ca, *bd, *db, *p, *q, *x, *y;
+
+	play(section, order);
+	memory_pair(A, "ac", &ac, C, "ca", &ca);
+	memory_pair(B, "bd", &bd, D, "db", &db);
+	memory_pair(A, "p", &p, B, "q", &q);
+	memory_send(p, "p1");
+	memory_send(q, "q1");
+	memory_send_ports(ac, "x", p, NULL);
+	memory_send_ports(bd, "y", q, NULL);
+	if (section[1] == '2')
+		trace_until(&trace, "sent");
+	trace_settle(&trace, "settled");
+	x = memory_take_port(ca);
+	y = memory_take_port(db);
+	memory_expect(x, "q1");
+	memory_expect(y, "p1");
+	if (section[1] == '2') {
+		memory_send(x, "1");
+		memory_send(y, "2");
+		trace_step(&trace, 2);
+		memory_expect(x, "2");
+		memory_expect(y, "1");
+		memory_free(x);
+		trace_settle(&trace, "end");
+		ck_assert_int_eq(memory_end(y), -EPIPE);
+		memory_free(y);
+	} else {
+		FREE(x, y);
+	}
+	FREE(ac, ca, bd, db);
+	stop();
+}
+
+START_TEST(trace_c2_both_ends_move_to_different_nodes)
+{
+	both_ends_move("c2", _i);
+}
+END_TEST
+
+START_TEST(trace_c3_the_same_last_in_first_out)
+{
+	both_ends_move("c3", _i);
+}
+END_TEST
+
+START_TEST(trace_e_a_port_that_is_done_moves)
+{
+	struct mesh_port *a, *b, *p, *q, *x;
+
+	play("e", _i);
+	trace_alias(&trace, "bd1afc1d99005797b33902316c1f0dba", "peer of p");
+	memory_pair(A, "a0", &a, B, "b0", &b);
+	memory_local_pair(&net, NULL, "p", &p, "q", &q);
+	memory_send(q, "m1");
+	memory_free(q);
+	memory_send_ports(a, "p", p, NULL);
+	trace_until(&trace, "sent");
+	trace_settle(&trace, "settled");
+	x = memory_take_port(b);
+	memory_expect(x, "m1");
+	ck_assert_int_eq(memory_end(x), -EPIPE);
+	ck_assert_uint_eq(x->next_local_seq, 2);
+	ck_assert_uint_eq(x->next_peer_seq, 3);
+	FREE(a, b, x);
+	stop();
+}
+END_TEST
+
+START_TEST(trace_l_a_port_goes_home)
+{
+	struct mesh_port *a, *b, *p, *q, *x;
+
+	play("l", _i);
+	memory_pair(A, "a0", &a, B, "b0", &b);
+	memory_pair(A, "p", &p, B, "q", &q);
+	memory_send(q, "1");
+	trace_step(&trace, 1);
+	memory_expect(p, "1");
+	memory_send(p, "2");
+	trace_step(&trace, 1);
+	memory_send_ports(a, "p", p, NULL);
+	memory_send(q, "3");
+	trace_settle(&trace, "settled");
+	x = memory_take_port(b);
+	memory_expect(x, "3");
+	memory_expect(q, "2");
+	FREE(x);
+	trace_settle(&trace, "end");
+	FREE(a, b, q);
+	stop();
+}
+END_TEST
+
+/* ---- joining ---- */
+
+struct join {
+	struct mesh_port *leader, *follower;
+	struct mesh_port *requests[2], *orders[2], *user[2]; /* of A, and what B got */
+};
+
+static void send_initial(struct join *join, bool greet)
+{
+	struct mesh_message *message = mesh_message_new("join:3", 6);
+	struct mesh_port *ports[3];
+
+	memory_pair(A, "init_leader", &join->leader, B, "init_follower", &join->follower);
+	memory_local_pair(&net, NULL, "r", &ports[0], "r_peer", &join->requests[0]);
+	memory_local_pair(&net, NULL, "o", &ports[1], "o_peer", &join->orders[0]);
+	memory_local_pair(&net, NULL, "user_port", &ports[2], "user_peer", &join->user[0]);
+	if (greet)
+		memory_send(join->user[0], "\x08\x2a");
+	for (size_t i = 0; i < 3; i++)
+		ck_assert_int_eq(mesh_message_put_port(message, ports[i]), 0);
+	memory_send_message(join->leader, message, true);
+	memory_free(join->leader);
+}
+
+static void take_initial(struct join *join)
+{
+	struct mesh_message *message = memory_take(join->follower);
+
+	ck_assert_uint_eq(mesh_message_resource_count(message), 3);
+	join->requests[1] = mesh_message_take_port(message, 0);
+	join->orders[1] = mesh_message_take_port(message, 1);
+	join->user[1] = mesh_message_take_port(message, 2);
+	mesh_message_free(message);
+	ck_assert_int_eq(memory_end(join->follower), -EPIPE);
+	memory_free(join->follower);
+}
+
+START_TEST(trace_m_joining)
+{
+	static const char *const aliases[][2] = {{"x108", "r"}, {"x109", "r_peer"}, {"x111", "o"},
+		{"x112", "o_peer"}, {"75739ee9fd179e12a1973f05f64e237e", "r"},
+		{"982cfb5cbf0d5889cf9de23b225ed1ff", "r_peer"},
+		{"abf42edb023f17f9010b1419971f7ffe", "o"},
+		{"ab45ada5d43c0865f2bf207a348d4edd", "o_peer"}};
+	struct mesh_message *order = mesh_message_new("an order to connect, with fd.", 29);
+	struct join join;
+
+	play("m", _i);
+	for (size_t i = 0; i < 8; i++)
+		trace_alias(&trace, aliases[i][0], aliases[i][1]);
+	trace_except(&trace, "B: P-init_follower"); /* when that was written B did not run yet */
+	send_initial(&join, true);
+	trace_until(&trace, "leader sent init");
+	trace_settle(&trace, "B received");
+	take_initial(&join);
+	memory_expect(join.user[1], "\x08\x2a");
+	memory_send(join.requests[1], "a request to be connected.");
+	trace_step(&trace, 1);
+	memory_expect(join.requests[0], "a request to be connected.");
+	ck_assert_int_eq(mesh_message_put_fd(order, open("/dev/null", O_RDONLY | O_CLOEXEC)), 0);
+	memory_send_message(join.orders[0], order, false);
+	trace_step(&trace, 1);
+	FREE(join.requests[1], join.orders[1], join.user[1]);
+	trace_settle(&trace, "end");
+	FREE(join.requests[0], join.orders[0], join.user[0]);
+	stop();
+}
+END_TEST
+
+/* The original's follower puts new ports in the place of those that it got. This machine has no bridge: its effect by hand. */
+static struct mesh_port *bridge(struct mesh_port *old, const char *name)
+{
+	struct mesh_id id = memory_id(name);
+	struct mesh__remote *remote = memory_remote(B, &A->space.node);
+	struct mesh__change_peer change = {.node = B->space.node, .port = id, .seq_delta = UINT64_MAX};
+	uint8_t event[MESH__EVENT_HEADER_SIZE + MESH__CHANGE_PEER_SIZE];
+	struct mesh_port *port;
+
+	memory_name(&net, &id, name);
+	mesh__space_lock(&B->space);
+	ck_assert_int_eq(mesh__port_new_remote(&B->space, &id, remote, &old->peer.id, &port), 0);
+	port->next_local_seq = old->next_local_seq + 1;
+	port->next_peer_seq = 2;
+	mesh__event_header_write(event, &old->peer.id, MESH__EVENT_CHANGE_PEER, 0, old->next_local_seq,
+		0, MESH__CHANGE_PEER_SIZE);
+	mesh__change_peer_write(event + MESH__EVENT_HEADER_SIZE, &change);
+	mesh__port_set_state(old, MESH__PROXYING);
+	mesh__space_unlock(&B->space);
+	memory_inject(A, B, event, sizeof event, NULL, 0);
+	return port;
+}
+
+
+START_TEST(trace_m2_a_follower_that_bridges)
+{
+	static const char *const aliases[][2] = {{"x119", "r"}, {"x120", "r_peer"}, {"x122", "o"},
+		{"x123", "o_peer"}, {"x127", "new_r"}};
+	struct mesh_port *requests, *user;
+	struct join join;
+
+	play("m2", _i);
+	for (size_t i = 0; i < 5; i++)
+		trace_alias(&trace, aliases[i][0], aliases[i][1]);
+	send_initial(&join, false);
+	trace_step(&trace, 5);
+	take_initial(&join);
+	trace_except(&trace, "CHANGE_PEER new="); /* from the bridges, and so by hand */
+	requests = bridge(join.requests[1], "new_r");
+	user = bridge(join.user[1], "right");
+	trace_settle(&trace, "bridged");
+	ck_assert_int_eq(join.requests[1]->state, MESH__DONE);
+	ck_assert_int_eq(join.user[1]->state, MESH__DONE);
+	memory_send(requests, "a request to be connected.");
+	trace_step(&trace, 1);
+	memory_expect(join.requests[0], "a request to be connected.");
+	memory_send(join.orders[0], "an order to be connected..");
+	trace_step(&trace, 1);
+	memory_expect(join.orders[1], "an order to be connected..");
+	FREE(requests, user, join.requests[1], join.orders[1], join.user[1]);
+	FREE(join.requests[0], join.orders[0], join.user[0]);
+	stop();
+}
+END_TEST
+
+/* ---- failures ---- */
+
+START_TEST(trace_d1_the_new_node_dies_before_it_has_the_port)
+{
+	struct mesh_port *a, *b, *a1, *b1, *p, *q;
+
+	play("d1", 0);
+	memory_pair(A, "a0", &a, B, "b0", &b);
+	memory_pair(A, "a1", &a1, B, "b1", &b1);
+	memory_pair(A, "p", &p, C, "q", &q);
+	memory_free(b);
+	trace_step(&trace, 2);
+	memory_send_ports(a1, "p", p, NULL);
+	trace_until(&trace, "sent");
+	trace_except(&trace, "C -> A (56B)"); /* no FAIL_PORT to the one it came from */
+	memory_kill(B);
+	trace_settle(&trace, "A failed B");
+	trace_settle(&trace, "end");
+	ck_assert_int_eq(memory_end(a), -EPIPE);
+	ck_assert_int_eq(memory_end(q), -ECONNRESET);
+	ck_assert(mesh__id_equal(&q->blamed, &B->space.node));
+	FREE(a, a1, b1, q);
+	stop();
+}
+END_TEST
+
+START_TEST(trace_d2_the_new_node_dies_after_it_has_the_port)
+{
+	struct mesh_port *a, *b, *p, *q;
+
+	play("d2", 0);
+	memory_pair(A, "a0", &a, B, "b0", &b);
+	memory_pair(A, "p", &p, C, "q", &q);
+	memory_send_ports(a, "p", p, NULL);
+	trace_until(&trace, "B received");
+	trace_until(&trace, "A got ACK_PORT");
+	B->dead = true; /* C does not know it yet */
+	memory_tell_lost(A, B);
+	trace_except(&trace, "->port x44 seq 0 FAIL_PORT"); /* the dead one cannot be told */
+	trace_until(&trace, "A lost B");
+	trace_settle(&trace, "pumped");
+	ck_assert_int_eq(memory_end(q), -ECONNRESET);
+	ck_assert(mesh__id_equal(&q->blamed, &B->space.node));
+	FREE(a, b, q);
+	stop();
+}
+END_TEST
+
+START_TEST(trace_h_a_failed_port_moves)
+{
+	struct mesh_port *a, *b, *p, *q, *x;
+
+	play("h", _i);
+	memory_pair(A, "a0", &a, B, "b0", &b);
+	memory_pair(A, "p", &p, C, "q", &q);
+	memory_tell_lost(A, C);
+	ck_assert_int_eq(memory_end(p), -ECONNRESET);
+	memory_send_ports(a, "p", p, NULL);
+	trace_except(&trace, "A: P-p Failed"); /* the original never forgets it */
+	trace_settle(&trace, "after");
+	x = memory_take_port(b);
+	ck_assert_int_eq(memory_end(x), -ECONNRESET);
+	ck_assert(mesh__id_equal(&x->blamed, &C->space.node));
+	FREE(a, b, q, x);
+	stop();
+}
+END_TEST
+
+/* A port of A whose peer, it believes, is on B. */
+static struct mesh_port *port_to_nowhere(const char *name)
+{
+	struct mesh_id id = memory_id(name), ghost = memory_id("ghost");
+	struct mesh_port *port;
+
+	memory_name(&net, &id, name);
+	memory_name(&net, &ghost, "ghost");
+	mesh__space_lock(&A->space);
+	ck_assert_int_eq(mesh__port_new_remote(
+				 &A->space, &id, memory_remote(A, &B->space.node), &ghost, &port), 0);
+	mesh__space_unlock(&A->space);
+	return port;
+}
+
+/* In the original the port hangs for ever, and with it its node: here it is told. */
+START_TEST(trace_j_a_port_in_a_message_to_nobody_fails)
+{
+	struct mesh_port *a, *b, *p, *q, *g;
+
+	play("j", _i);
+	memory_pair(A, "a0", &a, B, "b0", &b);
+	memory_local_pair(&net, NULL, "p", &p, "q", &q);
+	g = port_to_nowhere("g");
+	memory_send_ports(g, "p", p, NULL);
+	trace_extra(&trace, "B -> A (56B): ->port p seq 0 FAIL_PORT node=B");
+	trace_except(&trace, "A: P-p Sending");
+	trace_except(&trace, "A: P-q Peered");
+	trace_settle(&trace, "after");
+	ck_assert_int_eq(memory_end(q), -ECONNRESET);
+	ck_assert_uint_eq(B->space.unknown_port_events, 1);
+	ck_assert_uint_eq(A->space.moving, 0);
+	FREE(a, b, q, g);
+	stop();
+}
+END_TEST
+
+/* The same. */
+START_TEST(trace_k_a_port_whose_peer_is_nobody_fails)
+{
+	struct mesh_port *a, *b, *g, *x;
+
+	play("k", _i);
+	memory_pair(A, "a0", &a, B, "b0", &b);
+	g = port_to_nowhere("g");
+	memory_send_ports(a, "g", g, NULL);
+	/* The peer and the target are both on B, which said so: it might have meant either. */
+	trace_extra(&trace, "A -> B (56B): ->port g' seq 0 FAIL_PORT node=B");
+	trace_extra(&trace, "A -> B (56B): ->port ghost seq 0 FAIL_PORT node=B");
+	trace_extra(&trace, "B -> A (56B): ->port g seq 0 FAIL_PORT node=B");
+	trace_except(&trace, "A: P-g Sending");
+	trace_settle(&trace, "after");
+	x = memory_take_port(b);
+	ck_assert_int_eq(memory_end(x), -ECONNRESET);
+	ck_assert_uint_eq(A->space.moving, 0);
+	FREE(a, b, x);
+	stop();
+}
+END_TEST
+
+START_TEST(trace_q_a_message_that_the_owner_refuses)
+{
+	struct mesh_port *a, *b;
+
+	play("q", _i);
+	memory_pair(A, "a0", &a, B, "b0", &b);
+	memory_send(a, "?");
+	trace_step(&trace, 1);
+	memory_fail(b);
+	trace_step(&trace, 1);
+	ck_assert_uint_eq(net.packet_count, 0); /* the original says it back to b0, which is gone */
+	ck_assert_int_eq(memory_end(a), -ECONNRESET);
+	ck_assert(mesh__id_equal(&a->blamed, &A->space.node));
+	FREE(a, b);
+	stop();
+}
+END_TEST
+
+START_TEST(trace_s_the_former_node_dies_before_the_peer_knows)
+{
+	struct mesh_port *a, *b, *p, *q, *x;
+
+	play("s", 0);
+	memory_pair(A, "a0", &a, B, "b0", &b);
+	memory_pair(A, "p", &p, C, "q", &q);
+	memory_send(q, "m");
+	trace_step(&trace, 1);
+	memory_send_ports(a, "p", p, NULL);
+	trace_until(&trace, "A proxying");
+	memory_kill(A);
+	trace_settle(&trace, "end");
+	ck_assert_int_eq(memory_end(q), -ECONNRESET);
+	x = memory_take_port(b);
+	memory_send(x, "hello");
+	trace_step(&trace, 1);
+	ck_assert_uint_eq(C->space.unknown_port_events, 1);
+	/* Nothing on the wire tells B. A hole before what came would, but nothing came. */
+	ck_assert_int_eq(memory_end(x), 0);
+	FREE(a, b, q, x);
+	stop();
+}
+END_TEST
+
+START_TEST(trace_t_the_former_node_dies_with_the_backlog)
+{
+	struct mesh_port *a, *b, *p, *q, *x;
+
+	play("t", 0);
+	memory_pair(A, "a0", &a, B, "b0", &b);
+	memory_pair(A, "p", &p, C, "q", &q);
+	memory_send(q, "m");
+	trace_step(&trace, 1);
+	memory_send_ports(a, "p", p, NULL);
+	trace_step(&trace, 4); /* the backlog is not among them */
+	ck_assert_uint_eq(net.packet_count, 1);
+	memory_send(q, "2");
+	memory_kill(A);
+	trace_step(&trace, 1);
+	/* In the original both ends look well, and x waits for ever for what A had. */
+	x = memory_take_port(b);
+	ck_assert_int_eq(memory_end(x), -ECONNRESET);
+	ck_assert(mesh__id_equal(&x->blamed, &A->space.node));
+	memory_run(&net, NULL);
+	ck_assert_int_eq(memory_end(q), -ECONNRESET);
+	FREE(a, b, q, x);
+	stop();
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+	Suite *suite = suite_create("mesh/port-traces");
+	TCase *orderly = support_tcase(suite, "orderly");
+	TCase *failures = support_tcase(suite, "failures");
+
+	tcase_add_loop_test(orderly, trace_0_messages_and_close, 0, ORDERS);
+	tcase_add_loop_test(orderly, trace_a_the_peer_stays_at_home, 0, ORDERS);
+	tcase_add_loop_test(orderly, trace_b_the_peer_is_on_a_third_node, 0, ORDERS);
+	tcase_add_loop_test(orderly, trace_c1_both_ends_move_in_one_message, 0, ORDERS);
+	tcase_add_loop_test(orderly, trace_c2_both_ends_move_to_different_nodes, 0, ORDERS);
+	tcase_add_loop_test(orderly, trace_c3_the_same_last_in_first_out, 0, ORDERS);
+	tcase_add_loop_test(orderly, trace_e_a_port_that_is_done_moves, 0, ORDERS);
+	tcase_add_loop_test(orderly, trace_l_a_port_goes_home, 0, ORDERS);
+	tcase_add_loop_test(orderly, trace_m_joining, 0, ORDERS);
+	tcase_add_loop_test(orderly, trace_m2_a_follower_that_bridges, 0, ORDERS);
+	tcase_add_test(failures, trace_d1_the_new_node_dies_before_it_has_the_port);
+	tcase_add_test(failures, trace_d2_the_new_node_dies_after_it_has_the_port);
+	tcase_add_loop_test(failures, trace_h_a_failed_port_moves, 0, 2);
+	tcase_add_loop_test(failures, trace_j_a_port_in_a_message_to_nobody_fails, 0, 2);
+	tcase_add_loop_test(failures, trace_k_a_port_whose_peer_is_nobody_fails, 0, 2);
+	tcase_add_test(failures, trace_q_a_message_that_the_owner_refuses);
+	tcase_add_test(failures, trace_s_the_former_node_dies_before_the_peer_knows);
+	tcase_add_test(failures, trace_t_the_former_node_dies_with_the_backlog);
+	return suite;
+}
+SUPPORT_MAIN(make_suite)
