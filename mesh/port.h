@@ -32,7 +32,8 @@ PAL_EXPORT int mesh_port_pair(struct mesh_port **ret_a, struct mesh_port **ret_b
  * consumed, also on failure. Sending to an end that is closed or failed drops
  * the message and succeeds: there is nobody to tell, and receiving says why.
  *   -EINVAL  NULL      -EMSGSIZE  more descriptors than a message may carry, or more bytes than the node allows
- *   -ELOOP   the message carries this port itself
+ *   -ELOOP   the message carries this port itself, which stays the caller's, or its peer
+ *   -EXDEV   it carries a port of another node of this process
  *   -ENOMEM  nothing was sent, the port is as before
  */
 PAL_EXPORT int mesh_port_send(struct mesh_port *port, struct mesh_message *message) PAL_MUST_CHECK;
@@ -89,6 +90,12 @@ PAL_EXPORT int mesh_port_peek_fd(struct mesh_port *port) PAL_MUST_CHECK;
  * Unread messages and all they carry are dropped. Takes NULL; keeps errno.
  */
 PAL_EXPORT void mesh_port_free(struct mesh_port *port);
+
+/*
+ * The same, but the other end fails (-ECONNRESET): for a peer that broke the rules of what is spoken above
+ * ports, so that it does not take this for an orderly end. Takes NULL; keeps errno.
+ */
+PAL_EXPORT void mesh_port_fail(struct mesh_port *port);
 
 PAL_END_DECLS
 

@@ -67,14 +67,13 @@ static bool pass_gate(const struct fork_call *call)
  * The last step of the plan. It comes after a seccomp filter: the calls in here
  * are what a filter for pal_fork must allow. 0 or a negative errno.
  */
-static int say_ready(const struct fork_call *call, const int carried[PAL__CARRIED])
+static int say_ready(const struct fork_call *call, int ready_fd)
 {
 	const uint64_t one = 1;
 
-	if (write(carried[PAL__CARRY_READY], &one, sizeof one) < 0)
+	if (write(ready_fd, &one, sizeof one) < 0)
 		return pal__report_fail(&call->page->report, PAL_STAGE_CLONE, 0, -errno);
-	for (int i = 0; i < PAL__CARRIED; i++)
-		pal_close(carried[i]);
+	close(ready_fd);
 	return 0;
 }
 
@@ -83,7 +82,7 @@ static void __attribute__((noreturn)) run_child(struct fork_call *call)
 	int carried[PAL__CARRIED];
 
 	if (!pass_gate(call) || pal__child_setup(&call->launch.plan, &call->page->report, carried) < 0 ||
-		say_ready(call, carried) < 0)
+		say_ready(call, carried[PAL__CARRY_READY]) < 0)
 		_exit(127);
 	_exit(call->fn(call->arg) & 0xff);
 }

@@ -16,7 +16,10 @@
  * for the length of one spawn.
  */
 
-/* Descriptors of the library that the child needs in spite of moves and closes. */
+/*
+ * Descriptors of the library that the child needs in spite of moves and closes,
+ * until it has used them: it closes them itself.
+ */
 enum { PAL__CARRY_LANDLOCK, PAL__CARRY_READY, PAL__CARRIED };
 
 struct pal__fd_plan {

@@ -6,12 +6,13 @@
 #include <sys/types.h>
 
 /*
- * Whether /proc shows `pid` as our zombie child that has not called execve
- * since it was forked. False, too, when /proc does not tell.
+ * Whether /proc shows `pid` as a child of ours that is ending or has ended
+ * without having executed a program since it was forked. False, too, when /proc
+ * does not tell.
  */
-bool pal__zombie_never_executed(pid_t pid);
+bool pal__died_unexecuted(pid_t pid);
 
 /* The same on the text of /proc/PID/stat. */
-bool pal__stat_never_executed(const char *text, pid_t parent);
+bool pal__stat_died_unexecuted(const char *text, pid_t parent);
 
 #endif

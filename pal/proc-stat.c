@@ -8,22 +8,28 @@
 
 #include <pal/util-priv.h>
 
-#define PF_FORKNOEXEC 0x40u /* "forked but didn't exec": proc(5) names the file, the kernel's sched.h the bit */
+/* Bits of the field "flags" of proc(5), from the kernel's sched.h. */
+#define PF_EXITING 0x4u
+#define PF_FORKNOEXEC 0x40u /* "forked but didn't exec" */
 
-bool pal__stat_never_executed(const char *text, pid_t parent)
+/*
+ * Both bits: execve clears the one only after it has let a vfork parent go on,
+ * while a dying process sets the other before that.
+ */
+bool pal__stat_died_unexecuted(const char *text, pid_t parent)
 {
+	const unsigned died = PF_EXITING | PF_FORKNOEXEC;
 	const char *fields = strrchr(text, ')'); /* the name before may hold anything */
-	char state;
 	int ppid;
 	unsigned flags;
 
-	if (!fields || sscanf(fields, ") %c %d %*d %*d %*d %*d %u", &state, &ppid, &flags) != 3)
+	if (!fields || sscanf(fields, ") %*c %d %*d %*d %*d %*d %u", &ppid, &flags) != 2)
 		return false;
 	/* Another parent: /proc belongs to another pid namespace, and this is not our child. */
-	return state == 'Z' && ppid == (int)parent && (flags & PF_FORKNOEXEC);
+	return ppid == (int)parent && (flags & died) == died;
 }
 
-bool pal__zombie_never_executed(pid_t pid)
+bool pal__died_unexecuted(pid_t pid)
 {
 	char path[64], text[512];
 	ssize_t size;
@@ -38,5 +44,5 @@ bool pal__zombie_never_executed(pid_t pid)
 	if (size <= 0)
 		return false;
 	text[size] = 0;
-	return pal__stat_never_executed(text, getpid());
+	return pal__stat_died_unexecuted(text, getpid());
 }

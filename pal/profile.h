@@ -17,6 +17,26 @@ struct pal_builder;
  * what only the initialisation needed. Either may be NULL. Both return 0 or a
  * negative errno. The struct and what `data` points to stay the caller's and
  * must outlive their use.
+ *
+ * One's own profile is made of the parts in sandbox.h, and may begin with
+ * another profile's hook; a part that is set twice is replaced:
+ *
+ *	static int apply(const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
+ *	{
+ *		struct pal_landlock *files;
+ *		int r = pal_profile_pure_compute()->apply(profile, builder, error);
+ *
+ *		if (r >= 0)
+ *			r = pal_landlock_new(&files, error);
+ *		if (r < 0)
+ *			return r;
+ *		r = pal_landlock_allow_path(files, "/usr", PAL_LANDLOCK_READ | PAL_LANDLOCK_EXECUTE, error);
+ *		if (r >= 0)
+ *			pal_builder_landlock(builder, files);
+ *		pal_landlock_free(files);
+ *		return r;
+ *	}
+ *	static const struct pal_profile decoder = {.size = sizeof decoder, .name = "decoder", .apply = apply};
  */
 struct pal_profile {
 	size_t size;      /* sizeof(struct pal_profile) */
@@ -35,13 +55,28 @@ PAL_EXPORT int pal_profile_finalize(const struct pal_profile *profile, struct pa
 
 /*
  * Pure computation on descriptors that it is given.
- * apply: no_new_privs; no capabilities; no core files, at most 64 descriptors
- * and no new processes (threads are allowed); a seccomp list that lets the
- * dynamic loader, libc's start-up and ordinary initialisation work, without
- * sockets, ptrace, mount, exec of other programs after the first.
- * finalize: Landlock with no path at all, and a tight list: memory, read and
- * write and sendmsg/recvmsg on descriptors that exist, time, futexes, threads,
- * exit. From then on no file can be opened and no socket made in any thread.
+ *
+ * apply: no_new_privs; no capabilities; no core files and at most 64
+ * descriptors (or fewer where the limit is lower); and a seccomp filter. It
+ * lets the dynamic loader, libc's start-up and ordinary initialisation work:
+ * files may be opened to be read, threads be started. Not: open for writing or
+ * change files, make sockets, signal or start processes, ptrace, mount, execute
+ * anything after the first program. (New processes are refused by the filter:
+ * RLIMIT_NPROC counts a user's processes everywhere, and does not bind root.)
+ *
+ * finalize, which needs Landlock: no path at all for Landlock, and a tighter
+ * filter: memory that is not executable, read and write and sendmsg/recvmsg on
+ * descriptors that exist, poll and epoll, eventfd and memfd_create, time,
+ * futexes, threads, exit. From then on no file can be opened and no socket made
+ * in any thread. What libraries load when it is first needed - iconv, locales,
+ * name services, libgcc_s for pthread_exit and backtrace - must be loaded
+ * before.
+ *
+ * Under both, what harmless code may try (opening a file, making a socket,
+ * forking) fails with EACCES; what only an attacker would (ptrace, mount,
+ * unshare, bpf, ...; after finalize also execve) kills the process with SIGSYS;
+ * calls that this library does not know are ENOSYS, so that libc falls back to
+ * older ones. A leak checker that traces the process at exit cannot work here.
  */
 PAL_EXPORT const struct pal_profile *pal_profile_pure_compute(void);
 

@@ -43,7 +43,12 @@ struct pal_capabilities {
  * cannot be given (-EPERM at PAL_STAGE_CAPABILITIES); leaving the bounding set
  * narrower than now needs CAP_SETPCAP, and without it the bounding set is left
  * alone if and only if no_new_privs is set too, which makes it moot.
- * Numbers above the running kernel's last capability are ignored.
+ * Numbers above the running kernel's last capability are ignored. The bounding
+ * set is a limit and is only ever narrowed: UINT64_MAX leaves it as it is.
+ *
+ * What exec makes of the sets is in capabilities(7). For user 0 without
+ * no_new_privs it makes everything in the bounding set permitted and effective
+ * again: narrow that set too, or set no_new_privs.
  */
 PAL_EXPORT void pal_builder_capabilities(struct pal_builder *builder, const struct pal_capabilities *sets);
 
@@ -66,11 +71,23 @@ struct pal_landlock;
 /* The kernel's ABI (1..), or -ENOSYS / -EOPNOTSUPP. Any thread. */
 PAL_EXPORT int pal_landlock_abi(void);
 PAL_EXPORT int pal_landlock_new(struct pal_landlock **ret, struct pal_error *error) PAL_MUST_CHECK;
+/* A folder with all that is in it, or one file. Symbolic links are followed now; the rule is about the file, not its name. */
 PAL_EXPORT int pal_landlock_allow_path(struct pal_landlock *ruleset, const char *path, unsigned access,
+	struct pal_error *error) PAL_MUST_CHECK;
+
+#define PAL_LANDLOCK_BIND 1u
+#define PAL_LANDLOCK_CONNECT 2u
+
+/* A TCP port. Kernels before ABI 4 restrict no ports: nothing needs to be allowed there and this does nothing. */
+PAL_EXPORT int pal_landlock_allow_port(struct pal_landlock *ruleset, uint16_t port, unsigned access,
 	struct pal_error *error) PAL_MUST_CHECK;
 PAL_EXPORT void pal_landlock_free(struct pal_landlock *ruleset);
 
-/* The ruleset is borrowed for the call only. */
+/*
+ * The ruleset may be freed afterwards; rules that are added to it afterwards
+ * count for this builder too. A second call replaces the first. Needs
+ * no_new_privs or CAP_SYS_ADMIN in the child: spawn fails with -EPERM.
+ */
 PAL_EXPORT void pal_builder_landlock(struct pal_builder *builder, const struct pal_landlock *ruleset);
 
 /* ---- seccomp(2), compiled by libseccomp in the parent ---- */
@@ -90,23 +107,42 @@ struct pal_seccomp;
  */
 PAL_EXPORT int pal_seccomp_new(int otherwise, struct pal_seccomp **ret, struct pal_error *error) PAL_MUST_CHECK;
 
-/* A rule for a system call by name; -EINVAL for a name that libseccomp does not know. */
+/*
+ * A rule for a system call by name; -EINVAL for a name that libseccomp does not
+ * know. A call that only other architectures have needs no rule and is no error.
+ */
 PAL_EXPORT int pal_seccomp_rule(struct pal_seccomp *filter, int action, const char *name, struct pal_error *error)
 	PAL_MUST_CHECK;
 /* The same for a NULL-terminated list. */
 PAL_EXPORT int pal_seccomp_rules(struct pal_seccomp *filter, int action, const char *const *names,
 	struct pal_error *error) PAL_MUST_CHECK;
-/* A rule that applies where the masked argument number `arg` (0..5) equals `value`. */
+/*
+ * A rule that applies where the masked argument number `arg` (0..5) equals
+ * `value`. Arguments that are an int must be masked to 32 bits: what is above
+ * them in the register is not the kernel's to look at, but the caller's.
+ */
 PAL_EXPORT int pal_seccomp_rule_masked(struct pal_seccomp *filter, int action, const char *name, unsigned arg,
 	uint64_t mask, uint64_t value, struct pal_error *error) PAL_MUST_CHECK;
+
+/*
+ * Allows the execve(2) by which spawn starts the program, and no other: spawn
+ * passes a secret number in a register that execve does not use and that the
+ * filter looks at. The program cannot know it. (With pal_fork it can: there the
+ * child has a copy of this process's memory.)
+ */
+PAL_EXPORT int pal_seccomp_allow_first_exec(struct pal_seccomp *filter, struct pal_error *error) PAL_MUST_CHECK;
 PAL_EXPORT void pal_seccomp_free(struct pal_seccomp *filter);
 
-/* Compiles and copies the filter now. A filter without no_new_privs needs CAP_SYS_ADMIN: spawn fails with -EACCES. */
+/*
+ * Compiles and copies the filter now; a second call replaces the first. It must
+ * allow the program's own exec, see above. A filter without no_new_privs needs
+ * CAP_SYS_ADMIN: spawn fails with -EACCES.
+ */
 PAL_EXPORT void pal_builder_seccomp(struct pal_builder *builder, const struct pal_seccomp *filter);
 
 /* ---- on this process ---- */
 
-/* What pal_self_restrict enforces; members that are NULL or false are left out. */
+/* What pal_self_restrict enforces; members that are NULL or false are left out. It must outlive the call only. */
 struct pal_self_restrictions {
 	size_t size; /* sizeof(struct pal_self_restrictions) */
 	bool no_new_privs;
@@ -120,10 +156,12 @@ struct pal_self_restrictions {
  * fails. seccomp reaches the threads by SECCOMP_FILTER_FLAG_TSYNC; no_new_privs,
  * capabilities and Landlock are per thread (Landlock has no all-threads flag
  * before ABI 8), so each thread is interrupted with the real-time signal
- * pal_threads_signal() and does it to itself. That needs the signal at its
- * default disposition and not blocked in any thread: -EBUSY (PAL_STAGE_THREADS)
- * names the thread that cannot be reached; nothing has been applied then.
- * A failure in the middle leaves a process that is partly restricted: it should
+ * pal_threads_signal() and does it to itself. That needs /proc, the signal at
+ * its default disposition and not blocked in any thread: -EBUSY
+ * (PAL_STAGE_THREADS) names the thread that cannot be reached; nothing has been
+ * applied then, because all threads are stopped before the first one changes.
+ * In the other threads calls such as poll and epoll_wait may return EINTR.
+ * Any other failure may leave a process that is partly restricted: it should
  * end. Must not be called from two threads at once.
  */
 PAL_EXPORT int pal_self_restrict(const struct pal_self_restrictions *restrictions, struct pal_error *error)

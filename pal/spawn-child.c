@@ -215,7 +215,9 @@ static int execute(const struct pal__plan *plan, struct pal__report *report)
 
 	report->stage = PAL_STAGE_EXEC;
 	for (size_t i = 0; i < plan->candidates.count; i++) {
-		int r = result(syscall(SYS_execve, plan->candidates.items[i], plan->argv, plan->envp));
+		/* the fourth argument is for a seccomp filter to see: pal_seccomp_allow_first_exec */
+		int r = result(syscall(SYS_execve, plan->candidates.items[i], plan->argv, plan->envp,
+			plan->sandbox->exec_key));
 
 		switch (r) {
 		case -EACCES: /* told only if nothing else is found */

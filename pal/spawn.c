@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -135,34 +136,42 @@ static int run_clone(struct clone_call *call, const struct pal_builder *builder,
 /* ---- the outcome ---- */
 
 /*
- * Without an error from the child it has executed its program, or has been
- * killed on the way (by a seccomp filter at execve, say). The child may also
- * have run and ended by now, so only the kernel knows; a child that SIGCHLD's
- * disposition has removed already counts as started, and pal_child_wait will
- * say that its status is lost.
+ * Whether a look into /proc is worth its time, which is a good part of a whole
+ * spawn: there is a seccomp filter that could have killed the child at execve,
+ * or the child has ended already.
  */
-static bool died_before_exec(const struct clone_call *call, int *ret_signal)
+static bool exec_is_in_doubt(const struct clone_call *call)
 {
 	siginfo_t info;
 
-	if (pal__waitid(call->pidfd, WEXITED | WNOHANG | WNOWAIT, &info, NULL) < 0 || !info.si_pid)
-		return false;
-	if (!pal__zombie_never_executed(info.si_pid))
-		return false;
-	*ret_signal = pal__reap(call->pidfd);
-	return true;
+	if (call->args.plan->sandbox->seccomp.len || prctl(PR_GET_SECCOMP) != 0)
+		return true;
+	return pal__waitid(call->pidfd, WEXITED | WNOHANG | WNOWAIT, &info, NULL) == 0 && info.si_pid;
+}
+
+/*
+ * The child reported no error. It has been killed on the way if it has not come
+ * to execve; from there on it has either executed or been killed, and may have
+ * run and ended by now, so only the kernel knows. A child that SIGCHLD's
+ * disposition has removed already counts as started, and pal_child_wait will
+ * say that its status is lost.
+ */
+static bool died_before_exec(const struct clone_call *call)
+{
+	if (call->args.report->stage != PAL_STAGE_EXEC)
+		return true;
+	return exec_is_in_doubt(call) && pal__died_unexecuted(call->pid);
 }
 
 static int judge(const struct pal_builder *builder, const struct clone_call *call, struct pal_error *error)
 {
 	const struct pal__report *report = call->args.report;
-	int signal;
 
 	if (report->code < 0) {
 		pal__reap(call->pidfd);
 		return pal__report_error(builder, report, error);
 	}
-	return died_before_exec(call, &signal) ? pal__died_error(signal, error) : 0;
+	return died_before_exec(call) ? pal__died_error(pal__reap(call->pidfd), error) : 0;
 }
 
 static int start(struct pal__launch *launch, const struct pal_builder *builder, const struct stage *stage,

@@ -32,20 +32,26 @@ exported() {
 	nm -D --defined-only "$1" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort -u
 }
 
+# FOLDER NAME [OBJECT]...: the objects are exported data, which -aux-info does not list.
 check() {
 	folder=$1
-	library=.libs/libprocmesh-$2.so
-	declared "$folder" >"$work/declared"
+	name=$2
+	shift 2
+	library=.libs/libprocmesh-$name.so
+	{
+		declared "$folder"
+		[ $# -eq 0 ] || printf '%s\n' "$@"
+	} | sort -u >"$work/declared"
 	exported "$library" >"$work/exported"
 	[ -s "$work/declared" ] || fail "$folder: no declarations found"
 	comm -23 "$work/declared" "$work/exported" | sed "s|^|$folder: declared, not exported: |" >"$work/differences"
 	comm -13 "$work/declared" "$work/exported" | sed "s|^|$folder: exported, not declared: |" >>"$work/differences"
 	[ ! -s "$work/differences" ] || fail "$(cat "$work/differences")"
-	if grep -vE "^$folder"'_[a-z]' "$work/exported"; then
+	if grep -vE "^$folder"'_[a-zA-Z]' "$work/exported"; then
 		fail "$library: these names lack the prefix ${folder}_"
 	fi
 	readelf -d "$library" >"$work/dynamic"
-	grep -q "SONAME.*\[libprocmesh-$2\.so\.[0-9]*\]" "$work/dynamic" || fail "$library has no SONAME"
+	grep -q "SONAME.*\[libprocmesh-$name\.so\.[0-9]*\]" "$work/dynamic" || fail "$library has no SONAME"
 	if grep -q TEXTREL "$work/dynamic"; then
 		fail "$library has text relocations"
 	fi
@@ -54,6 +60,6 @@ check() {
 
 check pal pal
 check isolate isolate
-check mesh mesh
+check mesh mesh mesh_Resource_msg # of mesh/resource.proto
 check mesh_process process
 exit $bad

@@ -120,7 +120,11 @@ int some_fd(void)
 
 struct mesh_port *some_port(void)
 {
-	return calloc(1, sizeof(struct mesh_port));
+	struct mesh_port *port, *other;
+
+	ck_assert_int_eq(mesh__port_pair(NULL, &port, &other), 0);
+	mesh__port_release(other, false);
+	return port;
 }
 
 struct mesh_message *message_of(const void *bytes, size_t size, const char *resources)

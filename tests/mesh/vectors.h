@@ -41,6 +41,6 @@ struct mesh_message *vector_message(const struct vector *vector);
 void check_is_vector(struct mesh_message *message, const struct vector *vector);
 
 int some_fd(void);
-struct mesh_port *some_port(void);
+struct mesh_port *some_port(void); /* its other end is closed */
 
 #endif

@@ -2,10 +2,18 @@
 #include <pal/builder.h>
 
 #include <errno.h>
-#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <pal/util-priv.h>
 
 #include "spawn-support.h"
 #include "support.h"
@@ -41,9 +49,128 @@ START_TEST(a_builder_makes_many_children)
 }
 END_TEST
 
-START_TEST(a_program_that_is_not_there_is_ENOENT)
+START_TEST(pipes_carry_both_ways)
 {
-	ck_assert_spawn_fails(builder_for("no-such-helper", _i), -ENOENT, PAL_STAGE_EXEC, 0);
+	struct pal_builder *builder = pal_builder_new("cat");
+	struct pal_child *child;
+
+	pal_builder_vfork(builder, _i == MODE_VFORK);
+	pal_builder_stdin(builder, PAL_STDIO_PIPE);
+	pal_builder_stdout(builder, PAL_STDIO_PIPE);
+	child = spawn_take(builder);
+	ck_assert_int_eq(write(pal_child_stdin(child), "through", 7), 7);
+	close(pal_child_steal_stdin(child));
+	ck_assert_str_eq(read_to_end(pal_child_stdout(child)), "through");
+	ck_assert_int_eq(wait_take(child).code, 0);
+}
+END_TEST
+
+/*
+ * A filter on this whole test process, which its children inherit. `number` meets
+ * `action`, the rest is allowed.
+ */
+static void filter(unsigned number, unsigned action)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, action),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = PAL_ARRAY_LENGTH(code), .filter = code};
+
+	ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+/* S95 */
+START_TEST(a_child_that_is_killed_at_exec_has_not_started)
+{
+	struct pal_builder *builder = builder_for("end-with", _i);
+
+	pal_builder_stdout(builder, PAL_STDIO_PIPE);
+	filter(SYS_execve, SECCOMP_RET_KILL_PROCESS);
+	ck_assert_spawn_fails(builder, -ECHILD, PAL_STAGE_DIED, SIGSYS);
+}
+END_TEST
+
+START_TEST(a_child_that_is_killed_on_the_way_is_told_with_its_signal)
+{
+	struct pal_builder *builder = builder_for("end-with", _i);
+	struct pal_error error = {0};
+	struct pal_child *child;
+
+	pal_builder_cwd(builder, "/");
+	filter(SYS_chdir, SECCOMP_RET_KILL_PROCESS);
+	ck_assert_int_eq(pal_builder_spawn(builder, &child, &error), -ECHILD);
+	ck_assert_str_eq(pal_error_text(&error), "killed before exec by SIGSYS: No child processes");
+	pal_builder_free(builder);
+}
+END_TEST
+
+START_TEST(an_exec_that_is_forbidden_is_its_errno)
+{
+	filter(SYS_execve, SECCOMP_RET_ERRNO | EPERM);
+	ck_assert_spawn_fails(builder_for("end-with", _i), -EPERM, PAL_STAGE_EXEC, 0);
+}
+END_TEST
+
+/* Never a child with more descriptors than it should have. */
+START_TEST(without_close_range_there_is_no_child)
+{
+	filter(SYS_close_range, SECCOMP_RET_ERRNO | ENOSYS);
+	ck_assert_spawn_fails(builder_for("end-with", _i), -ENOSYS, PAL_STAGE_CLOSE_OTHERS, 0);
+}
+END_TEST
+
+/* It ends before we look: that is a start all the same. */
+START_TEST(a_program_that_ends_at_once_has_started)
+{
+	for (int i = 0; i < 50; i++) {
+		struct pal_builder *builder = builder_for("end-with", _i);
+		struct pal_status status;
+
+		pal_builder_args(builder, (const char *const[]){"signal", "9", NULL});
+		status = wait_take(spawn_take(builder));
+		ck_assert_int_eq(status.code, SIGKILL);
+	}
+}
+END_TEST
+
+/* S106. Root may have more processes than RLIMIT_NPROC says; others not. */
+START_TEST(no_more_processes_is_EAGAIN_from_clone)
+{
+	struct rlimit none = {0, 0};
+
+	if (geteuid() == 0 && setresuid(65534, 65534, 65534) < 0)
+		support_skip("cannot become an unprivileged user");
+	ck_assert_int_eq(setrlimit(RLIMIT_NPROC, &none), 0);
+	ck_assert_spawn_fails(builder_for("end-with", _i), -EAGAIN, PAL_STAGE_CLONE, 0);
+}
+END_TEST
+
+/* S108 */
+START_TEST(many_children_live_at_once)
+{
+	static struct pal_child *children[1025];
+	struct rlimit limit;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (limit.rlim_cur < 4096)
+		support_skip("only %lu descriptors", (unsigned long)limit.rlim_cur);
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(children); i++) {
+		struct pal_builder *builder = builder_for("end-with", MODE_VFORK);
+
+		pal_builder_arg(builder, "stdin");
+		pal_builder_stdin(builder, PAL_STDIO_PIPE);
+		children[i] = spawn_take(builder);
+	}
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(children); i++) {
+		close(pal_child_steal_stdin(children[i]));
+		ck_assert_int_eq(wait_take(children[i]).code, 0);
+	}
 }
 END_TEST
 
@@ -51,10 +178,19 @@ static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/spawn");
 	TCase *basic = support_tcase(suite, "basic");
+	TCase *died = support_tcase(suite, "died");
+	TCase *limits = support_tcase(suite, "limits");
 
 	tcase_add_loop_test(basic, a_program_runs_and_its_exit_is_told, 0, MODES);
 	tcase_add_loop_test(basic, a_builder_makes_many_children, 0, MODES);
-	tcase_add_loop_test(basic, a_program_that_is_not_there_is_ENOENT, 0, MODES);
+	tcase_add_loop_test(basic, pipes_carry_both_ways, 0, MODES);
+	tcase_add_loop_test(died, a_child_that_is_killed_at_exec_has_not_started, 0, MODES);
+	tcase_add_loop_test(died, a_child_that_is_killed_on_the_way_is_told_with_its_signal, 0, MODES);
+	tcase_add_loop_test(died, an_exec_that_is_forbidden_is_its_errno, 0, MODES);
+	tcase_add_loop_test(died, without_close_range_there_is_no_child, 0, MODES);
+	tcase_add_loop_test(died, a_program_that_ends_at_once_has_started, 0, MODES);
+	tcase_add_loop_test(limits, no_more_processes_is_EAGAIN_from_clone, 0, MODES);
+	tcase_add_test(limits, many_children_live_at_once);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The child's half. It runs in a copy of a process that may have had several
+ * threads: apart from the function itself, nothing here takes a lock that
+ * fork(2) does not take care of.
+ */
+#include <isolate/isolate-priv.h>
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/* The parent looks at the marks even when the child was killed between any two instructions. */
+static void reach(struct isolate__shared *shared, enum isolate__progress progress)
+{
+	__atomic_store_n(&shared->marks.progress, progress, __ATOMIC_RELEASE);
+}
+
+int isolate__child(void *userdata)
+{
+	const struct isolate__call *call = userdata;
+	struct isolate__shared *shared = call->shared;
+	struct isolate_writer writer = {
+		.call = call,
+		.shared = shared,
+		.owner = getpid(),
+	};
+	int value;
+
+	if (isolate__guard_arm(&writer) < 0)
+		return EXIT_FAILURE;
+	reach(shared, ISOLATE__ENTERED);
+	value = isolate__guarded(call->fn, call->arg, &writer);
+	if (getpid() != writer.owner)
+		_exit(EXIT_FAILURE); /* the function forked; this is not the one waited for */
+
+	shared->marks.value = value;
+	reach(shared, ISOLATE__RETURNED);
+
+	isolate__writer_finish(&writer);
+	shared->marks.size = writer.spilled + writer.buffered;
+	shared->marks.write_error = writer.error;
+	shared->marks.write_limit = writer.error_limit;
+	reach(shared, ISOLATE__COMPLETE);
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Keeps the function from leaving into code that belongs to the caller: its
+ * frames, its atexit handlers, its stdio buffers. Each way out has a hook that
+ * notes it and ends the child:
+ *
+ *	exit(3)         before all handlers it runs the destructors of the thread's thread-local
+ *	                objects. One of them is ours and puts an on_exit handler before those of
+ *	                the caller
+ *	longjmp(3)      glibc calls the cleanup handlers (the first kind, still exported for old
+ *	                programs) of the frames that it leaves; pthread_exit does so too
+ *	an exception    unwinding runs the cleanup attribute; this file needs -fexceptions
+ *
+ * swapcontext(3), setcontext(3) and __builtin_longjmp have no hook. This is the
+ * only file that relies on more of glibc than its documentation promises.
+ */
+#include <isolate/isolate-priv.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/single_threaded.h>
+#include <unistd.h>
+
+extern int __cxa_thread_atexit_impl(void (*destructor)(void *), void *object, void *symbol_of_dso);
+extern void _pthread_cleanup_push(
+	struct _pthread_cleanup_buffer *buffer, void (*routine)(void *), void *arg);
+extern void _pthread_cleanup_pop(struct _pthread_cleanup_buffer *buffer, int execute);
+
+static _Thread_local bool registered;          /* exit_has_begun, in this thread */
+static struct isolate_writer *writer_of_child; /* NULL but in a child */
+
+/* Only for the child that is waited for: a process that the function forked leaves as it likes. */
+static void note(struct isolate_writer *writer, enum isolate__left left, int status)
+{
+	if (getpid() != writer->owner)
+		return;
+	writer->shared->marks.left_status = status;
+	__atomic_store_n(&writer->shared->marks.left, left, __ATOMIC_RELEASE);
+}
+
+static void left_by_exit(int status, void *writer)
+{
+	note(writer, ISOLATE__LEFT_BY_EXIT, status);
+	_exit(status);
+}
+
+/*
+ * Called by exit(3), which is about to take the lock of on_exit in any case and
+ * will tell the handler the status. In the parent: the thread's end.
+ */
+static void exit_has_begun(void *unused)
+{
+	(void)unused;
+	registered = false;
+	if (writer_of_child && on_exit(left_by_exit, writer_of_child) != 0)
+		left_by_exit(EXIT_FAILURE, writer_of_child); /* no memory for the real status */
+}
+
+/*
+ * Not in the child: registering allocates, and a program may have an allocator
+ * that fork(2) knows nothing of. Nor on_exit: its lock may be held for ever
+ * where another thread was registering a handler at the fork.
+ */
+void isolate__guard_register(void)
+{
+	if (registered)
+		return;
+	__cxa_thread_atexit_impl(exit_has_begun, NULL, (void *)exit_has_begun);
+	registered = true;
+}
+
+static void left_by_unwinding(void *writer)
+{
+	note(writer, ISOLATE__LEFT_BY_UNWINDING, 0);
+	_exit(EXIT_FAILURE);
+}
+
+int isolate__guard_arm(struct isolate_writer *writer)
+{
+	writer_of_child = writer;
+	/* For exit(3) in a thread that the function starts. Without threads nobody has the lock. */
+	if (__libc_single_threaded && on_exit(left_by_exit, writer) != 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static void guard_ends(struct isolate_writer **armed)
+{
+	if (*armed)
+		left_by_unwinding(*armed);
+}
+
+/* glibc compares the address of `cleanup` with the target of longjmp: not on ASan's stack. */
+__attribute__((noinline, no_sanitize_address)) int isolate__guarded(
+	isolate_fn fn, void *arg, struct isolate_writer *writer)
+{
+	struct isolate_writer *armed __attribute__((cleanup(guard_ends))) = writer;
+	struct _pthread_cleanup_buffer cleanup;
+	int value;
+
+	_pthread_cleanup_push(&cleanup, left_by_unwinding, writer);
+	value = fn(writer, arg);
+	_pthread_cleanup_pop(&cleanup, 0);
+	armed = NULL;
+	return value;
+}

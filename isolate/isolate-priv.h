@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_ISOLATE_ISOLATE_PRIV_H
+#define PROCMESH_ISOLATE_ISOLATE_PRIV_H
+
+#include <isolate/isolate.h>
+#include <pal/child.h>
+#include <pal/deadline.h>
+#include <pal/error.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * One call, in time:
+ *
+ *	parent                          child
+ *	prepare: page, memfd
+ *	start: pal_fork ------------->  progress = ENTERED
+ *	wait for the end of the child   the function; isolate_write fills the page, then the memfd
+ *	                                progress = RETURNED, rest of the bytes, progress = COMPLETE
+ *	read the page, judge, fetch  <--  _exit
+ *
+ * Nothing is read while the child runs, so nothing can make the parent wait for
+ * more than the end of the child, and no amount of bytes can block the child.
+ */
+
+/*
+ * A result of up to this many bytes lies in the shared page; a longer one is
+ * whole in the memfd, and the buffer has only gathered small writes.
+ */
+#define ISOLATE__BUFFER_SIZE ((size_t)64 << 10)
+
+/*
+ * How far the child got. No value is likely to come from a function that writes
+ * over the page by accident, zero least of all: what is none of these is
+ * noticed and makes the answer ISOLATE_UNKNOWN.
+ */
+enum isolate__progress {
+	ISOLATE__PREPARED = 0x69736f30, /* the function was not entered */
+	ISOLATE__ENTERED,
+	ISOLATE__RETURNED, /* `value` is valid */
+	ISOLATE__COMPLETE  /* `size`, `write_error` and `write_limit` as well */
+};
+
+enum isolate__left {
+	ISOLATE__NOT_LEFT,
+	ISOLATE__LEFT_BY_EXIT = 0x69736f40, /* exit(left_status) */
+	ISOLATE__LEFT_BY_UNWINDING          /* longjmp, pthread_exit, an exception */
+};
+
+/* What the child tells. The parent judges a copy, which cannot change any more. */
+struct isolate__marks {
+	uint32_t progress;    /* enum isolate__progress; stored after what it makes valid */
+	uint32_t left;        /* enum isolate__left */
+	int left_status;
+	int value;
+	int write_error;      /* negative errno of the first write that failed; 0: none */
+	uint64_t write_limit; /* the bound that -EFBIG is about */
+	uint64_t size;        /* of the result */
+};
+
+struct isolate__shared {
+	struct isolate__marks marks;
+	unsigned char buffer[ISOLATE__BUFFER_SIZE];
+};
+
+/* Everything of one call in the parent; the child reads its copy. */
+struct isolate__call {
+	isolate_fn fn;
+	void *arg;
+	size_t max_result;
+	int64_t deadline_ms; /* 0: none; for the text */
+	pal_deadline deadline;
+	struct isolate__shared *shared;
+	int memfd; /* -1 where max_result fits the page */
+	dev_t memfd_device;
+	ino_t memfd_inode;
+	struct pal_child *child;
+};
+
+/* What is known once the child is gone; judged without any system call. */
+struct isolate__facts {
+	struct isolate__marks marks;
+	int start_code; /* of pal_fork */
+	struct pal_error start_error;
+	int wait_code; /* of the wait that ended the call; -ECHILD: there is no status */
+	struct pal_error wait_error;
+	int timed_out; /* the child was killed at the deadline */
+	struct pal_status status;
+};
+
+/* result.c: the memory that the child writes to, and reading it */
+int isolate__result_prepare(struct isolate__call *call, struct pal_error *error);
+void isolate__result_release(struct isolate__call *call);
+/* Brings the complete result of `size` bytes; -EBADMSG where it is not what the child said. */
+int isolate__result_fetch(
+	const struct isolate__call *call, uint64_t size, void **ret_data, struct pal_error *error);
+
+/* writer.c: the child's end of it */
+struct isolate_writer {
+	const struct isolate__call *call;
+	struct isolate__shared *shared;
+	pid_t owner; /* a process that the function forks must not write */
+	size_t buffered; /* bytes in shared->buffer */
+	size_t spilled;  /* bytes in the memfd; they come before the buffered ones */
+	int error;       /* the first one; sticky */
+	uint64_t error_limit;
+};
+/* Moves the rest to where the parent looks for it; then size and error are final. */
+void isolate__writer_finish(struct isolate_writer *writer);
+
+/* child.c: the function of pal_fork. `call` is a struct isolate__call. */
+int isolate__child(void *call);
+
+/* guard.c: in the parent, in the thread that will fork */
+void isolate__guard_register(void);
+/* In the child, before the function. 0 or a negative errno. */
+int isolate__guard_arm(struct isolate_writer *writer);
+/* Calls fn, and ends the process if it is left in any other way than by returning. */
+int isolate__guarded(isolate_fn fn, void *arg, struct isolate_writer *writer);
+
+/* outcome.c: the answer, `value` and `error`. ISOLATE_RETURNED: if the bytes can be fetched. */
+void isolate__judge(const struct isolate__call *call, const struct isolate__facts *facts,
+	struct isolate_result *result);
+/* The result cannot be had although the function returned. */
+void isolate__judge_lost(struct isolate_result *result, const struct pal_error *error);
+
+#endif

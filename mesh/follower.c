@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#include <mesh/node-priv.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include <mesh/control-priv.h>
+#include <pal/log.h>
+#include <pal/util-priv.h>
+
+/* A follower asks its leader for links to nodes that it hears of, and takes the links that the leader orders. */
+
+void mesh__follower_ask(struct mesh_node *node, struct mesh__peer *peer)
+{
+	struct mesh_message *message;
+	int result;
+
+	if (peer->connected)
+		return;
+	if (node->requests && !mesh__port_end(node->requests) && !node->leaving) {
+		result = mesh__control_write_connect_request(&peer->remote.id, &message);
+		if (!result)
+			result = mesh__port_send(node->requests, message, false);
+		if (!result)
+			return;
+	}
+	mesh__peer_lose(node, peer); /* nobody is left to ask */
+}
+
+/* What the leader hands out must be a socket of this wire: anything else would be read as a broken peer later. */
+static bool is_link_socket(int fd)
+{
+	int value, flags;
+	socklen_t size = sizeof value;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &size) < 0 || value != SOCK_SEQPACKET)
+		return false;
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &value, &size) < 0 || value != AF_UNIX)
+		return false;
+	flags = fcntl(fd, F_GETFL);
+	return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
+static void take_link(struct mesh_node *node, const struct mesh_id *id, int fd)
+{
+	struct mesh__peer *peer = mesh__peer_find(node, id);
+
+	/* A second link to a node is normal: both may have asked. The first one counts on both sides. */
+	if (node->leaving || mesh__id_equal(id, &node->space.node) || mesh__id_is_zero(id) ||
+		(peer && peer->connected) || !is_link_socket(fd)) {
+		pal_close(fd);
+		return;
+	}
+	if (!peer)
+		peer = mesh__peer_get(node, id);
+	if (!peer) {
+		pal_close(fd);
+		return;
+	}
+	if (mesh__peer_connect(node, peer, fd) < 0)
+		mesh__peer_lose(node, peer);
+}
+
+void mesh__follower_serve(struct mesh_node *node, struct mesh__control *control, struct mesh_message *message)
+{
+	struct mesh__order order;
+	struct mesh__peer *peer;
+	struct pal_error error;
+
+	if (mesh__control_read_order(message, &order, &error) < 0) {
+		mesh__port_fail(control->port, pal_error_text(&error));
+	} else if (order.kind == MESH__ORDER_MORE_PORTS) {
+		mesh__control_add(node, mesh_message_take_port(message, order.port), NULL);
+	} else if (order.has_fd) {
+		take_link(node, &order.node, mesh_message_take_fd(message, order.fd));
+	} else {
+		peer = mesh__peer_find(node, &order.node);
+		if (peer && !peer->connected)
+			mesh__peer_lose(node, peer);
+	}
+	mesh__event_message_free(&node->space, message);
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+#include <mesh/node-priv.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include <mesh/control-priv.h>
+#include <mesh/port.h>
+#include <pal/log.h>
+#include <pal/socket.h>
+#include <pal/util-priv.h>
+
+/*
+ * The leader invites new nodes and introduces those that it knows to one
+ * another: it makes a socket pair and orders each side to use one end.
+ */
+
+/* ---- ports of the protocol, for leader and follower ---- */
+
+static void on_notify(struct mesh_port *port)
+{
+	struct mesh_node *node = mesh__node_of(port->space);
+	struct mesh__control *control = port->userdata;
+
+	if (control->due)
+		return;
+	control->due = true;
+	TAILQ_INSERT_TAIL(&node->due_controls, control, in_due);
+}
+
+int mesh__control_add(struct mesh_node *node, struct mesh_port *port, struct mesh__follower *follower)
+{
+	struct mesh__control *control = calloc(1, sizeof *control);
+
+	if (!control) {
+		mesh__port_disown(port);
+		return -ENOMEM;
+	}
+	control->port = port;
+	control->follower = follower;
+	if (follower)
+		follower->request_ports++;
+	TAILQ_INSERT_TAIL(&node->controls, control, in_all);
+	port->userdata = control;
+	port->notify = on_notify;
+	on_notify(port); /* for what is there already */
+	return 0;
+}
+
+void mesh__control_remove_all(struct mesh_node *node)
+{
+	struct mesh__control *control;
+
+	while ((control = TAILQ_FIRST(&node->controls))) {
+		TAILQ_REMOVE(&node->controls, control, in_all);
+		control->port->notify = NULL;
+		mesh__port_disown(control->port);
+		free(control);
+	}
+	TAILQ_INIT(&node->due_controls);
+}
+
+/* ---- followers ---- */
+
+static void forget_follower(struct mesh_node *node, struct mesh__follower *follower)
+{
+	HASH_DELETE(hh, node->followers, follower);
+	mesh__port_disown(follower->orders);
+	free(follower);
+}
+
+void mesh__leader_request_port_ended(struct mesh_node *node, struct mesh__follower *follower)
+{
+	if (follower->request_ports && --follower->request_ports)
+		return;
+	forget_follower(node, follower);
+}
+
+void mesh__leader_stop(struct mesh_node *node)
+{
+	struct mesh__follower *follower, *next;
+	struct mesh__control *control;
+
+	TAILQ_FOREACH(control, &node->controls, in_all)
+		control->follower = NULL;
+	HASH_ITER(hh, node->followers, follower, next)
+		forget_follower(node, follower);
+}
+
+/* ---- inviting ---- */
+
+/* What a new follower needs, made before the lock is taken: ports inside a message may be this node's own. */
+struct new_follower {
+	struct mesh_invitation invitation;
+	struct mesh_port *requests, *orders; /* the leader's ends */
+	struct mesh_message *first_message;
+	int socket;
+};
+
+/* Consumes the user's port, also on failure. */
+static int make_first_message(struct new_follower *new, struct mesh_port *user_port)
+{
+	struct mesh_port *request_out, *order_in;
+	int result;
+
+	result = mesh_port_pair(&request_out, &new->requests);
+	if (!result) {
+		result = mesh_port_pair(&new->orders, &order_in);
+		if (result < 0)
+			mesh_port_free(request_out);
+	}
+	if (result < 0) {
+		mesh_port_free(user_port);
+		return result;
+	}
+	return mesh__control_write_initial(request_out, order_in, user_port, &new->first_message);
+}
+
+static int prepare(struct mesh_node *node, struct mesh_port *user_port, struct new_follower *new)
+{
+	struct mesh_invitation *invitation = &new->invitation;
+	int ends[2], result;
+
+	*new = (struct new_follower){.invitation = {.remote_node = node->space.node, .fd = -1}, .socket = -1};
+	result = make_first_message(new, user_port);
+	if (!result)
+		result = mesh__id_random(&invitation->local_node);
+	if (!result)
+		result = mesh__id_random(&invitation->local_port);
+	if (!result)
+		result = mesh__id_random(&invitation->remote_port);
+	if (!result)
+		result = pal_socket_pair(SOCK_SEQPACKET, ends);
+	if (result < 0)
+		return result;
+	new->socket = ends[0];
+	invitation->fd = ends[1];
+	return 0;
+}
+
+static int add_follower(struct mesh_node *node, struct new_follower *new)
+{
+	struct mesh__follower *follower = calloc(1, sizeof *follower);
+
+	if (!follower)
+		return -ENOMEM;
+	follower->node = new->invitation.local_node;
+	HASH_ADD(hh, node->followers, node, sizeof follower->node, follower);
+	if (!follower->hh.tbl) {
+		free(follower);
+		return -ENOMEM;
+	}
+	follower->orders = PAL_TAKE_POINTER(new->orders);
+	if (mesh__control_add(node, PAL_TAKE_POINTER(new->requests), follower) < 0) {
+		forget_follower(node, follower);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* With the lock. */
+static int admit(struct mesh_node *node, struct new_follower *new)
+{
+	const struct mesh_invitation *invitation = &new->invitation;
+	struct mesh_port *first = NULL;
+	struct mesh__peer *peer;
+	int result;
+
+	if (node->leaving)
+		return -ESHUTDOWN;
+	peer = mesh__peer_get(node, &invitation->local_node);
+	if (!peer)
+		return -ENOMEM;
+	result = mesh__peer_connect(node, peer, pal_take_fd(&new->socket));
+	if (!result)
+		result = mesh__port_new_remote(
+			&node->space, &invitation->remote_port, &peer->remote, &invitation->local_port, &first);
+	if (!result)
+		result = mesh__port_send(first, PAL_TAKE_POINTER(new->first_message), true);
+	if (!result)
+		result = add_follower(node, new);
+	if (first)
+		mesh__port_disown(first); /* closed by its only message; the machine keeps it until the answer */
+	if (result < 0 && peer->connected)
+		mesh__link_give_up(&peer->link);
+	else if (result < 0)
+		mesh__peer_lose(node, peer);
+	return result;
+}
+
+int mesh__leader_invite(struct mesh_node *node, struct mesh_port *user_port, struct mesh_invitation *ret)
+{
+	struct new_follower new;
+	int result;
+
+	result = prepare(node, user_port, &new);
+	if (!result) {
+		mesh__space_lock(&node->space);
+		result = admit(node, &new);
+		mesh__space_unlock(&node->space);
+	}
+	mesh_message_free(new.first_message);
+	mesh_port_free(new.requests);
+	mesh_port_free(new.orders);
+	pal_close(new.socket);
+	if (result < 0) {
+		mesh_invitation_clear(&new.invitation);
+		return result;
+	}
+	*ret = new.invitation;
+	return 0;
+}
+
+/* ---- requests ---- */
+
+static void order(struct mesh__follower *follower, const struct mesh_id *node, int fd)
+{
+	struct mesh_message *message;
+
+	if (mesh__control_write_connect_order(node, fd, &message) < 0 || mesh__port_send(follower->orders, message, false) < 0)
+		pal_log(PAL_LOG_WARNING, "mesh: an order to connect two nodes was lost: out of memory");
+}
+
+static void introduce(struct mesh_node *node, struct mesh__follower *asker, const struct mesh_id *wanted)
+{
+	struct mesh__follower *other;
+	int ends[2];
+
+	HASH_FIND(hh, node->followers, wanted, sizeof *wanted, other);
+	if (!other || other == asker || pal_socket_pair(SOCK_SEQPACKET, ends) < 0) {
+		order(asker, wanted, -1); /* there is no such node, or no way to it: what waits for it fails */
+		return;
+	}
+	order(other, &asker->node, ends[0]);
+	order(asker, wanted, ends[1]);
+}
+
+/* A follower asks for an invitation: done at home, without the lock. */
+static void invite_later(struct mesh_node *node, struct mesh_port *user_port, struct mesh_port *reply)
+{
+	struct mesh__invite_request *request = malloc(sizeof *request);
+
+	if (!request) {
+		mesh__port_disown(user_port);
+		mesh__port_disown(reply); /* closed without an answer, it says so */
+		return;
+	}
+	*request = (struct mesh__invite_request){.user_port = user_port, .reply = reply};
+	STAILQ_INSERT_TAIL(&node->invite_requests, request, next);
+	mesh__poller_kick_home(&node->poller);
+}
+
+/* Without the lock. */
+static void answer_invite(struct mesh_node *node, struct mesh__invite_request *request)
+{
+	struct mesh_invitation invitation = MESH_INVITATION_INIT;
+	struct mesh_message *message = NULL;
+	int result;
+
+	result = mesh__leader_invite(node, request->user_port, &invitation);
+	if (!result)
+		result = mesh__control_write_invitation(&invitation, &message);
+	if (!result)
+		result = mesh_port_send(request->reply, message);
+	if (result < 0)
+		pal_log(PAL_LOG_WARNING, "mesh: an invitation that a node asked for failed: %s", strerrordesc_np(-result));
+	mesh_port_free(request->reply);
+	free(request);
+}
+
+void mesh__leader_answer_invites(struct mesh_node *node)
+{
+	struct mesh__invite_request *request;
+
+	while ((request = STAILQ_FIRST(&node->invite_requests))) {
+		STAILQ_REMOVE_HEAD(&node->invite_requests, next);
+		mesh__space_unlock(&node->space);
+		answer_invite(node, request);
+		mesh__space_lock(&node->space);
+	}
+}
+
+void mesh__leader_serve(struct mesh_node *node, struct mesh__control *control, struct mesh_message *message)
+{
+	struct mesh__request request;
+	struct pal_error error;
+
+	if (mesh__control_read_request(message, &request, &error) < 0) {
+		mesh__port_fail(control->port, pal_error_text(&error));
+	} else if (control->follower) {
+		if (request.kind == MESH__REQUEST_CONNECT)
+			introduce(node, control->follower, &request.node);
+		else if (request.kind == MESH__REQUEST_INVITE)
+			invite_later(node, mesh_message_take_port(message, request.user),
+				mesh_message_take_port(message, request.reply));
+		else
+			mesh__control_add(node, mesh_message_take_port(message, request.port), control->follower);
+	}
+	mesh__event_message_free(&node->space, message);
+}

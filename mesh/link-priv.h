@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_MESH_LINK_PRIV_H
+#define PROCMESH_MESH_LINK_PRIV_H
+
+/*
+ * One SOCK_SEQPACKET connection to one other node: packets out of a queue,
+ * packets in. Knows neither ports nor who polls it. Everything is called with
+ * the node's lock held.
+ */
+
+#include <mesh/event-priv.h>
+#include <mesh/message.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct mesh__packet;
+STAILQ_HEAD(mesh__packet_queue, mesh__packet);
+
+struct mesh__link {
+	int fd;
+	struct mesh__packet_queue queue; /* not sent yet, in order: nothing overtakes */
+	size_t queued_bytes, max_queued, max_message;
+	bool stuck;     /* too many descriptors in flight (ETOOMANYREFS): nothing tells when that is over, so retry by time */
+	bool finishing; /* flush, then shut down writing, then read to the end */
+	bool shut;      /* nothing more can be sent */
+	uint64_t packets_sent, packets_received;
+};
+
+/* Takes over a connected socket. */
+void mesh__link_init(struct mesh__link *link, int fd, size_t max_queued, size_t max_message);
+void mesh__link_deinit(struct mesh__link *link);
+
+/*
+ * Sends one event, or queues it behind what is queued. `packet` is allocated,
+ * MESH__PACKET_HEADER_SIZE bytes of room and then `size` bytes of event; both it
+ * and the descriptors are consumed. An event that does not fit a packet goes
+ * into a sealed memfd. On a link that cannot send any more they are dropped.
+ * When the queue is over its bound or memory runs out, the link is given up:
+ * the socket is shut down and the reader learns of it by end of file.
+ */
+void mesh__link_send(struct mesh__link *link, uint8_t *packet, size_t size, int *fds, size_t fd_count);
+
+/* Sends what is queued as far as the socket takes it. */
+void mesh__link_flush(struct mesh__link *link);
+static inline bool mesh__link_wants_write(const struct mesh__link *link)
+{
+	return !STAILQ_EMPTY(&link->queue) && !link->stuck;
+}
+
+/* No more sends: flush, SHUT_WR. Reading goes on until the other end has done the same. */
+void mesh__link_finish(struct mesh__link *link);
+/* At once: drops what is queued and shuts down both ways. */
+void mesh__link_give_up(struct mesh__link *link);
+
+/* An event for this node. `fds` are the callee's. The bytes are valid during the call only. */
+typedef void (*mesh__link_fn)(void *userdata, const void *event, size_t size, int *fds, size_t fd_count);
+
+/*
+ * Reads at most `limit` packets and hands out their events. Returns 0 when there
+ * may be more to come, else why the link is over: -EPIPE (end of file), -ECONNRESET,
+ * -EBADMSG (a packet that breaks the rules), or an errno of recvmsg(2).
+ */
+int mesh__link_receive(struct mesh__link *link, unsigned limit, mesh__link_fn deliver, void *userdata);
+
+/* ---- events in a memfd (large-event.c) ---- */
+
+/* A sealed memfd with these bytes, padded with zeroes to full pages. The descriptor or -errno. */
+int mesh__large_event_new(const void *event, size_t size);
+
+/*
+ * Maps a received one for reading. -EBADMSG: not a memfd, not sealed against
+ * writing, growing and shrinking, empty, or larger than `max`. Unmap with munmap(*ret, *ret_mapped).
+ */
+int mesh__large_event_map(int memfd, size_t max, void **ret, size_t *ret_mapped);
+
+#endif

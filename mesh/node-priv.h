@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_MESH_NODE_PRIV_H
+#define PROCMESH_MESH_NODE_PRIV_H
+
+/*
+ * A node ties the port machine (its space) to links and to a poller, and speaks
+ * the leader protocol. One lock, the space's, guards all of it.
+ */
+
+#include <mesh/link-priv.h>
+#include <mesh/node.h>
+#include <mesh/poller-priv.h>
+#include <mesh/space-priv.h>
+#include <pal/util-priv.h>
+
+/* An event for a node that there is no link to yet; its ports stay objects until then. */
+struct mesh__parked_event {
+	STAILQ_ENTRY(mesh__parked_event) next;
+	struct mesh_id port;
+	struct mesh__event *event;
+};
+
+/* Another node: waiting for a link, connected, or lost. */
+struct mesh__peer {
+	struct mesh__remote remote; /* first */
+	UT_hash_handle hh;          /* in the node's table, by remote.id */
+	bool connected;
+	struct mesh__link link;
+	bool writing;               /* EPOLLOUT is asked for */
+	STAILQ_HEAD(, mesh__parked_event) parked;
+	size_t parked_count;
+	enum mesh__peer_task { MESH__TASK_NONE, MESH__TASK_CONNECT, MESH__TASK_LOSE } task;
+	TAILQ_ENTRY(mesh__peer) due; /* while task is not NONE: in the node's list */
+};
+
+/* A port on which the leader protocol runs; served by mesh__node_serve, never by callbacks. */
+struct mesh__control {
+	struct mesh_port *port;
+	struct mesh__follower *follower; /* leader: whose requests; NULL at a follower: the leader's orders */
+	bool due;
+	TAILQ_ENTRY(mesh__control) in_due, in_all;
+};
+TAILQ_HEAD(mesh__control_list, mesh__control);
+
+TAILQ_HEAD(mesh__ready_list, mesh__port_waiters); /* defined in port-waiters-priv.h */
+
+/* Leader: one invited node. */
+struct mesh__follower {
+	struct mesh_id node;
+	UT_hash_handle hh;
+	struct mesh_port *orders;
+	unsigned request_ports;
+};
+
+/* Leader: a follower's request for an invitation. */
+struct mesh__invite_request {
+	STAILQ_ENTRY(mesh__invite_request) next;
+	struct mesh_port *user_port, *reply;
+};
+
+struct mesh_node {
+	struct mesh__space space; /* first */
+	struct mesh__poller poller;
+	struct event_base *base;
+	size_t max_message, max_queued;
+	struct mesh__peer *peers;
+	size_t connected_count;
+	TAILQ_HEAD(, mesh__peer) due_peers;
+	struct mesh__control_list controls, due_controls;
+	struct mesh__ready_list ready; /* ports with a callback at home and something for it */
+	bool leader, joining, leaving, left;
+	struct mesh_id leader_id;   /* follower */
+	struct mesh_port *requests; /* follower: to the leader */
+	struct mesh__follower *followers;
+	STAILQ_HEAD(, mesh__invite_request) invite_requests;
+	struct mesh__waiter_list idle_waiters; /* threads in mesh_node_shutdown */
+	unsigned links_made;
+};
+
+static inline struct mesh_node *mesh__node_of(struct mesh__space *space)
+{
+	return space == mesh__local_space() ? NULL : PAL_CONTAINER_OF(space, struct mesh_node, space);
+}
+
+/* With the lock held: does what became due in the machine: connects, losses, the leader protocol. */
+void mesh__node_serve(struct mesh_node *node);
+
+/* ---- peers (peer.c) ---- */
+
+/* The peer with that id, or a new one without a link; NULL when memory runs out. Borrowed. */
+struct mesh__peer *mesh__peer_get(struct mesh_node *node, const struct mesh_id *id);
+struct mesh__peer *mesh__peer_find(struct mesh_node *node, const struct mesh_id *id);
+/* Gives a peer its link and sends what is parked. Consumes the socket, also on failure. */
+int mesh__peer_connect(struct mesh_node *node, struct mesh__peer *peer, int socket);
+/* The node is gone: closes the link, fails its ports, forgets it. */
+void mesh__peer_lose(struct mesh_node *node, struct mesh__peer *peer);
+void mesh__peer_ready(struct mesh_node *node, struct mesh__peer *peer, uint32_t events);
+void mesh__peer_finish_all(struct mesh_node *node);
+void mesh__peer_give_up_all(struct mesh_node *node);
+void mesh__peer_set_task(struct mesh_node *node, struct mesh__peer *peer, enum mesh__peer_task task);
+extern const struct mesh__space_ops mesh__node_space_ops;
+
+/* ---- leader protocol (leader.c, follower.c) ---- */
+
+int mesh__control_add(struct mesh_node *node, struct mesh_port *port, struct mesh__follower *follower);
+void mesh__control_remove_all(struct mesh_node *node);
+/* Leader, without the lock: everything of mesh_node_invite; consumes the port. */
+int mesh__leader_invite(struct mesh_node *node, struct mesh_port *user_port, struct mesh_invitation *ret);
+void mesh__leader_serve(struct mesh_node *node, struct mesh__control *control, struct mesh_message *message);
+void mesh__leader_request_port_ended(struct mesh_node *node, struct mesh__follower *follower);
+/* At home: answers those who asked for an invitation; releases the lock for each. */
+void mesh__leader_answer_invites(struct mesh_node *node);
+void mesh__leader_stop(struct mesh_node *node);
+void mesh__follower_serve(struct mesh_node *node, struct mesh__control *control, struct mesh_message *message);
+/* Follower: asks the leader for a link to that peer, once. */
+void mesh__follower_ask(struct mesh_node *node, struct mesh__peer *peer);
+
+/* ---- the application's side of ports (port.c) ---- */
+
+/* At home: runs due callbacks; releases the lock for each. Whether there are more. */
+bool mesh__port_run_ready(struct mesh_node *node);
+#endif

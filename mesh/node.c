@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+#include <mesh/node-priv.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include <mesh/control-priv.h>
+#include <mesh/port.h>
+#include <pal/util-priv.h>
+
+/* How long a node that has said its last word waits for the other ends to say theirs, at most. */
+#define FAREWELL_MS 2000
+
+static struct mesh_node *node_of(struct mesh__poller *poller)
+{
+	return PAL_CONTAINER_OF(poller, struct mesh_node, poller);
+}
+
+static void unlock(struct mesh__poller *poller)
+{
+	mesh__space_unlock(&node_of(poller)->space);
+}
+
+/* Messages that were given up hold ports: closing those must not wait until somebody happens to release the lock. */
+static bool settle(struct mesh__poller *poller)
+{
+	struct mesh_node *node = node_of(poller);
+
+	if (STAILQ_EMPTY(&node->space.discarded))
+		return false;
+	mesh__space_unlock(&node->space);
+	mesh__space_lock(&node->space);
+	return true;
+}
+
+/* ---- the driving thread's turn ---- */
+
+static void on_ready(struct mesh__poller *poller, void *data, uint32_t events)
+{
+	mesh__peer_ready(node_of(poller), data, events);
+}
+
+static void after_turn(struct mesh__poller *poller)
+{
+	struct mesh_node *node = node_of(poller);
+	struct mesh__waiter *waiter;
+	struct mesh__peer *peer, *next;
+
+	mesh__node_serve(node);
+	/* What could not be sent for want of places in flight is tried again by the timer. */
+	HASH_ITER(hh, node->peers, peer, next) {
+		if (peer->connected && peer->link.stuck)
+			mesh__peer_ready(node, peer, EPOLLOUT);
+	}
+	TAILQ_FOREACH(waiter, &node->idle_waiters, of_port)
+		mesh__waiter_wake(waiter);
+}
+
+static bool at_home(struct mesh__poller *poller)
+{
+	struct mesh_node *node = node_of(poller);
+
+	mesh__node_serve(node); /* another thread may have left something that only a turn does */
+	mesh__leader_answer_invites(node);
+	return mesh__port_run_ready(node);
+}
+
+static const struct mesh__poller_ops poller_ops = {.unlock = unlock, .settle = settle, .ready = on_ready, .after = after_turn, .home = at_home};
+
+static void serve_peers(struct mesh_node *node)
+{
+	struct mesh__peer *peer;
+
+	while ((peer = TAILQ_FIRST(&node->due_peers))) {
+		enum mesh__peer_task task = peer->task;
+
+		if (task == MESH__TASK_CONNECT && node->joining)
+			return; /* the leader's first message brings the means to ask */
+		TAILQ_REMOVE(&node->due_peers, peer, due);
+		peer->task = MESH__TASK_NONE;
+		if (task == MESH__TASK_CONNECT)
+			mesh__follower_ask(node, peer);
+		else
+			mesh__peer_lose(node, peer);
+	}
+}
+
+static void serve_controls(struct mesh_node *node)
+{
+	struct mesh__control *control;
+	struct mesh_message *message;
+
+	while ((control = TAILQ_FIRST(&node->due_controls))) {
+		message = mesh__port_take(control->port);
+		if (message) {
+			if (node->leader)
+				mesh__leader_serve(node, control, message);
+			else
+				mesh__follower_serve(node, control, message);
+			continue;
+		}
+		TAILQ_REMOVE(&node->due_controls, control, in_due);
+		control->due = false;
+		if (mesh__port_end(control->port)) {
+			struct mesh__follower *follower = control->follower;
+
+			TAILQ_REMOVE(&node->controls, control, in_all);
+			mesh__port_disown(control->port);
+			free(control);
+			if (follower)
+				mesh__leader_request_port_ended(node, follower);
+		}
+	}
+}
+
+void mesh__node_serve(struct mesh_node *node)
+{
+	while ((TAILQ_FIRST(&node->due_peers) && !node->joining) || TAILQ_FIRST(&node->due_controls)) {
+		serve_peers(node);
+		serve_controls(node);
+	}
+}
+
+/* ---- making ---- */
+
+static int read_options(const struct mesh_node_options *options, struct mesh_node_options *ret)
+{
+	const size_t least = offsetof(struct mesh_node_options, base);
+
+	*ret = (struct mesh_node_options){MESH_NODE_OPTIONS_INIT};
+	if (options) {
+		size_t size = options->size < sizeof *ret ? options->size : sizeof *ret;
+
+		if (options->size < least)
+			return -EINVAL;
+		for (size_t i = sizeof *ret; i < options->size; i++)
+			if (((const char *)options)[i])
+				return -E2BIG; /* asks for something that this version does not know */
+		memcpy(ret, options, size);
+	}
+	if (!ret->max_message)
+		ret->max_message = MESH_DEFAULT_MAX_MESSAGE;
+	if (!ret->max_queued)
+		ret->max_queued = MESH_DEFAULT_MAX_QUEUED;
+	return 0;
+}
+
+static int new_node(const struct mesh_id *id, const struct mesh_node_options *options, bool leader,
+	struct mesh_node **ret, struct pal_error *error)
+{
+	struct mesh_node_options wanted;
+	struct mesh_node *node;
+	int result;
+
+	result = read_options(options, &wanted);
+	if (result < 0)
+		return pal_error_set(error, MESH_STAGE_NODE, result, "options of a mesh node");
+	node = calloc(1, sizeof *node);
+	if (!node)
+		return pal_error_set(error, MESH_STAGE_NODE, -ENOMEM, "a mesh node");
+	mesh__space_init(&node->space, &mesh__node_space_ops, id);
+	node->space.max_message = node->max_message = wanted.max_message;
+	node->max_queued = wanted.max_queued;
+	node->base = wanted.base;
+	node->leader = leader;
+	node->joining = !leader;
+	TAILQ_INIT(&node->due_peers);
+	TAILQ_INIT(&node->controls);
+	TAILQ_INIT(&node->due_controls);
+	STAILQ_INIT(&node->invite_requests);
+	TAILQ_INIT(&node->ready);
+	TAILQ_INIT(&node->idle_waiters);
+	result = mesh__poller_init(&node->poller, &poller_ops, &node->space.lock, wanted.base);
+	if (result < 0) {
+		mesh__space_deinit(&node->space);
+		free(node);
+		return pal_error_set(error, MESH_STAGE_NODE, result, "epoll, eventfd or thread of a mesh node");
+	}
+	*ret = node;
+	return 0;
+}
+
+int mesh_node_new(const struct mesh_node_options *options, struct mesh_node **ret, struct pal_error *error)
+{
+	struct mesh_id id;
+	int result;
+
+	if (!ret)
+		return pal_error_set(error, MESH_STAGE_NODE, -EINVAL, "mesh_node_new");
+	result = mesh__id_random(&id);
+	if (result < 0)
+		return pal_error_set(error, MESH_STAGE_NODE, result, "getrandom");
+	return new_node(&id, options, true, ret, error);
+}
+
+/* ---- joining ---- */
+
+static int connect_to_inviter(struct mesh_node *node, struct mesh_invitation *invitation, struct mesh_port **ret)
+{
+	struct mesh__peer *peer;
+	int result;
+
+	node->leader_id = invitation->remote_node;
+	peer = mesh__peer_get(node, &invitation->remote_node);
+	if (!peer)
+		return -ENOMEM;
+	result = mesh__port_new_remote(
+		&node->space, &invitation->local_port, &peer->remote, &invitation->remote_port, ret);
+	if (result < 0)
+		return result;
+	return mesh__peer_connect(node, peer, pal_take_fd(&invitation->fd));
+}
+
+/* The leader's first message: how to ask it, how it orders, and the user's port. */
+static int take_first_message(struct mesh_node *node, struct mesh_message *message, struct mesh_port **ret_port,
+	struct pal_error *error)
+{
+	struct mesh__initial initial;
+	int result;
+
+	if (mesh__control_read_initial(message, &initial, error) < 0)
+		return -EPROTO;
+	mesh__space_lock(&node->space);
+	node->requests = mesh_message_take_port(message, initial.requests);
+	result = mesh__control_add(node, mesh_message_take_port(message, initial.orders), NULL);
+	node->joining = false;
+	mesh__node_serve(node); /* nodes that were named meanwhile are asked for now */
+	mesh__space_unlock(&node->space);
+	if (!result)
+		*ret_port = mesh_message_take_port(message, initial.user);
+	return result;
+}
+
+static int join(struct mesh_node *node, struct mesh_invitation *invitation, pal_deadline deadline,
+	struct mesh_port **ret_port, struct pal_error *error)
+{
+	struct mesh_message *message = NULL;
+	struct mesh_port *first = NULL;
+	int result;
+
+	mesh__space_lock(&node->space);
+	result = connect_to_inviter(node, invitation, &first);
+	mesh__space_unlock(&node->space);
+	if (!result)
+		result = mesh_port_recv(first, deadline, &message, NULL);
+	if (result == -EPIPE)
+		result = -EPROTO;
+	if (!result)
+		result = take_first_message(node, message, ret_port, error);
+	mesh_message_free(message);
+	mesh_port_free(first);
+	if (result < 0)
+		return pal_error_set(error, MESH_STAGE_JOIN, result, "the inviter's first message");
+	return 0;
+}
+
+int mesh_node_join(struct mesh_invitation *invitation, const struct mesh_node_options *options, pal_deadline deadline,
+	struct mesh_node **ret, struct mesh_port **ret_port, struct pal_error *error)
+{
+	struct mesh_node *node = NULL;
+	int result;
+
+	if (!invitation || !ret || !ret_port || invitation->fd < 0) {
+		mesh_invitation_clear(invitation);
+		return pal_error_set(error, MESH_STAGE_JOIN, -EINVAL, "mesh_node_join");
+	}
+	result = new_node(&invitation->local_node, options, false, &node, error);
+	if (!result)
+		result = join(node, invitation, deadline, ret_port, error);
+	mesh_invitation_clear(invitation);
+	if (result < 0) {
+		mesh_node_free(node);
+		return result;
+	}
+	*ret = node;
+	return 0;
+}
+
+int mesh_node_invite(struct mesh_node *node, struct mesh_port *port, struct mesh_invitation *ret,
+	struct pal_error *error)
+{
+	int result;
+
+	if (!node || !port || !ret) {
+		mesh_port_free(port);
+		return pal_error_set(error, MESH_STAGE_INVITATION, -EINVAL, "mesh_node_invite");
+	}
+	if (!node->leader) {
+		mesh_port_free(port);
+		return pal_error_set(error, MESH_STAGE_INVITATION, -EOPNOTSUPP, "only the leader invites");
+	}
+	result = mesh__leader_invite(node, port, ret);
+	if (result < 0)
+		return pal_error_set(error, MESH_STAGE_INVITATION, result, "inviting a node");
+	return 0;
+}
+
+/* ---- leaving ---- */
+
+/* Drives or waits until `done`, at most until the deadline. The lock is held. */
+static bool wait_until(struct mesh_node *node, bool (*done)(struct mesh_node *), pal_deadline deadline)
+{
+	struct mesh__waiter waiter;
+	bool in_time = true;
+
+	if (mesh__waiter_init(&waiter) < 0)
+		return done(node);
+	TAILQ_INSERT_TAIL(&node->idle_waiters, &waiter, of_port);
+	while (!done(node) && in_time) {
+		in_time = mesh__poller_wait(&node->poller, &waiter, deadline);
+		in_time = in_time && pal_deadline_left_ms(deadline) != 0;
+	}
+	TAILQ_REMOVE(&node->idle_waiters, &waiter, of_port);
+	mesh__waiter_deinit(&waiter);
+	return done(node);
+}
+
+static bool nothing_moves(struct mesh_node *node)
+{
+	return mesh__space_moving(&node->space) == 0;
+}
+
+static bool no_links(struct mesh_node *node)
+{
+	return node->connected_count == 0;
+}
+
+static bool leave(struct mesh_node *node, pal_deadline deadline)
+{
+	pal_deadline farewell;
+	bool orderly;
+
+	node->leaving = true;
+	orderly = wait_until(node, nothing_moves, deadline);
+	mesh__leader_stop(node);
+	mesh__control_remove_all(node);
+	if (node->requests)
+		mesh__port_disown(PAL_TAKE_POINTER(node->requests));
+	mesh__space_run(&node->space);
+	mesh__peer_finish_all(node);
+	/* An end that stays open and silent must not hold this node: two seconds are enough to read what there is. */
+	farewell = pal_deadline_after_ms(FAREWELL_MS);
+	if (!wait_until(node, no_links, farewell < deadline ? farewell : deadline)) {
+		orderly = false;
+		mesh__peer_give_up_all(node);
+		wait_until(node, no_links, pal_deadline_after_ms(FAREWELL_MS));
+	}
+	node->left = true;
+	return orderly;
+}
+
+int mesh_node_shutdown(struct mesh_node *node, pal_deadline deadline, struct pal_error *error)
+{
+	bool orderly = true;
+
+	if (!node)
+		return pal_error_set(error, MESH_STAGE_SHUTDOWN, -EINVAL, "mesh_node_shutdown");
+	mesh__space_lock(&node->space);
+	if (!node->leaving)
+		orderly = leave(node, deadline);
+	mesh__space_unlock(&node->space);
+	if (!orderly)
+		return pal_error_set(error, MESH_STAGE_SHUTDOWN, -ETIMEDOUT, "leaving the mesh");
+	return 0;
+}
+
+void mesh_node_free(struct mesh_node *node)
+{
+	int saved = errno;
+
+	if (!node)
+		return;
+	(void)mesh_node_shutdown(node, PAL_DEADLINE_NOW, NULL);
+	mesh__poller_deinit(&node->poller);
+	mesh__space_deinit(&node->space);
+	free(node);
+	errno = saved;
+}

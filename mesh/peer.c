@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+#include <mesh/node-priv.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include <pal/log.h>
+#include <pal/util-priv.h>
+
+#define PACKETS_PER_TURN 64
+
+static struct mesh__peer *peer_of(struct mesh__remote *remote)
+{
+	return PAL_CONTAINER_OF(remote, struct mesh__peer, remote);
+}
+
+static void update_writing(struct mesh_node *node, struct mesh__peer *peer)
+{
+	bool wanted = mesh__link_wants_write(&peer->link);
+
+	if (wanted != peer->writing) {
+		peer->writing = wanted;
+		mesh__poller_change(&node->poller, peer->link.fd, EPOLLIN | EPOLLRDHUP | (wanted ? EPOLLOUT : 0u), peer);
+	}
+	if (peer->link.stuck)
+		mesh__poller_timer(&node->poller, MESH__STUCK_RETRY_MS);
+}
+
+static void send_event(struct mesh_node *node, struct mesh__peer *peer, const struct mesh_id *port,
+	struct mesh__event *event)
+{
+	int fds[MESH_MESSAGE_MAX_FDS], result;
+	size_t size, fd_count;
+	uint8_t *packet;
+
+	result = mesh__space_encode(&peer->remote, port, event, MESH__PACKET_HEADER_SIZE, &packet, &size, fds, &fd_count);
+	if (result == -ENOMEM) {
+		/* The event is lost, and with it the order of a port: only the loss of the link is an honest answer. */
+		mesh__link_give_up(&peer->link);
+		return;
+	}
+	if (result < 0)
+		return;
+	mesh__link_send(&peer->link, packet, size, fds, fd_count);
+	update_writing(node, peer);
+}
+
+static void park(struct mesh_node *node, struct mesh__peer *peer, const struct mesh_id *port, struct mesh__event *event)
+{
+	struct mesh__parked_event *parked = malloc(sizeof *parked);
+
+	if (!parked) {
+		mesh__event_free(event);
+		mesh__peer_set_task(node, peer, MESH__TASK_LOSE);
+		return;
+	}
+	*parked = (struct mesh__parked_event){.port = *port, .event = event};
+	STAILQ_INSERT_TAIL(&peer->parked, parked, next);
+	peer->parked_count++;
+}
+
+static void post(struct mesh__remote *remote, const struct mesh_id *port, struct mesh__event *event)
+{
+	struct mesh_node *node = mesh__node_of(remote->space);
+	struct mesh__peer *peer = peer_of(remote);
+
+	if (peer->connected)
+		send_event(node, peer, port, event);
+	else
+		park(node, peer, port, event);
+}
+
+static void free_peer(struct mesh__remote *remote)
+{
+	free(peer_of(remote));
+}
+
+static void give_up(struct mesh__remote *remote)
+{
+	struct mesh__peer *peer = peer_of(remote);
+
+	if (peer->connected)
+		mesh__link_give_up(&peer->link);
+	else
+		mesh__peer_set_task(mesh__node_of(remote->space), peer, MESH__TASK_LOSE);
+}
+
+static const struct mesh__remote_ops remote_ops = {.post = post, .free = free_peer, .give_up = give_up};
+
+struct mesh__peer *mesh__peer_find(struct mesh_node *node, const struct mesh_id *id)
+{
+	struct mesh__peer *peer;
+
+	HASH_FIND(hh, node->peers, id, sizeof *id, peer);
+	return peer;
+}
+
+struct mesh__peer *mesh__peer_get(struct mesh_node *node, const struct mesh_id *id)
+{
+	struct mesh__peer *peer = mesh__peer_find(node, id);
+
+	if (peer)
+		return peer;
+	peer = calloc(1, sizeof *peer);
+	if (!peer)
+		return NULL;
+	peer->remote = (struct mesh__remote){.ops = &remote_ops, .space = &node->space, .id = *id, .refs = 1};
+	STAILQ_INIT(&peer->parked);
+	HASH_ADD(hh, node->peers, remote.id, sizeof peer->remote.id, peer);
+	if (!peer->hh.tbl) {
+		free(peer);
+		return NULL;
+	}
+	return peer;
+}
+
+void mesh__peer_set_task(struct mesh_node *node, struct mesh__peer *peer, enum mesh__peer_task task)
+{
+	if (peer->task == MESH__TASK_NONE)
+		TAILQ_INSERT_TAIL(&node->due_peers, peer, due);
+	if (peer->task < task)
+		peer->task = task;
+}
+
+/* The machine met a node id: known, or to be introduced by the leader. */
+static struct mesh__remote *remote_by_id(struct mesh__space *space, const struct mesh_id *id)
+{
+	struct mesh_node *node = mesh__node_of(space);
+	struct mesh__peer *peer = mesh__peer_find(node, id);
+
+	if (!peer) {
+		peer = mesh__peer_get(node, id);
+		if (!peer)
+			return NULL;
+		/* The leader knows every node there is, so one that it does not know is gone. */
+		mesh__peer_set_task(node, peer, node->leader ? MESH__TASK_LOSE : MESH__TASK_CONNECT);
+	}
+	return mesh__remote_ref(&peer->remote);
+}
+
+const struct mesh__space_ops mesh__node_space_ops = {.remote = remote_by_id};
+
+static void drop_parked(struct mesh__peer *peer)
+{
+	struct mesh__parked_event *parked;
+
+	while ((parked = STAILQ_FIRST(&peer->parked))) {
+		STAILQ_REMOVE_HEAD(&peer->parked, next);
+		mesh__event_free(parked->event);
+		free(parked);
+	}
+	peer->parked_count = 0;
+}
+
+int mesh__peer_connect(struct mesh_node *node, struct mesh__peer *peer, int socket)
+{
+	struct mesh__parked_event *parked;
+	int result;
+
+	result = mesh__poller_add(&node->poller, socket, EPOLLIN | EPOLLRDHUP, peer);
+	if (result < 0) {
+		pal_close(socket);
+		return result;
+	}
+	mesh__link_init(&peer->link, socket, node->max_queued, node->max_message);
+	peer->connected = true;
+	peer->writing = false;
+	node->connected_count++;
+	node->links_made++;
+	while ((parked = STAILQ_FIRST(&peer->parked))) {
+		STAILQ_REMOVE_HEAD(&peer->parked, next);
+		peer->parked_count--;
+		send_event(node, peer, &parked->port, parked->event);
+		free(parked);
+	}
+	return 0;
+}
+
+/* Without its leader a node cannot be introduced to anybody any more: whoever waits for that is told. */
+static void leader_is_lost(struct mesh_node *node)
+{
+	struct mesh__peer *peer, *next;
+
+	HASH_ITER(hh, node->peers, peer, next) {
+		if (!peer->connected)
+			mesh__peer_set_task(node, peer, MESH__TASK_LOSE);
+	}
+}
+
+void mesh__peer_lose(struct mesh_node *node, struct mesh__peer *peer)
+{
+	if (peer->task != MESH__TASK_NONE) {
+		TAILQ_REMOVE(&node->due_peers, peer, due);
+		peer->task = MESH__TASK_NONE;
+	}
+	if (peer->connected) {
+		mesh__poller_remove(&node->poller, peer->link.fd);
+		peer->connected = false;
+		node->connected_count--;
+		mesh__link_deinit(&peer->link);
+	}
+	HASH_DELETE(hh, node->peers, peer);
+	drop_parked(peer);
+	mesh__space_lost(&node->space, &peer->remote);
+	if (!node->leader && mesh__id_equal(&peer->remote.id, &node->leader_id))
+		leader_is_lost(node);
+	mesh__remote_unref(&peer->remote);
+}
+
+static void deliver(void *userdata, const void *event, size_t size, int *fds, size_t fd_count)
+{
+	struct mesh__peer *peer = userdata;
+
+	mesh__space_receive(peer->remote.space, &peer->remote, event, size, fds, fd_count);
+}
+
+void mesh__peer_ready(struct mesh_node *node, struct mesh__peer *peer, uint32_t events)
+{
+	int result = 0;
+
+	if (events & EPOLLOUT)
+		mesh__link_flush(&peer->link);
+	if (events & ~(uint32_t)EPOLLOUT)
+		result = mesh__link_receive(&peer->link, PACKETS_PER_TURN, deliver, peer);
+	if (result < 0) {
+		pal_log(result == -EPIPE ? PAL_LOG_DEBUG : PAL_LOG_WARNING, "mesh: a link ended: %s",
+			strerrordesc_np(-result));
+		mesh__peer_lose(node, peer);
+		return;
+	}
+	update_writing(node, peer);
+}
+
+void mesh__peer_finish_all(struct mesh_node *node)
+{
+	struct mesh__peer *peer, *next;
+
+	HASH_ITER(hh, node->peers, peer, next) {
+		if (peer->connected) {
+			mesh__link_finish(&peer->link);
+			update_writing(node, peer);
+		} else {
+			mesh__peer_lose(node, peer);
+		}
+	}
+}
+
+void mesh__peer_give_up_all(struct mesh_node *node)
+{
+	struct mesh__peer *peer, *next;
+
+	HASH_ITER(hh, node->peers, peer, next) {
+		/* A thread that drives may hold an event for this peer: it sees the end of the link, and forgets it. */
+		if (peer->connected)
+			mesh__link_give_up(&peer->link);
+		else
+			mesh__peer_lose(node, peer);
+	}
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+#include <mesh/poller-priv.h>
+
+#include <errno.h>
+#include <event2/event.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <pal/sandbox.h>
+#include <pal/util-priv.h>
+
+#define EVENTS_PER_TURN 32
+
+/* ---- waiting threads ---- */
+
+static int monotonic_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+	int result;
+
+	result = pthread_condattr_init(&attr);
+	if (result)
+		return -result;
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	result = pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
+	return -result;
+}
+
+int mesh__waiter_init(struct mesh__waiter *waiter)
+{
+	*waiter = (struct mesh__waiter){0};
+	return monotonic_cond_init(&waiter->wake);
+}
+
+void mesh__waiter_deinit(struct mesh__waiter *waiter)
+{
+	pthread_cond_destroy(&waiter->wake);
+}
+
+void mesh__waiter_wake(struct mesh__waiter *waiter)
+{
+	pthread_cond_signal(&waiter->wake);
+}
+
+static bool cond_sleep(pthread_cond_t *cond, pthread_mutex_t *lock, pal_deadline deadline)
+{
+	struct timespec until;
+
+	if (deadline == PAL_DEADLINE_NONE)
+		return !pthread_cond_wait(cond, lock);
+	until.tv_sec = deadline / 1000000000;
+	until.tv_nsec = deadline % 1000000000;
+	return pthread_cond_timedwait(cond, lock, &until) != ETIMEDOUT;
+}
+
+bool mesh__waiter_sleep(struct mesh__waiter *waiter, pthread_mutex_t *lock, pal_deadline deadline)
+{
+	return cond_sleep(&waiter->wake, lock, deadline);
+}
+
+/* ---- driving ---- */
+
+static void handle(struct mesh__poller *poller, const struct epoll_event *events, int count)
+{
+	uint64_t ticks;
+
+	for (int i = 0; i < count; i++) {
+		if (events[i].data.ptr == &poller->wake_fd)
+			(void)!read(poller->wake_fd, &ticks, sizeof ticks);
+		else if (events[i].data.ptr == &poller->timer_fd)
+			(void)!read(poller->timer_fd, &ticks, sizeof ticks);
+		else
+			poller->ops->ready(poller, events[i].data.ptr, events[i].events);
+	}
+	poller->ops->after(poller);
+}
+
+static void wake_one(struct mesh__poller *poller)
+{
+	struct mesh__waiter *waiter = TAILQ_FIRST(&poller->waiters);
+
+	if (waiter)
+		mesh__waiter_wake(waiter);
+}
+
+/* One wait on the set and what comes of it. The caller has made sure that nobody drives. */
+static int drive(struct mesh__poller *poller, int timeout_ms)
+{
+	struct epoll_event events[EVENTS_PER_TURN];
+	int count;
+
+	poller->driven = true;
+	poller->ops->unlock(poller);
+	count = epoll_wait(poller->epoll_fd, events, EVENTS_PER_TURN, timeout_ms);
+	pthread_mutex_lock(poller->lock);
+	poller->home_drives = false;
+	if (count > 0)
+		handle(poller, events, count);
+	poller->driven = false;
+	return count;
+}
+
+static void poke(struct mesh__poller *poller)
+{
+	uint64_t one = 1;
+
+	(void)!write(poller->wake_fd, &one, sizeof one); /* fails only when it is readable already */
+}
+
+static bool wait_step(struct mesh__poller *poller, struct mesh__waiter *waiter, pal_deadline deadline)
+{
+	bool in_time;
+
+	if (!poller->driven) {
+		in_time = drive(poller, pal_deadline_left_ms(deadline)) != 0;
+		poller->turns++;
+		wake_one(poller);
+		return in_time;
+	}
+	if (poller->home_drives) {
+		poller->home_drives = false; /* one poke is enough */
+		poke(poller);
+	}
+	TAILQ_INSERT_TAIL(&poller->waiters, waiter, next);
+	in_time = mesh__waiter_sleep(waiter, poller->lock, deadline);
+	TAILQ_REMOVE(&poller->waiters, waiter, next);
+	/* Whoever was woken to drive but has what it wanted passes the chance on. */
+	if (!poller->driven)
+		wake_one(poller);
+	return in_time;
+}
+
+bool mesh__poller_wait(struct mesh__poller *poller, struct mesh__waiter *waiter, pal_deadline deadline)
+{
+	bool in_time;
+
+	if (poller->ops->settle(poller))
+		return true; /* what the caller waits for may be there now */
+	poller->inside++;
+	in_time = wait_step(poller, waiter, deadline);
+	if (!--poller->inside && poller->stop)
+		pthread_cond_signal(&poller->empty);
+	return in_time;
+}
+
+/* ---- home ---- */
+
+void mesh__poller_kick_home(struct mesh__poller *poller)
+{
+	poller->kicked = true;
+	if (poller->at_home)
+		return;
+	if (poller->event || poller->home_drives)
+		poke(poller);
+	else
+		pthread_cond_signal(&poller->home_wake);
+}
+
+static void home_turn(struct mesh__poller *poller)
+{
+	poller->at_home = true;
+	poller->kicked = false; /* before the call: who kicks while a callback runs without the lock is not lost */
+	if (poller->ops->home(poller))
+		poller->kicked = true;
+	poller->at_home = false;
+}
+
+static void *io_thread(void *argument)
+{
+	struct mesh__poller *poller = argument;
+	uint64_t seen = 0;
+
+	pthread_mutex_lock(poller->lock);
+	while (!poller->stop) {
+		bool others;
+
+		if (poller->ops->settle(poller))
+			continue;
+		others = poller->driven || !TAILQ_EMPTY(&poller->waiters);
+		if (others || poller->turns != seen) {
+			/* Threads that wait come again and again: step back until there was a pause. */
+			seen = poller->turns;
+			if (!poller->kicked)
+				cond_sleep(&poller->home_wake, poller->lock, pal_deadline_after_ms(MESH__LINGER_MS));
+		} else {
+			poller->home_drives = true;
+			drive(poller, poller->kicked ? 0 : -1);
+			wake_one(poller);
+		}
+		home_turn(poller);
+	}
+	poller->ops->unlock(poller);
+	return NULL;
+}
+
+/* The caller's libevent base found the epoll descriptor readable. */
+static void on_base(evutil_socket_t fd, short what, void *argument)
+{
+	struct mesh__poller *poller = argument;
+	bool idle;
+
+	(void)fd;
+	(void)what;
+	pthread_mutex_lock(poller->lock);
+	idle = !poller->driven;
+	if (idle) {
+		poller->at_home = true;
+		drive(poller, 0);
+		wake_one(poller);
+	}
+	home_turn(poller);
+	if (poller->kicked)
+		poke(poller);
+	poller->ops->unlock(poller);
+	if (!idle)
+		sched_yield(); /* another thread waits on the set and is about to take what made it readable */
+}
+
+static int start_thread(struct mesh__poller *poller)
+{
+	sigset_t all, before;
+	int result;
+
+	/* The host program's signals are not for this thread; a sandbox's finalize must reach it. */
+	sigfillset(&all);
+	sigdelset(&all, pal_threads_signal());
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_mutex_lock(poller->lock); /* the thread starts when all is set */
+	result = pthread_create(&poller->thread, NULL, io_thread, poller);
+	poller->has_thread = !result;
+	pthread_mutex_unlock(poller->lock);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return -result;
+}
+
+static int watch_on_base(struct mesh__poller *poller, struct event_base *base)
+{
+	poller->event = event_new(base, poller->epoll_fd, EV_READ | EV_PERSIST, on_base, poller);
+	if (!poller->event)
+		return -ENOMEM;
+	return event_add(poller->event, NULL) < 0 ? -ENOMEM : 0;
+}
+
+static int open_fds(struct mesh__poller *poller)
+{
+	struct epoll_event wake = {.events = EPOLLIN, .data.ptr = &poller->wake_fd};
+	struct epoll_event timer = {.events = EPOLLIN, .data.ptr = &poller->timer_fd};
+
+	poller->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (poller->epoll_fd < 0)
+		return -errno;
+	poller->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (poller->wake_fd < 0)
+		return -errno;
+	poller->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (poller->timer_fd < 0)
+		return -errno;
+	if (epoll_ctl(poller->epoll_fd, EPOLL_CTL_ADD, poller->wake_fd, &wake) < 0 ||
+		epoll_ctl(poller->epoll_fd, EPOLL_CTL_ADD, poller->timer_fd, &timer) < 0)
+		return -errno;
+	return 0;
+}
+
+int mesh__poller_init(struct mesh__poller *poller, const struct mesh__poller_ops *ops, pthread_mutex_t *lock,
+	struct event_base *base)
+{
+	int result;
+
+	*poller = (struct mesh__poller){.ops = ops, .lock = lock, .epoll_fd = -1, .wake_fd = -1, .timer_fd = -1};
+	TAILQ_INIT(&poller->waiters);
+	result = monotonic_cond_init(&poller->home_wake);
+	if (result < 0)
+		return result;
+	pthread_cond_init(&poller->empty, NULL);
+	result = open_fds(poller);
+	if (!result)
+		result = base ? watch_on_base(poller, base) : start_thread(poller);
+	if (result < 0)
+		mesh__poller_deinit(poller);
+	return result;
+}
+
+void mesh__poller_deinit(struct mesh__poller *poller)
+{
+	pthread_mutex_lock(poller->lock);
+	poller->stop = true;
+	if (poller->wake_fd >= 0)
+		poke(poller);
+	pthread_cond_signal(&poller->home_wake);
+	while (poller->inside)
+		pthread_cond_wait(&poller->empty, poller->lock);
+	pthread_mutex_unlock(poller->lock);
+	if (poller->has_thread)
+		pthread_join(poller->thread, NULL);
+	poller->has_thread = false;
+	if (poller->event)
+		event_free(poller->event);
+	poller->event = NULL;
+	poller->epoll_fd = pal_close(poller->epoll_fd);
+	poller->wake_fd = pal_close(poller->wake_fd);
+	poller->timer_fd = pal_close(poller->timer_fd);
+	pthread_cond_destroy(&poller->home_wake);
+	pthread_cond_destroy(&poller->empty);
+}
+
+/* ---- the set ---- */
+
+static int control(struct mesh__poller *poller, int op, int fd, uint32_t events, void *data)
+{
+	struct epoll_event event = {.events = events, .data.ptr = data};
+
+	return epoll_ctl(poller->epoll_fd, op, fd, &event) < 0 ? -errno : 0;
+}
+
+int mesh__poller_add(struct mesh__poller *poller, int fd, uint32_t events, void *data)
+{
+	return control(poller, EPOLL_CTL_ADD, fd, events, data);
+}
+
+void mesh__poller_change(struct mesh__poller *poller, int fd, uint32_t events, void *data)
+{
+	control(poller, EPOLL_CTL_MOD, fd, events, data);
+}
+
+void mesh__poller_remove(struct mesh__poller *poller, int fd)
+{
+	control(poller, EPOLL_CTL_DEL, fd, 0, NULL);
+}
+
+void mesh__poller_timer(struct mesh__poller *poller, unsigned ms)
+{
+	struct itimerspec when = {.it_value = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000}};
+
+	timerfd_settime(poller->timer_fd, 0, &when, NULL);
+}

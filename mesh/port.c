@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: MIT */
+#include <mesh/port.h>
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <mesh/port-waiters-priv.h>
+#include <pal/util-priv.h>
+
+/* Calls of one port at home or on a base before others get their turn. */
+#define MESSAGES_PER_TURN 32
+
+/* ---- what waits on a port ---- */
+
+static bool has_something(const struct mesh_port *port)
+{
+	return port->queue_count || mesh__port_end(port);
+}
+
+/* Under the lock, from the machine: a message came, or the port ended, or a node adopted it. */
+static void on_notify(struct mesh_port *port)
+{
+	struct mesh__port_waiters *waiters = port->waiters;
+	struct mesh__waiter *waiter;
+	struct mesh_node *node = mesh__node_of(port->space);
+	uint64_t one = 1;
+
+	TAILQ_FOREACH(waiter, &waiters->blocked, of_port)
+		mesh__waiter_wake(waiter);
+	if (waiters->event_fd >= 0 && has_something(port))
+		(void)!write(waiters->event_fd, &one, sizeof one);
+	if (waiters->at_home && !waiters->ready && node) {
+		waiters->ready = true;
+		TAILQ_INSERT_TAIL(&node->ready, waiters, in_ready);
+		mesh__poller_kick_home(&node->poller);
+	}
+}
+
+static void on_detach(struct mesh_port *port);
+
+/* The port's waiters, made at the first use. With the lock. */
+static struct mesh__port_waiters *waiters_of(struct mesh_port *port)
+{
+	struct mesh__port_waiters *waiters = port->waiters;
+
+	if (waiters)
+		return waiters;
+	waiters = calloc(1, sizeof *waiters);
+	if (!waiters)
+		return NULL;
+	waiters->port = port;
+	waiters->event_fd = -1;
+	TAILQ_INIT(&waiters->blocked);
+	port->waiters = waiters;
+	port->detach = on_detach;
+	port->notify = on_notify;
+	return waiters;
+}
+
+/* Takes the waiters off the port. With the lock; the caller frees them without it. */
+static struct mesh__port_waiters *unhook(struct mesh_port *port)
+{
+	struct mesh__port_waiters *waiters = port->waiters;
+	struct mesh_node *node = mesh__node_of(port->space);
+
+	if (!waiters)
+		return NULL;
+	port->waiters = NULL;
+	port->notify = NULL;
+	port->detach = NULL;
+	if (waiters->ready && node)
+		TAILQ_REMOVE(&node->ready, waiters, in_ready);
+	waiters->ready = false;
+	waiters->fn = NULL;
+	waiters->gone = true;
+	if (waiters->calling)
+		return NULL; /* the call in progress frees them */
+	return waiters;
+}
+
+static void free_waiters(struct mesh__port_waiters *waiters)
+{
+	if (!waiters)
+		return;
+	if (waiters->event)
+		event_free(waiters->event);
+	pal_close(waiters->event_fd);
+	free(waiters);
+}
+
+static void on_detach(struct mesh_port *port)
+{
+	struct mesh__space *space = mesh__port_lock(port);
+	struct mesh__port_waiters *waiters = unhook(port);
+
+	mesh__space_unlock(space);
+	free_waiters(waiters);
+}
+
+static int make_event_fd(struct mesh_port *port, struct mesh__port_waiters *waiters)
+{
+	if (waiters->event_fd >= 0)
+		return 0;
+	waiters->event_fd = eventfd(has_something(port), EFD_CLOEXEC | EFD_NONBLOCK);
+	return waiters->event_fd < 0 ? -errno : 0;
+}
+
+/* After a take: an eventfd with nothing behind it must not stay readable. */
+static void settle_event_fd(struct mesh_port *port)
+{
+	uint64_t ticks;
+
+	if (port->waiters && port->waiters->event_fd >= 0 && !has_something(port))
+		(void)!read(port->waiters->event_fd, &ticks, sizeof ticks);
+}
+
+/* ---- receiving by callback ---- */
+
+static struct mesh_message *next_for_callback(struct mesh_port *port, int *ret_status)
+{
+	struct mesh__port_waiters *waiters = port->waiters;
+	struct mesh_message *message = mesh__port_take(port);
+
+	*ret_status = 0;
+	if (!message) {
+		*ret_status = waiters->told_end ? 0 : mesh__port_end(port);
+		waiters->told_end |= *ret_status != 0;
+	}
+	return message;
+}
+
+/*
+ * Calls the port's callback while there is something for it, at most a turn's
+ * worth. Called and returns with *space locked, which it releases for each call; a
+ * local pair may be adopted by a node meanwhile. Returns whether there is more. After
+ * a call the port may be gone, and the waiters with it.
+ */
+static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *waiters)
+{
+	struct mesh_port *port = waiters->port;
+	unsigned turn = MESSAGES_PER_TURN;
+
+	if (waiters->calling)
+		return false; /* the base runs inside the callback: calls for one port never overlap */
+	waiters->calling = true;
+	while (waiters->fn && turn--) {
+		int status;
+		struct mesh_message *message = next_for_callback(port, &status);
+		mesh_port_fn fn = waiters->fn;
+		void *userdata = waiters->userdata;
+
+		if (!message && !status)
+			break;
+		settle_event_fd(port);
+		mesh__space_unlock(*space);
+		fn(port, status, message, userdata);
+		mesh__space_lock(*space);
+		while (!waiters->gone && port->space != *space) {
+			mesh__space_unlock(*space);
+			*space = mesh__port_lock(port);
+		}
+	}
+	waiters->calling = false;
+	if (waiters->gone) {
+		free_waiters(waiters);
+		return false;
+	}
+	return waiters->fn && (port->queue_count || (mesh__port_end(port) && !waiters->told_end));
+}
+
+bool mesh__port_run_ready(struct mesh_node *node)
+{
+	struct mesh__space *space = &node->space;
+	size_t round = 0;
+	struct mesh__port_waiters *waiters;
+
+	TAILQ_FOREACH(waiters, &node->ready, in_ready)
+		round++;
+	while (round-- && (waiters = TAILQ_FIRST(&node->ready))) {
+		TAILQ_REMOVE(&node->ready, waiters, in_ready);
+		waiters->ready = false;
+		if (run_callback(&space, waiters) && !waiters->ready) {
+			waiters->ready = true;
+			TAILQ_INSERT_TAIL(&node->ready, waiters, in_ready);
+		}
+	}
+	return !TAILQ_EMPTY(&node->ready);
+}
+
+/* A base found the port's eventfd readable. */
+static void on_base_event(evutil_socket_t fd, short what, void *argument)
+{
+	struct mesh__port_waiters *waiters = argument;
+	struct mesh__space *space = mesh__port_lock(waiters->port);
+
+	(void)fd;
+	(void)what;
+	run_callback(&space, waiters);
+	mesh__space_unlock(space);
+}
+
+static int watch_on_base(struct mesh_port *port, struct mesh__port_waiters *waiters, struct event_base *base)
+{
+	int result = make_event_fd(port, waiters);
+
+	if (result < 0)
+		return result;
+	waiters->event = event_new(base, waiters->event_fd, EV_READ | EV_PERSIST, on_base_event, waiters);
+	if (!waiters->event || event_add(waiters->event, NULL) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* With the lock. A callback that is already there is replaced where it stands. */
+static int set_callback(struct mesh_port *port, struct event_base *base, mesh_port_fn fn, void *userdata)
+{
+	struct mesh_node *node = mesh__node_of(port->space);
+	struct mesh__port_waiters *waiters = waiters_of(port);
+	int result = 0;
+
+	if (!waiters)
+		return -ENOMEM;
+	if (!base && !node)
+		return -EINVAL;
+	if (base && !(node && node->base == base))
+		result = watch_on_base(port, waiters, base);
+	else
+		waiters->at_home = true;
+	if (result < 0)
+		return result;
+	waiters->fn = fn;
+	waiters->userdata = userdata;
+	if (has_something(port))
+		on_notify(port); /* for what is there already */
+	return 0;
+}
+
+int mesh_port_set_callback(struct mesh_port *port, struct event_base *base, mesh_port_fn fn, void *userdata)
+{
+	struct mesh__space *space;
+	struct event *event = NULL;
+	int result = 0;
+
+	if (!port)
+		return -EINVAL;
+	space = mesh__port_lock(port);
+	if (port->waiters) {
+		event = PAL_TAKE_POINTER(port->waiters->event);
+		port->waiters->fn = NULL;
+		port->waiters->at_home = false;
+	}
+	if (fn)
+		result = set_callback(port, base, fn, userdata);
+	mesh__space_unlock(space);
+	if (event)
+		event_free(event);
+	return result;
+}
+
+int mesh_port_peek_fd(struct mesh_port *port)
+{
+	struct mesh__port_waiters *waiters;
+	struct mesh__space *space;
+	int result = -ENOMEM;
+
+	if (!port)
+		return -EINVAL;
+	space = mesh__port_lock(port);
+	waiters = waiters_of(port);
+	if (waiters) {
+		result = make_event_fd(port, waiters);
+		if (!result)
+			result = waiters->event_fd;
+	}
+	mesh__space_unlock(space);
+	return result;
+}
+
+/* ---- receiving by waiting ---- */
+
+/* One step of waiting on a port. Called and returns with *space locked. false: the deadline has passed. */
+static bool wait_once(struct mesh_port *port, struct mesh__space **space, struct mesh__waiter *waiter,
+	pal_deadline deadline)
+{
+	struct mesh_node *node = mesh__node_of(*space);
+	struct mesh__port_waiters *waiters = port->waiters;
+	bool in_time;
+
+	TAILQ_INSERT_TAIL(&waiters->blocked, waiter, of_port);
+	if (node) {
+		in_time = mesh__poller_wait(&node->poller, waiter, deadline);
+	} else {
+		in_time = mesh__waiter_sleep(waiter, &(*space)->lock, deadline);
+	}
+	mesh__space_unlock(*space);
+	*space = mesh__port_lock(port);
+	TAILQ_REMOVE(&waiters->blocked, waiter, of_port);
+	return in_time;
+}
+
+static int take_or_wait(struct mesh_port *port, struct mesh__space **space, pal_deadline deadline,
+	struct mesh_message **ret)
+{
+	struct mesh__waiter waiter;
+	bool in_time = true;
+	int result;
+
+	if (!waiters_of(port) || mesh__waiter_init(&waiter) < 0)
+		return -ENOMEM;
+	for (;;) {
+		if (port->waiters->fn) {
+			result = -EBUSY;
+			break;
+		}
+		*ret = mesh__port_take(port);
+		result = *ret ? 0 : mesh__port_end(port);
+		if (*ret || result)
+			break;
+		if (!in_time) {
+			result = -ETIMEDOUT;
+			break;
+		}
+		in_time = wait_once(port, space, &waiter, deadline);
+	}
+	mesh__waiter_deinit(&waiter);
+	return result;
+}
+
+int mesh_port_recv(struct mesh_port *port, pal_deadline deadline, struct mesh_message **ret, struct pal_error *error)
+{
+	struct mesh_message *message = NULL;
+	struct mesh__space *space;
+	int result;
+
+	if (!port || !ret)
+		return pal_error_set(error, MESH_STAGE_PORT, -EINVAL, "mesh_port_recv");
+	space = mesh__port_lock(port);
+	result = take_or_wait(port, &space, deadline, &message);
+	settle_event_fd(port);
+	mesh__space_unlock(space);
+	if (!result)
+		*ret = message;
+	else if (result == -EPIPE)
+		pal_error_set(error, MESH_STAGE_PORT, result, "the other end of a port was closed");
+	else if (result == -ECONNRESET)
+		pal_error_set(error, MESH_STAGE_PORT, result, "a port failed");
+	else
+		pal_error_set(error, MESH_STAGE_PORT, result, "receiving on a port");
+	return result;
+}
+
+int mesh_port_try_recv(struct mesh_port *port, struct mesh_message **ret)
+{
+	struct mesh_message *message;
+	struct mesh__space *space;
+	int result = 0;
+
+	if (!port || !ret)
+		return -EINVAL;
+	space = mesh__port_lock(port);
+	message = mesh__port_take(port);
+	if (!message) {
+		result = mesh__port_end(port);
+		if (!result)
+			result = -EAGAIN;
+	}
+	settle_event_fd(port);
+	mesh__space_unlock(space);
+	if (message)
+		*ret = message;
+	return result;
+}
+
+/* ---- sending, closing ---- */
+
+static int send_event(struct mesh_port *port, struct mesh_message *message, bool close)
+{
+	struct mesh__space *space;
+	int result;
+
+	if (!port || !message) {
+		mesh_message_free(message);
+		return -EINVAL;
+	}
+	space = mesh__port_lock(port);
+	result = mesh__port_send(port, message, close);
+	mesh__space_unlock(space);
+	return result;
+}
+
+int mesh_port_send(struct mesh_port *port, struct mesh_message *message)
+{
+	return send_event(port, message, false);
+}
+
+int mesh_port_send_last(struct mesh_port *port, struct mesh_message *message)
+{
+	return send_event(port, message, true);
+}
+
+int mesh_port_send_and_free(struct mesh_port *port, struct mesh_message *message)
+{
+	int result = send_event(port, message, true);
+
+	mesh_port_free(port);
+	return result;
+}
+
+int mesh_port_pair(struct mesh_port **ret_a, struct mesh_port **ret_b)
+{
+	if (!ret_a || !ret_b)
+		return -EINVAL;
+	return mesh__port_pair(NULL, ret_a, ret_b);
+}
+
+static void release(struct mesh_port *port, bool fail)
+{
+	int saved = errno;
+
+	if (!port)
+		return;
+	if (port->detach)
+		port->detach(port);
+	mesh__port_release(port, fail);
+	errno = saved;
+}
+
+void mesh_port_free(struct mesh_port *port)
+{
+	release(port, false);
+}
+
+void mesh_port_fail(struct mesh_port *port)
+{
+	release(port, true);
+}

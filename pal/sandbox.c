@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include <pal/sandbox-priv.h>
+
+#include <fcntl.h>
+
+#include <pal/builder-priv.h>
+#include <pal/capabilities-priv.h>
+#include <pal/landlock-priv.h>
+#include <pal/seccomp-priv.h>
+#include <pal/util-priv.h>
+
+/*
+ * The builder's half: what is asked for is resolved, compiled and duplicated
+ * here, so that the child (sandbox-child.c) has only system calls left to make.
+ */
+
+void pal_builder_no_new_privs(struct pal_builder *builder, bool on)
+{
+	if (builder)
+		builder->sandbox.no_new_privs = on;
+}
+
+void pal_builder_capabilities(struct pal_builder *builder, const struct pal_capabilities *sets)
+{
+	if (!builder)
+		return;
+	if (!sets) {
+		pal__builder_fail(builder, PAL_STAGE_ARGUMENT, -EINVAL, "capabilities");
+		return;
+	}
+	pal__capabilities_plan(&builder->sandbox, sets);
+}
+
+void pal_builder_landlock(struct pal_builder *builder, const struct pal_landlock *ruleset)
+{
+	int fd;
+
+	if (!builder)
+		return;
+	if (!ruleset) { /* never taken for "none": it may be what a failed pal_landlock_new left */
+		pal__builder_fail(builder, PAL_STAGE_ARGUMENT, -EINVAL, "Landlock ruleset");
+		return;
+	}
+	fd = fcntl(ruleset->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0) {
+		pal__builder_fail(builder, PAL_STAGE_LANDLOCK, -errno, "copying a Landlock ruleset");
+		return;
+	}
+	pal_close(builder->sandbox.landlock_fd);
+	builder->sandbox.landlock_fd = fd;
+}
+
+void pal_builder_seccomp(struct pal_builder *builder, const struct pal_seccomp *filter)
+{
+	struct pal_error error;
+	struct sock_fprog program;
+	int result;
+
+	if (!builder)
+		return;
+	result = pal__seccomp_compile(filter, &program, &error);
+	if (result < 0) {
+		if (!builder->first_error.code)
+			builder->first_error = error;
+		return;
+	}
+	free(builder->sandbox.seccomp.filter);
+	builder->sandbox.seccomp = program;
+	builder->sandbox.exec_key = filter->exec_key;
+}
+
+void pal__sandbox_clear(struct pal__sandbox *sandbox)
+{
+	pal_close(sandbox->landlock_fd);
+	free(sandbox->seccomp.filter);
+	*sandbox = (struct pal__sandbox)PAL__SANDBOX_INIT;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+#include <pal/sandbox-priv.h>
+
+#include <linux/seccomp.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <pal/capabilities-priv.h>
+#include <pal/landlock-priv.h>
+#include <pal/seccomp-priv.h>
+#include <pal/threads-priv.h>
+#include <pal/util-priv.h>
+
+/* What every thread does to itself, and what the first of them that could not do it says. */
+struct tightening {
+	struct pal__sandbox sandbox;
+	int landlock_fd; /* borrowed from the ruleset */
+	atomic_flag failed;
+	struct pal__report report;
+};
+
+static int tighten_thread(void *arg)
+{
+	struct tightening *tightening = arg;
+	struct pal__report report = {0};
+	int result = pal__sandbox_enter_unfiltered(&tightening->sandbox, tightening->landlock_fd, &report);
+
+	if (result < 0 && !atomic_flag_test_and_set(&tightening->failed))
+		tightening->report = report;
+	return result;
+}
+
+static int tighten_all_threads(const struct pal_self_restrictions *asked, struct pal_error *error)
+{
+	struct tightening tightening = {
+		.sandbox = PAL__SANDBOX_INIT,
+		.landlock_fd = asked->landlock ? asked->landlock->fd : -1,
+		.failed = ATOMIC_FLAG_INIT,
+	};
+	int result;
+
+	tightening.sandbox.no_new_privs = asked->no_new_privs;
+	tightening.sandbox.only_narrow = true;
+	if (asked->capabilities)
+		pal__capabilities_plan(&tightening.sandbox, asked->capabilities);
+	result = pal__on_every_thread(tighten_thread, &tightening, error);
+	if (!tightening.report.code)
+		return result;
+	pal_error_set(error, tightening.report.stage, result, "%s of this process",
+		pal_stage_name(tightening.report.stage));
+	if (error)
+		error->index = tightening.report.index;
+	return result;
+}
+
+/* One call for all threads, none of which has to be interrupted for it. */
+static int filter_all_threads(const struct sock_fprog *program, struct pal_error *error)
+{
+	long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, program);
+
+	if (result < 0)
+		return pal_error_set(error, PAL_STAGE_SECCOMP, -errno, "seccomp of this process");
+	if (result == 0)
+		return 0;
+	pal_error_set(error, PAL_STAGE_SECCOMP, -EBUSY, "thread %ld has a seccomp filter of its own", result);
+	if (error)
+		error->index = (int)result;
+	return -EBUSY;
+}
+
+/* A caller that was compiled with a later header asks for more than this library knows: that is not left out. */
+static bool asks_for_unknown(const struct pal_self_restrictions *asked)
+{
+	const char *bytes = (const char *)asked;
+
+	for (size_t i = sizeof *asked; i < asked->size; i++)
+		if (bytes[i])
+			return true;
+	return asked->size < sizeof *asked;
+}
+
+int pal_self_restrict(const struct pal_self_restrictions *restrictions, struct pal_error *error)
+{
+	PAL_CLEANUP_FREE struct sock_filter *instructions = NULL;
+	struct sock_fprog program = {0};
+	int result = 0;
+
+	if (!restrictions || asks_for_unknown(restrictions))
+		return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL, "pal_self_restrict");
+	if (restrictions->seccomp) { /* before anything is applied, under which it might fail */
+		result = pal__seccomp_compile(restrictions->seccomp, &program, error);
+		if (result < 0)
+			return result;
+		instructions = program.filter;
+	}
+	if (restrictions->no_new_privs || restrictions->capabilities || restrictions->landlock)
+		result = tighten_all_threads(restrictions, error);
+	if (!result && instructions)
+		result = filter_all_threads(&program, error);
+	return result;
+}

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT */
+#include <pal/threads-priv.h>
+
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <pal/deadline.h>
+#include <pal/sandbox.h>
+#include <pal/task-status-priv.h>
+#include <pal/util-priv.h>
+
+/*
+ * Stopping every thread before anything is done has two uses: a thread that
+ * cannot be reached is found while nothing has changed yet, and no thread can
+ * appear unnoticed, since only running threads make new ones.
+ *
+ * While threads are stopped they may hold any lock of libc, so the caller makes
+ * raw system calls only, too, and has its own signals blocked.
+ */
+
+#define STOP_LIMIT_MS 5000    /* for threads that the kernel does not interrupt */
+#define UNBLOCK_LIMIT_MS 250  /* libc blocks all signals for moments: in pthread_create, at a thread's end */
+#define POLL_NS 2000000
+
+enum command { COMMAND_STOP, COMMAND_RUN, COMMAND_LEAVE };
+
+struct slot {
+	pid_t tid;
+	_Atomic enum slot_state { SLOT_SIGNALLED, SLOT_STOPPED, SLOT_GONE } state;
+};
+
+/* Why a thread could not be stopped; the text is made of it when none is stopped any more. */
+struct obstacle {
+	pid_t tid;
+	const char *what;
+	struct pal__task_status status;
+};
+
+struct broadcast {
+	int (*fn)(void *arg);
+	void *arg;
+	int task_fd;
+	pid_t pid, self;
+	struct obstacle obstacle;
+	bool unstoppable; /* fn has run nowhere */
+
+	_Atomic uint32_t command; /* futex of the stopped threads */
+	_Atomic uint32_t stopped; /* futex of the caller: changes when a thread has stopped */
+	_Atomic int failure;      /* the first negative return of fn */
+
+	struct slot *slots;
+	unsigned capacity;
+	_Atomic unsigned count;
+};
+
+static atomic_flag in_use = ATOMIC_FLAG_INIT;
+static _Atomic(struct broadcast *) current;
+/* How many threads are in the handler; when it is 0 after `current` was reset, nobody looks at the broadcast. */
+static _Atomic uint32_t inside;
+
+int pal_threads_signal(void)
+{
+	return SIGRTMAX - 3;
+}
+
+/* ---- futexes, by number: the kernel's timespec has two longs, whatever libc's time_t is ---- */
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t value, long limit_ns)
+{
+	const long limit[2] = {0, limit_ns};
+
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, limit_ns ? limit : NULL, NULL, 0);
+}
+
+static void futex_wake(_Atomic uint32_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+}
+
+/* ---- the stopped threads' side ---- */
+
+static struct slot *slot_of(struct broadcast *broadcast, pid_t tid)
+{
+	for (unsigned i = atomic_load(&broadcast->count); i-- > 0;)
+		if (broadcast->slots[i].tid == tid && atomic_load(&broadcast->slots[i].state) != SLOT_GONE)
+			return &broadcast->slots[i];
+	return NULL;
+}
+
+static void take_part(struct broadcast *broadcast)
+{
+	struct slot *slot = slot_of(broadcast, (pid_t)syscall(SYS_gettid));
+	enum slot_state expected = SLOT_SIGNALLED;
+	int result, none = 0;
+
+	/* somebody else's signal, or one that comes late */
+	if (!slot || !atomic_compare_exchange_strong(&slot->state, &expected, SLOT_STOPPED))
+		return;
+	atomic_fetch_add(&broadcast->stopped, 1);
+	futex_wake(&broadcast->stopped);
+	while (atomic_load(&broadcast->command) == COMMAND_STOP)
+		futex_wait(&broadcast->command, COMMAND_STOP, 0);
+	if (atomic_load(&broadcast->command) != COMMAND_RUN)
+		return;
+	result = broadcast->fn(broadcast->arg);
+	if (result < 0)
+		atomic_compare_exchange_strong(&broadcast->failure, &none, result);
+}
+
+static void on_signal(int signal)
+{
+	int saved = errno;
+	struct broadcast *broadcast;
+
+	(void)signal;
+	atomic_fetch_add(&inside, 1);
+	broadcast = atomic_load(&current);
+	if (broadcast)
+		take_part(broadcast);
+	if (atomic_fetch_sub(&inside, 1) == 1)
+		futex_wake(&inside);
+	errno = saved;
+}
+
+/* ---- the caller's side: before anything is touched ---- */
+
+struct survey {
+	struct broadcast *broadcast;
+	unsigned others;
+	bool blocked;
+};
+
+static int survey_thread(pid_t tid, void *arg)
+{
+	struct survey *survey = arg;
+	struct obstacle *obstacle = &survey->broadcast->obstacle;
+	struct pal__task_status status;
+	int result;
+
+	if (tid == survey->broadcast->self)
+		return 0;
+	result = pal__task_status(survey->broadcast->task_fd, tid, pal_threads_signal(), &status);
+	if (result < 0 || status.gone)
+		return result;
+	survey->others++;
+	if (status.blocks) {
+		*obstacle = (struct obstacle){tid, "blocks the signal", status};
+		survey->blocked = true;
+	}
+	return 0;
+}
+
+/* How many other threads there are, once none of them blocks the signal. */
+static int survey_threads(struct broadcast *broadcast, unsigned *ret)
+{
+	pal_deadline deadline = pal_deadline_after_ms(UNBLOCK_LIMIT_MS);
+	_Atomic uint32_t never = 0;
+
+	for (;;) {
+		struct survey survey = {.broadcast = broadcast};
+		int result = pal__task_for_each(broadcast->task_fd, survey_thread, &survey);
+
+		if (result < 0)
+			return result;
+		if (!survey.blocked) {
+			*ret = survey.others;
+			return 0;
+		}
+		if (pal_deadline_left_ms(deadline) == 0)
+			return -EBUSY;
+		futex_wait(&never, 0, POLL_NS);
+	}
+}
+
+/* ---- the caller's side: stopping ---- */
+
+static int stop_thread(pid_t tid, void *arg)
+{
+	struct broadcast *broadcast = arg;
+	unsigned count = atomic_load(&broadcast->count);
+	struct pal__task_status status;
+	struct slot *slot;
+	int result;
+
+	if (tid == broadcast->self || slot_of(broadcast, tid))
+		return 0;
+	result = pal__task_status(broadcast->task_fd, tid, pal_threads_signal(), &status);
+	if (result < 0 || status.gone)
+		return result;
+	if (count == broadcast->capacity) {
+		broadcast->obstacle = (struct obstacle){tid, "is one of too many new ones", status};
+		return -EAGAIN;
+	}
+	slot = &broadcast->slots[count];
+	slot->tid = tid;
+	atomic_store(&slot->state, SLOT_SIGNALLED);
+	atomic_store(&broadcast->count, count + 1); /* before the signal: its handler looks for the slot */
+	if (syscall(SYS_tgkill, broadcast->pid, tid, pal_threads_signal()) == 0)
+		return 0;
+	atomic_store(&slot->state, SLOT_GONE);
+	if (errno == ESRCH)
+		return 0;
+	broadcast->obstacle = (struct obstacle){tid, "cannot be signalled", status};
+	return -errno;
+}
+
+/* 1 while a thread that was signalled has not come to its handler, 0 when there is none. */
+static int look_for_running(struct broadcast *broadcast, bool out_of_time)
+{
+	for (unsigned i = 0; i < atomic_load(&broadcast->count); i++) {
+		struct slot *slot = &broadcast->slots[i];
+		struct pal__task_status status;
+		int result;
+
+		if (atomic_load(&slot->state) != SLOT_SIGNALLED)
+			continue;
+		result = pal__task_status(broadcast->task_fd, slot->tid, pal_threads_signal(), &status);
+		if (result < 0)
+			return result;
+		if (status.gone) {
+			atomic_store(&slot->state, SLOT_GONE);
+			continue;
+		}
+		if (!out_of_time)
+			return 1;
+		broadcast->obstacle = (struct obstacle){slot->tid, "does not come to its signal handler", status};
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int await_stopped(struct broadcast *broadcast, pal_deadline deadline)
+{
+	for (;;) {
+		uint32_t stopped = atomic_load(&broadcast->stopped);
+		int result = look_for_running(broadcast, pal_deadline_left_ms(deadline) == 0);
+
+		if (result <= 0)
+			return result;
+		futex_wait(&broadcast->stopped, stopped, POLL_NS);
+	}
+}
+
+/* Until a look at all threads, begun when every known one had stopped, finds no other. */
+static int stop_all(struct broadcast *broadcast)
+{
+	pal_deadline deadline = pal_deadline_after_ms(STOP_LIMIT_MS);
+
+	for (;;) {
+		unsigned before = atomic_load(&broadcast->count);
+		int result = pal__task_for_each(broadcast->task_fd, stop_thread, broadcast);
+
+		if (result < 0 || atomic_load(&broadcast->count) == before)
+			return result;
+		result = await_stopped(broadcast, deadline);
+		if (result < 0)
+			return result;
+	}
+}
+
+/* Lets the stopped threads go and waits until none of them looks at the broadcast any more. */
+static void release(struct broadcast *broadcast, enum command command)
+{
+	uint32_t left;
+
+	atomic_store(&broadcast->command, command);
+	futex_wake(&broadcast->command);
+	atomic_store(&current, NULL);
+	while ((left = atomic_load(&inside)))
+		futex_wait(&inside, left, 0);
+}
+
+static int run_stopped(struct broadcast *broadcast)
+{
+	const int signal = pal_threads_signal();
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
+	sigset_t mask;
+	int result, failure;
+
+	sigfillset(&action.sa_mask);
+	pthread_sigmask(SIG_SETMASK, &action.sa_mask, &mask);
+	atomic_store(&current, broadcast);
+	sigaction(signal, &action, NULL);
+
+	result = stop_all(broadcast);
+	broadcast->unstoppable = result < 0;
+	if (result == 0)
+		result = broadcast->fn(broadcast->arg);
+	release(broadcast, result < 0 ? COMMAND_LEAVE : COMMAND_RUN);
+	failure = atomic_load(&broadcast->failure);
+
+	/* ignoring it first discards what is still queued for a thread that did not stop: it would die of it */
+	action = (struct sigaction){.sa_handler = SIG_IGN};
+	sigaction(signal, &action, NULL);
+	action.sa_handler = SIG_DFL;
+	sigaction(signal, &action, NULL);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	return result < 0 ? result : failure;
+}
+
+static int report(const struct broadcast *broadcast, int code, struct pal_error *error)
+{
+	const struct obstacle *obstacle = &broadcast->obstacle;
+
+	if (!obstacle->what)
+		return pal_error_set(error, PAL_STAGE_THREADS, code, "listing the threads of this process");
+	pal_error_set(error, PAL_STAGE_THREADS, code, "thread %d (%s) %s", (int)obstacle->tid,
+		obstacle->status.name, obstacle->what);
+	if (error)
+		error->index = obstacle->tid;
+	return code;
+}
+
+static int on_threads_of(struct broadcast *broadcast, struct pal_error *error)
+{
+	PAL_CLEANUP_FREE struct slot *slots = NULL;
+	struct sigaction action;
+	unsigned others = 0;
+	int result = survey_threads(broadcast, &others);
+
+	if (result < 0)
+		return report(broadcast, result, error);
+	if (!others)
+		return broadcast->fn(broadcast->arg);
+	if (sigaction(pal_threads_signal(), NULL, &action) < 0 || action.sa_handler != SIG_DFL)
+		return pal_error_set(error, PAL_STAGE_THREADS, -EBUSY,
+			"signal %d, which reaches the other threads, is in use", pal_threads_signal());
+	broadcast->capacity = 2 * others + 64; /* threads may still make threads before they are stopped */
+	broadcast->slots = slots = calloc(broadcast->capacity, sizeof *slots);
+	if (!slots)
+		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "%u threads", others);
+	broadcast->obstacle.what = NULL;
+	result = run_stopped(broadcast);
+	return broadcast->unstoppable ? report(broadcast, result, error) : result;
+}
+
+int pal__on_every_thread(int (*fn)(void *arg), void *arg, struct pal_error *error)
+{
+	PAL_CLEANUP_CLOSE int task_fd = pal__task_open();
+	struct broadcast broadcast = {
+		.fn = fn,
+		.arg = arg,
+		.task_fd = task_fd,
+		.pid = getpid(),
+		.self = (pid_t)syscall(SYS_gettid),
+	};
+	int result;
+
+	if (task_fd < 0)
+		return pal_error_set(error, PAL_STAGE_THREADS, task_fd, "opening /proc/self/task");
+	if (atomic_flag_test_and_set(&in_use))
+		return pal_error_set(error, PAL_STAGE_THREADS, -EBUSY, "another thread does the same");
+	result = on_threads_of(&broadcast, error);
+	atomic_flag_clear(&in_use);
+	return result;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_TESTS_ISOLATE_SUPPORT_H
+#define PROCMESH_TESTS_ISOLATE_SUPPORT_H
+
+#include <check.h>
+#include <isolate/isolate.h>
+#include <stddef.h>
+#include <sys/mman.h>
+
+PAL_BEGIN_DECLS
+#include "support.h"
+PAL_END_DECLS
+
+/* ThreadSanitizer makes a fork many times slower: the counts of calls are divided by this. */
+#if defined __SANITIZE_THREAD__
+#define SLOWNESS 5
+#elif defined __has_feature
+#if __has_feature(thread_sanitizer)
+#define SLOWNESS 5
+#endif
+#endif
+#ifndef SLOWNESS
+#define SLOWNESS 1
+#endif
+
+/* Whether a child of a process with threads can allocate: fork(3) does not know ASan's locks. */
+#if defined __SANITIZE_ADDRESS__
+#define ALLOCATOR_SURVIVES_FORK 0
+#elif defined __has_feature
+#if __has_feature(address_sanitizer)
+#define ALLOCATOR_SURVIVES_FORK 0
+#endif
+#endif
+#ifndef ALLOCATOR_SURVIVES_FORK
+#define ALLOCATOR_SURVIVES_FORK 1
+#endif
+
+/* Long enough for any machine: only where the defect under test would be a hang. */
+#define A_HANG_MS 30000
+
+#define ck_assert_answer(result_ptr, expected) \
+	ck_assert_msg((result_ptr)->answer == (expected), "answer %d: %s (value %d, size %zu)", \
+		(int)(result_ptr)->answer, pal_error_text(&(result_ptr)->error), \
+		(result_ptr)->value, (result_ptr)->size)
+
+#define ck_assert_failure(result_ptr, expected, expected_stage, expected_code) \
+	do { \
+		ck_assert_answer(result_ptr, expected); \
+		ck_assert_msg((result_ptr)->error.stage == (int)(expected_stage) && \
+				(result_ptr)->error.code == (expected_code), \
+			"stage %#x, code %d: %s", (unsigned)(result_ptr)->error.stage, \
+			(result_ptr)->error.code, pal_error_text(&(result_ptr)->error)); \
+		ck_assert_str_ne((result_ptr)->error.text, ""); \
+		ck_assert_ptr_null((result_ptr)->data); \
+		ck_assert_uint_eq((result_ptr)->size, 0); \
+	} while (0)
+
+/* Memory that parent and child both see: what the child really did, told past the library. */
+static inline void *shared_memory(size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert(memory != MAP_FAILED);
+	return memory;
+}
+
+/* A byte that depends on its place, with a period that no buffer size divides. */
+static inline unsigned char pattern(size_t place)
+{
+	return (unsigned char)(place % 251 + place / 65536);
+}
+
+#endif

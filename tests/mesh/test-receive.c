@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+#include "nodes.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support.h"
+
+/* ---- callbacks ---- */
+
+struct tally {
+	atomic_uint messages;
+	atomic_int end;
+	unsigned stop_after; /* then the callback does `then` */
+	void (*then)(struct mesh_port *port, struct tally *tally);
+	struct event_base *base;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+};
+#define TALLY_INIT {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER}
+
+static void count(struct mesh_port *port, int status, struct mesh_message *message, void *userdata)
+{
+	struct tally *tally = userdata;
+
+	mesh_message_free(message);
+	pthread_mutex_lock(&tally->lock);
+	tally->thread = pthread_self();
+	if (message)
+		tally->messages++;
+	else
+		tally->end = status;
+	pthread_cond_broadcast(&tally->changed);
+	pthread_mutex_unlock(&tally->lock);
+	if (tally->then && tally->messages == tally->stop_after)
+		tally->then(port, tally);
+	if (status && tally->base)
+		event_base_loopbreak(tally->base);
+}
+
+static void wait_for_end(struct tally *tally)
+{
+	pthread_mutex_lock(&tally->lock);
+	while (!tally->end)
+		pthread_cond_wait(&tally->changed, &tally->lock);
+	pthread_mutex_unlock(&tally->lock);
+}
+
+static void wait_for_messages(struct tally *tally, unsigned number)
+{
+	pthread_mutex_lock(&tally->lock);
+	while (tally->messages < number)
+		pthread_cond_wait(&tally->changed, &tally->lock);
+	pthread_mutex_unlock(&tally->lock);
+}
+
+static void send_many(struct mesh_port *port, unsigned number)
+{
+	for (unsigned i = 0; i < number; i++)
+		ck_assert_int_eq(mesh_port_send(port, mesh_message_new(&i, sizeof i)), 0);
+}
+
+static void echo(struct mesh_port *port, int status, struct mesh_message *message, void *userdata)
+{
+	(void)status;
+	(void)userdata;
+	if (message)
+		ck_assert_int_eq(mesh_port_send(port, message), 0);
+}
+
+START_TEST(a_callback_runs_in_the_nodes_thread_and_ends_once)
+{
+	struct tally tally = TALLY_INIT;
+	struct node_pair pair;
+
+	nodes_make(&pair);
+	send_many(pair.at_leader, 10);
+	ck_assert_int_eq(mesh_port_set_callback(pair.at_host, NULL, count, &tally), 0);
+	send_many(pair.at_leader, 1000);
+	mesh_port_free(pair.at_leader);
+	pair.at_leader = NULL;
+	wait_for_end(&tally);
+	ck_assert_uint_eq(tally.messages, 1010);
+	ck_assert_int_eq(tally.end, -EPIPE);
+	ck_assert(!pthread_equal(tally.thread, pthread_self()));
+	nodes_free(&pair);
+}
+END_TEST
+
+static void free_it(struct mesh_port *port, struct tally *tally)
+{
+	(void)tally;
+	mesh_port_free(port);
+}
+
+START_TEST(a_port_may_be_freed_in_its_own_callback)
+{
+	struct tally tally = TALLY_INIT;
+	struct node_pair pair;
+
+	nodes_make(&pair);
+	tally.stop_after = 3;
+	tally.then = free_it;
+	ck_assert_int_eq(mesh_port_set_callback(pair.at_host, NULL, count, &tally), 0);
+	send_many(pair.at_leader, 10);
+	nodes_expect_end(pair.at_leader, -EPIPE);
+	ck_assert_uint_eq(tally.messages, 3);
+	pair.at_host = NULL;
+	nodes_free(&pair);
+}
+END_TEST
+
+static void remove_it(struct mesh_port *port, struct tally *tally)
+{
+	(void)tally;
+	ck_assert_int_eq(mesh_port_set_callback(port, NULL, NULL, NULL), 0);
+}
+
+START_TEST(a_callback_may_be_removed_and_the_rest_received_by_hand)
+{
+	struct tally tally = TALLY_INIT;
+	struct node_pair pair;
+	struct mesh_message *message;
+
+	nodes_make(&pair);
+	tally.stop_after = 4;
+	tally.then = remove_it;
+	ck_assert_int_eq(mesh_port_set_callback(pair.at_host, NULL, count, &tally), 0);
+	ck_assert_int_eq(mesh_port_recv(pair.at_host, PAL_DEADLINE_NOW, &message, NULL), -EBUSY);
+	send_many(pair.at_leader, 6);
+	wait_for_messages(&tally, 4);
+	while (mesh_port_recv(pair.at_host, NODES_PATIENCE, &message, NULL) == -EBUSY)
+		sched_yield();
+	ck_assert_uint_eq(*(unsigned *)mesh_message_data(message), 4);
+	mesh_message_free(message);
+	message = nodes_recv(pair.at_host);
+	ck_assert_uint_eq(*(unsigned *)mesh_message_data(message), 5);
+	mesh_message_free(message);
+	nodes_free(&pair);
+}
+END_TEST
+
+START_TEST(a_port_with_a_callback_may_travel)
+{
+	struct tally tally = TALLY_INIT;
+	struct node_pair pair;
+	struct mesh_port *p, *q;
+
+	nodes_make(&pair);
+	ck_assert_int_eq(mesh_port_pair(&p, &q), 0);
+	nodes_send_port(pair.at_leader, "p", p);
+	p = nodes_expect_port(pair.at_host, "p");
+	ck_assert_int_eq(mesh_port_set_callback(p, NULL, count, &tally), 0);
+	send_many(q, 1);
+	wait_for_messages(&tally, 1);
+	nodes_send_port(pair.at_host, "back", p);
+	send_many(q, 1);
+	p = nodes_expect_port(pair.at_leader, "back");
+	mesh_message_free(nodes_recv(p));
+	ck_assert_uint_eq(tally.messages, 1);
+	mesh_port_free(p);
+	mesh_port_free(q);
+	nodes_free(&pair);
+}
+END_TEST
+
+START_TEST(a_pair_without_a_node_calls_back_on_a_base)
+{
+	struct event_base *base = event_base_new();
+	struct tally tally = TALLY_INIT;
+	struct mesh_port *a, *b;
+
+	ck_assert_int_eq(mesh_port_pair(&a, &b), 0);
+	ck_assert_int_eq(mesh_port_set_callback(b, NULL, count, &tally), -EINVAL);
+	tally.base = base;
+	send_many(a, 100);
+	ck_assert_int_eq(mesh_port_set_callback(b, base, count, &tally), 0);
+	mesh_port_free(a);
+	event_base_dispatch(base);
+	ck_assert_uint_eq(tally.messages, 100);
+	ck_assert_int_eq(tally.end, -EPIPE);
+	ck_assert(pthread_equal(tally.thread, pthread_self()));
+	mesh_port_free(b);
+	event_base_free(base);
+}
+END_TEST
+
+/* The leader lives on this thread's base; the host, with a thread of its own, answers. */
+START_TEST(a_node_runs_on_the_callers_base)
+{
+	struct event_base *base = event_base_new();
+	struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .base = base};
+	struct tally tally = TALLY_INIT;
+	struct mesh_invitation invitation;
+	struct mesh_node *leader, *host;
+	struct mesh_port *mine, *passenger, *theirs;
+	struct pal_error error = {0};
+
+	ck_assert_ok(mesh_node_new(&options, &leader, &error), &error);
+	ck_assert_int_eq(mesh_port_pair(&mine, &passenger), 0);
+	ck_assert_ok(mesh_node_invite(leader, passenger, &invitation, &error), &error);
+	ck_assert_ok(mesh_node_join(&invitation, NULL, NODES_PATIENCE, &host, &theirs, &error), &error);
+	ck_assert_int_eq(mesh_port_set_callback(theirs, NULL, echo, NULL), 0);
+	send_many(mine, 1);
+	mesh_message_free(nodes_recv(mine)); /* blocking, in the base's thread: reads by itself */
+	tally.base = base;
+	tally.stop_after = 500;
+	tally.then = free_it;
+	ck_assert_int_eq(mesh_port_set_callback(mine, base, count, &tally), 0);
+	send_many(mine, 500);
+	while (tally.messages < 500)
+		event_base_loop(base, EVLOOP_ONCE);
+	ck_assert(pthread_equal(tally.thread, pthread_self()));
+	mesh_port_free(theirs);
+	mesh_node_free(host);
+	mesh_node_free(leader);
+	event_base_free(base);
+}
+END_TEST
+
+/* ---- descriptors ---- */
+
+START_TEST(the_descriptor_is_readable_exactly_when_there_is_something)
+{
+	struct node_pair pair;
+	struct mesh_message *message;
+	struct pollfd poller = {.events = POLLIN};
+
+	nodes_make(&pair);
+	poller.fd = mesh_port_peek_fd(pair.at_host);
+	ck_assert_int_ge(poller.fd, 0);
+	ck_assert_int_eq(mesh_port_peek_fd(pair.at_host), poller.fd);
+	ck_assert_int_eq(poll(&poller, 1, 0), 0);
+	send_many(pair.at_leader, 2);
+	ck_assert_int_eq(poll(&poller, 1, -1), 1);
+	mesh_message_free(nodes_recv(pair.at_host));
+	ck_assert_int_eq(poll(&poller, 1, -1), 1);
+	mesh_message_free(nodes_recv(pair.at_host));
+	ck_assert_int_eq(poll(&poller, 1, 0), 0);
+	mesh_port_free(pair.at_leader);
+	pair.at_leader = NULL;
+	ck_assert_int_eq(poll(&poller, 1, -1), 1);
+	ck_assert_int_eq(mesh_port_try_recv(pair.at_host, &message), -EPIPE);
+	ck_assert_int_eq(poll(&poller, 1, 0), 1);
+	nodes_free(&pair);
+}
+END_TEST
+
+/* ---- waiting ---- */
+
+static void *receive_some(void *argument)
+{
+	struct mesh_port *port = argument;
+	struct mesh_message *message;
+	uintptr_t received = 0;
+
+	while (mesh_port_recv(port, NODES_PATIENCE, &message, NULL) == 0) {
+		mesh_message_free(message);
+		received++;
+	}
+	return (void *)received;
+}
+
+START_TEST(threads_that_wait_for_different_ports_take_turns_at_reading)
+{
+	enum { THREADS = 6, MESSAGES = 500 };
+	struct node_pair pair;
+	struct mesh_port *mine[THREADS], *theirs;
+	pthread_t threads[THREADS];
+
+	nodes_make(&pair);
+	for (int i = 0; i < THREADS; i++) {
+		ck_assert_int_eq(mesh_port_pair(&mine[i], &theirs), 0);
+		nodes_send_port(pair.at_leader, "p", theirs);
+		theirs = nodes_expect_port(pair.at_host, "p");
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, receive_some, theirs), 0);
+		ck_assert_ptr_nonnull(theirs);
+		send_many(mine[i], MESSAGES);
+		mesh_port_free(mine[i]);
+		mine[i] = theirs;
+	}
+	for (int i = 0; i < THREADS; i++) {
+		void *received;
+
+		ck_assert_int_eq(pthread_join(threads[i], &received), 0);
+		ck_assert_uint_eq((uintptr_t)received, MESSAGES);
+		mesh_port_free(mine[i]);
+	}
+	nodes_free(&pair);
+}
+END_TEST
+
+START_TEST(several_threads_share_the_messages_of_one_port)
+{
+	enum { THREADS = 4, MESSAGES = 1000 };
+	struct node_pair pair;
+	pthread_t threads[THREADS];
+	uintptr_t total = 0;
+
+	nodes_make(&pair);
+	for (int i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, receive_some, pair.at_host), 0);
+	send_many(pair.at_leader, MESSAGES);
+	mesh_port_free(pair.at_leader);
+	pair.at_leader = NULL;
+	for (int i = 0; i < THREADS; i++) {
+		void *received;
+
+		ck_assert_int_eq(pthread_join(threads[i], &received), 0);
+		total += (uintptr_t)received;
+	}
+	ck_assert_uint_eq(total, MESSAGES);
+	nodes_free(&pair);
+}
+END_TEST
+
+START_TEST(round_trips_against_a_callback_go_on_while_others_wait)
+{
+	struct node_pair pair;
+	pthread_t bystander;
+	struct mesh_port *p, *q;
+
+	nodes_make(&pair);
+	ck_assert_int_eq(mesh_port_set_callback(pair.at_host, NULL, echo, NULL), 0);
+	ck_assert_int_eq(mesh_port_pair(&p, &q), 0);
+	ck_assert_int_eq(pthread_create(&bystander, NULL, receive_some, q), 0);
+	for (unsigned i = 0; i < 2000; i++) {
+		struct mesh_message *message;
+
+		send_many(pair.at_leader, 1);
+		message = nodes_recv(pair.at_leader);
+		mesh_message_free(message);
+	}
+	mesh_port_free(p);
+	ck_assert_int_eq(pthread_join(bystander, NULL), 0);
+	mesh_port_free(q);
+	nodes_free(&pair);
+}
+END_TEST
+
+/* The pair belongs to no node when the thread begins to wait, and to one when the message comes. */
+START_TEST(a_receiver_that_waits_on_a_local_pair_follows_it_into_a_node)
+{
+	struct node_pair pair;
+	struct mesh_port *p, *q;
+	pthread_t thread;
+	void *received;
+
+	nodes_make(&pair);
+	ck_assert_int_eq(mesh_port_pair(&p, &q), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, receive_some, q), 0);
+	nodes_send_port(pair.at_leader, "p", p);
+	p = nodes_expect_port(pair.at_host, "p");
+	send_many(p, 7);
+	mesh_port_free(p);
+	ck_assert_int_eq(pthread_join(thread, &received), 0);
+	ck_assert_uint_eq((uintptr_t)received, 7);
+	mesh_port_free(q);
+	nodes_free(&pair);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+	Suite *suite = suite_create("mesh/receive");
+	TCase *callbacks = support_tcase(suite, "callbacks"), *waiting = support_tcase(suite, "waiting");
+
+	tcase_add_test(callbacks, a_callback_runs_in_the_nodes_thread_and_ends_once);
+	tcase_add_test(callbacks, a_port_may_be_freed_in_its_own_callback);
+	tcase_add_test(callbacks, a_callback_may_be_removed_and_the_rest_received_by_hand);
+	tcase_add_test(callbacks, a_port_with_a_callback_may_travel);
+	tcase_add_test(callbacks, a_pair_without_a_node_calls_back_on_a_base);
+	tcase_add_test(callbacks, a_node_runs_on_the_callers_base);
+	tcase_add_test(waiting, the_descriptor_is_readable_exactly_when_there_is_something);
+	tcase_add_test(waiting, threads_that_wait_for_different_ports_take_turns_at_reading);
+	tcase_add_test(waiting, several_threads_share_the_messages_of_one_port);
+	tcase_add_test(waiting, round_trips_against_a_callback_go_on_while_others_wait);
+	tcase_add_test(waiting, a_receiver_that_waits_on_a_local_pair_follows_it_into_a_node);
+	return suite;
+}
+SUPPORT_MAIN(make_suite)

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+#include "fault-calls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static struct state {
+	int left; /* calls until the one that fails */
+	int error;
+	int strays;
+	pid_t owner;
+	char fired[32];
+} *state;
+
+void *__real_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset);
+
+void fault_arm(int n)
+{
+	if (!state)
+		state = __real_mmap(
+			NULL, sizeof *state, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	memset(state, 0, sizeof *state);
+	state->owner = getpid();
+	state->left = n;
+}
+
+void fault_end(void)
+{
+	if (state)
+		munmap(state, sizeof *state);
+	state = NULL;
+}
+
+const char *fault_fired(void)
+{
+	return *state->fired ? state->fired : NULL;
+}
+
+int fault_errno(void)
+{
+	return state->error;
+}
+
+int fault_stray_allocations(void)
+{
+	return state->strays;
+}
+
+static bool fails(const char *name, int error)
+{
+	if (!state || !state->left || --state->left)
+		return false;
+	strncpy(state->fired, name, sizeof state->fired - 1);
+	state->error = error;
+	errno = error;
+	return true;
+}
+
+/* ---- memory ---- */
+
+static bool allocation_fails(const char *name)
+{
+	if (state && syscall(SYS_getpid) != state->owner)
+		state->strays++;
+	return fails(name, ENOMEM);
+}
+
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return allocation_fails("calloc") ? NULL : __real_calloc(count, size);
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+	return allocation_fails("malloc") ? NULL : __real_malloc(size);
+}
+
+void *__real_reallocarray(void *pointer, size_t count, size_t size);
+void *__wrap_reallocarray(void *pointer, size_t count, size_t size);
+void *__wrap_reallocarray(void *pointer, size_t count, size_t size)
+{
+	return allocation_fails("reallocarray") ? NULL : __real_reallocarray(pointer, count, size);
+}
+
+char *__real_strdup(const char *string);
+char *__wrap_strdup(const char *string);
+char *__wrap_strdup(const char *string)
+{
+	return allocation_fails("strdup") ? NULL : __real_strdup(string);
+}
+
+int __wrap_asprintf(char **ret, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int __wrap_asprintf(char **ret, const char *format, ...)
+{
+	va_list args;
+	int r;
+
+	if (allocation_fails("asprintf"))
+		return -1;
+	va_start(args, format);
+	r = vasprintf(ret, format, args);
+	va_end(args);
+	return r;
+}
+
+void __real_free(void *pointer);
+void __wrap_free(void *pointer);
+void __wrap_free(void *pointer)
+{
+	if (state && syscall(SYS_getpid) != state->owner)
+		state->strays++;
+	__real_free(pointer);
+}
+
+void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset)
+{
+	return fails("mmap", ENOMEM) ? MAP_FAILED
+				     : __real_mmap(address, size, protection, flags, fd, offset);
+}
+
+int __real_mprotect(void *address, size_t size, int protection);
+int __wrap_mprotect(void *address, size_t size, int protection);
+int __wrap_mprotect(void *address, size_t size, int protection)
+{
+	return fails("mprotect", ENOMEM) ? -1 : __real_mprotect(address, size, protection);
+}
+
+/* ---- descriptors ---- */
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...)
+{
+	/* /proc is only asked when in doubt, and may be missing */
+	return strncmp(path, "/proc/", 6) && fails("open", EMFILE) ? -1 : __real_open(path, flags);
+}
+
+int __real_pipe2(int ends[2], int flags);
+int __wrap_pipe2(int ends[2], int flags);
+int __wrap_pipe2(int ends[2], int flags)
+{
+	return fails("pipe2", ENFILE) ? -1 : __real_pipe2(ends, flags);
+}
+
+int __real_eventfd(unsigned value, int flags);
+int __wrap_eventfd(unsigned value, int flags);
+int __wrap_eventfd(unsigned value, int flags)
+{
+	return fails("eventfd", EMFILE) ? -1 : __real_eventfd(value, flags);
+}
+
+int __real_fcntl(int fd, int command, ...);
+int __wrap_fcntl(int fd, int command, ...);
+int __wrap_fcntl(int fd, int command, ...)
+{
+	va_list args;
+	long argument;
+
+	va_start(args, command);
+	argument = va_arg(args, long);
+	va_end(args);
+	if (command == F_DUPFD_CLOEXEC && fails("fcntl", EMFILE))
+		return -1;
+	return __real_fcntl(fd, command, argument);
+}
+
+ssize_t __real_write(int fd, const void *data, size_t size);
+ssize_t __wrap_write(int fd, const void *data, size_t size);
+ssize_t __wrap_write(int fd, const void *data, size_t size)
+{
+	return fails("write", EIO) ? -1 : __real_write(fd, data, size);
+}
+
+/* ---- processes ---- */
+
+int __real_clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
+int __wrap_clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
+int __wrap_clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
+{
+	va_list args;
+	int *pidfd;
+
+	va_start(args, arg);
+	pidfd = va_arg(args, int *);
+	va_end(args);
+	return fails("clone", EAGAIN) ? -1 : __real_clone(fn, stack, flags, arg, pidfd);
+}
+
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
+pid_t __wrap_fork(void)
+{
+	return fails("fork", EAGAIN) ? -1 : __real_fork();
+}
+
+int __real_pthread_create(pthread_t *ret, const pthread_attr_t *attributes, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *ret, const pthread_attr_t *attributes, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *ret, const pthread_attr_t *attributes, void *(*fn)(void *), void *arg)
+{
+	return fails("pthread_create", EAGAIN) ? EAGAIN : __real_pthread_create(ret, attributes, fn, arg);
+}
+
+/* The child's calls, and those that libc has no function for. Others cannot fail there. */
+static const struct {
+	long number;
+	const char *name;
+	int error;
+} calls[] = {
+	{SYS_rt_sigaction, "sys_rt_sigaction", EINVAL},
+	{SYS_prctl, "sys_prctl", EINVAL},
+	{SYS_fcntl, "sys_fcntl", EIO},
+	{SYS_dup3, "sys_dup3", EBADF},
+	{SYS_close_range, "sys_close_range", ENOMEM},
+	{SYS_chdir, "sys_chdir", EACCES},
+	{SYS_prlimit64, "sys_prlimit64", EPERM},
+	{SYS_execve, "sys_execve", ENOMEM},
+	{SYS_pidfd_open, "sys_pidfd_open", EMFILE},
+};
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+long __wrap_syscall(long number, ...)
+{
+	long arguments[6];
+	va_list args;
+
+	va_start(args, number);
+	for (int i = 0; i < 6; i++)
+		arguments[i] = va_arg(args, long);
+	va_end(args);
+	for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
+		if (calls[i].number == number && fails(calls[i].name, calls[i].error))
+			return -1;
+	return __real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
+		arguments[5]);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_TESTS_FAULT_CALLS_H
+#define PROCMESH_TESTS_FAULT_CALLS_H
+
+/*
+ * The calls of a spawn that can fail, made to fail one at a time. The linker
+ * puts the wrappers of fault-calls.c before libc's functions, in the library's
+ * objects too; the state is in memory that children share, whatever their own is.
+ */
+
+/* The n-th call from now on fails, counted from 1; 0: none. */
+void fault_arm(int n);
+
+/* The call that was made to fail, "mmap" or "sys_chdir"; NULL: there were fewer calls. */
+const char *fault_fired(void);
+
+/* The errno that it was made to fail with. */
+int fault_errno(void);
+
+/* How many times another process than the one that armed has called the allocator. S50 */
+int fault_stray_allocations(void);
+
+/* Gives the state back. */
+void fault_end(void);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_TESTS_PAL_SANDBOXED_H
+#define PROCMESH_TESTS_PAL_SANDBOXED_H
+
+/* For tests that try forbidden things: in a child of its own, as root and as somebody else. */
+
+#include <pal/pal.h>
+#include <stdio.h>
+
+#include "support.h"
+
+/* For tcase_add_loop_test(tcase, test, 0, USERS): each of them begins with become(_i). */
+enum { USER_ROOT, USER_NOBODY, USERS };
+#define NOBODY 65534
+/* Changes the test's process, which Check has forked for it. A test for root is skipped where it does not run as root. */
+void become_(const char *test, int user);
+#define become(user) become_(__func__, (user))
+
+#define needs_landlock() \
+	do { \
+		if (pal_landlock_abi() < 0) \
+			support_skip("no Landlock"); \
+	} while (0)
+
+/* Of tests that restrict a running process with Landlock. */
+#if defined(__SANITIZE_THREAD__)
+#define THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define THREAD_SANITIZER 1
+#endif
+#endif
+#ifdef THREAD_SANITIZER
+#define needs_self_restrict() support_skip("ThreadSanitizer's own thread blocks every signal: pal_self_restrict is -EBUSY")
+#else
+#define needs_self_restrict() needs_landlock()
+#endif
+
+/*
+ * Runs `attempt` in a child as the builder (NULL: a plain child) says, and
+ * returns what it returned, 0 to 255, or DIED + the signal. Spawning must work.
+ */
+#define DIED 1000
+int outcome(struct pal_builder *builder, int (*attempt)(void *arg), void *arg);
+/* The same for a program of the builder. */
+int outcome_of_program(struct pal_builder *builder);
+/* Spawning must fail, with this stage; returns the error's code. */
+int refusal(struct pal_builder *builder, int stage);
+
+/* In attempts: leaves with 255 and a line on stderr. */
+#define need(condition) \
+	do { \
+		if (!(condition)) { \
+			fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, #condition, errno); \
+			return 255; \
+		} \
+	} while (0)
+
+/* Attempts: 0 or the errno. `arg` is a path, but for the last. */
+int attempt_read(void *path);
+int attempt_create(void *path);
+int attempt_run_true(void *unused);
+int attempt_socket(void *unused);
+int attempt_bind_privileged_port(void *unused);
+
+/* A line of /proc/self/task/TID/status as a hexadecimal number, such as "CapPrm"; the calling thread's. */
+unsigned long long status_number(const char *name);
+
+/* A fresh folder that everybody may use; path for the caller to remove with remove_folder. */
+void make_folder(char path[static 64]);
+void remove_folder(const char *path);
+
+#endif
