@@ -77,8 +77,7 @@ static int encode_resource(
 		return PB_HTYPE(iter->type) == PB_HTYPE_OPTIONAL ? 0 : -EINVAL;
 	if (index > mesh_message_resource_count(coder->resources))
 		return -EINVAL;
-	if (coder->resources->resources[index - 1].kind == MESH__RESOURCE_NONE)
-		return -EINVAL;
+	/* Named twice, it is gone the second time, and the writer refuses that. */
 	mesh__writer_move(coder->to, field->number, &coder->resources->resources[index - 1]);
 	return 0;
 }
