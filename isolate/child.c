@@ -27,12 +27,12 @@ int isolate__child(void *userdata)
 	};
 	int value;
 
-	if (isolate__guard_prepare(&writer) < 0)
+	if (isolate__guard_arm(&writer) < 0)
 		return EXIT_FAILURE;
 	reach(shared, ISOLATE__ENTERED);
 	value = isolate__guarded(call->fn, call->arg, &writer);
 	if (getpid() != writer.owner)
-		_exit(EXIT_FAILURE); /* the function forked, and this is not the child that is waited for */
+		_exit(EXIT_FAILURE); /* the function forked; this is not the one waited for */
 
 	shared->marks.value = value;
 	reach(shared, ISOLATE__RETURNED);

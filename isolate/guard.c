@@ -5,10 +5,9 @@
  * frames, its atexit handlers, its stdio buffers. Each way out has a hook that
  * notes it and ends the child:
  *
- *	exit(3)         the destructors of thread-local objects run first of all, the last
- *	                registered first: one of ours, which puts an on_exit handler before the
- *	                caller's. It cannot be registered earlier: its lock may be held for ever
- *	                where another thread was registering one at the fork
+ *	exit(3)         before all handlers it runs the destructors of the thread's thread-local
+ *	                objects. One of them is ours and puts an on_exit handler before those of
+ *	                the caller
  *	longjmp(3)      glibc calls the cleanup handlers (the first kind, still exported for old
  *	                programs) of the frames that it leaves; pthread_exit does so too
  *	an exception    unwinding runs the cleanup attribute; this file needs -fexceptions
@@ -18,14 +17,20 @@
  */
 #include <isolate/isolate-priv.h>
 
+#include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/single_threaded.h>
 #include <unistd.h>
 
 extern int __cxa_thread_atexit_impl(void (*destructor)(void *), void *object, void *symbol_of_dso);
-extern void _pthread_cleanup_push(struct _pthread_cleanup_buffer *buffer, void (*routine)(void *), void *arg);
+extern void _pthread_cleanup_push(
+	struct _pthread_cleanup_buffer *buffer, void (*routine)(void *), void *arg);
 extern void _pthread_cleanup_pop(struct _pthread_cleanup_buffer *buffer, int execute);
+
+static _Thread_local bool registered;          /* exit_has_begun, in this thread */
+static struct isolate_writer *writer_of_child; /* NULL but in a child */
 
 /* Only for the child that is waited for: a process that the function forked leaves as it likes. */
 static void note(struct isolate_writer *writer, enum isolate__left left, int status)
@@ -42,11 +47,29 @@ static void left_by_exit(int status, void *writer)
 	_exit(status);
 }
 
-/* Called by exit(3), which is about to take the lock of on_exit in any case, and will tell it the status. */
-static void exit_has_begun(void *writer)
+/*
+ * Called by exit(3), which is about to take the lock of on_exit in any case and
+ * will tell the handler the status. In the parent: the thread's end.
+ */
+static void exit_has_begun(void *unused)
 {
-	if (on_exit(left_by_exit, writer) != 0)
-		left_by_exit(EXIT_FAILURE, writer); /* no memory: the real status cannot be had */
+	(void)unused;
+	registered = false;
+	if (writer_of_child && on_exit(left_by_exit, writer_of_child) != 0)
+		left_by_exit(EXIT_FAILURE, writer_of_child); /* no memory for the real status */
+}
+
+/*
+ * Not in the child: registering allocates, and a program may have an allocator
+ * that fork(2) knows nothing of. Nor on_exit: its lock may be held for ever
+ * where another thread was registering a handler at the fork.
+ */
+void isolate__guard_register(void)
+{
+	if (registered)
+		return;
+	__cxa_thread_atexit_impl(exit_has_begun, NULL, (void *)exit_has_begun);
+	registered = true;
 }
 
 static void left_by_unwinding(void *writer)
@@ -55,14 +78,12 @@ static void left_by_unwinding(void *writer)
 	_exit(EXIT_FAILURE);
 }
 
-int isolate__guard_prepare(struct isolate_writer *writer)
+int isolate__guard_arm(struct isolate_writer *writer)
 {
-	/* fork(2) resets the lock that this takes. */
-	__cxa_thread_atexit_impl(exit_has_begun, writer, (void *)exit_has_begun);
-
-	/* For an exit(3) by a thread that the function starts. Without other threads nobody held the lock. */
+	writer_of_child = writer;
+	/* For exit(3) in a thread that the function starts. Without threads nobody has the lock. */
 	if (__libc_single_threaded && on_exit(left_by_exit, writer) != 0)
-		return -1;
+		return -ENOMEM;
 	return 0;
 }
 
@@ -72,9 +93,9 @@ static void guard_ends(struct isolate_writer **armed)
 		left_by_unwinding(*armed);
 }
 
-/* glibc compares the address of `cleanup` with the target of longjmp: it must be on the real stack. */
-__attribute__((noinline, no_sanitize_address))
-int isolate__guarded(isolate_fn fn, void *arg, struct isolate_writer *writer)
+/* glibc compares the address of `cleanup` with the target of longjmp: not on ASan's stack. */
+__attribute__((noinline, no_sanitize_address)) int isolate__guarded(
+	isolate_fn fn, void *arg, struct isolate_writer *writer)
 {
 	struct isolate_writer *armed __attribute__((cleanup(guard_ends))) = writer;
 	struct _pthread_cleanup_buffer cleanup;

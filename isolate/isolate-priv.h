@@ -15,7 +15,7 @@
  *	parent                          child
  *	prepare: page, memfd
  *	start: pal_fork ------------->  progress = ENTERED
- *	wait for the end of the child   the function; isolate_write fills the page's buffer, then the memfd
+ *	wait for the end of the child   the function; isolate_write fills the page, then the memfd
  *	                                progress = RETURNED, rest of the bytes, progress = COMPLETE
  *	read the page, judge, fetch  <--  _exit
  *
@@ -47,10 +47,10 @@ enum isolate__left {
 	ISOLATE__LEFT_BY_UNWINDING          /* longjmp, pthread_exit, an exception */
 };
 
-/* What the child tells; small, so that the parent judges a copy of it which cannot change any more. */
+/* What the child tells. The parent judges a copy, which cannot change any more. */
 struct isolate__marks {
-	uint32_t progress; /* enum isolate__progress; written atomically, last of what it makes valid */
-	uint32_t left;     /* enum isolate__left */
+	uint32_t progress;    /* enum isolate__progress; stored after what it makes valid */
+	uint32_t left;        /* enum isolate__left */
 	int left_status;
 	int value;
 	int write_error;      /* negative errno of the first write that failed; 0: none */
@@ -92,7 +92,8 @@ struct isolate__facts {
 int isolate__result_prepare(struct isolate__call *call, struct pal_error *error);
 void isolate__result_release(struct isolate__call *call);
 /* Brings the complete result of `size` bytes; -EBADMSG where it is not what the child said. */
-int isolate__result_fetch(const struct isolate__call *call, uint64_t size, void **ret_data, struct pal_error *error);
+int isolate__result_fetch(
+	const struct isolate__call *call, uint64_t size, void **ret_data, struct pal_error *error);
 
 /* writer.c: the child's end of it */
 struct isolate_writer {
@@ -110,12 +111,14 @@ void isolate__writer_finish(struct isolate_writer *writer);
 /* child.c: the function of pal_fork. `call` is a struct isolate__call. */
 int isolate__child(void *call);
 
-/* guard.c: calls fn, and ends the process if it is left in any other way than by returning. */
+/* guard.c: in the parent, in the thread that will fork */
+void isolate__guard_register(void);
+/* In the child, before the function. 0 or a negative errno. */
+int isolate__guard_arm(struct isolate_writer *writer);
+/* Calls fn, and ends the process if it is left in any other way than by returning. */
 int isolate__guarded(isolate_fn fn, void *arg, struct isolate_writer *writer);
-/* Whether the guard could be set up; before the function is entered. */
-int isolate__guard_prepare(struct isolate_writer *writer);
 
-/* outcome.c: the answer, `value` and `error` of *result; ISOLATE_RETURNED still depends on fetching the bytes. */
+/* outcome.c: the answer, `value` and `error`. ISOLATE_RETURNED: if the bytes can be fetched. */
 void isolate__judge(const struct isolate__call *call, const struct isolate__facts *facts,
 	struct isolate_result *result);
 /* The result cannot be had although the function returned. */

@@ -11,26 +11,31 @@
 #include <pal/builder.h>
 
 /* Options of a smaller size are those of an older caller: the fields it does not know are 0. */
-static int read_options(const struct isolate_options *given, struct isolate_options *ret, struct pal_error *error)
+static int read_options(
+	const struct isolate_options *given, struct isolate_options *ret, struct pal_error *error)
 {
 	struct isolate_options options = {ISOLATE_OPTIONS_INIT};
 
 	if (given) {
 		if (given->size < sizeof given->size)
-			return pal_error_set(error, ISOLATE_STAGE_PREPARE, -EINVAL, "options.size is %zu", given->size);
+			return pal_error_set(error, ISOLATE_STAGE_PREPARE, -EINVAL,
+				"options.size is %zu", given->size);
 		for (size_t i = sizeof options; i < given->size; i++)
 			if (((const unsigned char *)given)[i])
 				return pal_error_set(error, ISOLATE_STAGE_PREPARE, -E2BIG,
 					"options set a field that this version does not know");
-		memcpy(&options, given, given->size < sizeof options ? given->size : sizeof options);
+		memcpy(&options, given,
+			given->size < sizeof options ? given->size : sizeof options);
 	}
 	if (options.deadline_ms < 0)
-		return pal_error_set(error, ISOLATE_STAGE_PREPARE, -EINVAL, "options.deadline_ms is negative");
+		return pal_error_set(
+			error, ISOLATE_STAGE_PREPARE, -EINVAL, "options.deadline_ms is negative");
 	*ret = options;
 	return 0;
 }
 
-static int prepare(struct isolate__call *call, const struct isolate_options *given, struct pal_error *error)
+static int prepare(
+	struct isolate__call *call, const struct isolate_options *given, struct pal_error *error)
 {
 	struct isolate_options options = {0};
 	int r = read_options(given, &options, error);
@@ -41,7 +46,9 @@ static int prepare(struct isolate__call *call, const struct isolate_options *giv
 		return pal_error_set(error, ISOLATE_STAGE_PREPARE, -EINVAL, "no function to call");
 	call->max_result = options.max_result ? options.max_result : ISOLATE_DEFAULT_MAX_RESULT;
 	call->deadline_ms = options.deadline_ms;
-	call->deadline = options.deadline_ms ? PAL_DEADLINE_MS(options.deadline_ms) : PAL_DEADLINE_NONE;
+	call->deadline =
+		options.deadline_ms ? PAL_DEADLINE_MS(options.deadline_ms) : PAL_DEADLINE_NONE;
+	isolate__guard_register();
 	return isolate__result_prepare(call, error);
 }
 
@@ -51,7 +58,8 @@ static void start(struct isolate__call *call, struct isolate__facts *facts)
 
 	pal_builder_close_others(builder, false);
 	pal_builder_parent_death(builder, SIGKILL);
-	facts->start_code = pal_fork(builder, isolate__child, call, &call->child, &facts->start_error);
+	facts->start_code =
+		pal_fork(builder, isolate__child, call, &call->child, &facts->start_error);
 	pal_builder_free(builder);
 }
 
@@ -62,18 +70,20 @@ static void await_end(struct isolate__call *call, struct isolate__facts *facts)
 		facts->wait_code = -ECHILD;
 		return;
 	}
-	facts->wait_code = pal_child_wait(call->child, call->deadline, &facts->status, &facts->wait_error);
+	facts->wait_code =
+		pal_child_wait(call->child, call->deadline, &facts->status, &facts->wait_error);
 	if (facts->wait_code == -ETIMEDOUT) {
 		facts->timed_out = 1;
 		pal_child_signal(call->child, SIGKILL);
-		facts->wait_code =
-			pal_child_wait(call->child, PAL_DEADLINE_NONE, &facts->status, &facts->wait_error);
+		facts->wait_code = pal_child_wait(
+			call->child, PAL_DEADLINE_NONE, &facts->status, &facts->wait_error);
 	}
 	pal_child_free(call->child); /* kills and reaps where waiting failed */
 	call->child = NULL;
 }
 
-static void conclude(struct isolate__call *call, struct isolate__facts *facts, struct isolate_result *result)
+static void conclude(
+	struct isolate__call *call, struct isolate__facts *facts, struct isolate_result *result)
 {
 	struct pal_error error;
 

@@ -20,19 +20,19 @@ PAL_BEGIN_DECLS
  * which could write what it likes to the memory that carries the answer.
  */
 
-/* What is known about the function: knowledge, kept in memory shared with the child, not a guess. */
+/* What is known about the function. No guess: the child notes it in memory shared with it. */
 enum isolate_answer {
 	ISOLATE_RETURNED,     /* it ran, and its whole result is here */
 	ISOLATE_NOT_EXECUTED, /* it was never entered: a retry is safe */
-	ISOLATE_EXECUTED,     /* it returned, but its result is lost: retry only what may run twice */
+	ISOLATE_EXECUTED,     /* it returned, its result is lost: retry only what may run twice */
 	ISOLATE_UNKNOWN       /* it was entered and did not return: it may have done anything */
 };
 
 enum isolate_stage {
 	ISOLATE_STAGE_PREPARE = PAL_STAGE_ISOLATE_BASE, /* options, shared memory */
-	ISOLATE_STAGE_START,   /* the fork, or a step in the child before the function; text says which */
+	ISOLATE_STAGE_START,   /* the fork, or a step in the child before fn; text says which */
 	ISOLATE_STAGE_RUN,     /* while it ran: killed, exited, unwound */
-	ISOLATE_STAGE_RESULT,  /* writing, reading or bounding the result; the child's end meanwhile */
+	ISOLATE_STAGE_RESULT,  /* writing or reading the result; the child's end meanwhile */
 	ISOLATE_STAGE_WAIT,    /* learning how the child ended */
 	ISOLATE_STAGE_DEADLINE
 };
@@ -50,7 +50,7 @@ struct isolate_writer;
  */
 PAL_EXPORT int isolate_write(struct isolate_writer *writer, const void *data, size_t size);
 
-/* Its return value reaches the caller in result.value; a negative one is not an error of the library. */
+/* Its return value becomes result.value; a negative one is not an error of the library. */
 typedef int (*isolate_fn)(struct isolate_writer *out, void *arg);
 
 struct isolate_options {
@@ -63,12 +63,12 @@ struct isolate_options {
 
 struct isolate_result {
 	enum isolate_answer answer;
-	void *data;               /* `size` bytes, yours to change until isolate_result_clear; NULL when empty */
+	void *data;               /* `size` bytes, until isolate_result_clear; NULL when empty */
 	size_t size;
 	int value;                /* what the function returned; only where it returned */
 	int status_known;         /* whether `status` is */
 	struct pal_status status; /* how the child ended */
-	struct pal_error error;   /* stage, errno and text where the answer is not ISOLATE_RETURNED */
+	struct pal_error error;   /* where the answer is not ISOLATE_RETURNED */
 };
 
 /*

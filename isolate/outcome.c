@@ -9,13 +9,13 @@
 
 #define WRITTEN_OVER "the function wrote over the memory of this library"
 
-/* pal_error_set without the errno's description, which says nothing where the code only names a case. */
-static void PAL_PRINTF(4, 5)
-	say(struct isolate_result *result, enum isolate_stage stage, int code, const char *format, ...)
+/* pal_error_set without the errno's description, where the code only names a case. */
+PAL_PRINTF(4, 5)
+static void say(struct isolate_result *result, int stage, int code, const char *format, ...)
 {
 	va_list args;
 
-	result->error = (struct pal_error){.code = code, .stage = (int)stage};
+	result->error = (struct pal_error){.code = code, .stage = stage};
 	va_start(args, format);
 	vsnprintf(result->error.text, sizeof result->error.text, format, args);
 	va_end(args);
@@ -35,8 +35,8 @@ static void say_end(struct isolate_result *result, const struct isolate__call *c
 	char buffer[64];
 
 	if (facts->timed_out)
-		say(result, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT, "out of time after %lld ms, killed %s",
-			(long long)call->deadline_ms, when);
+		say(result, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT,
+			"out of time after %lld ms, killed %s", (long long)call->deadline_ms, when);
 	else if (facts->wait_code < 0 && facts->wait_code != -ECHILD) {
 		result->error = facts->wait_error;
 		result->error.stage = ISOLATE_STAGE_WAIT;
@@ -61,7 +61,8 @@ static void judge_entered(const struct isolate__call *call, const struct isolate
 {
 	result->answer = ISOLATE_UNKNOWN;
 	if (facts->marks.left == ISOLATE__LEFT_BY_EXIT)
-		say(result, ISOLATE_STAGE_RUN, -ECHILD, "the function called exit(%d)", facts->marks.left_status);
+		say(result, ISOLATE_STAGE_RUN, -ECHILD, "the function called exit(%d)",
+			facts->marks.left_status);
 	else if (facts->marks.left == ISOLATE__LEFT_BY_UNWINDING)
 		say(result, ISOLATE_STAGE_RUN, -ECHILD,
 			"the function was left by longjmp, pthread_exit or an exception");
@@ -81,7 +82,8 @@ static void judge_complete(const struct isolate__facts *facts, struct isolate_re
 		say(result, ISOLATE_STAGE_RESULT, -EFBIG, "the result is longer than %llu bytes",
 			(unsigned long long)marks->write_limit);
 	else if (marks->write_error)
-		pal_error_set(&result->error, ISOLATE_STAGE_RESULT, marks->write_error, "write the result");
+		pal_error_set(&result->error, ISOLATE_STAGE_RESULT, marks->write_error,
+			"write the result");
 }
 
 void isolate__judge(const struct isolate__call *call, const struct isolate__facts *facts,

@@ -53,7 +53,8 @@ int isolate__result_prepare(struct isolate__call *call, struct pal_error *error)
 	struct isolate__shared *shared;
 	struct stat st;
 
-	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(
+		NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
 		return pal_error_set(error, ISOLATE_STAGE_PREPARE, -errno, "map the shared page");
 	shared->marks.progress = ISOLATE__PREPARED;
@@ -63,7 +64,8 @@ int isolate__result_prepare(struct isolate__call *call, struct pal_error *error)
 		return 0;
 	call->memfd = make_memfd();
 	if (call->memfd < 0 || fstat(call->memfd, &st) < 0)
-		return pal_error_set(error, ISOLATE_STAGE_PREPARE, -errno, "make a memfd for the result");
+		return pal_error_set(
+			error, ISOLATE_STAGE_PREPARE, -errno, "make a memfd for the result");
 	call->memfd_device = st.st_dev;
 	call->memfd_inode = st.st_ino;
 	return 0;
@@ -80,42 +82,48 @@ void isolate__result_release(struct isolate__call *call)
 	errno = saved;
 }
 
-static int fetch_short(const struct isolate__call *call, size_t size, void **ret_data, struct pal_error *error)
+static int fetch_short(
+	const struct isolate__call *call, size_t size, void **ret_data, struct pal_error *error)
 {
 	void *data = malloc(size);
 
 	if (!data)
-		return pal_error_set(error, ISOLATE_STAGE_RESULT, -ENOMEM, "%zu bytes for the result", size);
+		return pal_error_set(
+			error, ISOLATE_STAGE_RESULT, -ENOMEM, "%zu bytes for the result", size);
 	memcpy(data, call->shared->buffer, size);
 	*ret_data = data;
 	return 0;
 }
 
-static int fetch_long(const struct isolate__call *call, size_t size, void **ret_data, struct pal_error *error)
+static int fetch_long(
+	const struct isolate__call *call, size_t size, void **ret_data, struct pal_error *error)
 {
 	struct stat st;
 	void *data;
 
-	/* A process that the function left behind has the memfd too. After this it can change nothing. */
+	/* A process that the function left behind has the memfd too, and can change nothing now. */
 	if (fcntl(call->memfd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) < 0)
 		return pal_error_set(error, ISOLATE_STAGE_RESULT, -errno, "seal the result");
 	if (fstat(call->memfd, &st) < 0)
 		return pal_error_set(error, ISOLATE_STAGE_RESULT, -errno, "size of the result");
 	if ((uint64_t)st.st_size != size)
-		return pal_error_set(error, ISOLATE_STAGE_RESULT, -EBADMSG, "%zu bytes announced, %lld written",
-			size, (long long)st.st_size);
+		return pal_error_set(error, ISOLATE_STAGE_RESULT, -EBADMSG,
+			"%zu bytes announced, %lld written", size, (long long)st.st_size);
 	data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, call->memfd, 0);
 	if (data == MAP_FAILED)
-		return pal_error_set(error, ISOLATE_STAGE_RESULT, -errno, "map %zu bytes of result", size);
+		return pal_error_set(
+			error, ISOLATE_STAGE_RESULT, -errno, "map %zu bytes of result", size);
 	*ret_data = data;
 	return 0;
 }
 
-int isolate__result_fetch(const struct isolate__call *call, uint64_t size, void **ret_data, struct pal_error *error)
+int isolate__result_fetch(
+	const struct isolate__call *call, uint64_t size, void **ret_data, struct pal_error *error)
 {
 	if (size > call->max_result)
 		return pal_error_set(error, ISOLATE_STAGE_RESULT, -EBADMSG,
-			"%llu bytes announced, at most %zu allowed", (unsigned long long)size, call->max_result);
+			"%llu bytes announced, at most %zu allowed", (unsigned long long)size,
+			call->max_result);
 	if (size == 0) {
 		*ret_data = NULL;
 		return 0;

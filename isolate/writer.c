@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The child's end of the result. Small writes gather in the shared page, the rest goes to the memfd. */
+/* The child's end: small writes gather in the shared page, the rest goes to the memfd. */
 #include <isolate/isolate-priv.h>
 
 #include <errno.h>

@@ -150,9 +150,17 @@ static void post_numbered(struct mesh_port *port, struct mesh__event *event)
 	mesh__space_post(port->space, mesh__ref_copy(&port->peer), event);
 }
 
-static bool can_send(const struct mesh_port *port)
+static bool can_send(struct mesh_port *port)
 {
-	return port->state == MESH__PEERED && !port->local_closed;
+	return port->state == MESH__PEERED && !port->local_closed && !mesh__port_check_peer(port);
+}
+
+/* The port stays until its peer's close, and swallows what arrives. */
+static void closed_by_owner(struct mesh_port *port)
+{
+	port->local_closed = true;
+	mesh__port_drop_queue(port);
+	mesh__port_check_origin(port);
 }
 
 int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool close)
@@ -173,10 +181,8 @@ int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool c
 	if (close)
 		event->flags |= MESH__FLAG_CLOSE;
 	post_numbered(port, event);
-	if (close) {
-		port->local_closed = true;
-		mesh__port_drop_queue(port);
-	}
+	if (close)
+		closed_by_owner(port);
 	mesh__space_run(space);
 	return 0;
 }
@@ -219,8 +225,7 @@ void mesh__port_emit_close(struct mesh_port *port)
 		event->flags = MESH__FLAG_CLOSE;
 		post_numbered(port, event);
 	}
-	port->local_closed = true;
-	mesh__port_drop_queue(port);
+	closed_by_owner(port);
 }
 
 void mesh__port_close(struct mesh_port *port)
@@ -249,7 +254,7 @@ void mesh__port_release(struct mesh_port *port, bool fail)
 	struct mesh__space *space = mesh__port_lock(port);
 
 	if (fail)
-		mesh__port_fail(port, "the message that carried it is lost");
+		mesh__port_break(port, &space->node, NULL, "the message that carried it is lost");
 	mesh__port_disown(port);
 	mesh__space_unlock(space);
 }

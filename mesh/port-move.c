@@ -158,6 +158,11 @@ void mesh__move_start_proxy(struct mesh_port *port, struct mesh__event *event)
 	event->delta = port->next_peer_seq - 1 - port->queue_count;
 	port->next_local_seq = 1;
 	mesh__port_set_state(port, MESH__PROXYING);
+	if (mesh__port_check_peer(port) < 0) {
+		mesh__ref_clear(&peer);
+		mesh__event_drop(space, event);
+		return;
+	}
 	if (!space->backlog_first)
 		mesh__space_post(space, mesh__ref_take(&peer), event);
 	while ((message = mesh__port_take(port)))
@@ -181,7 +186,7 @@ static const char *find_peer(struct mesh_port *port, const struct mesh__record *
 	if (mesh__id_equal(&record->peer_node, &space->node)) {
 		struct mesh_port *peer = mesh__space_find(space, &record->peer_port);
 
-		if (!peer)
+		if (!peer || mesh__port_ended(peer))
 			return "its peer, on this node, is not there any more";
 		port->peer = mesh__ref_local(peer);
 		return NULL;
@@ -212,7 +217,7 @@ static int arrive(struct mesh_port *port, struct mesh__remote *from,
 		answer->type = MESH__EVENT_FAIL_PORT;
 		answer->blamed = port->blamed;
 	} else {
-		port->origin = mesh__remote_ref(from);
+		port->origin = mesh__ref_remote(mesh__remote_ref(from), &record->old_port);
 	}
 	return 0;
 }

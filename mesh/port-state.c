@@ -17,23 +17,31 @@ void mesh__port_set_state(struct mesh_port *port, enum mesh__port_state state)
 
 /* ---- the end ---- */
 
+/*
+ * An event for a port that has ended. The old place of a peer that moved knows
+ * this port as its peer, and perhaps is not known to it: what it moved to, when
+ * told, tells it.
+ */
+static void drop_late(struct mesh_port *port, struct mesh__event *event)
+{
+	if (event->type != MESH__EVENT_CHANGE_PEER) {
+		mesh__event_drop(port->space, event);
+		return;
+	}
+	event->type = MESH__EVENT_FAIL_PORT;
+	event->blamed = port->state == MESH__FAILED ? port->blamed : port->space->node;
+	mesh__space_post(port->space, mesh__ref_take(&event->new_peer), event);
+}
+
 static void drop_pending(struct mesh_port *port)
 {
 	struct mesh__event *event, *next;
 
 	HASH_ITER(hh, port->pending, event, next) {
 		HASH_DELETE(hh, port->pending, event);
-		mesh__event_drop(port->space, event);
+		drop_late(port, event);
 	}
 	port->pending_count = 0;
-}
-
-static void forget_origin(struct mesh_port *port)
-{
-	struct mesh__remote *origin = port->origin;
-
-	port->origin = NULL;
-	mesh__remote_unref(origin);
 }
 
 static void notify(struct mesh_port *port)
@@ -42,15 +50,25 @@ static void notify(struct mesh_port *port)
 		port->notify(port);
 }
 
-void mesh__port_leave(struct mesh_port *port, enum mesh__port_state state)
+static void end(struct mesh_port *port, enum mesh__port_state state)
 {
 	mesh__port_set_state(port, state);
 	drop_pending(port);
-	forget_origin(port);
+	mesh__ref_clear(&port->origin);
 	mesh__ref_clear(&port->peer);
+	notify(port);
+}
+
+static void forget(struct mesh_port *port)
+{
 	mesh__ref_clear(&port->target);
 	mesh__space_unregister(port);
-	notify(port);
+}
+
+void mesh__port_leave(struct mesh_port *port, enum mesh__port_state state)
+{
+	end(port, state);
+	forget(port);
 }
 
 static void tell(struct mesh_port *port, const struct mesh__ref *whom, enum mesh__own which)
@@ -83,7 +101,32 @@ void mesh__port_break(struct mesh_port *port, const struct mesh_id *blamed,
 		tell(port, &port->peer, MESH__OWN_FAIL_PEER);
 	if (!knows(&port->target, &port->peer, from))
 		tell(port, &port->target, MESH__OWN_FAIL_TARGET);
-	mesh__port_leave(port, MESH__FAILED);
+	/* That may still be a proxy, and wait for a peer that has failed too and does not know of it. */
+	tell(port, &port->origin, MESH__OWN_FAIL_ORIGIN);
+	if (port->state == MESH__SENDING && port->target.remote != from && !port->target.remote->failed)
+		end(port, MESH__FAILED); /* and stays for the answer to its record */
+	else
+		mesh__port_leave(port, MESH__FAILED);
+}
+
+/*
+ * ACK_PORT or FAIL_PORT for a port that failed while its record was under way:
+ * what it told its target may have come before the record, and found nobody.
+ */
+static void answered_late(
+	struct mesh_port *port, struct mesh__event *event, const struct mesh__remote *from)
+{
+	bool answers = from && mesh__ref_is_on(&port->target, from);
+
+	if (answers && event->type == MESH__EVENT_ACK_PORT) {
+		event->type = MESH__EVENT_FAIL_PORT;
+		event->blamed = port->blamed;
+		mesh__space_post(port->space, mesh__ref_take(&port->target), event);
+	} else {
+		mesh__event_drop(port->space, event);
+	}
+	if (answers)
+		forget(port);
 }
 
 void mesh__port_accuse(struct mesh_port *port, const char *why)
@@ -102,18 +145,36 @@ static void refuse(struct mesh_port *port, struct mesh__event *event, const char
 }
 
 /*
+ * A peer that failed has told whom it knew: that may have been this port's old
+ * place, which is gone.
+ */
+int mesh__port_check_peer(struct mesh_port *port)
+{
+	const struct mesh_port *peer = port->peer.port;
+
+	if (port->peer.kind != MESH__REF_LOCAL || peer->state != MESH__FAILED)
+		return 0;
+	mesh__port_break(port, &peer->blamed, NULL, "its peer failed");
+	return -1;
+}
+
+/*
  * What the former owner still had to forward comes first among a port's
  * numbers. If it is lost while there is a hole before what already came from
- * elsewhere, the hole stays for ever.
+ * elsewhere, the hole stays for ever. And if the peer was not told of the move
+ * it failed with the former owner and will not answer a close.
  */
 void mesh__port_check_origin(struct mesh_port *port)
 {
 	struct mesh_id blamed;
 
-	if (!port->origin || !port->origin->failed || !port->pending || port->state == MESH__SENDING)
+	if (port->settled || port->origin.kind == MESH__REF_NONE || !port->origin.remote->failed)
 		return;
-	blamed = port->origin->id;
-	mesh__port_break(port, &blamed, NULL, "its former node is lost with messages for it");
+	blamed = port->origin.remote->id;
+	if (port->state == MESH__PEERED && port->local_closed)
+		mesh__port_leave(port, MESH__DONE);
+	else if (port->state != MESH__SENDING && port->pending)
+		mesh__port_break(port, &blamed, NULL, "its former node is lost with messages for it");
 }
 
 /* ---- Peered ---- */
@@ -239,8 +300,7 @@ static void process(struct mesh_port *port, struct mesh__event *event)
 {
 	port->next_peer_seq = event->seq + 1;
 	/* Once its peer is heard of from elsewhere, all that the former owner had to forward is here. */
-	if (port->origin && !event->from_origin)
-		forget_origin(port);
+	port->settled |= !event->from_origin;
 	if (port->state == MESH__PEERED)
 		peered(port, event);
 	else
@@ -280,7 +340,7 @@ static void park(struct mesh_port *port, struct mesh__event *event)
 static void numbered(struct mesh_port *port, struct mesh__event *event)
 {
 	if (mesh__port_ended(port)) {
-		mesh__event_drop(port->space, event);
+		drop_late(port, event);
 	} else if (event->seq < port->next_peer_seq || find_pending(port, event->seq)) {
 		refuse(port, event, "a number came twice");
 	} else if (event->seq - port->next_peer_seq > MESH__SEQ_WINDOW ||
@@ -299,7 +359,7 @@ void mesh__port_deliver(
 	struct mesh_port *port, struct mesh__event *event, const struct mesh__remote *from)
 {
 	mesh__port_ref(port); /* the event's reference goes with the event */
-	event->from_origin = from && from == port->origin;
+	event->from_origin = from && mesh__ref_is_on(&port->origin, from);
 	switch (event->type) {
 	case MESH__EVENT_MESSAGE:
 	case MESH__EVENT_CHANGE_PEER:
@@ -309,10 +369,16 @@ void mesh__port_deliver(
 	case MESH__EVENT_ACK_PORT:
 		if (port->state == MESH__SENDING)
 			mesh__move_start_proxy(port, event);
+		else if (mesh__port_ended(port))
+			answered_late(port, event, from);
 		else
 			refuse(port, event, "an unexpected ACK_PORT");
 		break;
 	case MESH__EVENT_FAIL_PORT:
+		if (mesh__port_ended(port)) {
+			answered_late(port, event, from);
+			break;
+		}
 		mesh__port_break(port, &event->blamed, from, "the other end failed");
 		mesh__event_drop(port->space, event);
 		break;

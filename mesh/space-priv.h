@@ -103,8 +103,14 @@ void mesh__remote_unref(struct mesh__remote *remote);
 
 /* ---- ports ---- */
 
-/* Each is sent at most once: its close, and its failure to its peer and to its target. */
-enum mesh__own { MESH__OWN_CLOSE, MESH__OWN_FAIL_PEER, MESH__OWN_FAIL_TARGET, MESH__OWN_COUNT };
+/* Each is sent at most once: its close, and its failure to whom its references name. */
+enum mesh__own {
+	MESH__OWN_CLOSE,
+	MESH__OWN_FAIL_PEER,
+	MESH__OWN_FAIL_TARGET,
+	MESH__OWN_FAIL_ORIGIN,
+	MESH__OWN_COUNT
+};
 
 struct mesh_port {
 	struct mesh__space *space;  /* read it under mesh__port_lock: a local pair may be adopted by a node */
@@ -113,8 +119,9 @@ struct mesh_port {
 	bool registered, owned;     /* owned: the application (or a message) holds it */
 	bool local_closed;
 	enum mesh__port_state state;
-	struct mesh__ref peer, target; /* target: SENDING, PROXYING */
-	struct mesh__remote *origin;   /* the node it came from, until it was heard of from elsewhere; a reference */
+	struct mesh__ref peer, target; /* target: SENDING, PROXYING, and FAILED until its record was answered */
+	struct mesh__ref origin;       /* what it was on the node that it came from */
+	bool settled;                  /* its peer was heard of from elsewhere since it came */
 	uint64_t next_local_seq, next_peer_seq;
 	struct mesh__event *pending;   /* uthash by seq */
 	size_t pending_count;

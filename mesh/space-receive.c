@@ -49,6 +49,12 @@ static bool records_are_sound(const struct arrival *arrival)
 	return fds <= arrival->fd_count;
 }
 
+static void give_up(struct mesh__remote *remote)
+{
+	if (remote->ops->give_up)
+		remote->ops->give_up(remote);
+}
+
 /* The former owners of ports that were not received wait for an answer. */
 static void refuse_ports(struct arrival *arrival)
 {
@@ -65,8 +71,7 @@ static void refuse_ports(struct arrival *arrival)
 			continue;
 		event = mesh__event_new(MESH__EVENT_FAIL_PORT);
 		if (!event) {
-			if (from->ops->give_up)
-				from->ops->give_up(from);
+			give_up(from);
 			return;
 		}
 		event->blamed = space->node;
@@ -201,6 +206,23 @@ static struct mesh__event *read_event(struct arrival *arrival)
 	return NULL;
 }
 
+/* Its peer does not exist any more: the port that moved must not wait to hear from it. */
+static void refuse_new_peer(struct arrival *arrival)
+{
+	struct mesh__event *event = mesh__event_new(MESH__EVENT_FAIL_PORT);
+
+	if (!event) {
+		give_up(arrival->from);
+		return;
+	}
+	if (!read_new_peer(arrival, event)) {
+		mesh__event_drop(arrival->space, event);
+		return;
+	}
+	event->blamed = arrival->space->node;
+	mesh__space_post(arrival->space, mesh__ref_take(&event->new_peer), event);
+}
+
 static bool is_known(uint8_t type)
 {
 	return type == MESH__EVENT_MESSAGE ||
@@ -218,6 +240,8 @@ static void reject(struct arrival *arrival, struct mesh_port *port, bool well_fo
 	arrival->space->dropped_events++;
 	if (well_formed)
 		refuse_ports(arrival);
+	if (well_formed && !port && raw->type == MESH__EVENT_CHANGE_PEER)
+		refuse_new_peer(arrival);
 	/* An event of a type that is not known and that takes no number is no loss. */
 	if (port && (is_known(raw->type) || raw->seq)) {
 		mesh__port_ref(port);

@@ -58,6 +58,8 @@ void mesh__space_deinit(struct mesh__space *space)
 	HASH_ITER(hh, space->ports, port, next) {
 		mesh__port_ref(port);
 		mesh__port_break(port, &space->node, NULL, "its node has left");
+		if (port->registered)
+			mesh__port_leave(port, MESH__FAILED);
 		mesh__port_unref(port);
 	}
 	mesh__space_run(space);
@@ -237,18 +239,37 @@ void mesh__space_run(struct mesh__space *space)
 
 /* ---- another node is lost ---- */
 
-void mesh__space_lost(struct mesh__space *space, struct mesh__remote *remote)
+static void break_ports_of(struct mesh__space *space, const struct mesh__remote *remote)
 {
 	struct mesh_port *port, *next;
 
-	remote->failed = true;
 	HASH_ITER(hh, space->ports, port, next) {
 		mesh__port_ref(port);
-		if (mesh__ref_is_on(&port->peer, remote) || mesh__ref_is_on(&port->target, remote))
+		if (mesh__port_ended(port) && mesh__ref_is_on(&port->target, remote))
+			mesh__port_leave(port, MESH__FAILED);
+		else if (mesh__ref_is_on(&port->peer, remote) || mesh__ref_is_on(&port->target, remote))
 			mesh__port_break(port, &remote->id, NULL, "its peer's node is lost");
 		else
 			mesh__port_check_origin(port);
 		mesh__port_unref(port);
 	}
+}
+
+static void check_ports_left_alone(struct mesh__space *space)
+{
+	struct mesh_port *port, *next;
+
+	HASH_ITER(hh, space->ports, port, next) {
+		mesh__port_ref(port);
+		(void)mesh__port_check_peer(port);
+		mesh__port_unref(port);
+	}
+}
+
+void mesh__space_lost(struct mesh__space *space, struct mesh__remote *remote)
+{
+	remote->failed = true;
+	break_ports_of(space, remote);
+	check_ports_left_alone(space);
 	mesh__space_run(space);
 }

@@ -28,10 +28,11 @@ PAL_BEGIN_DECLS
 enum mesh_process_stage {
 	MESH_PROCESS_STAGE_PROGRAM = PAL_STAGE_MESH_PROCESS_BASE, /* finding the own executable */
 	MESH_PROCESS_STAGE_INVITATION, /* making it; in the host: decoding it */
-	MESH_PROCESS_STAGE_SPAWN,      /* text names pal's stage */
+	MESH_PROCESS_STAGE_SPAWN,      /* index = pal's stage, which the text names too */
 	MESH_PROCESS_STAGE_JOIN,       /* the host ended, or the deadline passed, before it joined */
 	MESH_PROCESS_STAGE_FIRST_MESSAGE,
-	MESH_PROCESS_STAGE_SHUTDOWN
+	MESH_PROCESS_STAGE_SHUTDOWN,
+	MESH_PROCESS_STAGE_WATCH       /* watching for the ends of hosts: epoll, eventfd, thread */
 };
 
 /* The environment variable that carries the invitation (standard base64; the link's descriptor is inside). */
@@ -42,9 +43,13 @@ enum mesh_process_stage {
 /* ---- in the host ---- */
 
 /*
- * What a host runs. `port` is the peer of what launch returned in the parent;
- * it stays the caller's and is closed after the function has returned. The
- * return value is the process's exit status (8 bits). Runs in the main thread.
+ * What a host runs, in the main thread. `port` is the peer of what launch
+ * returned in the parent; it stays the library's and is closed after the function
+ * has returned. The return value is the process's exit status (8 bits).
+ * The parent ends a host by closing its request port, not `port`: then every
+ * port of this process fails, so that a function which receives returns; one
+ * that is busy with something else for longer than a moment is cut off, and
+ * neither atexit functions nor stdio's flushing happen.
  */
 typedef int (*mesh_process_host_fn)(struct mesh_port *port, void *userdata);
 
@@ -62,7 +67,15 @@ typedef int (*mesh_process_host_fn)(struct mesh_port *port, void *userdata);
 PAL_EXPORT int mesh_process_try_run_host(const char *base, mesh_process_host_fn fn, void *userdata);
 #define MESH_PROCESS_EXIT_INVITATION 125
 
-/* For the host function: the node this host is, to be borrowed; NULL outside of one. */
+/*
+ * The same for a host whose first message is more than one port: `init` is what
+ * the parent gave to mesh_process_launch_message, or the T of a leader of
+ * another implementation. It stays the library's; what is taken out of it does not.
+ */
+typedef int (*mesh_process_host_message_fn)(struct mesh_message *init, void *userdata);
+PAL_EXPORT int mesh_process_try_run_host_message(const char *base, mesh_process_host_message_fn fn, void *userdata);
+
+/* For the host function: the node this host is, borrowed until it returns; NULL outside of one. */
 PAL_EXPORT struct mesh_node *mesh_process_host_node(void);
 
 /* ---- in the parent ---- */
@@ -71,7 +84,11 @@ struct mesh_process;        /* a set of hosts around one leading node; any threa
 struct mesh_process_host;   /* one launched host; any thread */
 struct mesh_process_config; /* how to launch one; one thread at a time */
 
-/* A new mesh. `options` as mesh_node_new (may be NULL). 0 or an error of mesh_node_new. */
+/*
+ * A new mesh. `options` as mesh_node_new (may be NULL). With a base of the
+ * caller's, launch and shutdown belong into another thread than the one that
+ * runs it: they wait for what it does. 0 or an error of mesh_node_new.
+ */
 PAL_EXPORT int mesh_process_new(const char *name, const struct mesh_node_options *options, struct mesh_process **ret,
 	struct pal_error *error) PAL_MUST_CHECK;
 
@@ -106,26 +123,45 @@ PAL_EXPORT void mesh_process_config_join_deadline(struct mesh_process_config *co
  * threads' launches go on meanwhile. *ret_port is the peer of the port that the
  * host function gets; *ret_host the handle, to be freed. On failure nothing is
  * left: the process has been killed and reaped.
- * -ETIMEDOUT or -ECHILD (it ended; text says how) at MESH_PROCESS_STAGE_JOIN,
- * an error of pal_builder_spawn, -ENOMEM, -EMFILE, -ESHUTDOWN.
+ * -ETIMEDOUT, -ECHILD (it ended; text says how) or -ECONNRESET (it gave up its
+ * link) at MESH_PROCESS_STAGE_JOIN, an error of pal_builder_spawn at
+ * MESH_PROCESS_STAGE_SPAWN, -ENOMEM, -EMFILE, -ESHUTDOWN (shutdown has begun meanwhile).
  */
 PAL_EXPORT int mesh_process_launch(struct mesh_process *process, const struct mesh_process_config *config,
 	struct mesh_port **ret_port, struct mesh_process_host **ret_host, struct pal_error *error) PAL_MUST_CHECK;
+
+/*
+ * The same with a first message of one's own, for hosts that run
+ * mesh_process_try_run_host_message or are written against another
+ * implementation. `init` is the encoded T with its resources, written in the
+ * dialect of mesh/encoding.h; consumed, also on failure.
+ */
+PAL_EXPORT int mesh_process_launch_message(struct mesh_process *process, const struct mesh_process_config *config,
+	struct mesh_message *init, struct mesh_process_host **ret_host, struct pal_error *error) PAL_MUST_CHECK;
 
 PAL_EXPORT pid_t mesh_process_host_pid(const struct mesh_process_host *host);
 PAL_EXPORT const char *mesh_process_host_name(const struct mesh_process_host *host);
 
 /*
- * How a host ended. As an event: `fn` is called once, in the mesh's own thread
- * (or its base's), with no lock held; at once if it has ended already. NULL
- * removes it. As a value: 0 and *ret, or -EAGAIN while it runs; -ECHILD when the
- * status is lost (see pal_child_wait). wait: the same with a deadline, -ETIMEDOUT.
+ * How a host ended. As an event: `fn` is called once, with no lock held, in a
+ * thread of the library that does nothing but watch for the ends of hosts; or
+ * before on_exit returns, if the host has ended already. `status` is NULL when it
+ * is lost (see pal_child_wait). `fn` may free the host or launch another one.
+ * NULL removes it: it is not running any more when on_exit or host_free returns,
+ * unless they were called from inside of it.
+ * As a value: 0 and *ret, or -EAGAIN while it runs; -ECHILD when the status is
+ * lost. wait: the same with a deadline, -ETIMEDOUT. `ret` may be NULL.
  */
 typedef void (*mesh_process_exit_fn)(struct mesh_process_host *host, const struct pal_status *status, void *userdata);
 PAL_EXPORT int mesh_process_host_on_exit(struct mesh_process_host *host, mesh_process_exit_fn fn, void *userdata);
 PAL_EXPORT int mesh_process_host_status(struct mesh_process_host *host, struct pal_status *ret);
 PAL_EXPORT int mesh_process_host_wait(struct mesh_process_host *host, pal_deadline deadline, struct pal_status *ret);
+/* Never to another process with a recycled pid. -ESRCH once it has ended, or an error of pal_child_signal. */
 PAL_EXPORT int mesh_process_host_signal(struct mesh_process_host *host, int signal);
+/* Tells this host to leave, as shutdown tells all of them; does not wait. -ESRCH once it has ended. */
+PAL_EXPORT int mesh_process_host_leave(struct mesh_process_host *host);
+/* Asks it to abort(), which dumps core where that is set up. -ESRCH once it has ended or was told to leave, -ENOMEM. */
+PAL_EXPORT int mesh_process_host_crash(struct mesh_process_host *host);
 
 /* Ends the handle; a host that still runs goes on under the mesh's supervision until shutdown. Takes NULL. */
 PAL_EXPORT void mesh_process_host_free(struct mesh_process_host *host);
@@ -133,8 +169,10 @@ PAL_EXPORT void mesh_process_host_free(struct mesh_process_host *host);
 /*
  * Ends everything by the deadline: tells every host to leave (its request port
  * closes), waits, and kills at the deadline those that did not. All are reaped
- * when it returns; then the node leaves. 0, or -ETIMEDOUT when something had to be killed. `process` is consumed;
- * host handles stay valid until freed. Takes NULL.
+ * when it returns, and the node has left. Launches that are going on fail with
+ * -ESHUTDOWN. 0, or -ETIMEDOUT when something had to be killed or the node's
+ * leaving was cut short. `process` is consumed; host handles stay valid until
+ * freed. Takes NULL. -EDEADLK, and nothing is done, in an exit function.
  */
 PAL_EXPORT int mesh_process_shutdown(struct mesh_process *process, pal_deadline deadline);
 

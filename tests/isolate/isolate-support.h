@@ -23,21 +23,33 @@ PAL_END_DECLS
 #define SLOWNESS 1
 #endif
 
+/* Whether a child of a process with threads can allocate: fork(3) does not know ASan's locks. */
+#if defined __SANITIZE_ADDRESS__
+#define ALLOCATOR_SURVIVES_FORK 0
+#elif defined __has_feature
+#if __has_feature(address_sanitizer)
+#define ALLOCATOR_SURVIVES_FORK 0
+#endif
+#endif
+#ifndef ALLOCATOR_SURVIVES_FORK
+#define ALLOCATOR_SURVIVES_FORK 1
+#endif
+
 /* Long enough for any machine: only where the defect under test would be a hang. */
 #define A_HANG_MS 30000
 
 #define ck_assert_answer(result_ptr, expected) \
 	ck_assert_msg((result_ptr)->answer == (expected), "answer %d: %s (value %d, size %zu)", \
-		(int)(result_ptr)->answer, pal_error_text(&(result_ptr)->error), (result_ptr)->value, \
-		(result_ptr)->size)
+		(int)(result_ptr)->answer, pal_error_text(&(result_ptr)->error), \
+		(result_ptr)->value, (result_ptr)->size)
 
 #define ck_assert_failure(result_ptr, expected, expected_stage, expected_code) \
 	do { \
 		ck_assert_answer(result_ptr, expected); \
 		ck_assert_msg((result_ptr)->error.stage == (int)(expected_stage) && \
 				(result_ptr)->error.code == (expected_code), \
-			"stage %#x, code %d: %s", (unsigned)(result_ptr)->error.stage, (result_ptr)->error.code, \
-			pal_error_text(&(result_ptr)->error)); \
+			"stage %#x, code %d: %s", (unsigned)(result_ptr)->error.stage, \
+			(result_ptr)->error.code, pal_error_text(&(result_ptr)->error)); \
 		ck_assert_str_ne((result_ptr)->error.text, ""); \
 		ck_assert_ptr_null((result_ptr)->data); \
 		ck_assert_uint_eq((result_ptr)->size, 0); \

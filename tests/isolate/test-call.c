@@ -66,7 +66,7 @@ START_TEST(the_bytes_the_value_and_the_status_come_back)
 	ck_assert_answer(&result, ISOLATE_RETURNED);
 	ck_assert_uint_eq(result.size, 5);
 	ck_assert_mem_eq(result.data, "hello", 5);
-	ck_assert_int_eq(result.value, -17); /* its failure is its value, not an error of the library */
+	ck_assert_int_eq(result.value, -17); /* its failure, and none of the library's */
 	ck_assert_int_eq(result.error.code, 0);
 	ck_assert(result.status_known);
 	ck_assert(!result.status.signaled);
@@ -78,12 +78,25 @@ START_TEST(the_bytes_the_value_and_the_status_come_back)
 }
 END_TEST
 
-/* S110: no size is special, neither to the page, nor to a pipe, nor to the writes it was made of. */
+/* S110: no size is special, to the page, to a pipe, or to the writes it was made of */
 static const struct order orders[] = {
-	{0, 1}, {1, 1}, {4096, 7}, {64 * KIB - 1, 64 * KIB}, {64 * KIB, 64 * KIB}, {64 * KIB, 1000},
-	{64 * KIB + 1, 1}, {64 * KIB + 1, 64 * KIB}, {64 * KIB + 1, MIB}, {128 * KIB, 64 * KIB},
-	{430000, 430000}, {430000, 65535}, {430000, 65537}, {430000, 4093}, {16 * MIB, 16 * MIB},
-	{16 * MIB, 100000}, {256 * MIB, 256 * MIB},
+	{0, 1},
+	{1, 1},
+	{4096, 7},
+	{64 * KIB - 1, 64 * KIB},
+	{64 * KIB, 64 * KIB},
+	{64 * KIB, 1000},
+	{64 * KIB + 1, 1},
+	{64 * KIB + 1, 64 * KIB},
+	{64 * KIB + 1, MIB},
+	{128 * KIB, 64 * KIB},
+	{430000, 430000},
+	{430000, 65535},
+	{430000, 65537},
+	{430000, 4093},
+	{16 * MIB, 16 * MIB},
+	{16 * MIB, 100000},
+	{256 * MIB, 256 * MIB},
 };
 
 START_TEST(a_result_of_any_size_is_byte_identical)
@@ -151,7 +164,8 @@ START_TEST(max_result_is_exact_and_the_function_is_told)
 	struct isolate_result result;
 
 	*bounded = (struct bounded){.order = {bounds[_i], 5000}};
-	ck_assert_int_eq(isolate_call(write_and_go_on, bounded, &options, &result), ISOLATE_RETURNED);
+	ck_assert_int_eq(
+		isolate_call(write_and_go_on, bounded, &options, &result), ISOLATE_RETURNED);
 	ck_assert_int_eq(bounded->written, 0);
 	ck_assert_uint_eq(result.size, bounds[_i]);
 	isolate_result_clear(&result);
@@ -272,7 +286,8 @@ START_TEST(a_leak_in_the_function_ends_with_it)
 	isolate_call(leak_a_mebibyte, NULL, NULL, &result); /* what the first call itself needs */
 	before = resident_pages();
 	for (int i = 0; i < 200; i++) {
-		ck_assert_int_eq(isolate_call(leak_a_mebibyte, NULL, NULL, &result), ISOLATE_RETURNED);
+		ck_assert_int_eq(
+			isolate_call(leak_a_mebibyte, NULL, NULL, &result), ISOLATE_RETURNED);
 		ck_assert_int_eq(result.value, 1);
 	}
 	ck_assert_int_lt(resident_pages() - before, 20 * (long)MIB / sysconf(_SC_PAGESIZE));
@@ -296,11 +311,13 @@ static int change_shared_things(struct isolate_writer *out, void *arg)
 /* S115: as with any fork(2), and said so in the header */
 START_TEST(shared_mappings_and_file_offsets_are_shared)
 {
-	struct shared_things things = {memfd_create("test", MFD_CLOEXEC), shared_memory(sizeof(int))};
+	struct shared_things things = {
+		memfd_create("test", MFD_CLOEXEC), shared_memory(sizeof(int))};
 	struct isolate_result result;
 
 	*things.mapping = 1;
-	ck_assert_int_eq(isolate_call(change_shared_things, &things, NULL, &result), ISOLATE_RETURNED);
+	ck_assert_int_eq(
+		isolate_call(change_shared_things, &things, NULL, &result), ISOLATE_RETURNED);
 	ck_assert_int_eq(*things.mapping, 2);
 	ck_assert_int_eq(lseek(things.fd, 0, SEEK_CUR), 5);
 	close(things.fd);
@@ -321,7 +338,8 @@ START_TEST(options_of_other_versions_are_taken_where_nothing_is_lost)
 		struct isolate_options options;
 		unsigned char tail[3];
 	} newer = {{.size = sizeof newer.options + 3}, {0}};
-	struct isolate_options older = {.size = offsetof(struct isolate_options, max_result), .max_result = 1};
+	struct isolate_options older = {
+		.size = offsetof(struct isolate_options, max_result), .max_result = 1};
 	struct isolate_result result;
 	struct order order = {10, 10};
 	int calls = 0;
@@ -330,7 +348,8 @@ START_TEST(options_of_other_versions_are_taken_where_nothing_is_lost)
 	check_pattern(&result, 10); /* the field that the older caller does not know was not read */
 	isolate_result_clear(&result);
 
-	ck_assert_int_eq(isolate_call(count_call, &calls, &newer.options, &result), ISOLATE_RETURNED);
+	ck_assert_int_eq(
+		isolate_call(count_call, &calls, &newer.options, &result), ISOLATE_RETURNED);
 	newer.tail[2] = 1;
 	isolate_call(count_call, &calls, &newer.options, &result);
 	ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_PREPARE, -E2BIG);
@@ -433,7 +452,7 @@ static int wait_for_signals_to_the_parent(struct isolate_writer *out, void *arg)
 	(void)arg;
 	for (int i = 0; i < 50; i++) {
 		kill(getppid(), SIGUSR1);
-		usleep(200); /* so that they are not one signal; nothing depends on how many arrive */
+		usleep(200); /* or they are one signal; nothing depends on how many arrive */
 	}
 	return write_pattern(out, &order);
 }
@@ -441,7 +460,7 @@ static int wait_for_signals_to_the_parent(struct isolate_writer *out, void *arg)
 /* S117, S125 */
 START_TEST(signals_to_the_caller_run_there_and_disturb_nothing)
 {
-	struct sigaction action = {.sa_handler = count_signal}; /* no SA_RESTART: every wait gets EINTR */
+	struct sigaction action = {.sa_handler = count_signal}; /* EINTR: no SA_RESTART */
 	struct isolate_result result;
 
 	sigaction(SIGUSR1, &action, NULL);
@@ -455,7 +474,8 @@ END_TEST
 /* S58, S117 */
 START_TEST(with_sigchld_ignored_only_the_status_is_unknown)
 {
-	struct sigaction action = {.sa_handler = _i ? SIG_DFL : SIG_IGN, .sa_flags = _i ? SA_NOCLDWAIT : 0};
+	struct sigaction action = {
+		.sa_handler = _i ? SIG_DFL : SIG_IGN, .sa_flags = _i ? SA_NOCLDWAIT : 0};
 	struct order order = {100000, 1000};
 	struct isolate_result result;
 
@@ -545,7 +565,8 @@ static Suite *make_suite(void)
 	TCase *host = support_tcase(suite, "host");
 
 	tcase_add_test(result, the_bytes_the_value_and_the_status_come_back);
-	tcase_add_loop_test(result, a_result_of_any_size_is_byte_identical, 0, sizeof orders / sizeof *orders);
+	tcase_add_loop_test(
+		result, a_result_of_any_size_is_byte_identical, 0, sizeof orders / sizeof *orders);
 	tcase_add_test(result, small_and_long_writes_keep_their_order);
 	tcase_add_loop_test(result, max_result_is_exact_and_the_function_is_told, 0,
 		sizeof bounds / sizeof *bounds);

@@ -57,9 +57,9 @@ static bool strikes(enum call call)
 	return true;
 }
 
-#define WRAP(type, name, ...) \
-	type __real_##name(__VA_ARGS__); \
-	type __wrap_##name(__VA_ARGS__); \
+#define WRAP(type, name, ...)                                                                      \
+	type __real_##name(__VA_ARGS__);                                                           \
+	type __wrap_##name(__VA_ARGS__);                                                           \
 	type __wrap_##name(__VA_ARGS__)
 
 WRAP(void *, mmap, void *at, size_t size, int protection, int flags, int fd, off_t offset)
@@ -105,8 +105,8 @@ WRAP(struct pal_builder *, pal_builder_new, const char *program)
 	return strikes(MAKE_BUILDER) ? NULL : __real_pal_builder_new(program);
 }
 
-WRAP(int, pal_fork, struct pal_builder *builder, int (*fn)(void *), void *arg, struct pal_child **ret,
-	struct pal_error *error)
+WRAP(int, pal_fork, struct pal_builder *builder, int (*fn)(void *), void *arg,
+	struct pal_child **ret, struct pal_error *error)
 {
 	if (strikes(FORK))
 		return pal_error_set(error, PAL_STAGE_CLONE, -fault.code, "fork");
@@ -126,7 +126,7 @@ WRAP(int, getrlimit, __rlimit_resource_t resource, struct rlimit *limit)
 WRAP(ssize_t, pwrite, int fd, const void *data, size_t size, off_t offset)
 {
 	if (!strikes(WRITE))
-		return __real_pwrite(fd, data, size < 1000 ? size : 1000, offset); /* always short */
+		return __real_pwrite(fd, data, size < 1000 ? size : 1000, offset); /* short */
 	if (fault.code == EOWNERDEAD)
 		kill(getpid(), SIGKILL);
 	if (fault.code == EINTR)
@@ -224,7 +224,8 @@ START_TEST(each_failure_has_its_documented_answer)
 	}
 	ck_assert_int_eq(result.value, row->answer == ISOLATE_NOT_EXECUTED ? 0 : 9);
 	ck_assert_int_eq(result.status_known,
-		row->call != WAIT && (row->answer != ISOLATE_NOT_EXECUTED || row->call == SET_EXIT_HANDLER));
+		row->call != WAIT &&
+			(row->answer != ISOLATE_NOT_EXECUTED || row->call == SET_EXIT_HANDLER));
 	isolate_result_clear(&result);
 
 	/* S106: nothing is left that makes the next call fail */
@@ -256,7 +257,7 @@ START_TEST(a_child_killed_while_it_writes_the_rest_was_executed)
 }
 END_TEST
 
-/* The wait fails for a reason that says nothing about the child: it is ended, and what is known is told. */
+/* The wait fails for a reason that says nothing about the child. */
 START_TEST(a_wait_that_fails_ends_the_child)
 {
 	struct isolate_result result;
@@ -316,7 +317,8 @@ static Suite *make_suite(void)
 	Suite *suite = suite_create("isolate/faults");
 	TCase *calls = support_tcase(suite, "calls");
 
-	tcase_add_loop_test(calls, each_failure_has_its_documented_answer, 0, sizeof rows / sizeof *rows);
+	tcase_add_loop_test(
+		calls, each_failure_has_its_documented_answer, 0, sizeof rows / sizeof *rows);
 	tcase_add_test(calls, a_write_of_nothing_is_an_error_and_no_loop);
 	tcase_add_test(calls, a_child_killed_while_it_writes_the_rest_was_executed);
 	tcase_add_test(calls, a_wait_that_fails_ends_the_child);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Functions that disturb the library's own descriptors and memory, and processes that outlive them. */
+/* Functions that disturb the library's descriptors and memory, and processes that outlive them. */
 #include <errno.h>
 #include <fcntl.h>
 #include <isolate/isolate-priv.h>
@@ -149,7 +149,7 @@ START_TEST(announced_bytes_that_are_not_there_are_noticed)
 }
 END_TEST
 
-/* A process that the function leaves behind, with every descriptor and mapping that the function had. */
+/* A process that the function leaves behind, with every descriptor and mapping of its own. */
 struct survivor {
 	int go[2];   /* the test closes its end, and the survivor acts */
 	int done[2]; /* end of file: it is gone */
@@ -221,8 +221,10 @@ static Suite *make_suite(void)
 	tcase_add_test(descriptors, bytes_that_the_writer_did_not_write_are_noticed);
 	tcase_add_loop_test(memory, a_page_written_over_never_reads_as_not_executed, 0, 2);
 	tcase_add_loop_test(memory, a_page_written_over_never_reads_as_not_executed, 255, 256);
-	tcase_add_loop_test(memory, announced_bytes_that_are_not_there_are_noticed, 0, sizeof lies / sizeof *lies);
-	tcase_add_test(survivor, a_grandchild_that_keeps_everything_open_neither_delays_nor_changes_the_result);
+	tcase_add_loop_test(memory, announced_bytes_that_are_not_there_are_noticed, 0,
+		sizeof lies / sizeof *lies);
+	tcase_add_test(survivor,
+		a_grandchild_that_keeps_everything_open_neither_delays_nor_changes_the_result);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -81,7 +81,8 @@ START_TEST(an_exception_caught_in_the_function_is_its_own_affair)
 	isolate_call(throws_within, nullptr, nullptr, &result);
 	ck_assert_answer(&result, ISOLATE_RETURNED);
 	ck_assert_int_eq(result.value, 0);
-	ck_assert(std::string(static_cast<char *>(result.data), result.size) == "not caught by the function");
+	ck_assert(std::string(static_cast<char *>(result.data), result.size) ==
+		  "not caught by the function");
 	isolate_result_clear(&result);
 }
 END_TEST

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Many calls: one after the other, at once, one in the other, and beside threads that hold locks. */
+/* Many calls: one after the other, at once, nested, and beside threads that hold locks. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -27,17 +27,12 @@ static size_t count_mappings(void)
 
 static int echo(struct isolate_writer *out, void *arg)
 {
+	static size_t numbers[50000];
 	size_t count = *(size_t *)arg;
-	size_t *numbers = calloc(count, sizeof *numbers);
-	int r;
 
-	if (!numbers)
-		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
 		numbers[i] = count + i;
-	r = isolate_write(out, numbers, count * sizeof *numbers);
-	free(numbers);
-	return r;
+	return isolate_write(out, numbers, count * sizeof *numbers);
 }
 
 /* Not ck_assert: it is used in threads and in children. */
@@ -45,7 +40,8 @@ static bool is_echo(const struct isolate_result *result, size_t count)
 {
 	const size_t *numbers = result->data;
 
-	if (result->answer != ISOLATE_RETURNED || result->value != 0 || result->size != count * sizeof *numbers)
+	if (result->answer != ISOLATE_RETURNED || result->value != 0 ||
+		result->size != count * sizeof *numbers)
 		return false;
 	for (size_t i = 0; i < count; i++)
 		if (numbers[i] != count + i)
@@ -102,7 +98,8 @@ START_TEST(calls_from_eight_threads_do_not_mix_their_answers)
 
 	for (size_t i = 0; i < THREADS; i++) {
 		callers[i] = (struct caller){.first = 1 + i};
-		ck_assert_int_eq(pthread_create(&callers[i].thread, NULL, call_many, &callers[i]), 0);
+		ck_assert_int_eq(
+			pthread_create(&callers[i].thread, NULL, call_many, &callers[i]), 0);
 	}
 	for (size_t i = 0; i < THREADS; i++) {
 		pthread_join(callers[i].thread, NULL);
@@ -141,7 +138,8 @@ START_TEST(calls_nest_eight_deep)
 {
 	struct depth depth = {8, _i};
 	struct isolate_result result;
-	const char *expected = _i ? "1:3 2:0 3:0 4:0 5:0 6:0 7:0 8:0 " : "1:0 2:0 3:0 4:0 5:0 6:0 7:0 8:0 ";
+	const char *expected =
+		_i ? "1:3 2:0 3:0 4:0 5:0 6:0 7:0 8:0 " : "1:0 2:0 3:0 4:0 5:0 6:0 7:0 8:0 ";
 
 	isolate_call(recurse, &depth, NULL, &result);
 	ck_assert_answer(&result, ISOLATE_RETURNED);
@@ -221,10 +219,14 @@ START_TEST(locks_of_other_threads_hold_up_neither_child_nor_parent)
 	struct isolate_result result;
 	pthread_t threads[3];
 
+	if (!ALLOCATOR_SURVIVES_FORK)
+		support_skip("this allocator cannot be used after a fork of a threaded process");
 	atomic_store(&over, false);
 	for (int i = 0; i < 3; i++)
-		ck_assert_int_eq(pthread_create(&threads[i], NULL,
-			i < 2 ? hammer_malloc_and_stdio : hammer_exit_handlers, NULL), 0);
+		ck_assert_int_eq(
+			pthread_create(&threads[i], NULL,
+				i < 2 ? hammer_malloc_and_stdio : hammer_exit_handlers, NULL),
+			0);
 	for (int i = 0; i < 300 / SLOWNESS; i++) {
 		isolate_call(allocate_and_print, NULL, &options, &result);
 		ck_assert_answer(&result, ISOLATE_RETURNED);

@@ -8,8 +8,14 @@
 
 #include "isolate-support.h"
 
-#define EXITED(exit_code) {.code = (exit_code)}
-#define KILLED(signal_number) {.signaled = true, .code = (signal_number)}
+#define EXITED(exit_code)                                                                          \
+	{                                                                                          \
+		.code = (exit_code)                                                                \
+	}
+#define KILLED(signal_number)                                                                      \
+	{                                                                                          \
+		.signaled = true, .code = (signal_number)                                          \
+	}
 #define MARKS(...) .marks = {__VA_ARGS__}
 
 static const struct row {
@@ -21,48 +27,52 @@ static const struct row {
 } rows[] = {
 	/* the function was not entered */
 	{{MARKS(ISOLATE__PREPARED), .start_code = -EAGAIN, .wait_code = -ECHILD,
-		 .start_error = {.code = -EAGAIN, .stage = PAL_STAGE_CLONE, .text = "fork: no more"}},
+		 .start_error = {.code = -EAGAIN,
+			 .stage = PAL_STAGE_CLONE,
+			 .text = "fork: no more"}},
 		ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_START, -EAGAIN, "fork: no more"},
-	{{MARKS(ISOLATE__PREPARED), .status = KILLED(SIGKILL)},
-		ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_START, -ECHILD, "before the function: SIGKILL"},
-	{{MARKS(ISOLATE__PREPARED), .wait_code = -ECHILD},
-		ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_START, -ECHILD, "status is lost"},
+	{{MARKS(ISOLATE__PREPARED), .status = KILLED(SIGKILL)}, ISOLATE_NOT_EXECUTED,
+		ISOLATE_STAGE_START, -ECHILD, "before the function: SIGKILL"},
+	{{MARKS(ISOLATE__PREPARED), .wait_code = -ECHILD}, ISOLATE_NOT_EXECUTED,
+		ISOLATE_STAGE_START, -ECHILD, "status is lost"},
 	{{MARKS(ISOLATE__PREPARED), .timed_out = 1, .status = KILLED(SIGKILL)},
 		ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT, "before the function"},
 
 	/* entered: a start that failed afterwards makes no retry safe */
-	{{MARKS(ISOLATE__ENTERED), .start_code = -ECHILD, .wait_code = -ECHILD},
-		ISOLATE_UNKNOWN, ISOLATE_STAGE_RUN, -ECHILD, "in the function"},
-	{{MARKS(ISOLATE__ENTERED), .status = KILLED(SIGSEGV)},
-		ISOLATE_UNKNOWN, ISOLATE_STAGE_RUN, -ECHILD, "in the function: SIGSEGV"},
+	{{MARKS(ISOLATE__ENTERED), .start_code = -ECHILD, .wait_code = -ECHILD}, ISOLATE_UNKNOWN,
+		ISOLATE_STAGE_RUN, -ECHILD, "in the function"},
+	{{MARKS(ISOLATE__ENTERED), .status = KILLED(SIGSEGV)}, ISOLATE_UNKNOWN, ISOLATE_STAGE_RUN,
+		-ECHILD, "in the function: SIGSEGV"},
 	{{MARKS(ISOLATE__ENTERED), .status = EXITED(0)}, /* S118: zero with no answer */
 		ISOLATE_UNKNOWN, ISOLATE_STAGE_RUN, -ECHILD, "in the function: exit 0"},
-	{{MARKS(ISOLATE__ENTERED, .left = ISOLATE__LEFT_BY_EXIT, .left_status = 300), .status = EXITED(44)},
+	{{MARKS(ISOLATE__ENTERED, .left = ISOLATE__LEFT_BY_EXIT, .left_status = 300),
+		 .status = EXITED(44)},
 		ISOLATE_UNKNOWN, ISOLATE_STAGE_RUN, -ECHILD, "exit(300)"},
 	{{MARKS(ISOLATE__ENTERED, .left = ISOLATE__LEFT_BY_UNWINDING), .status = EXITED(1)},
 		ISOLATE_UNKNOWN, ISOLATE_STAGE_RUN, -ECHILD, "longjmp"},
-	{{MARKS(ISOLATE__ENTERED, .left = 77), .status = EXITED(2)},
-		ISOLATE_UNKNOWN, ISOLATE_STAGE_RUN, -ECHILD, "exit 2"},
-	{{MARKS(ISOLATE__ENTERED), .timed_out = 1, .wait_code = -ECHILD},
-		ISOLATE_UNKNOWN, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT, "200 ms"},
+	{{MARKS(ISOLATE__ENTERED, .left = 77), .status = EXITED(2)}, ISOLATE_UNKNOWN,
+		ISOLATE_STAGE_RUN, -ECHILD, "exit 2"},
+	{{MARKS(ISOLATE__ENTERED), .timed_out = 1, .wait_code = -ECHILD}, ISOLATE_UNKNOWN,
+		ISOLATE_STAGE_DEADLINE, -ETIMEDOUT, "200 ms"},
 	{{MARKS(ISOLATE__ENTERED), .wait_code = -ENOMEM,
 		 .wait_error = {.code = -ENOMEM, .stage = PAL_STAGE_WAIT, .text = "poll"}},
 		ISOLATE_UNKNOWN, ISOLATE_STAGE_WAIT, -ENOMEM, "poll"},
 
 	/* returned, and something of the result is missing */
-	{{MARKS(ISOLATE__RETURNED, .value = 7), .status = KILLED(SIGKILL)},
-		ISOLATE_EXECUTED, ISOLATE_STAGE_RESULT, -ECHILD, "SIGKILL"},
+	{{MARKS(ISOLATE__RETURNED, .value = 7), .status = KILLED(SIGKILL)}, ISOLATE_EXECUTED,
+		ISOLATE_STAGE_RESULT, -ECHILD, "SIGKILL"},
 	{{MARKS(ISOLATE__RETURNED, .value = 7), .timed_out = 1, .status = KILLED(SIGKILL)},
 		ISOLATE_EXECUTED, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT, "while it wrote"},
 	{{MARKS(ISOLATE__COMPLETE, .value = 7, .write_error = -EFBIG, .write_limit = 4321)},
 		ISOLATE_EXECUTED, ISOLATE_STAGE_RESULT, -EFBIG, "4321"},
-	{{MARKS(ISOLATE__COMPLETE, .value = 7, .write_error = -ENOSPC)},
-		ISOLATE_EXECUTED, ISOLATE_STAGE_RESULT, -ENOSPC, "write the result"},
+	{{MARKS(ISOLATE__COMPLETE, .value = 7, .write_error = -ENOSPC)}, ISOLATE_EXECUTED,
+		ISOLATE_STAGE_RESULT, -ENOSPC, "write the result"},
 
 	/* S118: whatever happened after a complete result, it is complete */
 	{{MARKS(ISOLATE__COMPLETE, .value = 7), .status = EXITED(0)}, ISOLATE_RETURNED, 0, 0, ""},
 	{{MARKS(ISOLATE__COMPLETE, .value = 7), .status = EXITED(3)}, ISOLATE_RETURNED, 0, 0, ""},
-	{{MARKS(ISOLATE__COMPLETE, .value = 7), .status = KILLED(SIGKILL)}, ISOLATE_RETURNED, 0, 0, ""},
+	{{MARKS(ISOLATE__COMPLETE, .value = 7), .status = KILLED(SIGKILL)}, ISOLATE_RETURNED, 0, 0,
+		""},
 	{{MARKS(ISOLATE__COMPLETE, .value = 7), .timed_out = 1}, ISOLATE_RETURNED, 0, 0, ""},
 	{{MARKS(ISOLATE__COMPLETE, .value = 7), .wait_code = -ECHILD}, ISOLATE_RETURNED, 0, 0, ""},
 	{{MARKS(ISOLATE__COMPLETE, .value = 7), .wait_code = -EIO}, ISOLATE_RETURNED, 0, 0, ""},
@@ -70,9 +80,10 @@ static const struct row {
 	/* marks that this library never makes */
 	{{MARKS(0)}, ISOLATE_UNKNOWN, ISOLATE_STAGE_RUN, -EBADMSG, "wrote over"},
 	{{MARKS(UINT32_MAX)}, ISOLATE_UNKNOWN, ISOLATE_STAGE_RUN, -EBADMSG, "wrote over"},
-	{{MARKS(ISOLATE__COMPLETE + 1)}, ISOLATE_UNKNOWN, ISOLATE_STAGE_RUN, -EBADMSG, "wrote over"},
-	{{MARKS(ISOLATE__COMPLETE, .value = 7, .write_error = 5)},
-		ISOLATE_EXECUTED, ISOLATE_STAGE_RESULT, -EBADMSG, "wrote over"},
+	{{MARKS(ISOLATE__COMPLETE + 1)}, ISOLATE_UNKNOWN, ISOLATE_STAGE_RUN, -EBADMSG,
+		"wrote over"},
+	{{MARKS(ISOLATE__COMPLETE, .value = 7, .write_error = 5)}, ISOLATE_EXECUTED,
+		ISOLATE_STAGE_RESULT, -EBADMSG, "wrote over"},
 };
 
 START_TEST(each_state_of_knowledge_has_one_answer)
@@ -108,7 +119,8 @@ static Suite *make_suite(void)
 	Suite *suite = suite_create("isolate/outcome");
 	TCase *judge = support_tcase(suite, "judge");
 
-	tcase_add_loop_test(judge, each_state_of_knowledge_has_one_answer, 0, sizeof rows / sizeof *rows);
+	tcase_add_loop_test(
+		judge, each_state_of_knowledge_has_one_answer, 0, sizeof rows / sizeof *rows);
 	tcase_add_test(judge, a_result_that_cannot_be_fetched_keeps_the_value);
 	return suite;
 }

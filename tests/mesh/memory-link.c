@@ -125,7 +125,7 @@ static void post(struct mesh__remote *remote, const struct mesh_id *port_id, str
 	struct memory_node *to = node_by_id(from->net, &remote->id);
 	struct memory_packet *packet;
 
-	if (!to || to->dead) {
+	if (!to || to->dead || from->dead) {
 		mesh__event_free(event);
 		return;
 	}

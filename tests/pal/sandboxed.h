@@ -16,6 +16,26 @@ enum { USER_ROOT, USER_NOBODY, USERS };
 void become_(const char *test, int user);
 #define become(user) become_(__func__, (user))
 
+#define needs_landlock() \
+	do { \
+		if (pal_landlock_abi() < 0) \
+			support_skip("no Landlock"); \
+	} while (0)
+
+/* Of tests that restrict a running process with Landlock. */
+#if defined(__SANITIZE_THREAD__)
+#define THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define THREAD_SANITIZER 1
+#endif
+#endif
+#ifdef THREAD_SANITIZER
+#define needs_self_restrict() support_skip("ThreadSanitizer's own thread blocks every signal: pal_self_restrict is -EBUSY")
+#else
+#define needs_self_restrict() needs_landlock()
+#endif
+
 /*
  * Runs `attempt` in a child as the builder (NULL: a plain child) says, and
  * returns what it returned, 0 to 255, or DIED + the signal. Spawning must work.

@@ -81,12 +81,6 @@ static int attempt_in(struct pal_builder *builder, int (*attempt)(void *), const
 	return outcome(builder, attempt, path);
 }
 
-#define needs_landlock() \
-	do { \
-		if (pal_landlock_abi() < 0) \
-			support_skip("no Landlock"); \
-	} while (0)
-
 /* ---- files ---- */
 
 START_TEST(without_a_rule_nothing_can_be_opened_or_run)
@@ -476,7 +470,7 @@ static int nest_too_deep(void *unused)
 
 START_TEST(one_layer_too_many_is_reported) /* S103 */
 {
-	needs_landlock();
+	needs_self_restrict();
 	ck_assert_int_eq(outcome(NULL, nest_too_deep, NULL), 0);
 }
 END_TEST

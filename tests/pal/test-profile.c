@@ -86,8 +86,7 @@ START_TEST(pure_computation_does_what_it_needs_and_nothing_else)
 	const struct pal_profile *profile = pal_profile_pure_compute();
 	int without, start;
 
-	if (pal_landlock_abi() < 0)
-		support_skip("no Landlock");
+	needs_self_restrict();
 	become(_i % USERS);
 	without = host(NULL, "start", verdict->action, -1);
 	ck_assert_msg(without == verdict->without || verdict->without == ANYTHING, "%s: %d", verdict->action, without);
@@ -117,8 +116,7 @@ static void converse(const char *stage)
 
 START_TEST(pure_computation_may_use_the_sockets_that_it_was_given)
 {
-	if (pal_landlock_abi() < 0)
-		support_skip("no Landlock");
+	needs_self_restrict();
 	become(_i);
 	converse("start");
 	converse("final");
@@ -130,12 +128,14 @@ END_TEST
 START_TEST(a_socket_that_it_was_given_does_not_reach_abstract_addresses)
 {
 	const struct sockaddr_un address = {AF_UNIX, "\0procmesh-test-profile"};
-	int listener = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	int sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int listener, sender;
 
+	needs_self_restrict();
 	if (pal_landlock_abi() < 6)
 		support_skip("needs Landlock ABI 6");
 	become(_i);
+	listener = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_eq(bind(listener, (const struct sockaddr *)&address, sizeof address), 0);
 	ck_assert_int_eq(host(pal_profile_pure_compute(), "start", "send-abstract", sender), 0);
 	ck_assert_int_eq(host(pal_profile_pure_compute(), "final", "send-abstract", sender), EPERM);
@@ -182,8 +182,7 @@ START_TEST(finalize_alone_drops_the_capabilities_too)
 	char byte;
 	int fds[2];
 
-	if (pal_landlock_abi() < 0)
-		support_skip("no Landlock");
+	needs_self_restrict();
 	become(USER_ROOT);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	pal_builder_dup_fd(builder, fds[1], fds[1]);
@@ -219,8 +218,7 @@ START_TEST(it_works_for_a_forked_function_too)
 {
 	struct pal_builder *builder = pal_builder_new(NULL);
 
-	if (pal_landlock_abi() < 0)
-		support_skip("no Landlock");
+	needs_self_restrict();
 	become(_i);
 	ck_assert_int_eq(outcome(NULL, finalize_in_a_fork, NULL), 0);
 	pal_builder_sandbox(builder, pal_profile_pure_compute());

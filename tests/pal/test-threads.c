@@ -228,15 +228,9 @@ static int restrict_with_workers(void *unused)
 	return 0;
 }
 
-#define needs_landlock() \
-	do { \
-		if (pal_landlock_abi() < 0) \
-			support_skip("no Landlock"); \
-	} while (0)
-
 START_TEST(every_thread_that_exists_is_restricted)
 {
-	needs_landlock();
+	needs_self_restrict();
 	become(_i);
 	ck_assert_int_eq(outcome(NULL, restrict_with_workers, NULL), 0);
 }
@@ -276,7 +270,7 @@ static int restrict_alone(void *unused)
 
 START_TEST(a_process_with_one_thread_needs_no_signal)
 {
-	needs_landlock();
+	needs_self_restrict();
 	become(_i);
 	ck_assert_int_eq(outcome(NULL, restrict_alone, NULL), 0);
 }
@@ -305,7 +299,7 @@ static int filter_with_workers(void *unused)
 
 START_TEST(a_filter_reaches_every_thread)
 {
-	needs_landlock();
+	needs_self_restrict();
 	become(_i);
 	ck_assert_int_eq(outcome(NULL, filter_with_workers, NULL), 0);
 }
@@ -366,7 +360,7 @@ static int restrict_among_short_lived(void *unused)
 
 START_TEST(threads_may_start_and_end_meanwhile)
 {
-	needs_landlock();
+	needs_self_restrict();
 	become(_i);
 	ck_assert_int_eq(outcome(NULL, restrict_among_short_lived, NULL), 0);
 }
@@ -399,7 +393,7 @@ static int end_main_first(void *unused)
 
 START_TEST(a_main_thread_that_has_ended_is_no_obstacle)
 {
-	needs_landlock();
+	needs_self_restrict();
 	ck_assert_int_eq(outcome(NULL, end_main_first, NULL), 0);
 }
 END_TEST
@@ -432,7 +426,7 @@ static int restrict_with_blocker(void *unused)
 
 START_TEST(a_thread_that_blocks_the_signal_is_named_and_nothing_is_applied)
 {
-	needs_landlock();
+	needs_self_restrict();
 	become(_i);
 	ck_assert_int_eq(outcome(NULL, restrict_with_blocker, NULL), 0);
 }
@@ -462,7 +456,7 @@ static int restrict_with_signal_in_use(void *unused)
 
 START_TEST(a_signal_that_is_in_use_stays_the_programs)
 {
-	needs_landlock();
+	needs_self_restrict();
 	ck_assert_int_eq(outcome(NULL, restrict_with_signal_in_use, NULL), 0);
 }
 END_TEST
@@ -511,7 +505,7 @@ static int restrict_with_uninterruptible(void *unused)
 
 START_TEST(a_thread_that_cannot_be_interrupted_fails_it_and_survives)
 {
-	needs_landlock();
+	needs_self_restrict();
 	ck_assert_int_eq(outcome(NULL, restrict_with_uninterruptible, NULL), 0);
 }
 END_TEST
@@ -545,6 +539,7 @@ static int gain(void *unused)
 
 START_TEST(a_process_cannot_give_itself_capabilities)
 {
+	needs_self_restrict();
 	become(USER_ROOT);
 	ck_assert_int_eq(outcome(NULL, gain, NULL), 0);
 }
@@ -586,7 +581,7 @@ static int filter_against_another(void *unused)
 
 START_TEST(a_thread_with_a_filter_of_its_own_is_named)
 {
-	needs_landlock();
+	needs_self_restrict();
 	ck_assert_int_eq(outcome(NULL, filter_against_another, NULL), 0);
 }
 END_TEST
@@ -657,7 +652,7 @@ static int restrict_with_fault(void *arg)
 
 START_TEST(a_failure_before_the_first_change_changes_nothing)
 {
-	needs_landlock();
+	needs_self_restrict();
 	become(USER_ROOT);
 	ck_assert_int_eq(outcome(NULL, restrict_with_fault, (void *)&faults[_i]), 0);
 }

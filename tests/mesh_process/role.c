@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: MIT */
+#include "role.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <mesh/invitation.h>
+#include <mesh_process/mesh_process-priv.h>
+#include <pal/builder.h>
+#include <pal/util-priv.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "support.h"
+
+/* ---- in the host ---- */
+
+#define ANSWER_MAX 65536
+
+static void read_fd(int fd, char *answer)
+{
+	size_t size = 0;
+	ssize_t count;
+
+	while (size < ANSWER_MAX - 1 &&
+		(count = read(fd, answer + size, ANSWER_MAX - 1 - size)) > 0)
+		size += (size_t)count;
+	for (size_t i = 0; i < size; i++)
+		if (!answer[i])
+			answer[i] = '\n';
+	answer[size] = 0;
+}
+
+static void read_file(const char *path, char *answer)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0) {
+		strcpy(answer, strerrorname_np(errno));
+		return;
+	}
+	read_fd(fd, answer);
+	close(fd);
+}
+
+static void list_fds(char *answer)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	char *at = answer;
+
+	for (struct dirent *entry; (entry = readdir(dir));) {
+		char target[256];
+		ssize_t size = readlinkat(dirfd(dir), entry->d_name, target, sizeof target);
+
+		if (size > 0 && atoi(entry->d_name) != dirfd(dir))
+			at += sprintf(at, "%s:%.*s ", entry->d_name, (int)size, target);
+	}
+	closedir(dir);
+}
+
+static void run_shell(const char *command, char *answer)
+{
+	struct pal_builder *builder = pal_builder_new("/bin/sh");
+	struct pal_child *child;
+
+	pal_builder_arg(builder, "-c");
+	pal_builder_arg(builder, command);
+	pal_builder_stdout(builder, PAL_STDIO_PIPE);
+	pal_builder_close_others(builder, false); /* to see what is inherited otherwise */
+	if (pal_builder_spawn(builder, &child, NULL) < 0) {
+		strcpy(answer, "spawn failed");
+	} else {
+		read_fd(pal_child_stdout(child), answer);
+		pal_child_free(child);
+	}
+	pal_builder_free(builder);
+}
+
+static void *do_nothing(void *arg)
+{
+	return arg;
+}
+
+/* "ok" for 0 and more, or the name of an errno. */
+static void say_result(int result, char *answer)
+{
+	strcpy(answer, result < 0 ? strerrorname_np(-result) : "ok");
+}
+
+static void attempt(const char *what, char *answer)
+{
+	pthread_t thread;
+	int result = -EINVAL;
+
+	if (!strncmp(what, "open ", 5)) {
+		result = open(what + 5, O_RDONLY | O_CLOEXEC) < 0 ? -errno : 0;
+	} else if (!strcmp(what, "socket")) {
+		result = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) < 0 ? -errno : 0;
+	} else if (!strcmp(what, "thread")) {
+		result = -pthread_create(&thread, NULL, do_nothing, NULL);
+		if (!result)
+			pthread_join(thread, NULL);
+	}
+	say_result(result, answer);
+}
+
+static void finalize(char *answer)
+{
+	struct pal_error error;
+
+	if (pal_profile_finalize(pal_profile_pure_compute(), &error) < 0)
+		strcpy(answer, pal_error_text(&error));
+	else
+		strcpy(answer, "0");
+}
+
+static struct mesh_message *answer_with(const char *text)
+{
+	struct mesh_message *message = mesh_message_new(text, strlen(text));
+
+	if (!message)
+		abort();
+	return message;
+}
+
+/* What came along and was not used, back to where it came from. */
+static void return_resources(struct mesh_message *from, struct mesh_message *to)
+{
+	for (size_t i = 0; i < mesh_message_resource_count(from); i++) {
+		struct mesh_port *port = mesh_message_take_port(from, i);
+		int fd = port ? -1 : mesh_message_take_fd(from, i);
+
+		if ((port && mesh_message_put_port(to, port)) ||
+			(fd >= 0 && mesh_message_put_fd(to, fd)))
+			abort();
+	}
+}
+
+/* Does it; what is to be said about it into `answer`. */
+static void obey(struct mesh_message *message, const char *command, char *answer)
+{
+	answer[0] = 0;
+	if (!strncmp(command, "say ", 4)) {
+		strcpy(answer, command + 4);
+	} else if (!strncmp(command, "file ", 5)) {
+		read_file(command + 5, answer);
+	} else if (!strncmp(command, "run ", 4)) {
+		run_shell(command + 4, answer);
+	} else if (!strcmp(command, "fds")) {
+		list_fds(answer);
+	} else if (!strcmp(command, "read")) {
+		int fd = mesh_message_take_fd(message, 0);
+
+		read_fd(fd, answer);
+		close(fd);
+	} else if (!strcmp(command, "finalize")) {
+		finalize(answer);
+	} else if (!strcmp(command, "hang")) {
+		strcpy(answer, "hanging");
+	} else if (!strncmp(command, "raise ", 6)) {
+		raise(atoi(command + 6));
+	} else {
+		attempt(command, answer);
+	}
+}
+
+static int do_as_told(struct mesh_port *port, void *userdata)
+{
+	static char answer[ANSWER_MAX], command[ANSWER_MAX];
+	struct mesh_message *message;
+
+	(void)userdata;
+	while (!mesh_port_recv(port, PAL_DEADLINE_NONE, &message, NULL)) {
+		struct mesh_message *reply;
+
+		snprintf(command, sizeof command, "%.*s", (int)mesh_message_size(message),
+			(char *)mesh_message_data(message));
+		if (!strncmp(command, "return ", 7)) {
+			mesh_message_free(message);
+			return atoi(command + 7);
+		}
+		obey(message, command, answer);
+		reply = answer_with(answer);
+		return_resources(message, reply);
+		mesh_message_free(message);
+		if (mesh_port_send(port, reply))
+			abort();
+		while (!strcmp(answer, "hanging"))
+			pause();
+	}
+	return 7; /* only seen when it is the port's end that ended the host */
+}
+
+/* ---- programs that are no hosts, or bad ones ---- */
+
+static void die_at_once(void)
+{
+	raise(SIGKILL);
+}
+
+static void be_silent(void)
+{
+	for (;;)
+		pause();
+}
+
+/* Dies when the leader's message has arrived: neither answered nor lost on the way. */
+static void die_while_joining(void)
+{
+	char packet[16384];
+
+	(void)!recv(MESH_PROCESS_LINK_FD, packet, sizeof packet, 0);
+	raise(SIGKILL);
+}
+
+static void give_up_the_link(void)
+{
+	close(MESH_PROCESS_LINK_FD);
+	be_silent();
+}
+
+static void send_garbage(void)
+{
+	(void)!send(MESH_PROCESS_LINK_FD, "not a packet of the mesh", 24, 0);
+	be_silent();
+}
+
+/* One that would not notice the loss of its link. No checks here: this is not a test, but another program. */
+static void make_it_hang(struct mesh_port *port)
+{
+	struct mesh_message *message;
+
+	if (mesh_port_send(port, mesh_message_new("hang", 4)) ||
+		mesh_port_recv(port, PAL_DEADLINE_NONE, &message, NULL))
+		abort();
+	mesh_message_free(message);
+}
+
+/* A parent with hosts, which tells their pids and waits to be killed. */
+static void launch_and_wait(void)
+{
+	struct mesh_process *process;
+	struct mesh_port *ports[3];
+
+	if (mesh_process_new("doomed", NULL, &process, NULL))
+		abort();
+	for (int i = 0; i < 3; i++) {
+		struct mesh_process_config *config = mesh_process_config_new("orphan");
+		struct mesh_process_host *host;
+
+		if (mesh_process_launch(process, config, &ports[i], &host, NULL))
+			abort();
+		printf("%d\n", (int)mesh_process_host_pid(host));
+		if (!i)
+			make_it_hang(ports[0]);
+	}
+	fflush(stdout);
+	close(1);
+	be_silent();
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} roles[] = {
+	{"die-at-once", die_at_once},
+	{"be-silent", be_silent},
+	{"die-while-joining", die_while_joining},
+	{"give-up-the-link", give_up_the_link},
+	{"send-garbage", send_garbage},
+	{"launch-and-wait", launch_and_wait},
+};
+
+void role_run(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 1 && i < PAL_ARRAY_LENGTH(roles); i++)
+		if (!strcmp(argv[1], roles[i].name))
+			roles[i].run();
+	if (mesh_process_try_run_host("role", do_as_told, NULL))
+		abort();
+}
+
+/* ---- in the test ---- */
+
+struct mesh_process *role_new(void)
+{
+	struct mesh_process *process;
+	struct pal_error error;
+
+	ck_assert_ok(mesh_process_new("test", NULL, &process, &error), &error);
+	return process;
+}
+
+void role_shutdown(struct mesh_process *process)
+{
+	ck_assert_int_eq(mesh_process_shutdown(process, PAL_DEADLINE_MS(30000)), 0);
+}
+
+struct mesh_process_host *role_launch(struct mesh_process *process, const char *name,
+	struct mesh_process_config *config, struct mesh_port **ret_port)
+{
+	struct mesh_process_host *host;
+	struct pal_error error;
+
+	if (!config)
+		config = mesh_process_config_new(name);
+	mesh_process_config_join_deadline(config, 60000);
+	ck_assert_ok(mesh_process_launch(process, config, ret_port, &host, &error), &error);
+	mesh_process_config_free(config);
+	return host;
+}
+
+static void PAL_PRINTF(3, 0) tell(struct mesh_port *port, int fd, const char *format, va_list args)
+{
+	struct mesh_message *message;
+	char *text;
+
+	ck_assert_int_ge(vasprintf(&text, format, args), 0);
+	message = mesh_message_new(text, strlen(text));
+	free(text);
+	ck_assert_ptr_nonnull(message);
+	if (fd >= 0)
+		ck_assert_int_eq(mesh_message_dup_fd(message, fd), 0);
+	ck_assert_int_eq(mesh_port_send(port, message), 0);
+}
+
+void role_tell(struct mesh_port *port, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	tell(port, -1, format, args);
+	va_end(args);
+}
+
+char *role_ask(struct mesh_port *port, int fd, const char *format, ...)
+{
+	struct mesh_message *message;
+	struct pal_error error;
+	va_list args;
+	char *text;
+
+	va_start(args, format);
+	tell(port, fd, format, args);
+	va_end(args);
+	ck_assert_ok(mesh_port_recv(port, PAL_DEADLINE_MS(60000), &message, &error), &error);
+	text = strndup(mesh_message_data(message), mesh_message_size(message));
+	ck_assert_ptr_nonnull(text);
+	mesh_message_free(message);
+	return text;
+}
+
+void role_expect(struct mesh_port *port, const char *command, const char *answer)
+{
+	char *got = role_ask(port, -1, "%s", command);
+
+	ck_assert_str_eq(got, answer);
+	free(got);
+}
+
+static const char *text_of(const struct pal_status *status)
+{
+	static char text[64];
+
+	return pal_status_text(status, text, sizeof text);
+}
+
+const char *role_end(struct mesh_process_host *host)
+{
+	struct pal_status status;
+
+	ck_assert_int_eq(mesh_process_host_wait(host, PAL_DEADLINE_MS(60000), &status), 0);
+	return text_of(&status);
+}
+
+/* ---- a leader by hand ---- */
+
+static struct pal_child *raw_spawn(struct mesh_invitation *invitation)
+{
+	struct pal_builder *builder = pal_builder_new("/proc/self/exe");
+	struct pal_child *child;
+	struct pal_error error;
+	char *text;
+
+	ck_assert_int_eq(mesh_invitation_to_text(invitation, "raw", 9, &text), 0);
+	pal_builder_env(builder, MESH_PROCESS_INVITATION_VARIABLE, text);
+	pal_builder_dup_fd(builder, invitation->fd, 9); /* another number than 3 is as good */
+	ck_assert_ok(pal_builder_spawn(builder, &child, &error), &error);
+	pal_builder_free(builder);
+	free(text);
+	mesh_invitation_clear(invitation);
+	return child;
+}
+
+void role_raw_launch(struct role_raw *raw)
+{
+	struct mesh_invitation invitation = MESH_INVITATION_INIT;
+	struct mesh_port *ours, *theirs, *requests, *port;
+	struct mesh_message *init, *first;
+	struct pal_error error;
+
+	ck_assert_ok(mesh_node_new(NULL, &raw->node, &error), &error);
+	ck_assert_int_eq(mesh_port_pair(&ours, &theirs), 0);
+	ck_assert_int_eq(mesh_port_pair(&raw->requests, &requests), 0);
+	ck_assert_int_eq(mesh_port_pair(&raw->port, &port), 0);
+	init = mesh_message_new("\x0f", 1);
+	ck_assert_int_eq(mesh_message_put_port(init, port), 0);
+	ck_assert_int_eq(mesh_process__initial_encode(requests, init, &first), 0);
+	ck_assert_int_eq(
+		mesh_port_send_and_free(ours, first), 0); /* before it is even invited: legal too */
+	ck_assert_ok(mesh_node_invite(raw->node, theirs, &invitation, &error), &error);
+	raw->child = raw_spawn(&invitation);
+	role_expect(raw->port, "say here", "here");
+}
+
+void role_raw_request(
+	struct mesh_port *requests, const void *data, size_t size, struct mesh_port *port)
+{
+	struct mesh_message *message = mesh_message_new(data, size);
+
+	if (port)
+		ck_assert_int_eq(mesh_message_put_port(message, port), 0);
+	ck_assert_int_eq(mesh_port_send(requests, message), 0);
+}
+
+const char *role_raw_end(struct role_raw *raw)
+{
+	struct pal_status status;
+	struct pal_error error;
+
+	ck_assert_ok(pal_child_wait(raw->child, PAL_DEADLINE_MS(60000), &status, &error), &error);
+	pal_child_free(raw->child);
+	mesh_port_free(raw->port);
+	mesh_port_free(raw->requests);
+	ck_assert_ok(mesh_node_shutdown(raw->node, PAL_DEADLINE_MS(30000), &error), &error);
+	mesh_node_free(raw->node);
+	return text_of(&status);
+}
