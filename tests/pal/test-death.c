@@ -17,14 +17,6 @@
 #include "spawn-support.h"
 #include "support.h"
 
-#if defined(__has_feature)
-#define TSAN __has_feature(thread_sanitizer)
-#elif defined(__SANITIZE_THREAD__)
-#define TSAN 1
-#else
-#define TSAN 0
-#endif
-
 static struct pal_builder *dying_with_parent(int mode)
 {
 	struct pal_builder *builder = builder_for("end-with", mode);
@@ -108,7 +100,7 @@ START_TEST(a_forked_host_gets_a_thread_of_its_own)
 {
 	struct pal_child *child;
 
-	if (TSAN)
+	if (BUILT_WITH_TSAN)
 		support_skip("ThreadSanitizer does not let a forked process start threads");
 	child = spawn_take(dying_with_parent(_i));
 
