@@ -23,15 +23,23 @@
  * raw system calls only, too, and has its own signals blocked.
  */
 
-#define STOP_LIMIT_MS 5000    /* for threads that the kernel does not interrupt */
-#define UNBLOCK_LIMIT_MS 250  /* libc blocks all signals for moments: in pthread_create, at a thread's end */
+#define STOP_LIMIT_MS 5000   /* for threads that the kernel does not interrupt */
+#define UNBLOCK_LIMIT_MS 250 /* libc blocks all signals in pthread_create and as a thread ends */
 #define POLL_NS 2000000
 
-enum command { COMMAND_STOP, COMMAND_RUN, COMMAND_LEAVE };
+enum command {
+	COMMAND_STOP,
+	COMMAND_RUN,
+	COMMAND_LEAVE
+};
 
 struct slot {
 	pid_t tid;
-	_Atomic enum slot_state { SLOT_SIGNALLED, SLOT_STOPPED, SLOT_GONE } state;
+	_Atomic enum slot_state {
+		SLOT_SIGNALLED,
+		SLOT_STOPPED,
+		SLOT_GONE
+	} state;
 };
 
 /* Why a thread could not be stopped; the text is made of it when none is stopped any more. */
@@ -60,7 +68,7 @@ struct broadcast {
 
 static atomic_flag in_use = ATOMIC_FLAG_INIT;
 static _Atomic(struct broadcast *) current;
-/* How many threads are in the handler; when it is 0 after `current` was reset, nobody looks at the broadcast. */
+/* Threads in the handler: once it is 0 with `current` reset, nobody looks at the broadcast. */
 static _Atomic uint32_t inside;
 
 int pal_threads_signal(void)
@@ -87,7 +95,8 @@ static void futex_wake(_Atomic uint32_t *word)
 static struct slot *slot_of(struct broadcast *broadcast, pid_t tid)
 {
 	for (unsigned i = atomic_load(&broadcast->count); i-- > 0;)
-		if (broadcast->slots[i].tid == tid && atomic_load(&broadcast->slots[i].state) != SLOT_GONE)
+		if (broadcast->slots[i].tid == tid &&
+			atomic_load(&broadcast->slots[i].state) != SLOT_GONE)
 			return &broadcast->slots[i];
 	return NULL;
 }
@@ -163,10 +172,14 @@ static int survey_threads(struct broadcast *broadcast, unsigned *ret)
 
 	for (;;) {
 		struct survey survey = {.broadcast = broadcast};
-		int result = pal__task_for_each(broadcast->task_fd, survey_thread, &survey);
+		int result;
 
-		if (result < 0)
+		broadcast->obstacle.what = NULL;
+		result = pal__task_for_each(broadcast->task_fd, survey_thread, &survey);
+		if (result < 0) {
+			broadcast->obstacle.what = NULL;
 			return result;
+		}
 		if (!survey.blocked) {
 			*ret = survey.others;
 			return 0;
@@ -199,7 +212,8 @@ static int stop_thread(pid_t tid, void *arg)
 	slot = &broadcast->slots[count];
 	slot->tid = tid;
 	atomic_store(&slot->state, SLOT_SIGNALLED);
-	atomic_store(&broadcast->count, count + 1); /* before the signal: its handler looks for the slot */
+	atomic_store(&broadcast->count,
+		count + 1); /* before the signal: its handler looks for the slot */
 	if (syscall(SYS_tgkill, broadcast->pid, tid, pal_threads_signal()) == 0)
 		return 0;
 	atomic_store(&slot->state, SLOT_GONE);
@@ -219,7 +233,8 @@ static int look_for_running(struct broadcast *broadcast, bool out_of_time)
 
 		if (atomic_load(&slot->state) != SLOT_SIGNALLED)
 			continue;
-		result = pal__task_status(broadcast->task_fd, slot->tid, pal_threads_signal(), &status);
+		result = pal__task_status(
+			broadcast->task_fd, slot->tid, pal_threads_signal(), &status);
 		if (result < 0)
 			return result;
 		if (status.gone) {
@@ -228,7 +243,8 @@ static int look_for_running(struct broadcast *broadcast, bool out_of_time)
 		}
 		if (!out_of_time)
 			return 1;
-		broadcast->obstacle = (struct obstacle){slot->tid, "does not come to its signal handler", status};
+		broadcast->obstacle =
+			(struct obstacle){slot->tid, "does not come to its signal handler", status};
 		return -EBUSY;
 	}
 	return 0;
@@ -294,7 +310,7 @@ static int run_stopped(struct broadcast *broadcast)
 	release(broadcast, result < 0 ? COMMAND_LEAVE : COMMAND_RUN);
 	failure = atomic_load(&broadcast->failure);
 
-	/* ignoring it first discards what is still queued for a thread that did not stop: it would die of it */
+	/* ignored first: that discards what is queued for threads that did not stop, and would die */
 	action = (struct sigaction){.sa_handler = SIG_IGN};
 	sigaction(signal, &action, NULL);
 	action.sa_handler = SIG_DFL;
@@ -308,7 +324,8 @@ static int report(const struct broadcast *broadcast, int code, struct pal_error 
 	const struct obstacle *obstacle = &broadcast->obstacle;
 
 	if (!obstacle->what)
-		return pal_error_set(error, PAL_STAGE_THREADS, code, "listing the threads of this process");
+		return pal_error_set(
+			error, PAL_STAGE_THREADS, code, "listing the threads of this process");
 	pal_error_set(error, PAL_STAGE_THREADS, code, "thread %d (%s) %s", (int)obstacle->tid,
 		obstacle->status.name, obstacle->what);
 	if (error)
@@ -329,12 +346,13 @@ static int on_threads_of(struct broadcast *broadcast, struct pal_error *error)
 		return broadcast->fn(broadcast->arg);
 	if (sigaction(pal_threads_signal(), NULL, &action) < 0 || action.sa_handler != SIG_DFL)
 		return pal_error_set(error, PAL_STAGE_THREADS, -EBUSY,
-			"signal %d, which reaches the other threads, is in use", pal_threads_signal());
-	broadcast->capacity = 2 * others + 64; /* threads may still make threads before they are stopped */
+			"signal %d, which reaches the other threads, is in use",
+			pal_threads_signal());
+	broadcast->capacity =
+		2 * others + 64; /* threads may still make threads before they are stopped */
 	broadcast->slots = slots = calloc(broadcast->capacity, sizeof *slots);
 	if (!slots)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "%u threads", others);
-	broadcast->obstacle.what = NULL;
 	result = run_stopped(broadcast);
 	return broadcast->unstoppable ? report(broadcast, result, error) : result;
 }
@@ -354,7 +372,8 @@ int pal__on_every_thread(int (*fn)(void *arg), void *arg, struct pal_error *erro
 	if (task_fd < 0)
 		return pal_error_set(error, PAL_STAGE_THREADS, task_fd, "opening /proc/self/task");
 	if (atomic_flag_test_and_set(&in_use))
-		return pal_error_set(error, PAL_STAGE_THREADS, -EBUSY, "another thread does the same");
+		return pal_error_set(
+			error, PAL_STAGE_THREADS, -EBUSY, "another thread does the same");
 	result = on_threads_of(&broadcast, error);
 	atomic_flag_clear(&in_use);
 	return result;
