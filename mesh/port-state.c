@@ -185,7 +185,8 @@ void mesh__port_check_origin(struct mesh_port *port)
  */
 static void change_peer(struct mesh_port *port, struct mesh__event *event)
 {
-	struct mesh__ref *peer = &event->new_peer;
+	struct mesh__ref *peer = &event->new_peer, old_peer;
+	bool has_ended = peer->kind == MESH__REF_LOCAL && mesh__port_ended(peer->port);
 
 	if (peer->kind == MESH__REF_REMOTE && peer->remote->failed) {
 		mesh__port_break(port, &peer->remote->id, NULL, "its peer moved to a lost node");
@@ -197,15 +198,18 @@ static void change_peer(struct mesh_port *port, struct mesh__event *event)
 		return;
 	}
 	/* A peer that has ended in order has got this port's close before. */
-	if (peer->kind == MESH__REF_LOCAL && mesh__port_ended(peer->port) && !port->local_closed) {
+	if (has_ended && !port->local_closed) {
 		refuse(port, event, "CHANGE_PEER to a port that is not there");
 		return;
 	}
 	event->type = MESH__EVENT_ACK_CHANGE_PEER;
 	event->seq = port->next_local_seq;
 	port->next_local_seq -= event->delta;
-	mesh__space_post(port->space, mesh__ref_take(&port->peer), event);
+	old_peer = mesh__ref_take(&port->peer);
 	port->peer = mesh__ref_take(peer);
+	mesh__space_post(port->space, old_peer, event);
+	if (has_ended)
+		mesh__port_leave(port, MESH__DONE);
 }
 
 static void enqueue(struct mesh_port *port, struct mesh__event *event)

@@ -95,7 +95,10 @@ int mesh_process_host_on_exit(
 		return -EINVAL;
 	mesh_process__host_ref(host); /* the function may free the handle */
 	mesh_process__lock(&host->monitor);
-	/* Whoever replaces or removes a function may free what it uses: so it must not be running any more. */
+	/*
+	 * Whoever replaces or removes a function may free what it uses: so it must not be
+	 * running any more.
+	 */
 	while (host->in_on_exit && !pthread_equal(host->on_exit_thread, pthread_self()))
 		mesh_process__await(&host->monitor, PAL_DEADLINE_NONE);
 	host->on_exit = fn;

@@ -11,11 +11,20 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-/* How long the leader may take for its first two messages, which it has sent before this process exists. */
+/*
+ * How long the leader may take for its first two messages, which it has sent before this
+ * process exists.
+ */
 #define JOIN_MS 60000
-/* How long leaving the mesh may take: the parent has a deadline of its own, and a signal that ends all waiting. */
+/*
+ * How long leaving the mesh may take: the parent has a deadline of its own, and a signal
+ * that ends all waiting.
+ */
 #define LEAVE_MS 5000
-/* How long a host function that the parent has ended may take to notice that its ports have failed. */
+/*
+ * How long a host function that the parent has ended may take to notice that its ports
+ * have failed.
+ */
 #define RETURN_MS 250
 
 /*
@@ -139,7 +148,10 @@ static int join(const char *base, char *text, struct mesh_port **ret_port, struc
 		&invitation, NULL, PAL_DEADLINE_MS(JOIN_MS), &this_host.node, ret_port, error);
 }
 
-/* Takes the parent's message: what the host function gets, and the requests, which are served from now on. */
+/*
+ * Takes the parent's message: what the host function gets, and the requests, which are
+ * served from now on.
+ */
 static int start_serving(
 	struct mesh_port *port, struct mesh_message **ret_init, struct pal_error *error)
 {

@@ -30,7 +30,10 @@ static uint8_t *put_varint(uint8_t *at, uint64_t value)
 	return at;
 }
 
-/* What stands in front of a sub-message's bytes. Its wire type says whether there are resources in it. */
+/*
+ * What stands in front of a sub-message's bytes. Its wire type says whether there are
+ * resources in it.
+ */
 static uint8_t *put_header(uint8_t *at, unsigned field, size_t size, size_t resources)
 {
 	*at++ = (uint8_t)(field << 3 | (resources ? WIRE_MESSAGE : WIRE_BYTES));
@@ -106,7 +109,10 @@ int mesh_process__initial_encode(
 	return 0;
 }
 
-/* The last field of that number: 1, 0 when there is none, -EBADMSG when any field of the range is malformed. */
+/*
+ * The last field of that number: 1, 0 when there is none, -EBADMSG when any field of the
+ * range is malformed.
+ */
 static int find(struct mesh_reader range, uint32_t number, struct mesh_field *ret)
 {
 	struct mesh_field field;

@@ -128,7 +128,10 @@ static int invite(struct mesh_process *process, struct mesh_message *first,
 	return 0;
 }
 
-/* Makes the invitation, leaves the first message for the new node and starts it. *ret_port ends when that has arrived. */
+/*
+ * Makes the invitation, leaves the first message for the new node and starts it. *ret_port
+ * ends when that has arrived.
+ */
 static int start(struct mesh_process *process, const struct mesh_process_config *config,
 	struct mesh_message *init, struct mesh_process_host *host, struct mesh_port **ret_port,
 	struct pal_error *error)

@@ -23,27 +23,33 @@ void mesh_process__changed(struct mesh_process__monitor *monitor); /* with the l
 /* Releases the lock until something changed, at most until the deadline. 0 or -ETIMEDOUT. */
 int mesh_process__await(struct mesh_process__monitor *monitor, pal_deadline deadline);
 
-/* A thread that no signal of the program is delivered to, except the one that restricts it (sandbox.h). */
+/* A thread that gets no signal of the program's, except the one that restricts it (sandbox.h). */
 int mesh_process__thread_start(pthread_t *ret, void *(*run)(void *), void *arg);
 
 /* ---- errors (error.c) ---- */
 
-/* Like pal_error_set, for failures that the text explains fully: no errno's description is added. */
-int mesh_process__fail(struct pal_error *error, int stage, int code, const char *format, ...) PAL_PRINTF(4, 5);
-/* Moves a lower library's error to one of our stages: index becomes its stage, and who it was about is put in front. */
+/* Like pal_error_set, for a text that says it all: no errno's description is added. */
+int mesh_process__fail(struct pal_error *error, int stage, int code, const char *format, ...)
+	PAL_PRINTF(4, 5);
+/*
+ * Moves a lower library's error to one of our stages: index becomes its stage, and who it
+ * was about is put in front.
+ */
 int mesh_process__wrap(struct pal_error *error, int stage, int code, const char *name);
 
 /* ---- the first message (initial.c) ---- */
 
 /* {1: port of the requests, 2: T}. Consumes both, also on failure. 0, -ENOMEM, -EINVAL. */
-int mesh_process__initial_encode(struct mesh_port *requests, struct mesh_message *init, struct mesh_message **ret);
+int mesh_process__initial_encode(struct mesh_port *requests, struct mesh_message *init,
+	struct mesh_message **ret);
 /* Takes the two apart again; `message` stays the caller's. 0, -ENOMEM, -EBADMSG. */
 int mesh_process__initial_decode(struct mesh_message *message, struct mesh_port **ret_requests,
 	struct mesh_message **ret_init);
 
 /*
  * Looking into peer data: the last field of that number in a range. 1, 0 when there is none,
- * -EBADMSG when it is something else or any field there is malformed. find_port takes it out of `message`.
+ * -EBADMSG when it is something else or any field there is malformed. find_port takes it
+ * out of `message`.
  */
 int mesh_process__find_message(struct mesh_reader range, uint32_t number, struct mesh_reader *ret);
 int mesh_process__find_port(struct mesh_message *message, struct mesh_reader range, uint32_t number,
@@ -68,7 +74,8 @@ struct mesh_message *mesh_process__crash_request(void);
 
 /*
  * Takes a variable out of the environment and wipes its bytes, which empties it in
- * /proc/self/environ too. *ret is a copy, NULL when it was not set. 0 or -ENOMEM (it is gone all the same).
+ * /proc/self/environ too. *ret is a copy, NULL when it was not set. 0 or -ENOMEM (it is gone
+ * all the same).
  */
 int mesh_process__environ_take(const char *name, char **ret);
 
@@ -116,8 +123,12 @@ struct mesh_process_host {
 struct mesh_process_host *mesh_process__host_new(const char *name);
 void mesh_process__host_ref(struct mesh_process_host *host);
 void mesh_process__host_unref(struct mesh_process_host *host);
-/* Its end: stores the status, closes what the host had here, tells who wanted to know. Once, in one thread. */
-void mesh_process__host_ended(struct mesh_process_host *host, int result, const struct pal_status *status);
+/*
+ * Its end: stores the status, closes what the host had here, tells who wanted to know.
+ * Once, in one thread.
+ */
+void mesh_process__host_ended(struct mesh_process_host *host, int result,
+	const struct pal_status *status);
 
 /* ---- the join, seen from the parent (join.c) ---- */
 
@@ -125,8 +136,8 @@ void mesh_process__host_ended(struct mesh_process_host *host, int result, const 
  * Waits until the new host has taken the message that was the last one on `port`, until it
  * cannot any more, until the deadline, or until `wake_fd` is readable (-ESHUTDOWN).
  */
-int mesh_process__await_join(struct mesh_process_host *host, struct mesh_port *port, int wake_fd, pal_deadline deadline,
-	struct pal_error *error);
+int mesh_process__await_join(struct mesh_process_host *host, struct mesh_port *port, int wake_fd,
+	pal_deadline deadline, struct pal_error *error);
 
 /* ---- the set of live hosts (group.c) and their exits (watch.c) ---- */
 
@@ -135,7 +146,7 @@ LIST_HEAD(mesh_process__hosts, mesh_process_host);
 struct mesh_process {
 	struct mesh_node *node;
 	int epoll_fd; /* the pidfds of the live hosts, and wake_fd */
-	int wake_fd;  /* an eventfd, written at shutdown and never read: wakes launches that wait, and the watcher */
+	int wake_fd;  /* an eventfd, written at shutdown and never read: wakes launches and the watcher */
 	pthread_t watcher;
 	bool watcher_started;
 
@@ -150,7 +161,8 @@ struct mesh_process {
 int mesh_process__launch_begin(struct mesh_process *process);
 void mesh_process__launch_end(struct mesh_process *process);
 
-int mesh_process__watch_start(struct mesh_process *process, const char *name, struct pal_error *error);
+int mesh_process__watch_start(struct mesh_process *process, const char *name,
+	struct pal_error *error);
 /* Makes wake_fd readable, from now on. */
 void mesh_process__wake(struct mesh_process *process);
 void mesh_process__watch_stop(struct mesh_process *process);

@@ -96,7 +96,10 @@ static void on_request(
 		if (status != -EBADMSG)
 			return; /* our own shortage: the next one may be served */
 	}
-	/* Closed, failed, or out of its mind: this sender is done with. The last one to go ends the service. */
+	/*
+	 * Closed, failed, or out of its mind: this sender is done with. The last one to go
+	 * ends the service.
+	 */
 	mesh_port_free(port);
 	if (!--requests->senders)
 		requests->ended();

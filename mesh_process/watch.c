@@ -128,7 +128,10 @@ int mesh_process__watch_add(struct mesh_process *process, struct mesh_process_ho
 	int result = 0;
 
 	mesh_process__lock(&process->monitor);
-	/* The lock is also what the watcher takes before it lets go of a host that has ended already. */
+	/*
+	 * The lock is also what the watcher takes before it lets go of a host that has
+	 * ended already.
+	 */
 	if (process->stopping) {
 		result = -ESHUTDOWN;
 	} else if (epoll_ctl(process->epoll_fd, EPOLL_CTL_ADD, pal_child_peek_pidfd(host->child),

@@ -2,6 +2,7 @@
 #include "memory-link.h"
 
 #include <check.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,14 @@ struct memory_remote {
 	struct mesh__remote remote; /* first */
 	LIST_ENTRY(memory_remote) next;
 };
+
+void (*memory_scarce)(bool scarce);
+
+static void scarce(bool now)
+{
+	if (memory_scarce)
+		memory_scarce(now);
+}
 
 static struct memory_node *node_of(struct mesh__space *space)
 {
@@ -119,6 +128,27 @@ static void log_line(struct memory_net *net, char *line)
 
 /* ---- remotes ---- */
 
+static struct memory_packet *encode(struct memory_node *from, struct memory_node *to,
+	struct mesh__remote *remote, const struct mesh_id *port_id, struct mesh__event *event)
+{
+	struct memory_packet *packet;
+	int r;
+
+	scarce(false);
+	packet = calloc(1, sizeof *packet);
+	packet->from = from;
+	packet->to = to;
+	scarce(true);
+	r = mesh__space_encode(remote, port_id, event, 0, &packet->data, &packet->size, packet->fds,
+		&packet->fd_count);
+	if (!r)
+		return packet;
+	if (r == -ENOMEM)
+		from->gives_up = to;
+	free(packet);
+	return NULL;
+}
+
 static void post(struct mesh__remote *remote, const struct mesh_id *port_id, struct mesh__event *event)
 {
 	struct memory_node *from = node_of(remote->space);
@@ -129,18 +159,20 @@ static void post(struct mesh__remote *remote, const struct mesh_id *port_id, str
 		mesh__event_free(event);
 		return;
 	}
-	packet = calloc(1, sizeof *packet);
-	packet->from = from;
-	packet->to = to;
-	if (mesh__space_encode(remote, port_id, event, 0, &packet->data, &packet->size, packet->fds,
-		    &packet->fd_count) < 0) {
-		free(packet);
+	packet = encode(from, to, remote, port_id, event);
+	if (!packet)
 		return;
-	}
 	if (!from->net->quiet)
 		packet->line = describe(from->net, packet);
 	TAILQ_INSERT_TAIL(&from->net->packets, packet, next);
 	from->net->packet_count++;
+}
+
+static void give_up(struct mesh__remote *remote)
+{
+	struct memory_node *from = node_of(remote->space);
+
+	from->gives_up = node_by_id(from->net, &remote->id);
 }
 
 static void free_remote(struct mesh__remote *remote)
@@ -148,7 +180,8 @@ static void free_remote(struct mesh__remote *remote)
 	free(remote);
 }
 
-static const struct mesh__remote_ops remote_ops = {.post = post, .free = free_remote};
+static const struct mesh__remote_ops remote_ops = {
+	.post = post, .free = free_remote, .give_up = give_up};
 
 /* Borrowed. */
 struct mesh__remote *memory_remote(struct memory_node *node, const struct mesh_id *id)
@@ -283,9 +316,12 @@ void memory_lose(struct memory_net *net, struct memory_packet *packet)
 void memory_inject(struct memory_node *to, struct memory_node *from, const void *event, size_t size,
 	int *fds, size_t fd_count)
 {
+	struct mesh__remote *remote = memory_remote(to, &from->space.node);
+
 	mesh__space_lock(&to->space);
-	mesh__space_receive(
-		&to->space, memory_remote(to, &from->space.node), event, size, fds, fd_count);
+	scarce(true);
+	mesh__space_receive(&to->space, remote, event, size, fds, fd_count);
+	scarce(false);
 	mesh__space_unlock(&to->space);
 }
 
@@ -295,6 +331,31 @@ void memory_deliver(struct memory_net *net, struct memory_packet *packet)
 	memory_inject(packet->to, packet->from, packet->data, packet->size, packet->fds, packet->fd_count);
 	free(packet->data);
 	free(packet);
+}
+
+static void lose_between(struct memory_net *net, struct memory_node *a, struct memory_node *b)
+{
+	struct memory_packet *packet, *next;
+
+	for (packet = TAILQ_FIRST(&net->packets); packet; packet = next) {
+		next = TAILQ_NEXT(packet, next);
+		if ((packet->from == a && packet->to == b) || (packet->from == b && packet->to == a))
+			memory_lose(net, packet);
+	}
+}
+
+static void end_given_up_links(struct memory_net *net)
+{
+	for (size_t i = 0; i < net->node_count; i++) {
+		struct memory_node *a = &net->nodes[i], *b = a->gives_up;
+
+		a->gives_up = NULL;
+		if (b) {
+			lose_between(net, a, b);
+			memory_tell_lost(a, b);
+			memory_tell_lost(b, a);
+		}
+	}
 }
 
 void memory_run(struct memory_net *net, unsigned *seed)
@@ -310,7 +371,9 @@ void memory_run(struct memory_net *net, unsigned *seed)
 					packet = TAILQ_NEXT(packet, next);
 			}
 			memory_deliver(net, packet);
+			end_given_up_links(net);
 		}
+		end_given_up_links(net);
 		again = false;
 		for (size_t i = 0; i < net->node_count; i++)
 			again |= !net->nodes[i].dead && lose_the_unknown(&net->nodes[i]);
@@ -366,8 +429,11 @@ void memory_local_pair(struct memory_net *net, struct memory_node *node, const c
 int memory_send_message(struct mesh_port *port, struct mesh_message *message, bool close)
 {
 	struct mesh__space *space = mesh__port_lock(port);
-	int r = mesh__port_send(port, message, close);
+	int r;
 
+	scarce(true);
+	r = mesh__port_send(port, message, close);
+	scarce(false);
 	mesh__space_unlock(space);
 	return r;
 }

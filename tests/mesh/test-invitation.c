@@ -402,6 +402,8 @@ START_TEST(what_is_no_seqpacket_socket_of_unix_is_refused_and_not_touched)
 	int fd = open("/dev/null", O_RDWR), pipe_fds[2], stream[2],
 	    datagram[2]; /* not close-on-exec: that would show */
 	int inet = socket(AF_INET, SOCK_STREAM, 0);
+	int seqpacket = socket(
+	        AF_VSOCK, SOCK_SEQPACKET, 0); /* of another family; not every kernel has one */
 
 	check_untouched(fd, -ENOTSOCK);
 	close(fd);
@@ -420,6 +422,11 @@ START_TEST(what_is_no_seqpacket_socket_of_unix_is_refused_and_not_touched)
 	if (inet >= 0)
 		check_untouched(inet, -EPROTOTYPE);
 	pal_close(inet);
+	if (seqpacket < 0)
+		seqpacket = socket(AF_ALG, SOCK_SEQPACKET, 0);
+	if (seqpacket >= 0)
+		check_untouched(seqpacket, -EPROTOTYPE);
+	pal_close(seqpacket);
 }
 END_TEST
 
@@ -439,6 +446,17 @@ START_TEST(base64_of_the_standard)
 	ck_assert_int_eq(mesh__base64_decode(text, strlen(text), data, &size), 0);
 	ck_assert_uint_eq(size, strlen(pairs[_i][0]));
 	ck_assert_mem_eq(data, pairs[_i][0], size);
+}
+END_TEST
+
+START_TEST(a_group_must_be_whole)
+{
+	uint8_t data[6];
+	size_t size;
+
+	for (size_t length = 1; length < 8; length++)
+		ck_assert_int_eq(mesh__base64_decode("AAAAAAAA", length, data, &size),
+		        length == 4 ? 0 : -EBADMSG);
 }
 END_TEST
 
@@ -492,6 +510,7 @@ static Suite *make_suite(void)
 	tcase_add_test(hostile, a_number_that_is_not_open_is_refused);
 	tcase_add_test(hostile, what_is_no_seqpacket_socket_of_unix_is_refused_and_not_touched);
 	tcase_add_loop_test(base64, base64_of_the_standard, 0, 8);
+	tcase_add_test(base64, a_group_must_be_whole);
 	tcase_add_test(base64, each_byte_has_one_text);
 	return suite;
 }

@@ -37,7 +37,7 @@ static void check(int right, const char *what)
 
 static void launch(struct mesh_process *process, const struct mesh_process_config *config, struct host *host)
 {
-	struct mesh_port *requests, *replies;
+	struct mesh_port *requests = NULL, *replies = NULL;
 	struct mesh_writer *writer = mesh_writer_new();
 	struct mesh_message *init;
 	struct pal_error error;

@@ -231,7 +231,10 @@ static void send_garbage(void)
 	be_silent();
 }
 
-/* One that would not notice the loss of its link. No checks here: this is not a test, but another program. */
+/*
+ * One that would not notice the loss of its link. No checks here: this is not a test, but
+ * another program.
+ */
 static void make_it_hang(struct mesh_port *port)
 {
 	struct mesh_message *message;

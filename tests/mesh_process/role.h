@@ -16,8 +16,12 @@ void role_run(int argc, char **argv);
 struct mesh_process *role_new(void);
 void role_shutdown(struct mesh_process *process);
 
-/* Launches a host that does as it is told. `config` may be NULL: one named `name`; else it is freed. */
-struct mesh_process_host *role_launch(struct mesh_process *process, const char *name, struct mesh_process_config *config,
+/*
+ * Launches a host that does as it is told. `config` may be NULL: one named `name`; else it
+ * is freed.
+ */
+struct mesh_process_host *role_launch(struct mesh_process *process, const char *name,
+	struct mesh_process_config *config,
 	struct mesh_port **ret_port);
 
 /*
@@ -54,7 +58,8 @@ struct role_raw {
 };
 void role_raw_launch(struct role_raw *raw);
 /* Sends bytes as a request, with a port if not NULL. */
-void role_raw_request(struct mesh_port *requests, const void *data, size_t size, struct mesh_port *port);
+void role_raw_request(struct mesh_port *requests, const void *data, size_t size,
+	struct mesh_port *port);
 /* How it ended; frees everything. */
 const char *role_raw_end(struct role_raw *raw);
 

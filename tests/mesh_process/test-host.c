@@ -289,7 +289,8 @@ END_TEST
 #define BYTES(text) text, sizeof text - 1
 #define CRASH "\x0a\x02\x12\x00"
 #define INSPECT                                                                                    \
-	"\x0e\x01\x1c\x0e\x01\x19\x0e\x01\x16\x0a\x05tasks\x18\x03\x27\x2a\x02\x1a\x00\x32\x02\x0a\x00\x3a\x02\x0a\x00"
+	"\x0e\x01\x1c\x0e\x01\x19\x0e\x01\x16\x0a\x05tasks\x18\x03\x27" \
+	"\x2a\x02\x1a\x00\x32\x02\x0a\x00\x3a\x02\x0a\x00"
 
 START_TEST(a_crash_request_aborts_it)
 {
@@ -376,7 +377,10 @@ START_TEST(another_sender_counts_as_much_as_the_first)
 	ck_assert_int_eq(mesh_port_pair(&ours, &theirs), 0);
 	role_raw_request(raw.requests, BYTES("\x17"), theirs);
 	mesh_port_free(PAL_TAKE_POINTER(raw.requests));
-	/* It has seen the end of the first one when it answers this. Its status shows whether that told it to leave. */
+	/*
+	 * It has seen the end of the first one when it answers this. Its status shows
+	 * whether that told it to leave.
+	 */
 	inspect(ours);
 	role_tell(raw.port, "return 3");
 	ck_assert_str_eq(role_raw_end(&raw), "exit 3");
