@@ -93,7 +93,7 @@ static inline int64_t mesh_field_sint(const struct mesh_field *field)
 struct pb_msgdesc_s;
 
 /*
- * Encodes `src` and attaches the `count` resources, of which each must be named
+ * Encodes `src` and attaches the resources, of which each must be named
  * by exactly one Resource field. `resources` is a message that only carries
  * them (mesh_message_new(NULL, 0) and put); it is consumed, also on failure, and
  * may be NULL if there are none. `prefix_field`: when not 0 the whole becomes
