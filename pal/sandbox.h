@@ -135,8 +135,9 @@ PAL_EXPORT void pal_seccomp_free(struct pal_seccomp *filter);
 
 /*
  * Compiles and copies the filter now; a second call replaces the first. It must
- * allow the program's own exec, see above. A filter without no_new_privs needs
- * CAP_SYS_ADMIN: spawn fails with -EACCES.
+ * allow rt_sigprocmask and the program's own exec, see above; for pal_fork
+ * rt_sigprocmask, write, close and exit_group. A filter without no_new_privs
+ * needs CAP_SYS_ADMIN: spawn fails with -EACCES.
  */
 PAL_EXPORT void pal_builder_seccomp(struct pal_builder *builder, const struct pal_seccomp *filter);
 

@@ -23,8 +23,8 @@
  * raw system calls only, too, and has its own signals blocked.
  */
 
-#define STOP_LIMIT_MS 5000   /* for threads that the kernel does not interrupt */
-#define UNBLOCK_LIMIT_MS 250 /* libc blocks all signals in pthread_create and as a thread ends */
+#define STOP_LIMIT_MS 5000    /* for threads that the kernel does not interrupt */
+#define UNBLOCK_LIMIT_MS 1000 /* for one that blocks the signal: libc does, for moments */
 #define POLL_NS 2000000
 
 enum command {
@@ -56,6 +56,11 @@ struct broadcast {
 	pid_t pid, self;
 	struct obstacle obstacle;
 	bool unstoppable; /* fn has run nowhere */
+	/*
+	 * A thread that was listed had ended when it was looked at. The kernel ends a
+	 * list early when that happens under its hands: such a list proves nothing.
+	 */
+	bool list_unsure;
 
 	_Atomic uint32_t command; /* futex of the stopped threads */
 	_Atomic uint32_t stopped; /* futex of the caller: changes when a thread has stopped */
@@ -141,51 +146,44 @@ static void on_signal(int signal)
 struct survey {
 	struct broadcast *broadcast;
 	unsigned others;
-	bool blocked;
 };
 
+/* A thread-group leader that has ended stays, and stays listed, until all others have. */
+static void note_gone(struct broadcast *broadcast, pid_t tid)
+{
+	if (tid != broadcast->pid)
+		broadcast->list_unsure = true;
+}
+
+/* Waits a moment for a thread that blocks the signal: libc does so in pthread_create and elsewhere. */
 static int survey_thread(pid_t tid, void *arg)
 {
 	struct survey *survey = arg;
-	struct obstacle *obstacle = &survey->broadcast->obstacle;
-	struct pal__task_status status;
-	int result;
-
-	if (tid == survey->broadcast->self)
-		return 0;
-	result = pal__task_status(survey->broadcast->task_fd, tid, pal_threads_signal(), &status);
-	if (result < 0 || status.gone)
-		return result;
-	survey->others++;
-	if (status.blocks) {
-		*obstacle = (struct obstacle){tid, "blocks the signal", status};
-		survey->blocked = true;
-	}
-	return 0;
-}
-
-/* How many other threads there are, once none of them blocks the signal. */
-static int survey_threads(struct broadcast *broadcast, unsigned *ret)
-{
+	struct broadcast *broadcast = survey->broadcast;
 	pal_deadline deadline = pal_deadline_after_ms(UNBLOCK_LIMIT_MS);
 	_Atomic uint32_t never = 0;
 
+	if (tid == broadcast->self)
+		return 0;
 	for (;;) {
-		struct survey survey = {.broadcast = broadcast};
-		int result;
+		struct pal__task_status status;
+		int result =
+			pal__task_status(broadcast->task_fd, tid, pal_threads_signal(), &status);
 
-		broadcast->obstacle.what = NULL;
-		result = pal__task_for_each(broadcast->task_fd, survey_thread, &survey);
-		if (result < 0) {
-			broadcast->obstacle.what = NULL;
+		if (result < 0)
 			return result;
-		}
-		if (!survey.blocked) {
-			*ret = survey.others;
+		if (status.gone) {
+			note_gone(broadcast, tid);
 			return 0;
 		}
-		if (pal_deadline_left_ms(deadline) == 0)
+		if (!status.blocks) {
+			survey->others++;
+			return 0;
+		}
+		if (pal_deadline_left_ms(deadline) == 0) {
+			broadcast->obstacle = (struct obstacle){tid, "blocks the signal", status};
 			return -EBUSY;
+		}
 		futex_wait(&never, 0, POLL_NS);
 	}
 }
@@ -203,8 +201,12 @@ static int stop_thread(pid_t tid, void *arg)
 	if (tid == broadcast->self || slot_of(broadcast, tid))
 		return 0;
 	result = pal__task_status(broadcast->task_fd, tid, pal_threads_signal(), &status);
-	if (result < 0 || status.gone)
+	if (result < 0)
 		return result;
+	if (status.gone) {
+		note_gone(broadcast, tid);
+		return 0;
+	}
 	if (count == broadcast->capacity) {
 		broadcast->obstacle = (struct obstacle){tid, "is one of too many new ones", status};
 		return -EAGAIN;
@@ -212,8 +214,8 @@ static int stop_thread(pid_t tid, void *arg)
 	slot = &broadcast->slots[count];
 	slot->tid = tid;
 	atomic_store(&slot->state, SLOT_SIGNALLED);
-	atomic_store(&broadcast->count,
-		count + 1); /* before the signal: its handler looks for the slot */
+	/* before the signal: its handler looks for the slot */
+	atomic_store(&broadcast->count, count + 1);
 	if (syscall(SYS_tgkill, broadcast->pid, tid, pal_threads_signal()) == 0)
 		return 0;
 	atomic_store(&slot->state, SLOT_GONE);
@@ -262,17 +264,21 @@ static int await_stopped(struct broadcast *broadcast, pal_deadline deadline)
 	}
 }
 
-/* Until a look at all threads, begun when every known one had stopped, finds no other. */
+/* Until a list of all threads, begun when every known one had stopped, shows no other. */
 static int stop_all(struct broadcast *broadcast)
 {
 	pal_deadline deadline = pal_deadline_after_ms(STOP_LIMIT_MS);
 
 	for (;;) {
 		unsigned before = atomic_load(&broadcast->count);
-		int result = pal__task_for_each(broadcast->task_fd, stop_thread, broadcast);
+		int result;
 
-		if (result < 0 || atomic_load(&broadcast->count) == before)
+		broadcast->list_unsure = false;
+		result = pal__task_for_each(broadcast->task_fd, stop_thread, broadcast);
+		if (result < 0)
 			return result;
+		if (atomic_load(&broadcast->count) == before && !broadcast->list_unsure)
+			return 0;
 		result = await_stopped(broadcast, deadline);
 		if (result < 0)
 			return result;
@@ -337,22 +343,26 @@ static int on_threads_of(struct broadcast *broadcast, struct pal_error *error)
 {
 	PAL_CLEANUP_FREE struct slot *slots = NULL;
 	struct sigaction action;
-	unsigned others = 0;
-	int result = survey_threads(broadcast, &others);
+	struct survey survey = {.broadcast = broadcast};
+	int result;
 
+	do {
+		broadcast->list_unsure = false;
+		result = pal__task_for_each(broadcast->task_fd, survey_thread, &survey);
+	} while (!result && !survey.others && broadcast->list_unsure);
 	if (result < 0)
 		return report(broadcast, result, error);
-	if (!others)
+	if (!survey.others)
 		return broadcast->fn(broadcast->arg);
 	if (sigaction(pal_threads_signal(), NULL, &action) < 0 || action.sa_handler != SIG_DFL)
 		return pal_error_set(error, PAL_STAGE_THREADS, -EBUSY,
 			"signal %d, which reaches the other threads, is in use",
 			pal_threads_signal());
 	broadcast->capacity =
-		2 * others + 64; /* threads may still make threads before they are stopped */
+		2 * survey.others + 64; /* threads may still make threads before they are stopped */
 	broadcast->slots = slots = calloc(broadcast->capacity, sizeof *slots);
 	if (!slots)
-		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "%u threads", others);
+		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "%u threads", survey.others);
 	result = run_stopped(broadcast);
 	return broadcast->unstoppable ? report(broadcast, result, error) : result;
 }
