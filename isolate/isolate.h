@@ -107,7 +107,7 @@ struct isolate_result {
 PAL_EXPORT enum isolate_answer isolate_call(isolate_fn fn, void *arg,
 	const struct isolate_options *options, struct isolate_result *result);
 
-/* Frees what a result holds; the struct may be used again. Takes NULL. */
+/* Frees what a result holds: data and size as isolate_call set them. For reuse. Takes NULL. */
 PAL_EXPORT void isolate_result_clear(struct isolate_result *result);
 
 PAL_END_DECLS

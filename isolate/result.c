@@ -40,8 +40,8 @@ static int make_memfd(void)
 	fd = above_standard_streams(fd);
 	/*
 	 * Results are written at explicit offsets. Its own offset is where no file
-	 * can grow to: a function that writes to numbers it does not own gets EFBIG
-	 * and spoils nothing.
+	 * can grow to: a function that writes to numbers it does not own gets an
+	 * error and spoils nothing.
 	 */
 	if (fd >= 0)
 		(void)lseek(fd, (off_t)LLONG_MAX, SEEK_SET);

@@ -71,9 +71,10 @@ static int decode(const struct reading *reading, const pb_msgdesc_t *fields, voi
 	const char *why;
 	int r = mesh__nanopb_decode(fields, dest, mesh_reader_of(reading->message), &why);
 
-	return r < 0 ? pal_error_set(
-	                       reading->error, reading->stage, r, "%s: %s", reading->name, why)
-	             : 0;
+	if (r < 0)
+		return pal_error_set(
+		        reading->error, reading->stage, r, "%s: %s", reading->name, why);
+	return 0;
 }
 
 static int refuse(const struct reading *reading, const char *why)
@@ -90,22 +91,26 @@ static int read_node(const struct reading *reading, const mesh_wire_NodeId *id, 
 
 /* The decoder gave `field` a resource of the message; it must also be of the right kind. */
 static int read_resource(const struct reading *reading, const mesh_Resource *field,
-        enum mesh__resource_kind kind, size_t *ret)
+        enum mesh__resource_kind kind, const char *why, size_t *ret)
 {
 	size_t index = field->index - 1;
 
 	if (index >= reading->message->resource_count ||
 	        reading->message->resources[index].kind != kind)
-		return refuse(reading, kind == MESH__RESOURCE_PORT
-		                               ? "a resource is not a port"
-		                               : "a resource is not a descriptor");
+		return refuse(reading, why);
 	*ret = index;
 	return 0;
 }
 
 static int read_port(const struct reading *reading, const mesh_Resource *field, size_t *ret)
 {
-	return read_resource(reading, field, MESH__RESOURCE_PORT, ret);
+	return read_resource(reading, field, MESH__RESOURCE_PORT, "a resource is not a port", ret);
+}
+
+static int read_fd(const struct reading *reading, const mesh_Resource *field, size_t *ret)
+{
+	return read_resource(
+	        reading, field, MESH__RESOURCE_FD, "a resource is not a descriptor", ret);
 }
 
 /* ---- the first message ---- */
@@ -118,9 +123,9 @@ int mesh__control_write_initial(struct mesh_port *requests, struct mesh_port *or
 	struct mesh_message *carrier;
 	int r = carry_ports((struct mesh_port *[]){requests, orders, user}, 3, &carrier);
 
-	return r < 0 ? r
-	             : mesh_nanopb_encode(
-	                       mesh_wire_InitialEnvelope_fields, &envelope, carrier, 0, ret);
+	if (r < 0)
+		return r;
+	return mesh_nanopb_encode(mesh_wire_InitialEnvelope_fields, &envelope, carrier, 0, ret);
 }
 
 int mesh__control_read_initial(
@@ -164,9 +169,10 @@ int mesh__control_write_invite_request(
 	struct mesh_message *carrier;
 	int r = carry_ports((struct mesh_port *[]){user, reply}, 2, &carrier);
 
-	return r < 0 ? r
-	             : mesh_nanopb_encode(
-	                       mesh_wire_LeaderRequestEnvelope_fields, &envelope, carrier, 0, ret);
+	if (r < 0)
+		return r;
+	return mesh_nanopb_encode(
+	        mesh_wire_LeaderRequestEnvelope_fields, &envelope, carrier, 0, ret);
 }
 
 static int read_request_value(const struct reading *reading, const mesh_wire_LeaderRequest *value,
@@ -228,9 +234,10 @@ static int check_socket(const struct reading *reading, size_t index)
 {
 	int r = mesh__invitation_adopt_socket(reading->message->resources[index].fd);
 
-	return r < 0 ? pal_error_set(reading->error, reading->stage, r, "%s: its descriptor",
-	                       reading->name)
-	             : 0;
+	if (r < 0)
+		return pal_error_set(
+		        reading->error, reading->stage, r, "%s: its descriptor", reading->name);
+	return 0;
 }
 
 int mesh__control_read_invitation(
@@ -248,7 +255,7 @@ int mesh__control_read_invitation(
 		return refuse(&reading, "the leader sent something else");
 	if (mesh__invitation_read_address(&envelope.value.address, &invitation) < 0)
 		return refuse(&reading, "an id is zero");
-	r = read_resource(&reading, &envelope.value.fd, MESH__RESOURCE_FD, &fd);
+	r = read_fd(&reading, &envelope.value.fd, &fd);
 	if (r == 0)
 		r = check_socket(&reading, fd);
 	if (r < 0)
@@ -289,9 +296,9 @@ static int read_order_value(const struct reading *reading, const mesh_wire_Follo
 	ret->kind = MESH__ORDER_CONNECT;
 	ret->has_fd = connect->has_fd;
 	r = read_node(reading, &connect->node, &ret->node);
-	return r < 0 || !connect->has_fd
-	               ? r
-	               : read_resource(reading, &connect->fd, MESH__RESOURCE_FD, &ret->fd);
+	if (r == 0 && connect->has_fd)
+		r = read_fd(reading, &connect->fd, &ret->fd);
+	return r;
 }
 
 int mesh__control_read_order(

@@ -80,18 +80,25 @@ static inline int64_t mesh_field_sint(const struct mesh_field *field)
 /* ---- nanopb: a message struct into a message and back, resources included ---- */
 
 /*
- * In the .proto a descriptor or port is a field of type mesh.Resource
- * (mesh/resource.proto, installed); its `index` counts from 1 in the message's
- * resource list, 0 is none. The descriptors are nanopb's generated ones.
+ * In the .proto a descriptor or port is a field of type mesh.Resource; its
+ * `index` counts from 1 in the message's resource list, 0 is none. Import
+ * "mesh/resource.proto": it is installed, and so is its generated header, in the
+ * folder that nanopb's generator must be told of
+ *
+ *	nanopb_generator -I. -I<includedir>/procmesh task.proto
+ *
+ * The descriptors of messages are the generated ones; that of mesh.Resource is
+ * in this library. Sub-messages may be nested 64 deep, in both directions.
  */
 struct pb_msgdesc_s;
 
 /*
- * Encodes `src` and attaches the `count` resources, of which each must be named
+ * Encodes `src` and attaches the resources, of which each must be named
  * by exactly one Resource field. `resources` is a message that only carries
  * them (mesh_message_new(NULL, 0) and put); it is consumed, also on failure, and
  * may be NULL if there are none. `prefix_field`: when not 0 the whole becomes
  * sub-message `prefix_field` of an outer message (the envelope of channels).
+ * A Resource with index 0 is left out, which only a field that is optional may be.
  * 0, -ENOMEM, -EINVAL (an index out of range, missing or used twice; nanopb refused).
  */
 PAL_EXPORT int mesh_nanopb_encode(const struct pb_msgdesc_s *fields, const void *src, struct mesh_message *resources,
@@ -100,7 +107,10 @@ PAL_EXPORT int mesh_nanopb_encode(const struct pb_msgdesc_s *fields, const void 
 /*
  * Decodes a reader's range into `dest`, which nanopb's generated _init_zero has
  * initialised. Resource fields get the index + 1 of the resource, which stays in
- * the message until it is taken out. 0, -ENOMEM, -EBADMSG.
+ * the message until it is taken out; whether it is a descriptor or a port shows
+ * then. What does not fit the schema is refused, also an index that the peer
+ * made up; unknown fields are skipped with their resources. On failure `dest` is
+ * to be given up. 0, -ENOMEM, -EBADMSG.
  */
 PAL_EXPORT int mesh_nanopb_decode(const struct pb_msgdesc_s *fields, void *dest, struct mesh_reader from)
 	PAL_MUST_CHECK;

@@ -20,7 +20,7 @@ static int random_bytes(void *buffer, size_t size)
 
 int mesh__id_random(struct mesh_id *ret)
 {
-	struct mesh_id id;
+	struct mesh_id id = {{0}};
 	int r;
 
 	do {

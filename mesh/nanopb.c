@@ -77,8 +77,7 @@ static int encode_resource(
 		return PB_HTYPE(iter->type) == PB_HTYPE_OPTIONAL ? 0 : -EINVAL;
 	if (index > mesh_message_resource_count(coder->resources))
 		return -EINVAL;
-	if (coder->resources->resources[index - 1].kind == MESH__RESOURCE_NONE)
-		return -EINVAL;
+	/* Named twice, it is gone the second time, and the writer refuses that. */
 	mesh__writer_move(coder->to, field->number, &coder->resources->resources[index - 1]);
 	return 0;
 }
@@ -175,27 +174,28 @@ static void decode_resource(struct transcoder *coder, const struct mesh_field *f
 static int decode_known(struct transcoder *coder, const pb_msgdesc_t *inner,
         const struct mesh_field *field, const uint8_t *bytes, size_t size, unsigned depth)
 {
+	bool is_resource = field->wire_type == MESH__WIRE_RESOURCE;
+	bool has_resources = field->wire_type == MESH__WIRE_MESSAGE;
 	int r;
 
-	if ((inner == &mesh_Resource_msg) != (field->wire_type == MESH__WIRE_RESOURCE))
-		return refuse(coder, -EBADMSG,
-		        inner == &mesh_Resource_msg ? "a field that must be a resource is none"
-		                                    : "a resource in a field of another type");
-	if (field->wire_type == MESH__WIRE_RESOURCE) {
+	if (inner == &mesh_Resource_msg) {
+		if (!is_resource)
+			return refuse(coder, -EBADMSG, "a field that must be a resource is none");
 		decode_resource(coder, field);
 		return 0;
 	}
-	if (!inner ||
-	        (field->wire_type != MESH__WIRE_BYTES && field->wire_type != MESH__WIRE_MESSAGE)) {
-		if (field->wire_type == MESH__WIRE_MESSAGE)
-			return refuse(coder, -EBADMSG, "resources in a field that is no message");
-		mesh__writer_raw(coder->to, bytes, size);
-		return 0;
+	if (is_resource)
+		return refuse(coder, -EBADMSG, "a resource in a field of another type");
+	if (inner && (has_resources || field->wire_type == MESH__WIRE_BYTES)) {
+		mesh_writer_begin(coder->to, field->number);
+		r = decode_fields(coder, inner, field->inner, depth + 1);
+		mesh_writer_end(coder->to);
+		return r;
 	}
-	mesh_writer_begin(coder->to, field->number);
-	r = decode_fields(coder, inner, field->inner, depth + 1);
-	mesh_writer_end(coder->to);
-	return r;
+	if (has_resources)
+		return refuse(coder, -EBADMSG, "resources in a field that is no message");
+	mesh__writer_raw(coder->to, bytes, size);
+	return 0;
 }
 
 static int decode_fields(struct transcoder *coder, const pb_msgdesc_t *fields,
@@ -212,18 +212,18 @@ static int decode_fields(struct transcoder *coder, const pb_msgdesc_t *fields,
 	for (; (r = mesh_reader_next(&from, &field)) > 0; start = from.at) {
 		size_t size = (size_t)(from.at - start);
 
+		/* Of unknown fields those without resources stay: nanopb has extensions. */
 		if (find_field(&iter, &field))
 			r = decode_known(coder, submessage_of(&iter), &field, start, size, depth);
 		else if (field.wire_type < MESH__WIRE_MESSAGE)
-			mesh__writer_raw(
-			        coder->to, start, size); /* maybe an extension that nanopb knows */
-		/* else: skipped, and the resources with it */
+			mesh__writer_raw(coder->to, start, size);
 		if (r < 0)
 			return r;
 	}
-	return r < 0 ? refuse(coder, r,
-	                       "not the encoding of a message, or more resources than there are")
-	             : 0;
+	if (r < 0)
+		return refuse(coder, r,
+		        "not the encoding of a message, or more resources than there are");
+	return 0;
 }
 
 static int decode(

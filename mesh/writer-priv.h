@@ -9,7 +9,7 @@
 
 /* Appends bytes that are whole fields already. */
 void mesh__writer_raw(struct mesh_writer *writer, const void *data, size_t size);
-/* Moves a resource out of another message; leaves *resource empty. */
+/* Moves a resource out of another message; leaves *resource empty. If it was empty: -EINVAL in the end. */
 void mesh__writer_move(struct mesh_writer *writer, uint32_t field, struct mesh__resource *resource);
 /* What has gone wrong so far: 0 or -errno. */
 int mesh__writer_error(const struct mesh_writer *writer);

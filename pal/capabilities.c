@@ -23,8 +23,10 @@ uint64_t pal_capability_from_name(const char *name)
 
 	if (!name)
 		return 0;
-	length = snprintf(full, sizeof full, "%s%s", strncasecmp(name, "cap_", 4) ? "cap_" : "", name);
-	if (length < 0 || (size_t)length >= sizeof full || cap_from_name(full, &number) < 0 || number >= 64) {
+	length = snprintf(
+		full, sizeof full, "%s%s", strncasecmp(name, "cap_", 4) ? "cap_" : "", name);
+	if (length < 0 || (size_t)length >= sizeof full || cap_from_name(full, &number) < 0 ||
+		number >= 64) {
 		errno = saved;
 		return 0;
 	}

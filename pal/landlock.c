@@ -9,10 +9,11 @@
 #include <pal/landlock-priv.h>
 #include <pal/util-priv.h>
 
-/* Rights that a rule on something other than a folder may have: the kernel refuses the rest with EINVAL. */
+/* Rights that a rule on anything but a folder may have: the kernel refuses others with EINVAL. */
 #define FILE_RIGHTS \
-	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | \
-		LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_IOCTL_DEV)
+	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | \
+		LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_TRUNCATE | \
+		LANDLOCK_ACCESS_FS_IOCTL_DEV)
 
 #define READ_RIGHTS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 /* No MAKE_CHAR and MAKE_BLOCK: nobody who asks for a writable folder means device nodes. */
@@ -74,18 +75,20 @@ int pal_landlock_new(struct pal_landlock **ret, struct pal_error *error)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "Landlock ruleset");
 	attr = rights_of(abi);
 	*ruleset = (struct pal_landlock){
-		.fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0), /* close-on-exec */
+		.fd = (int)syscall(
+			SYS_landlock_create_ruleset, &attr, sizeof attr, 0), /* close-on-exec */
 		.handled_fs = attr.handled_access_fs,
 		.handled_net = attr.handled_access_net,
 	};
 	if (ruleset->fd < 0)
-		return pal_error_set(error, PAL_STAGE_LANDLOCK, -errno, "making a Landlock ruleset");
+		return pal_error_set(
+			error, PAL_STAGE_LANDLOCK, -errno, "making a Landlock ruleset");
 	*ret = PAL_TAKE_POINTER(ruleset);
 	return 0;
 }
 
-int pal_landlock_allow_path(struct pal_landlock *ruleset, const char *path, unsigned access,
-	struct pal_error *error)
+int pal_landlock_allow_path(
+	struct pal_landlock *ruleset, const char *path, unsigned access, struct pal_error *error)
 {
 	const unsigned known = PAL_LANDLOCK_READ | PAL_LANDLOCK_WRITE | PAL_LANDLOCK_EXECUTE;
 	struct landlock_path_beneath_attr rule = {.parent_fd = -1};
@@ -93,10 +96,12 @@ int pal_landlock_allow_path(struct pal_landlock *ruleset, const char *path, unsi
 	struct stat status;
 
 	if (!ruleset || !path || !access || (access & ~known))
-		return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL, "Landlock rule for a path");
+		return pal_error_set(
+			error, PAL_STAGE_ARGUMENT, -EINVAL, "Landlock rule for a path");
 	fd = open(path, O_PATH | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &status) < 0)
-		return pal_error_set(error, PAL_STAGE_LANDLOCK, -errno, "Landlock rule for %s", path);
+		return pal_error_set(
+			error, PAL_STAGE_LANDLOCK, -errno, "Landlock rule for %s", path);
 	if (access & PAL_LANDLOCK_READ)
 		rule.allowed_access |= READ_RIGHTS;
 	if (access & PAL_LANDLOCK_WRITE)
@@ -108,26 +113,29 @@ int pal_landlock_allow_path(struct pal_landlock *ruleset, const char *path, unsi
 		rule.allowed_access &= FILE_RIGHTS;
 	rule.parent_fd = fd;
 	if (syscall(SYS_landlock_add_rule, ruleset->fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
-		return pal_error_set(error, PAL_STAGE_LANDLOCK, -errno, "Landlock rule for %s", path);
+		return pal_error_set(
+			error, PAL_STAGE_LANDLOCK, -errno, "Landlock rule for %s", path);
 	return 0;
 }
 
-int pal_landlock_allow_port(struct pal_landlock *ruleset, uint16_t port, unsigned access,
-	struct pal_error *error)
+int pal_landlock_allow_port(
+	struct pal_landlock *ruleset, uint16_t port, unsigned access, struct pal_error *error)
 {
 	struct pal__landlock_net_port_attr rule = {.port = port};
 
 	if (!ruleset || !access || (access & ~(PAL_LANDLOCK_BIND | PAL_LANDLOCK_CONNECT)))
-		return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL, "Landlock rule for a port");
+		return pal_error_set(
+			error, PAL_STAGE_ARGUMENT, -EINVAL, "Landlock rule for a port");
 	if (access & PAL_LANDLOCK_BIND)
 		rule.allowed_access |= LANDLOCK_ACCESS_NET_BIND_TCP;
 	if (access & PAL_LANDLOCK_CONNECT)
 		rule.allowed_access |= LANDLOCK_ACCESS_NET_CONNECT_TCP;
 	rule.allowed_access &= ruleset->handled_net;
-	if (!rule.allowed_access) /* before ABI 4: nothing is denied that would have to be allowed */
+	if (!rule.allowed_access) /* before ABI 4: nothing is denied */
 		return 0;
 	if (syscall(SYS_landlock_add_rule, ruleset->fd, PAL__LANDLOCK_RULE_NET_PORT, &rule, 0) < 0)
-		return pal_error_set(error, PAL_STAGE_LANDLOCK, -errno, "Landlock rule for port %u", port);
+		return pal_error_set(
+			error, PAL_STAGE_LANDLOCK, -errno, "Landlock rule for port %u", port);
 	return 0;
 }
 

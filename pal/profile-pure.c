@@ -41,6 +41,8 @@ struct form {
 	uint64_t mask, value;
 };
 
+/* clang-format off */
+
 /* ---- in both stages ---- */
 
 static const char *const common[] = {
@@ -93,10 +95,10 @@ static const int fcntl_commands[] = {
 
 static const char *const refused[] = {
 	/* files */
-	"chmod", "chown", "chown32", "creat", "fchmod", "fchmodat", "fchown", "fchown32", "fchownat",
-	"inotify_add_watch", "lchown", "lchown32", "link", "linkat", "mkdir", "mkdirat", "mknod",
-	"mknodat", "openat2", "rename", "renameat", "renameat2", "rmdir", "symlink", "symlinkat",
-	"truncate", "truncate64", "unlink", "unlinkat", "utimensat",
+	"chmod", "chown", "chown32", "creat", "fchmod", "fchmodat", "fchown", "fchown32",
+	"fchownat", "inotify_add_watch", "lchown", "lchown32", "link", "linkat", "mkdir",
+	"mkdirat", "mknod", "mknodat", "openat2", "rename", "renameat", "renameat2", "rmdir",
+	"symlink", "symlinkat", "truncate", "truncate64", "unlink", "unlinkat", "utimensat",
 	/* sockets */
 	"accept", "accept4", "bind", "connect", "listen", "setsockopt", "socket", "socketcall",
 	"socketpair",
@@ -133,15 +135,16 @@ static const char *const hostile[] = {
 	NULL,
 };
 
-/* ---- only until finalize: the dynamic loader, libc's start, reading configuration, and finalize itself ---- */
+/* ---- only until finalize: loader, libc's start, reading configuration, finalize itself ---- */
 
 static const char *const starting[] = {
-	"access", "arch_prctl", "capget", "capset", "faccessat", "faccessat2", "fadvise64", "fadvise64_64",
-	"fstatat64", "fstatfs", "fstatfs64", "getcwd", "getdents", "getdents64", "getgroups",
-	"getgroups32", "getpgid", "getpriority", "getsid", "landlock_add_rule",
+	"access", "arch_prctl", "capget", "capset", "faccessat", "faccessat2", "fadvise64",
+	"fadvise64_64", "fstatat64", "fstatfs", "fstatfs64", "getcwd", "getdents", "getdents64",
+	"getgroups", "getgroups32", "getpgid", "getpriority", "getsid", "landlock_add_rule",
 	"landlock_create_ruleset", "landlock_restrict_self", "lstat", "lstat64", "mmap", "mmap2",
-	"mprotect", "newfstatat", "readlink", "readlinkat", "seccomp", "setrlimit", "set_thread_area",
-	"set_tid_address", "set_tls", "stat", "stat64", "statfs", "statfs64", "statx", "tgkill", "umask",
+	"mprotect", "newfstatat", "readlink", "readlinkat", "seccomp", "set_thread_area",
+	"set_tid_address", "set_tls", "setrlimit", "stat", "stat64", "statfs", "statfs64", "statx",
+	"tgkill", "umask",
 	NULL,
 };
 
@@ -158,7 +161,6 @@ static const struct form starting_forms[] = {
 	{"prctl", 0, INT_MASK, PR_GET_DUMPABLE},
 	{"prctl", 0, INT_MASK, PR_SET_DUMPABLE},
 	{"prctl", 0, INT_MASK, PR_GET_PDEATHSIG},
-	{"prctl", 0, INT_MASK, PR_SET_PDEATHSIG},
 	{"prctl", 0, INT_MASK, PR_GET_NO_NEW_PRIVS},
 	{"prctl", 0, INT_MASK, PR_SET_NO_NEW_PRIVS},
 	{0},
@@ -182,7 +184,7 @@ static const struct form finished_forms[] = {
 	{"mmap", 2, PROT_EXEC, 0},
 	{"mmap2", 2, PROT_EXEC, 0},
 	{"mprotect", 2, PROT_EXEC, 0},
-	/* fstat, as libc calls it: a path is not excluded, but its metadata is all there is to have */
+	/* fstat, as libc calls it: a path is not excluded, but metadata is all there is to have */
 	{"newfstatat", 3, AT_EMPTY_PATH, AT_EMPTY_PATH},
 	{"fstatat64", 3, AT_EMPTY_PATH, AT_EMPTY_PATH},
 	{"statx", 2, AT_EMPTY_PATH, AT_EMPTY_PATH},
@@ -204,15 +206,18 @@ static const char *const finished_refused[] = {
 
 static const char *const finished_hostile[] = {"execve", NULL};
 
+/* clang-format on */
+
 /* ---- made of them ---- */
 
-static int add_forms(struct pal_seccomp *filter, int action, const struct form *forms, struct pal_error *error)
+static int add_forms(
+	struct pal_seccomp *filter, int action, const struct form *forms, struct pal_error *error)
 {
 	int result = 0;
 
 	for (; forms->name && !result; forms++)
-		result = pal_seccomp_rule_masked(filter, action, forms->name, forms->arg, forms->mask, forms->value,
-			error);
+		result = pal_seccomp_rule_masked(
+			filter, action, forms->name, forms->arg, forms->mask, forms->value, error);
 	return result;
 }
 
@@ -223,10 +228,11 @@ static int add_fcntl(struct pal_seccomp *filter, struct pal_error *error)
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(fcntl_commands) && !result; i++) {
 		uint64_t command = (uint64_t)fcntl_commands[i];
 
-		result = pal_seccomp_rule_masked(filter, PAL_SECCOMP_ALLOW, "fcntl", 1, INT_MASK, command, error);
+		result = pal_seccomp_rule_masked(
+			filter, PAL_SECCOMP_ALLOW, "fcntl", 1, INT_MASK, command, error);
 		if (!result)
-			result = pal_seccomp_rule_masked(filter, PAL_SECCOMP_ALLOW, "fcntl64", 1, INT_MASK, command,
-				error);
+			result = pal_seccomp_rule_masked(
+				filter, PAL_SECCOMP_ALLOW, "fcntl64", 1, INT_MASK, command, error);
 	}
 	return result;
 }
@@ -270,8 +276,8 @@ static int add_finished(struct pal_seccomp *filter, struct pal_error *error)
 	if (!result)
 		result = add_forms(filter, PAL_SECCOMP_ALLOW, finished_forms, error);
 	if (!result) /* abort and raise */
-		result = pal_seccomp_rule_masked(filter, PAL_SECCOMP_ALLOW, "tgkill", 0, INT_MASK, (uint64_t)getpid(),
-			error);
+		result = pal_seccomp_rule_masked(filter, PAL_SECCOMP_ALLOW, "tgkill", 0, INT_MASK,
+			(uint64_t)getpid(), error);
 	if (!result)
 		result = add_forms(filter, REFUSED, finished_refused_forms, error);
 	if (!result)
@@ -289,13 +295,14 @@ static int limit(struct pal_builder *builder, int resource, rlim_t most, struct 
 
 	if (getrlimit((__rlimit_resource_t)resource, &now) < 0)
 		return pal_error_set(error, PAL_STAGE_RLIMIT, -errno, "pure computation");
-	if (most > now.rlim_max) /* RLIM_INFINITY is the largest number; raising a limit needs a privilege */
+	if (most > now.rlim_max) /* to raise it would need a privilege */
 		most = now.rlim_max;
 	pal_builder_rlimit(builder, resource, most, most);
 	return 0;
 }
 
-static int apply(const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
+static int apply(
+	const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
 {
 	struct pal_seccomp *filter;
 	int result;

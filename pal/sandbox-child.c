@@ -68,22 +68,25 @@ static int first_of(uint64_t mask)
 	return mask ? __builtin_ctzll(mask) : 0;
 }
 
-/* The kernel would let a thread raise what it holds in another set: not wanted in a process that tightens itself. */
-static int refuse_gain(const struct pal__sandbox *sandbox, const struct thread_sets *now, struct pal__report *report)
+/* The kernel would let a thread raise what another of its sets holds: not wanted in tightening. */
+static int refuse_gain(const struct pal__sandbox *sandbox, const struct thread_sets *now,
+	struct pal__report *report)
 {
 	const struct pal_capabilities *asked = &sandbox->capabilities;
-	uint64_t gained = (asked->permitted & ~now->permitted) | (asked->effective & ~now->effective) |
-		(asked->inheritable & ~now->inheritable);
+	uint64_t gained = (asked->permitted & ~now->permitted) |
+			  (asked->effective & ~now->effective) |
+			  (asked->inheritable & ~now->inheritable);
 
 	for (unsigned number = 0; number <= sandbox->last_capability; number++)
-		if (asked->ambient >> number & 1 && control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, number) <= 0)
+		if (asked->ambient >> number & 1 &&
+			control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, number) <= 0)
 			gained |= UINT64_C(1) << number;
 	if (gained)
 		return pal__report_fail(report, report->stage, first_of(gained), -EPERM);
 	return 0;
 }
 
-/* Without CAP_SETPCAP the set stays as it is, which is harmless where no_new_privs keeps exec from using it. */
+/* Without CAP_SETPCAP the set stays: harmless where no_new_privs keeps exec from using it. */
 static int drop_bounding(const struct pal__sandbox *sandbox, struct pal__report *report)
 {
 	for (unsigned number = 0; number <= sandbox->last_capability; number++) {
@@ -96,7 +99,8 @@ static int drop_bounding(const struct pal__sandbox *sandbox, struct pal__report 
 			return fail(report, (int)number);
 		if (!held || control(PR_CAPBSET_DROP, number, 0) == 0)
 			continue;
-		if (errno == EPERM && (sandbox->no_new_privs || control(PR_GET_NO_NEW_PRIVS, 0, 0) == 1))
+		if (errno == EPERM &&
+			(sandbox->no_new_privs || control(PR_GET_NO_NEW_PRIVS, 0, 0) == 1))
 			return 0;
 		return fail(report, (int)number);
 	}
@@ -137,7 +141,7 @@ static int set_capabilities(const struct pal__sandbox *sandbox, struct pal__repo
 	result = drop_bounding(sandbox, report);
 	if (result < 0)
 		return result;
-	/* what the caller had as ambient goes first: the rest is raised again or was not asked for */
+	/* also what the caller had as ambient: it was not asked for, or is raised again */
 	if (control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0) < 0)
 		return fail(report, 0);
 	if (put_sets(&wanted) < 0)
@@ -145,7 +149,8 @@ static int set_capabilities(const struct pal__sandbox *sandbox, struct pal__repo
 	return raise_ambient(sandbox, report);
 }
 
-int pal__sandbox_enter_unfiltered(const struct pal__sandbox *sandbox, int landlock_fd, struct pal__report *report)
+int pal__sandbox_enter_unfiltered(
+	const struct pal__sandbox *sandbox, int landlock_fd, struct pal__report *report)
 {
 	if (sandbox->set_capabilities) {
 		int result = set_capabilities(sandbox, report);
@@ -166,7 +171,8 @@ int pal__sandbox_enter_unfiltered(const struct pal__sandbox *sandbox, int landlo
 	return 0;
 }
 
-int pal__sandbox_enter(const struct pal__sandbox *sandbox, int landlock_fd, struct pal__report *report)
+int pal__sandbox_enter(
+	const struct pal__sandbox *sandbox, int landlock_fd, struct pal__report *report)
 {
 	int result = pal__sandbox_enter_unfiltered(sandbox, landlock_fd, report);
 

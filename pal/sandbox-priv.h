@@ -20,7 +20,7 @@ struct pal__sandbox {
 	unsigned last_capability;  /* of the running kernel, looked up in the parent */
 	int landlock_fd;           /* -1: none; a duplicate of the ruleset, owned */
 	struct sock_fprog seccomp; /* len 0: none; owned copy */
-	unsigned long exec_key;    /* 4th argument of the child's execve(2): see pal_seccomp_allow_first_exec */
+	unsigned long exec_key;    /* 4th argument of execve: pal_seccomp_allow_first_exec */
 };
 #define PAL__SANDBOX_INIT {.landlock_fd = -1}
 
@@ -33,9 +33,11 @@ void pal__sandbox_clear(struct pal__sandbox *sandbox);
  * (sandbox-child.c). 0, or a negative errno with stage and index in the report,
  * whose stage is kept up to date on the way.
  */
-int pal__sandbox_enter(const struct pal__sandbox *sandbox, int landlock_fd, struct pal__report *report);
+int pal__sandbox_enter(const struct pal__sandbox *sandbox, int landlock_fd,
+	struct pal__report *report);
 
-/* All of that but the filter, and without closing: what a thread of a running process does to itself. */
-int pal__sandbox_enter_unfiltered(const struct pal__sandbox *sandbox, int landlock_fd, struct pal__report *report);
+/* All but the filter, and without closing: what a thread of a running process does to itself. */
+int pal__sandbox_enter_unfiltered(const struct pal__sandbox *sandbox, int landlock_fd,
+	struct pal__report *report);
 
 #endif

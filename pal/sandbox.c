@@ -43,7 +43,8 @@ void pal_builder_landlock(struct pal_builder *builder, const struct pal_landlock
 	}
 	fd = fcntl(ruleset->fd, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0) {
-		pal__builder_fail(builder, PAL_STAGE_LANDLOCK, -errno, "copying a Landlock ruleset");
+		pal__builder_fail(
+			builder, PAL_STAGE_LANDLOCK, -errno, "copying a Landlock ruleset");
 		return;
 	}
 	pal_close(builder->sandbox.landlock_fd);

@@ -71,14 +71,14 @@ struct pal_landlock;
 /* The kernel's ABI (1..), or -ENOSYS / -EOPNOTSUPP. Any thread. */
 PAL_EXPORT int pal_landlock_abi(void);
 PAL_EXPORT int pal_landlock_new(struct pal_landlock **ret, struct pal_error *error) PAL_MUST_CHECK;
-/* A folder with all that is in it, or one file. Symbolic links are followed now; the rule is about the file, not its name. */
+/* A folder with all that is in it, or one file: not its name, so symbolic links are followed now. */
 PAL_EXPORT int pal_landlock_allow_path(struct pal_landlock *ruleset, const char *path, unsigned access,
 	struct pal_error *error) PAL_MUST_CHECK;
 
 #define PAL_LANDLOCK_BIND 1u
 #define PAL_LANDLOCK_CONNECT 2u
 
-/* A TCP port. Kernels before ABI 4 restrict no ports: nothing needs to be allowed there and this does nothing. */
+/* A TCP port. Kernels before ABI 4 restrict no ports, so that this does nothing there. */
 PAL_EXPORT int pal_landlock_allow_port(struct pal_landlock *ruleset, uint16_t port, unsigned access,
 	struct pal_error *error) PAL_MUST_CHECK;
 PAL_EXPORT void pal_landlock_free(struct pal_landlock *ruleset);
@@ -135,14 +135,15 @@ PAL_EXPORT void pal_seccomp_free(struct pal_seccomp *filter);
 
 /*
  * Compiles and copies the filter now; a second call replaces the first. It must
- * allow the program's own exec, see above. A filter without no_new_privs needs
- * CAP_SYS_ADMIN: spawn fails with -EACCES.
+ * allow rt_sigprocmask and the program's own exec, see above; for pal_fork
+ * rt_sigprocmask, write, close and exit_group. A filter without no_new_privs
+ * needs CAP_SYS_ADMIN: spawn fails with -EACCES.
  */
 PAL_EXPORT void pal_builder_seccomp(struct pal_builder *builder, const struct pal_seccomp *filter);
 
 /* ---- on this process ---- */
 
-/* What pal_self_restrict enforces; members that are NULL or false are left out. It must outlive the call only. */
+/* What pal_self_restrict enforces; members that are NULL or false are left out. */
 struct pal_self_restrictions {
 	size_t size; /* sizeof(struct pal_self_restrictions) */
 	bool no_new_privs;
@@ -158,11 +159,11 @@ struct pal_self_restrictions {
  * before ABI 8), so each thread is interrupted with the real-time signal
  * pal_threads_signal() and does it to itself. That needs /proc, the signal at
  * its default disposition and not blocked in any thread: -EBUSY
- * (PAL_STAGE_THREADS) names the thread that cannot be reached; nothing has been
- * applied then, because all threads are stopped before the first one changes.
- * In the other threads calls such as poll and epoll_wait may return EINTR.
- * Any other failure may leave a process that is partly restricted: it should
- * end. Must not be called from two threads at once.
+ * (PAL_STAGE_THREADS) names the thread that cannot be reached. With this stage
+ * nothing has been applied, because all threads are stopped before the first
+ * one changes. In the other threads calls such as poll and epoll_wait may return
+ * EINTR. A failure with another stage may leave a process that is partly
+ * restricted: it should end. Must not be called from two threads at once.
  */
 PAL_EXPORT int pal_self_restrict(const struct pal_self_restrictions *restrictions, struct pal_error *error)
 	PAL_MUST_CHECK;

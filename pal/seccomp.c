@@ -12,8 +12,8 @@
 #include <pal/seccomp-priv.h>
 #include <pal/util-priv.h>
 
-#define LARGEST_ERRNO 4095 /* the kernel cuts larger ones down to this */
-#define EXEC_KEY_ARGUMENT 3 /* execve(2) has three: the kernel ignores this register, the filter sees it */
+#define LARGEST_ERRNO 4095  /* the kernel cuts larger ones down to this */
+#define EXEC_KEY_ARGUMENT 3 /* execve has 0 to 2: the kernel ignores this one, the filter sees it */
 
 static int to_libseccomp(int action, uint32_t *ret)
 {
@@ -77,7 +77,8 @@ static int add_rule(struct pal_seccomp *filter, int action, const char *name, un
 		return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL, "seccomp rule");
 	number = seccomp_syscall_resolve_name(name);
 	if (number == __NR_SCMP_ERROR)
-		return pal_error_set(error, PAL_STAGE_SECCOMP, -EINVAL, "seccomp rule for %s", name);
+		return pal_error_set(
+			error, PAL_STAGE_SECCOMP, -EINVAL, "seccomp rule for %s", name);
 	/* a call that another architecture has is known here, too: no rule is needed */
 	result = seccomp_rule_add_array(filter->context, todo, number, conditions, condition);
 	if (result < 0)
@@ -85,13 +86,14 @@ static int add_rule(struct pal_seccomp *filter, int action, const char *name, un
 	return 0;
 }
 
-int pal_seccomp_rule(struct pal_seccomp *filter, int action, const char *name, struct pal_error *error)
+int pal_seccomp_rule(
+	struct pal_seccomp *filter, int action, const char *name, struct pal_error *error)
 {
 	return add_rule(filter, action, name, 0, NULL, error);
 }
 
-int pal_seccomp_rules(struct pal_seccomp *filter, int action, const char *const *names,
-	struct pal_error *error)
+int pal_seccomp_rules(
+	struct pal_seccomp *filter, int action, const char *const *names, struct pal_error *error)
 {
 	int result = 0;
 
@@ -109,7 +111,8 @@ int pal_seccomp_rule_masked(struct pal_seccomp *filter, int action, const char *
 		return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL, "seccomp rule for %s",
 			name ? name : "no call");
 	return add_rule(filter, action, name, 1,
-		&(struct scmp_arg_cmp){.arg = arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value},
+		&(struct scmp_arg_cmp){
+			.arg = arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value},
 		error);
 }
 
@@ -124,9 +127,10 @@ int pal_seccomp_allow_first_exec(struct pal_seccomp *filter, struct pal_error *e
 		return 0;
 	while (!key)
 		if (getrandom(&key, sizeof key, 0) < 0 && errno != EINTR)
-			return pal_error_set(error, PAL_STAGE_SECCOMP, -errno, "a key for the first exec");
-	result = pal_seccomp_rule_masked(filter, PAL_SECCOMP_ALLOW, "execve", EXEC_KEY_ARGUMENT, ULONG_MAX, key,
-		error);
+			return pal_error_set(
+				error, PAL_STAGE_SECCOMP, -errno, "a key for the first exec");
+	result = pal_seccomp_rule_masked(
+		filter, PAL_SECCOMP_ALLOW, "execve", EXEC_KEY_ARGUMENT, ULONG_MAX, key, error);
 	if (!result)
 		filter->exec_key = key;
 	return result;
@@ -165,7 +169,8 @@ static int read_back(int fd, size_t size, void **ret)
 	return 0;
 }
 
-int pal__seccomp_compile(const struct pal_seccomp *filter, struct sock_fprog *ret, struct pal_error *error)
+int pal__seccomp_compile(
+	const struct pal_seccomp *filter, struct sock_fprog *ret, struct pal_error *error)
 {
 	PAL_CLEANUP_CLOSE int fd = -1;
 	size_t instructions;
@@ -177,20 +182,23 @@ int pal__seccomp_compile(const struct pal_seccomp *filter, struct sock_fprog *re
 		return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL, "seccomp filter");
 	fd = memfd_create("seccomp", MFD_CLOEXEC); /* libseccomp only writes to descriptors */
 	if (fd < 0)
-		return pal_error_set(error, PAL_STAGE_SECCOMP, -errno, "memory for a seccomp filter");
+		return pal_error_set(
+			error, PAL_STAGE_SECCOMP, -errno, "memory for a seccomp filter");
 	result = seccomp_export_bpf(filter->context, fd);
 	if (!result && fstat(fd, &status) < 0)
 		result = -errno;
 	if (result < 0)
-		return pal_error_set(error, PAL_STAGE_SECCOMP, result, "compiling a seccomp filter");
+		return pal_error_set(
+			error, PAL_STAGE_SECCOMP, result, "compiling a seccomp filter");
 	instructions = (size_t)status.st_size / sizeof(struct sock_filter);
 	if (instructions > BPF_MAXINSNS)
 		return pal_error_set(error, PAL_STAGE_SECCOMP, -E2BIG,
-			"a seccomp filter of %zu instructions, of which the kernel takes %d", instructions,
-			BPF_MAXINSNS);
+			"a seccomp filter of %zu instructions, of which the kernel takes %d",
+			instructions, BPF_MAXINSNS);
 	result = read_back(fd, (size_t)status.st_size, &program);
 	if (result < 0)
-		return pal_error_set(error, PAL_STAGE_SECCOMP, result, "reading a compiled seccomp filter");
+		return pal_error_set(
+			error, PAL_STAGE_SECCOMP, result, "reading a compiled seccomp filter");
 	*ret = (struct sock_fprog){.len = (unsigned short)instructions, .filter = program};
 	return 0;
 }

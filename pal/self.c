@@ -25,7 +25,8 @@ static int tighten_thread(void *arg)
 {
 	struct tightening *tightening = arg;
 	struct pal__report report = {0};
-	int result = pal__sandbox_enter_unfiltered(&tightening->sandbox, tightening->landlock_fd, &report);
+	int result = pal__sandbox_enter_unfiltered(
+		&tightening->sandbox, tightening->landlock_fd, &report);
 
 	if (result < 0 && !atomic_flag_test_and_set(&tightening->failed))
 		tightening->report = report;
@@ -58,19 +59,21 @@ static int tighten_all_threads(const struct pal_self_restrictions *asked, struct
 /* One call for all threads, none of which has to be interrupted for it. */
 static int filter_all_threads(const struct sock_fprog *program, struct pal_error *error)
 {
-	long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, program);
+	long result =
+		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, program);
 
 	if (result < 0)
 		return pal_error_set(error, PAL_STAGE_SECCOMP, -errno, "seccomp of this process");
 	if (result == 0)
 		return 0;
-	pal_error_set(error, PAL_STAGE_SECCOMP, -EBUSY, "thread %ld has a seccomp filter of its own", result);
+	pal_error_set(error, PAL_STAGE_SECCOMP, -EBUSY,
+		"thread %ld has a seccomp filter of its own", result);
 	if (error)
 		error->index = (int)result;
 	return -EBUSY;
 }
 
-/* A caller that was compiled with a later header asks for more than this library knows: that is not left out. */
+/* A later header may ask for more than this library knows: that is not silently left out. */
 static bool asks_for_unknown(const struct pal_self_restrictions *asked)
 {
 	const char *bytes = (const char *)asked;

@@ -60,6 +60,24 @@ static void stage_unmap(struct stage *stage)
 
 /* ---- clone ---- */
 
+/*
+ * ThreadSanitizer's clone does in the child what is right after fork(2) - to the
+ * memory that this child shares with us. __clone is libc's own name for it.
+ */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define CLONE_PLAIN __clone
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define CLONE_PLAIN __clone
+#endif
+#ifdef CLONE_PLAIN
+extern __typeof__(clone) CLONE_PLAIN;
+#else
+#define CLONE_PLAIN clone
+#endif
+
 struct clone_call {
 	struct pal__child_args args;
 	bool share_memory;
@@ -78,7 +96,7 @@ static void call_clone(void *arg)
 	int flags = CLONE_VFORK | CLONE_PIDFD | SIGCHLD | (call->share_memory ? CLONE_VM : 0);
 	struct pal__sigset before = pal__signals_block_all();
 
-	call->pid = clone(pal__child_main, call->args.report, flags, &call->args, &call->pidfd);
+	call->pid = CLONE_PLAIN(pal__child_main, call->args.report, flags, &call->args, &call->pidfd);
 	if (call->pid < 0)
 		call->pid = -errno;
 	pal__signals_restore(&before);

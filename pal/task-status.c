@@ -11,7 +11,8 @@
 
 int pal__task_open(void)
 {
-	long fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	long fd = syscall(
+		SYS_openat, AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	return fd < 0 ? -errno : (int)fd;
 }
@@ -56,7 +57,7 @@ static void read_line(const char *line, int signal, struct pal__task_status *sta
 	}
 }
 
-/* The line of supplementary groups can be of any length: so the file goes through a small window. */
+/* The line of supplementary groups can be of any length, so the file goes through a window. */
 static int read_status(int fd, int signal, struct pal__task_status *status)
 {
 	char chunk[512], line[64];

@@ -24,14 +24,22 @@
  */
 
 #define STOP_LIMIT_MS 5000    /* for threads that the kernel does not interrupt */
-#define UNBLOCK_LIMIT_MS 250  /* libc blocks all signals for moments: in pthread_create, at a thread's end */
+#define UNBLOCK_LIMIT_MS 1000 /* for one that blocks the signal: libc does, for moments */
 #define POLL_NS 2000000
 
-enum command { COMMAND_STOP, COMMAND_RUN, COMMAND_LEAVE };
+enum command {
+	COMMAND_STOP,
+	COMMAND_RUN,
+	COMMAND_LEAVE
+};
 
 struct slot {
 	pid_t tid;
-	_Atomic enum slot_state { SLOT_SIGNALLED, SLOT_STOPPED, SLOT_GONE } state;
+	_Atomic enum slot_state {
+		SLOT_SIGNALLED,
+		SLOT_STOPPED,
+		SLOT_GONE
+	} state;
 };
 
 /* Why a thread could not be stopped; the text is made of it when none is stopped any more. */
@@ -48,6 +56,11 @@ struct broadcast {
 	pid_t pid, self;
 	struct obstacle obstacle;
 	bool unstoppable; /* fn has run nowhere */
+	/*
+	 * A thread that was listed had ended when it was looked at. The kernel ends a
+	 * list early when that happens under its hands: such a list proves nothing.
+	 */
+	bool list_unsure;
 
 	_Atomic uint32_t command; /* futex of the stopped threads */
 	_Atomic uint32_t stopped; /* futex of the caller: changes when a thread has stopped */
@@ -60,7 +73,7 @@ struct broadcast {
 
 static atomic_flag in_use = ATOMIC_FLAG_INIT;
 static _Atomic(struct broadcast *) current;
-/* How many threads are in the handler; when it is 0 after `current` was reset, nobody looks at the broadcast. */
+/* Threads in the handler: once it is 0 with `current` reset, nobody looks at the broadcast. */
 static _Atomic uint32_t inside;
 
 int pal_threads_signal(void)
@@ -87,7 +100,8 @@ static void futex_wake(_Atomic uint32_t *word)
 static struct slot *slot_of(struct broadcast *broadcast, pid_t tid)
 {
 	for (unsigned i = atomic_load(&broadcast->count); i-- > 0;)
-		if (broadcast->slots[i].tid == tid && atomic_load(&broadcast->slots[i].state) != SLOT_GONE)
+		if (broadcast->slots[i].tid == tid &&
+			atomic_load(&broadcast->slots[i].state) != SLOT_GONE)
 			return &broadcast->slots[i];
 	return NULL;
 }
@@ -132,47 +146,44 @@ static void on_signal(int signal)
 struct survey {
 	struct broadcast *broadcast;
 	unsigned others;
-	bool blocked;
 };
 
+/* A thread-group leader that has ended stays, and stays listed, until all others have. */
+static void note_gone(struct broadcast *broadcast, pid_t tid)
+{
+	if (tid != broadcast->pid)
+		broadcast->list_unsure = true;
+}
+
+/* Waits a moment for a thread that blocks the signal: libc does so in pthread_create and elsewhere. */
 static int survey_thread(pid_t tid, void *arg)
 {
 	struct survey *survey = arg;
-	struct obstacle *obstacle = &survey->broadcast->obstacle;
-	struct pal__task_status status;
-	int result;
-
-	if (tid == survey->broadcast->self)
-		return 0;
-	result = pal__task_status(survey->broadcast->task_fd, tid, pal_threads_signal(), &status);
-	if (result < 0 || status.gone)
-		return result;
-	survey->others++;
-	if (status.blocks) {
-		*obstacle = (struct obstacle){tid, "blocks the signal", status};
-		survey->blocked = true;
-	}
-	return 0;
-}
-
-/* How many other threads there are, once none of them blocks the signal. */
-static int survey_threads(struct broadcast *broadcast, unsigned *ret)
-{
+	struct broadcast *broadcast = survey->broadcast;
 	pal_deadline deadline = pal_deadline_after_ms(UNBLOCK_LIMIT_MS);
 	_Atomic uint32_t never = 0;
 
+	if (tid == broadcast->self)
+		return 0;
 	for (;;) {
-		struct survey survey = {.broadcast = broadcast};
-		int result = pal__task_for_each(broadcast->task_fd, survey_thread, &survey);
+		struct pal__task_status status;
+		int result =
+			pal__task_status(broadcast->task_fd, tid, pal_threads_signal(), &status);
 
 		if (result < 0)
 			return result;
-		if (!survey.blocked) {
-			*ret = survey.others;
+		if (status.gone) {
+			note_gone(broadcast, tid);
 			return 0;
 		}
-		if (pal_deadline_left_ms(deadline) == 0)
+		if (!status.blocks) {
+			survey->others++;
+			return 0;
+		}
+		if (pal_deadline_left_ms(deadline) == 0) {
+			broadcast->obstacle = (struct obstacle){tid, "blocks the signal", status};
 			return -EBUSY;
+		}
 		futex_wait(&never, 0, POLL_NS);
 	}
 }
@@ -190,8 +201,12 @@ static int stop_thread(pid_t tid, void *arg)
 	if (tid == broadcast->self || slot_of(broadcast, tid))
 		return 0;
 	result = pal__task_status(broadcast->task_fd, tid, pal_threads_signal(), &status);
-	if (result < 0 || status.gone)
+	if (result < 0)
 		return result;
+	if (status.gone) {
+		note_gone(broadcast, tid);
+		return 0;
+	}
 	if (count == broadcast->capacity) {
 		broadcast->obstacle = (struct obstacle){tid, "is one of too many new ones", status};
 		return -EAGAIN;
@@ -199,7 +214,8 @@ static int stop_thread(pid_t tid, void *arg)
 	slot = &broadcast->slots[count];
 	slot->tid = tid;
 	atomic_store(&slot->state, SLOT_SIGNALLED);
-	atomic_store(&broadcast->count, count + 1); /* before the signal: its handler looks for the slot */
+	/* before the signal: its handler looks for the slot */
+	atomic_store(&broadcast->count, count + 1);
 	if (syscall(SYS_tgkill, broadcast->pid, tid, pal_threads_signal()) == 0)
 		return 0;
 	atomic_store(&slot->state, SLOT_GONE);
@@ -219,7 +235,8 @@ static int look_for_running(struct broadcast *broadcast, bool out_of_time)
 
 		if (atomic_load(&slot->state) != SLOT_SIGNALLED)
 			continue;
-		result = pal__task_status(broadcast->task_fd, slot->tid, pal_threads_signal(), &status);
+		result = pal__task_status(
+			broadcast->task_fd, slot->tid, pal_threads_signal(), &status);
 		if (result < 0)
 			return result;
 		if (status.gone) {
@@ -228,7 +245,8 @@ static int look_for_running(struct broadcast *broadcast, bool out_of_time)
 		}
 		if (!out_of_time)
 			return 1;
-		broadcast->obstacle = (struct obstacle){slot->tid, "does not come to its signal handler", status};
+		broadcast->obstacle =
+			(struct obstacle){slot->tid, "does not come to its signal handler", status};
 		return -EBUSY;
 	}
 	return 0;
@@ -246,17 +264,21 @@ static int await_stopped(struct broadcast *broadcast, pal_deadline deadline)
 	}
 }
 
-/* Until a look at all threads, begun when every known one had stopped, finds no other. */
+/* Until a list of all threads, begun when every known one had stopped, shows no other. */
 static int stop_all(struct broadcast *broadcast)
 {
 	pal_deadline deadline = pal_deadline_after_ms(STOP_LIMIT_MS);
 
 	for (;;) {
 		unsigned before = atomic_load(&broadcast->count);
-		int result = pal__task_for_each(broadcast->task_fd, stop_thread, broadcast);
+		int result;
 
-		if (result < 0 || atomic_load(&broadcast->count) == before)
+		broadcast->list_unsure = false;
+		result = pal__task_for_each(broadcast->task_fd, stop_thread, broadcast);
+		if (result < 0)
 			return result;
+		if (atomic_load(&broadcast->count) == before && !broadcast->list_unsure)
+			return 0;
 		result = await_stopped(broadcast, deadline);
 		if (result < 0)
 			return result;
@@ -294,7 +316,7 @@ static int run_stopped(struct broadcast *broadcast)
 	release(broadcast, result < 0 ? COMMAND_LEAVE : COMMAND_RUN);
 	failure = atomic_load(&broadcast->failure);
 
-	/* ignoring it first discards what is still queued for a thread that did not stop: it would die of it */
+	/* ignored first: that discards what is queued for threads that did not stop, and would die */
 	action = (struct sigaction){.sa_handler = SIG_IGN};
 	sigaction(signal, &action, NULL);
 	action.sa_handler = SIG_DFL;
@@ -308,7 +330,8 @@ static int report(const struct broadcast *broadcast, int code, struct pal_error 
 	const struct obstacle *obstacle = &broadcast->obstacle;
 
 	if (!obstacle->what)
-		return pal_error_set(error, PAL_STAGE_THREADS, code, "listing the threads of this process");
+		return pal_error_set(
+			error, PAL_STAGE_THREADS, code, "listing the threads of this process");
 	pal_error_set(error, PAL_STAGE_THREADS, code, "thread %d (%s) %s", (int)obstacle->tid,
 		obstacle->status.name, obstacle->what);
 	if (error)
@@ -320,21 +343,26 @@ static int on_threads_of(struct broadcast *broadcast, struct pal_error *error)
 {
 	PAL_CLEANUP_FREE struct slot *slots = NULL;
 	struct sigaction action;
-	unsigned others = 0;
-	int result = survey_threads(broadcast, &others);
+	struct survey survey = {.broadcast = broadcast};
+	int result;
 
+	do {
+		broadcast->list_unsure = false;
+		result = pal__task_for_each(broadcast->task_fd, survey_thread, &survey);
+	} while (!result && !survey.others && broadcast->list_unsure);
 	if (result < 0)
 		return report(broadcast, result, error);
-	if (!others)
+	if (!survey.others)
 		return broadcast->fn(broadcast->arg);
 	if (sigaction(pal_threads_signal(), NULL, &action) < 0 || action.sa_handler != SIG_DFL)
 		return pal_error_set(error, PAL_STAGE_THREADS, -EBUSY,
-			"signal %d, which reaches the other threads, is in use", pal_threads_signal());
-	broadcast->capacity = 2 * others + 64; /* threads may still make threads before they are stopped */
+			"signal %d, which reaches the other threads, is in use",
+			pal_threads_signal());
+	broadcast->capacity =
+		2 * survey.others + 64; /* threads may still make threads before they are stopped */
 	broadcast->slots = slots = calloc(broadcast->capacity, sizeof *slots);
 	if (!slots)
-		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "%u threads", others);
-	broadcast->obstacle.what = NULL;
+		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "%u threads", survey.others);
 	result = run_stopped(broadcast);
 	return broadcast->unstoppable ? report(broadcast, result, error) : result;
 }
@@ -354,7 +382,8 @@ int pal__on_every_thread(int (*fn)(void *arg), void *arg, struct pal_error *erro
 	if (task_fd < 0)
 		return pal_error_set(error, PAL_STAGE_THREADS, task_fd, "opening /proc/self/task");
 	if (atomic_flag_test_and_set(&in_use))
-		return pal_error_set(error, PAL_STAGE_THREADS, -EBUSY, "another thread does the same");
+		return pal_error_set(
+			error, PAL_STAGE_THREADS, -EBUSY, "another thread does the same");
 	result = on_threads_of(&broadcast, error);
 	atomic_flag_clear(&in_use);
 	return result;

@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 #define PAL_ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-#define PAL_CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+/* Through void: the alignment that a char pointer loses is there. */
+#define PAL_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
 /* Closes an open descriptor; keeps errno. Always -1, for `fd = pal_close(fd)`. */
 static inline int pal_close(int fd)

@@ -35,6 +35,7 @@ for object in $objects; do
 	esac
 	found=$(echo "$undefined" | grep -vxE "$(echo "$allowed" | paste -sd '|')" || true)
 	if [ -n "$found" ]; then
+		# shellcheck disable=SC2086 # on one line
 		echo "FAILED: $object refers to:" $found
 		bad=1
 	fi

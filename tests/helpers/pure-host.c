@@ -169,7 +169,8 @@ static int call_clone3(void)
 
 static int make_code(void)
 {
-	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *page = mmap(
+		NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	return page == MAP_FAILED ? errno : 0;
 }
@@ -199,7 +200,9 @@ static int own_capabilities(void)
 
 	if (syscall(SYS_capget, &header, data) < 0)
 		return errno;
-	return data[0].permitted || data[1].permitted || data[0].effective || data[1].effective ? 255 : 0;
+	return data[0].permitted || data[1].permitted || data[0].effective || data[1].effective
+		       ? 255
+		       : 0;
 }
 
 /* Descriptor 4 is a datagram socket. The address is the test's. */
@@ -253,7 +256,8 @@ static int use_memory(void)
 	if (bytes == MAP_FAILED)
 		return errno;
 	memset(bytes, 'x', 1 << 20);
-	if (munmap(bytes, 1 << 20) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_WRITE) < 0 ||
+	if (munmap(bytes, 1 << 20) < 0 ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_WRITE) < 0 ||
 		fcntl(fd, F_GET_SEALS) != (F_SEAL_SHRINK | F_SEAL_WRITE))
 		return errno;
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 10);
@@ -268,20 +272,23 @@ static int use_memory(void)
 	return 0;
 }
 
-/* Descriptor 4 is a socket: the descriptor in the message that comes is read, and the message is sent back. */
+/* Descriptor 4 is a socket: reads the descriptor in the message that comes, and sends that back. */
 static int use_socket(void)
 {
 	char byte, control[CMSG_SPACE(sizeof(int))];
 	struct iovec bytes = {&byte, 1};
-	struct msghdr message = {
-		.msg_iov = &bytes, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+	struct msghdr message = {.msg_iov = &bytes,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control};
 	struct cmsghdr *header;
 	struct ucred peer;
 	socklen_t size = sizeof peer;
 	char text[5] = "";
 	int fd;
 
-	if (getsockopt(4, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || fcntl(4, F_SETFL, O_RDWR) < 0)
+	if (getsockopt(4, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
+		fcntl(4, F_SETFL, O_RDWR) < 0)
 		return errno;
 	if (recvmsg(4, &message, MSG_CMSG_CLOEXEC) != 1)
 		return errno ? errno : 255;
@@ -308,7 +315,8 @@ static int use_events_of(struct event_base *of)
 	struct event *readable = event_new(of, fd, EV_READ, on_event, &count);
 	struct event *timer = event_new(of, -1, EV_TIMEOUT, on_event, &count);
 
-	if (fd < 0 || event_add(readable, NULL) < 0 || event_add(timer, &(struct timeval){0, 1000}) < 0)
+	if (fd < 0 || event_add(readable, NULL) < 0 ||
+		event_add(timer, &(struct timeval){0, 1000}) < 0)
 		return 255;
 	event_base_dispatch(of);
 	event_free(readable);
@@ -343,7 +351,8 @@ static int use_libc(void)
 	if (getentropy(random, sizeof random) < 0 || !gmtime_r(&now, &broken))
 		return errno;
 	strftime(text, sizeof text, "%A %B %T", &broken);
-	printf("%s %.3f %ld %ld\n", text, 1.5, sysconf(_SC_NPROCESSORS_ONLN), sysconf(_SC_PHYS_PAGES));
+	printf("%s %.3f %ld %ld\n", text, 1.5, sysconf(_SC_NPROCESSORS_ONLN),
+		sysconf(_SC_PHYS_PAGES));
 	nanosleep(&(struct timespec){.tv_nsec = 1000}, NULL);
 	return fflush(stdout) == 0 ? 0 : errno;
 }
@@ -381,9 +390,12 @@ static int signal_itself(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	return raise(SIGUSR1) == 0 && sigtimedwait(&set, NULL, &(struct timespec){5, 0}) == SIGUSR1 ? 0 : errno;
+	return raise(SIGUSR1) == 0 && sigtimedwait(&set, NULL, &(struct timespec){5, 0}) == SIGUSR1
+		       ? 0
+		       : errno;
 }
 
+/* clang-format off */
 static const struct action {
 	const char *name;
 	int (*run)(void);
@@ -394,7 +406,8 @@ static const struct action {
 	{"run-program", run_program}, {"run-descriptor", run_descriptor}, {"trace", trace},
 	{"mount", mount_something}, {"unshare", unshare_user}, {"signal-parent", signal_parent},
 	{"signal-parents-thread", signal_parents_thread}, {"bind-parent", bind_parent_to_cpu},
-	{"limit-parent", limit_parent}, {"call-unknown", call_unknown}, {"call-clone3", call_clone3},
+	{"limit-parent", limit_parent}, {"call-unknown", call_unknown},
+	{"call-clone3", call_clone3},
 	{"make-code", make_code}, {"make-code-later", make_code_later}, {"abort", end_by_abort},
 	{"inject-input", inject_terminal_input}, {"own-capabilities", own_capabilities},
 	{"send-abstract", send_abstract}, {"own-descriptors", own_descriptors},
@@ -402,6 +415,7 @@ static const struct action {
 	{"use-events", use_events}, {"use-libc", use_libc}, {"use-pictures", use_pictures},
 	{"signal-itself", signal_itself},
 };
+/* clang-format on */
 
 static int run_action(const char *name)
 {
@@ -434,7 +448,8 @@ int main(int argc, char **argv)
 		return 253;
 	if (pthread_create(&thread, NULL, act_later, argv[2]) != 0)
 		return 252;
-	if (strcmp(argv[1], "start") && pal_profile_finalize(pal_profile_pure_compute(), &error) < 0) {
+	if (strcmp(argv[1], "start") &&
+		pal_profile_finalize(pal_profile_pure_compute(), &error) < 0) {
 		fprintf(stderr, "%s\n", pal_error_text(&error));
 		return 251;
 	}

@@ -3,8 +3,10 @@
 #define PROCMESH_TESTS_ISOLATE_SUPPORT_H
 
 #include <check.h>
+#include <errno.h>
 #include <isolate/isolate.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 PAL_BEGIN_DECLS
@@ -68,6 +70,41 @@ static inline void *shared_memory(size_t size)
 static inline unsigned char pattern(size_t place)
 {
 	return (unsigned char)(place % 251 + place / 65536);
+}
+
+/* For isolate_call, or to be called by another function: writes the pattern in pieces. */
+struct order {
+	size_t size;
+	size_t chunk; /* bytes per isolate_write */
+};
+
+static inline int write_pattern(struct isolate_writer *out, void *arg)
+{
+	const struct order *order = (const struct order *)arg;
+	unsigned char *bytes = (unsigned char *)malloc(order->size + 1);
+	int r = 0;
+
+	if (!bytes)
+		return -ENOMEM;
+	for (size_t i = 0; i < order->size; i++)
+		bytes[i] = pattern(i);
+	for (size_t at = 0; at < order->size && r == 0; at += order->chunk)
+		r = isolate_write(out, bytes + at,
+			order->size - at < order->chunk ? order->size - at : order->chunk);
+	return r;
+}
+
+static inline void check_pattern(const struct isolate_result *result, size_t size)
+{
+	const unsigned char *bytes = (const unsigned char *)result->data;
+
+	ck_assert_answer(result, ISOLATE_RETURNED);
+	ck_assert_int_eq(result->value, 0);
+	ck_assert_uint_eq(result->size, size);
+	ck_assert_int_eq(bytes != NULL, size > 0);
+	for (size_t i = 0; i < size; i++)
+		if (bytes[i] != pattern(i))
+			ck_abort_msg("byte %zu of %zu is wrong", i, size);
 }
 
 #endif

@@ -1,54 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "isolate-support.h"
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
-
-struct order {
-	size_t size;
-	size_t chunk; /* bytes per isolate_write */
-};
-
-static int write_pattern(struct isolate_writer *out, void *arg)
-{
-	const struct order *order = arg;
-	unsigned char *bytes = malloc(order->size + 1);
-	int r = 0;
-
-	if (!bytes)
-		return -ENOMEM;
-	for (size_t i = 0; i < order->size; i++)
-		bytes[i] = pattern(i);
-	for (size_t at = 0; at < order->size && r == 0; at += order->chunk)
-		r = isolate_write(out, bytes + at,
-			order->size - at < order->chunk ? order->size - at : order->chunk);
-	return r;
-}
-
-static void check_pattern(const struct isolate_result *result, size_t size)
-{
-	const unsigned char *bytes = result->data;
-
-	ck_assert_answer(result, ISOLATE_RETURNED);
-	ck_assert_int_eq(result->value, 0);
-	ck_assert_uint_eq(result->size, size);
-	ck_assert_int_eq(bytes != NULL, size > 0);
-	for (size_t i = 0; i < size; i++)
-		if (bytes[i] != pattern(i))
-			ck_abort_msg("byte %zu of %zu is wrong", i, size);
-}
 
 static int say_hello(struct isolate_writer *out, void *arg)
 {
@@ -408,161 +370,12 @@ START_TEST(a_result_outlives_the_thread_that_called)
 }
 END_TEST
 
-static int list_standard_streams(struct isolate_writer *out, void *arg)
-{
-	struct order order = {MIB, MIB};
-
-	(void)arg;
-	for (int fd = 0; fd <= 2; fd++)
-		if (fcntl(fd, F_GETFD) >= 0)
-			return 1 + fd;
-	return write_pattern(out, &order);
-}
-
-/* S5: the library's own descriptors do not become somebody's standard streams */
-START_TEST(streams_that_the_host_closed_are_closed_in_the_function)
-{
-	struct isolate_result result;
-	int saved[3];
-
-	for (int fd = 0; fd <= 2; fd++)
-		ck_assert_int_ge(saved[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 10), 10);
-	for (int fd = 0; fd <= 2; fd++)
-		close(fd);
-	isolate_call(list_standard_streams, NULL, NULL, &result);
-	for (int fd = 0; fd <= 2; fd++) {
-		dup2(saved[fd], fd);
-		close(saved[fd]);
-	}
-	check_pattern(&result, MIB);
-	isolate_result_clear(&result);
-}
-END_TEST
-
-static void count_signal(int signal)
-{
-	(void)signal;
-	__atomic_add_fetch(&global, 1, __ATOMIC_RELAXED);
-}
-
-static int wait_for_signals_to_the_parent(struct isolate_writer *out, void *arg)
-{
-	struct order order = {200000, 1000};
-
-	(void)arg;
-	for (int i = 0; i < 50; i++) {
-		kill(getppid(), SIGUSR1);
-		usleep(200); /* or they are one signal; nothing depends on how many arrive */
-	}
-	return write_pattern(out, &order);
-}
-
-/* S117, S125 */
-START_TEST(signals_to_the_caller_run_there_and_disturb_nothing)
-{
-	struct sigaction action = {.sa_handler = count_signal}; /* EINTR: no SA_RESTART */
-	struct isolate_result result;
-
-	sigaction(SIGUSR1, &action, NULL);
-	isolate_call(wait_for_signals_to_the_parent, NULL, NULL, &result);
-	check_pattern(&result, 200000);
-	ck_assert_int_gt(global, 1);
-	isolate_result_clear(&result);
-}
-END_TEST
-
-/* S58, S117 */
-START_TEST(with_sigchld_ignored_only_the_status_is_unknown)
-{
-	struct sigaction action = {
-		.sa_handler = _i ? SIG_DFL : SIG_IGN, .sa_flags = _i ? SA_NOCLDWAIT : 0};
-	struct order order = {100000, 1000};
-	struct isolate_result result;
-
-	sigaction(SIGCHLD, &action, NULL);
-	isolate_call(write_pattern, &order, NULL, &result);
-	check_pattern(&result, 100000);
-	ck_assert(!result.status_known);
-	isolate_result_clear(&result);
-}
-END_TEST
-
-static bool is_stopped(pid_t pid)
-{
-	char path[64], state = 0;
-	FILE *file;
-
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	file = fopen(path, "re");
-	if (!file || fscanf(file, "%*d %*s %c", &state) != 1)
-		state = 0;
-	if (file)
-		fclose(file);
-	return state == 'T';
-}
-
-static int stop_and_be_continued(struct isolate_writer *out, void *arg)
-{
-	struct order order = {200000, 1000};
-	pid_t self = getpid(), helper = fork();
-
-	(void)arg;
-	if (helper == 0) {
-		while (!is_stopped(self))
-			usleep(100);
-		kill(self, SIGCONT);
-		_exit(0);
-	}
-	raise(SIGSTOP);
-	waitpid(helper, NULL, 0);
-	return write_pattern(out, &order);
-}
-
-/* S117 */
-START_TEST(a_function_that_was_stopped_goes_on)
-{
-	struct isolate_result result;
-
-	isolate_call(stop_and_be_continued, NULL, NULL, &result);
-	check_pattern(&result, 200000);
-	isolate_result_clear(&result);
-}
-END_TEST
-
-static void *call_and_be_cancelled(void *arg)
-{
-	struct order order = {100000, 1000};
-
-	pthread_cancel(pthread_self());
-	isolate_call(write_pattern, &order, NULL, arg);
-	((struct isolate_result *)arg)->error.index = 1234; /* was reached */
-	pthread_testcancel();
-	return NULL;
-}
-
-/* S54 */
-START_TEST(a_cancelled_thread_still_gets_its_answer)
-{
-	struct isolate_result result;
-	pthread_t thread;
-	void *how;
-
-	ck_assert_int_eq(pthread_create(&thread, NULL, call_and_be_cancelled, &result), 0);
-	pthread_join(thread, &how);
-	ck_assert_ptr_eq(how, PTHREAD_CANCELED);
-	ck_assert_int_eq(result.error.index, 1234);
-	check_pattern(&result, 100000);
-	isolate_result_clear(&result);
-}
-END_TEST
-
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/call");
 	TCase *result = support_tcase(suite, "result");
 	TCase *memory = support_tcase(suite, "memory");
 	TCase *arguments = support_tcase(suite, "arguments");
-	TCase *host = support_tcase(suite, "host");
 
 	tcase_add_test(result, the_bytes_the_value_and_the_status_come_back);
 	tcase_add_loop_test(
@@ -579,11 +392,6 @@ static Suite *make_suite(void)
 	tcase_add_test(arguments, options_of_other_versions_are_taken_where_nothing_is_lost);
 	tcase_add_test(arguments, invalid_arguments_are_not_executed);
 	tcase_add_test(arguments, a_misused_writer_loses_the_result_only);
-	tcase_add_test(host, streams_that_the_host_closed_are_closed_in_the_function);
-	tcase_add_test(host, signals_to_the_caller_run_there_and_disturb_nothing);
-	tcase_add_loop_test(host, with_sigchld_ignored_only_the_status_is_unknown, 0, 2);
-	tcase_add_test(host, a_function_that_was_stopped_goes_on);
-	tcase_add_test(host, a_cancelled_thread_still_gets_its_answer);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

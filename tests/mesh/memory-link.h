@@ -21,6 +21,7 @@ struct memory_node {
 	char name;
 	bool dead;
 	LIST_HEAD(, memory_remote) remotes;
+	struct memory_node *gives_up; /* whose link must end: an event for it met no memory */
 };
 
 struct memory_packet {
@@ -48,6 +49,9 @@ struct memory_net {
 	LIST_HEAD(, memory_name) names;
 	bool quiet; /* no log */
 };
+
+/* Called before and after each call of the machine that may fail for want of memory. For tests of just that. */
+extern void (*memory_scarce)(bool scarce);
 
 void memory_net_init(struct memory_net *net, size_t nodes);
 /* Ends every node, and checks that nobody kept anything of them. */

@@ -245,6 +245,8 @@ static const struct refusal {
         {"no node", read_request, BYTES("\x0a\x02\x0a\x00"), "", "missing required field"},
         {"short id", read_request, BYTES("\x0a\x09\x0a\x07\x0a\x05\x0a\x03\x0a\x01\x10"), "",
                 "incorrect fixed length"},
+        {"an id with resources", read_request,
+                BYTES("\x0a\x19\x0a\x17\x0a\x15\x0a\x13\x0e\x00\x10" ID_10), "", "is no message"},
         {"zero id", read_request, BYTES("\x0a\x18\x0a\x16\x0a\x14\x0a\x12\x0a\x10" ID_0), "",
                 "id is zero"},
         {"no reply port", read_request, BYTES("\x0e\x01\x04\x16\x01\x01\x0f"), "p",

@@ -66,7 +66,8 @@ int refusal(struct pal_builder *builder, int stage)
 	ck_assert_int_lt(code, 0);
 	ck_assert_ptr_null(child);
 	ck_assert_int_eq(error.code, code);
-	ck_assert_msg(error.stage == stage, "stage %s: %s", pal_stage_name(error.stage), pal_error_text(&error));
+	ck_assert_msg(error.stage == stage, "stage %s: %s", pal_stage_name(error.stage),
+		pal_error_text(&error));
 	return code;
 }
 

@@ -12,7 +12,7 @@
 /* For tcase_add_loop_test(tcase, test, 0, USERS): each of them begins with become(_i). */
 enum { USER_ROOT, USER_NOBODY, USERS };
 #define NOBODY 65534
-/* Changes the test's process, which Check has forked for it. A test for root is skipped where it does not run as root. */
+/* Changes the test's process, which Check has forked for it. Skips where only root could. */
 void become_(const char *test, int user);
 #define become(user) become_(__func__, (user))
 
@@ -31,7 +31,8 @@ void become_(const char *test, int user);
 #endif
 #endif
 #ifdef THREAD_SANITIZER
-#define needs_self_restrict() support_skip("ThreadSanitizer's own thread blocks every signal: pal_self_restrict is -EBUSY")
+/* its own thread blocks every signal, so that pal_self_restrict is -EBUSY */
+#define needs_self_restrict() support_skip("ThreadSanitizer's thread cannot be restricted")
 #else
 #define needs_self_restrict() needs_landlock()
 #endif
@@ -51,7 +52,8 @@ int refusal(struct pal_builder *builder, int stage);
 #define need(condition) \
 	do { \
 		if (!(condition)) { \
-			fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, #condition, errno); \
+			fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, \
+				#condition, errno); \
 			return 255; \
 		} \
 	} while (0)
@@ -63,7 +65,7 @@ int attempt_run_true(void *unused);
 int attempt_socket(void *unused);
 int attempt_bind_privileged_port(void *unused);
 
-/* A line of /proc/self/task/TID/status as a hexadecimal number, such as "CapPrm"; the calling thread's. */
+/* A hexadecimal line, such as "CapPrm", of the calling thread's status in /proc. */
 unsigned long long status_number(const char *name);
 
 /* A fresh folder that everybody may use; path for the caller to remove with remove_folder. */

@@ -11,6 +11,15 @@
  */
 enum { MODE_VFORK, MODE_COPY, MODES };
 
+/* ThreadSanitizer has its own idea of what may follow fork(2). */
+#if defined(__has_feature)
+#define BUILT_WITH_TSAN __has_feature(thread_sanitizer)
+#elif defined(__SANITIZE_THREAD__)
+#define BUILT_WITH_TSAN 1
+#else
+#define BUILT_WITH_TSAN 0
+#endif
+
 /* A builder for a program of tests/helpers. */
 struct pal_builder *builder_for(const char *helper, int mode);
 

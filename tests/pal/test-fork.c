@@ -2,9 +2,23 @@
 #include <pal/builder.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <pal/util-priv.h>
 
 #include "spawn-support.h"
 #include "support.h"
@@ -34,19 +48,6 @@ START_TEST(the_function_s_return_is_the_exit_status)
 }
 END_TEST
 
-START_TEST(a_failing_step_is_reported_and_the_function_does_not_run)
-{
-	struct pal_builder *builder = pal_builder_new(NULL);
-	struct pal_error error = {0};
-	struct pal_child *child;
-
-	pal_builder_cwd(builder, "/no/such/folder");
-	ck_assert_int_eq(pal_fork(builder, return_it, NULL, &child, &error), -ENOENT);
-	ck_assert_int_eq(error.stage, PAL_STAGE_CHDIR);
-	pal_builder_free(builder);
-}
-END_TEST
-
 static int write_pid(void *arg)
 {
 	(void)arg;
@@ -64,20 +65,303 @@ START_TEST(pipes_connect_to_the_function)
 	pal_builder_stdout(builder, PAL_STDIO_PIPE);
 	pal_builder_stdin(builder, PAL_STDIO_PIPE);
 	child = fork_take(builder, write_pid, NULL);
-	sprintf(pid, "%d", (int)pal_child_pid(child));
+	snprintf(pid, sizeof pid, "%d", (int)pal_child_pid(child));
 	ck_assert_str_eq(read_to_end(pal_child_stdout(child)), pid);
 	ck_assert_int_eq(wait_take(child).code, 0);
+}
+END_TEST
+
+static int read_until_end(void *arg)
+{
+	char byte;
+
+	(void)arg;
+	while (read(0, &byte, 1) > 0)
+		;
+	return 0;
+}
+
+/* The child must not hold the other end of its own input. */
+START_TEST(the_function_sees_the_end_of_its_input)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+	struct pal_child *child;
+
+	pal_builder_close_others(builder, _i);
+	pal_builder_stdin(builder, PAL_STDIO_PIPE);
+	child = fork_take(builder, read_until_end, NULL);
+	close(pal_child_steal_stdin(child));
+	ck_assert_int_eq(wait_take(child).code, 0);
+}
+END_TEST
+
+/* How many descriptors there are, in a child that has no means to tell but its status. */
+static int count_fds(void *arg)
+{
+	int count = 0;
+
+	(void)arg;
+	for (int fd = 0; fd < 200; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+START_TEST(the_function_has_the_descriptors_that_were_given_and_none_of_the_library_s)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+	int here = count_fds(NULL), code;
+
+	pal_builder_dup_fd(builder, 1, 100);
+	ck_assert_int_eq(wait_take(fork_take(builder, count_fds, NULL)).code, 4);
+	builder = pal_builder_new(NULL);
+	pal_builder_close_others(builder, false);
+	pal_builder_dup_fd(builder, 1, 100);
+	pal_builder_stdin(builder, PAL_STDIO_PIPE);
+	pal_builder_stdout(builder, PAL_STDIO_NULL);
+	code = wait_take(fork_take(builder, count_fds, NULL)).code;
+	ck_assert_int_eq(code, here + 1);
+}
+END_TEST
+
+/* The library's own descriptor is on a number that the plan takes for something else. */
+START_TEST(targets_may_be_where_the_library_s_own_descriptors_are)
+{
+	for (int target = 3; target < 24; target++) {
+		struct pal_builder *builder = pal_builder_new(NULL);
+
+		pal_builder_dup_fd(builder, 1, target);
+		pal_builder_close_fd(builder, target + 1);
+		pal_builder_stdin(builder, PAL_STDIO_PIPE);
+		ck_assert_int_eq(wait_take(fork_take(builder, count_fds, NULL)).code, 4);
+	}
+}
+END_TEST
+
+/* ---- failures ---- */
+
+static atomic_int *runs; /* shared */
+
+static int count_run(void *arg)
+{
+	(void)arg;
+	atomic_fetch_add(runs, 1);
+	return 0;
+}
+
+static void ck_assert_fork_fails(struct pal_builder *builder, int code, int stage, int index)
+{
+	struct pal_error error = {0};
+	struct pal_child *child = (void *)runs;
+
+	runs = mmap(NULL, sizeof *runs, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	child = (void *)runs;
+	ck_assert_int_eq(pal_fork(builder, count_run, NULL, &child, &error), code);
+	ck_assert_ptr_eq(child, (void *)runs);
+	ck_assert_int_eq(error.stage, stage);
+	ck_assert_int_eq(error.index, index);
+	ck_assert_int_eq(atomic_load(runs), 0);
+	munmap((void *)runs, sizeof *runs);
+	pal_builder_free(builder);
+}
+
+START_TEST(a_failing_step_is_reported_and_the_function_does_not_run)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+
+	pal_builder_cwd(builder, "/no/such/folder");
+	ck_assert_fork_fails(builder, -ENOENT, PAL_STAGE_CHDIR, 0);
+	builder = pal_builder_new(NULL);
+	pal_builder_dup_fd(builder, 90, 91);
+	ck_assert_fork_fails(builder, -EBADF, PAL_STAGE_FDS, 0);
+	builder = pal_builder_new(NULL);
+	pal_builder_rlimit(builder, RLIMIT_CPU, 2, 1);
+	ck_assert_fork_fails(builder, -EINVAL, PAL_STAGE_RLIMIT, RLIMIT_CPU);
+	builder = pal_builder_new(NULL);
+	pal_builder_cwd(builder, NULL);
+	ck_assert_fork_fails(builder, -EINVAL, PAL_STAGE_ARGUMENT, 0);
+	ck_assert_int_eq(pal_fork(NULL, count_run, NULL, NULL, NULL), -ENOMEM);
+	builder = pal_builder_new(NULL);
+	ck_assert_int_eq(pal_fork(builder, NULL, NULL, NULL, NULL), -EINVAL);
+	pal_builder_free(builder);
+}
+END_TEST
+
+static void kill_at(unsigned number)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = PAL_ARRAY_LENGTH(code), .filter = code};
+
+	ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+START_TEST(a_child_that_is_killed_on_the_way_is_reported_with_its_signal)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+
+	pal_builder_cwd(builder, "/");
+	kill_at(SYS_chdir);
+	ck_assert_fork_fails(builder, -ECHILD, PAL_STAGE_DIED, SIGSYS);
+}
+END_TEST
+
+/* S58: the kernel removes the child at once, and still there is a handle that says so. */
+START_TEST(where_the_host_ignores_SIGCHLD_a_short_function_is_still_a_child)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+	int zero = 0;
+
+	signal(SIGCHLD, SIG_IGN);
+	for (int i = 0; i < 50; i++) {
+		struct pal_error error = {0};
+		struct pal_child *child;
+
+		ck_assert_ok(pal_fork(builder, return_it, &zero, &child, &error), &error);
+		ck_assert_int_eq(pal_child_wait(child, PAL_DEADLINE_NONE, NULL, &error), -ECHILD);
+		pal_child_free(child);
+	}
+	pal_builder_cwd(builder, "/no/such/folder");
+	ck_assert_fork_fails(builder, -ENOENT, PAL_STAGE_CHDIR, 0);
+}
+END_TEST
+
+/* ---- the state of the function's process ---- */
+
+static void ignore_it(int signal)
+{
+	(void)signal;
+}
+
+/* 0 if nothing is blocked, ignored or handled. */
+static int check_signals(void *arg)
+{
+	sigset_t mask;
+
+	(void)arg;
+	sigprocmask(SIG_SETMASK, NULL, &mask);
+	for (int number = 1; number <= SIGRTMAX; number++) {
+		struct { /* the kernel's struct sigaction begins so; libc's view is out of date */
+			void (*handler)(int);
+			unsigned long rest[7];
+		} action = {0};
+
+		if (sigismember(&mask, number) > 0)
+			return number;
+		if (syscall(SYS_rt_sigaction, number, NULL, &action, 8) == 0 && action.handler != SIG_DFL)
+			return 100 + number;
+	}
+	return 0;
+}
+
+START_TEST(signals_start_fresh_in_the_function)
+{
+	sigset_t all;
+
+	signal(SIGUSR1, ignore_it);
+	signal(SIGUSR2, SIG_IGN);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	ck_assert_int_eq(wait_take(fork_take(pal_builder_new(NULL), check_signals, NULL)).code, 0);
+}
+END_TEST
+
+static bool at_exit_ran;
+
+static void note_exit(void)
+{
+	if (at_exit_ran)
+		dprintf(1, "atexit");
+}
+
+static int print_unflushed(void *arg)
+{
+	(void)arg;
+	at_exit_ran = true;
+	fputs("buffered", stdout);
+	return 0;
+}
+
+START_TEST(the_function_leaves_without_atexit_and_flushing)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+	struct pal_child *child;
+
+	if (BUILT_WITH_TSAN)
+		support_skip("ThreadSanitizer's _exit flushes");
+	ck_assert_int_eq(atexit(note_exit), 0);
+	setvbuf(stdout, NULL, _IOFBF, 4096);
+	pal_builder_stdout(builder, PAL_STDIO_PIPE);
+	child = fork_take(builder, print_unflushed, NULL);
+	ck_assert_str_eq(read_to_end(pal_child_stdout(child)), "");
+	ck_assert_int_eq(wait_take(child).code, 0);
+}
+END_TEST
+
+/* S109 in small: malloc and stdio work in a child of a process whose threads use them all the time. */
+static atomic_bool stop;
+
+static void *use_locks(void *arg)
+{
+	while (!stop) {
+		free(malloc(1000));
+		fprintf(arg, "x");
+	}
+	return NULL;
+}
+
+static int allocate_and_print(void *arg)
+{
+	void *memory = malloc(100000);
+
+	if (!memory || fprintf(arg, "child") < 0)
+		return 1;
+	free(memory);
+	return 0;
+}
+
+START_TEST(malloc_and_stdio_work_though_other_threads_hold_their_locks)
+{
+	FILE *null = fopen("/dev/null", "we");
+	pthread_t threads[3];
+
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(threads); i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, use_locks, null), 0);
+	for (int i = 0; i < 100; i++) {
+		struct pal_builder *builder = pal_builder_new(NULL);
+
+		pal_builder_close_others(builder, false); /* the stream's descriptor */
+		ck_assert_int_eq(wait_take(fork_take(builder, allocate_and_print, null)).code, 0);
+	}
+	stop = true;
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(threads); i++)
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+	fclose(null);
 }
 END_TEST
 
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/fork");
-	TCase *fork_case = support_tcase(suite, "fork");
+	TCase *function = support_tcase(suite, "function");
+	TCase *failures = support_tcase(suite, "failures");
+	TCase *process = support_tcase(suite, "process");
 
-	tcase_add_test(fork_case, the_function_s_return_is_the_exit_status);
-	tcase_add_test(fork_case, a_failing_step_is_reported_and_the_function_does_not_run);
-	tcase_add_loop_test(fork_case, pipes_connect_to_the_function, 0, 2);
+	tcase_add_test(function, the_function_s_return_is_the_exit_status);
+	tcase_add_loop_test(function, pipes_connect_to_the_function, 0, 2);
+	tcase_add_loop_test(function, the_function_sees_the_end_of_its_input, 0, 2);
+	tcase_add_test(function, the_function_has_the_descriptors_that_were_given_and_none_of_the_library_s);
+	tcase_add_test(function, targets_may_be_where_the_library_s_own_descriptors_are);
+	tcase_add_test(failures, a_failing_step_is_reported_and_the_function_does_not_run);
+	tcase_add_test(failures, a_child_that_is_killed_on_the_way_is_reported_with_its_signal);
+	tcase_add_test(failures, where_the_host_ignores_SIGCHLD_a_short_function_is_still_a_child);
+	tcase_add_test(process, signals_start_fresh_in_the_function);
+	tcase_add_test(process, the_function_leaves_without_atexit_and_flushing);
+	tcase_add_test(process, malloc_and_stdio_work_though_other_threads_hold_their_locks);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -73,7 +73,8 @@ static struct pal_builder *builder_under(struct pal_landlock *ruleset)
 	return builder;
 }
 
-static int attempt_in(struct pal_builder *builder, int (*attempt)(void *), const char *where, const char *name)
+static int attempt_in(
+	struct pal_builder *builder, int (*attempt)(void *), const char *where, const char *name)
 {
 	char path[100];
 
@@ -220,7 +221,8 @@ static int use_folder(void *fd)
 	need(file < 0 && errno == EACCES);
 	need(openat(folder_fd, "../outside/file", O_RDONLY | O_CLOEXEC) < 0 && errno == EACCES);
 	need(openat(folder_fd, "../..", O_RDONLY | O_DIRECTORY | O_CLOEXEC) < 0 && errno == EACCES);
-	need(read(STDIN_FILENO, text, 4) == 4 && !strcmp(text, "text")); /* open files stay usable */
+	need(read(STDIN_FILENO, text, 4) == 4 &&
+		!strcmp(text, "text")); /* open files stay usable */
 	return 0;
 }
 
@@ -348,7 +350,9 @@ static int attempt_abstract_socket(void *unused)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	(void)unused;
-	return connect(fd, (const struct sockaddr *)&abstract_address, sizeof abstract_address) < 0 ? errno : 0;
+	return connect(fd, (const struct sockaddr *)&abstract_address, sizeof abstract_address) < 0
+		       ? errno
+		       : 0;
 }
 
 START_TEST(signals_and_abstract_sockets_do_not_leave_the_sandbox) /* S104 */
@@ -401,12 +405,15 @@ START_TEST(bad_rules_are_refused)
 
 	needs_landlock();
 	ruleset = new_ruleset();
-	ck_assert_int_eq(pal_landlock_allow_path(ruleset, "/nowhere/at/all", PAL_LANDLOCK_READ, &error), -ENOENT);
+	ck_assert_int_eq(
+		pal_landlock_allow_path(ruleset, "/nowhere/at/all", PAL_LANDLOCK_READ, &error),
+		-ENOENT);
 	ck_assert_int_eq(error.stage, PAL_STAGE_LANDLOCK);
 	ck_assert_ptr_nonnull(strstr(error.text, "/nowhere/at/all"));
 	ck_assert_int_eq(pal_landlock_allow_path(ruleset, "/", 0, &error), -EINVAL);
 	ck_assert_int_eq(pal_landlock_allow_path(ruleset, "/", 8, &error), -EINVAL);
-	ck_assert_int_eq(pal_landlock_allow_path(ruleset, NULL, PAL_LANDLOCK_READ, &error), -EINVAL);
+	ck_assert_int_eq(
+		pal_landlock_allow_path(ruleset, NULL, PAL_LANDLOCK_READ, &error), -EINVAL);
 	ck_assert_int_eq(pal_landlock_allow_path(NULL, "/", PAL_LANDLOCK_READ, &error), -EINVAL);
 	ck_assert_int_eq(pal_landlock_allow_port(ruleset, 80, 0, &error), -EINVAL);
 	ck_assert_int_eq(pal_landlock_allow_port(ruleset, 80, 4, &error), -EINVAL);
@@ -451,7 +458,8 @@ END_TEST
 
 static int nest_too_deep(void *unused)
 {
-	struct pal_self_restrictions restrictions = {.size = sizeof restrictions, .no_new_privs = true};
+	struct pal_self_restrictions restrictions = {
+		.size = sizeof restrictions, .no_new_privs = true};
 	struct pal_landlock *ruleset;
 	struct pal_error error = {0};
 	int depth = 0;
@@ -490,10 +498,12 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(files, a_folder_opened_before_is_no_way_out, 0, USERS);
 	tcase_add_loop_test(files, a_second_ruleset_replaces_the_first, 0, USERS);
 	tcase_add_loop_test(others, tcp_ports_are_denied_unless_a_rule_allows_them, 0, USERS);
-	tcase_add_loop_test(others, signals_and_abstract_sockets_do_not_leave_the_sandbox, 0, USERS);
+	tcase_add_loop_test(
+		others, signals_and_abstract_sockets_do_not_leave_the_sandbox, 0, USERS);
 	tcase_add_loop_test(failures, it_needs_no_new_privs_or_a_privilege, 0, USERS);
 	tcase_add_test(failures, bad_rules_are_refused);
-	tcase_add_loop_test(failures, a_kernel_without_landlock_is_an_error, 0, (int)PAL_ARRAY_LENGTH(absences));
+	tcase_add_loop_test(failures, a_kernel_without_landlock_is_an_error, 0,
+		(int)PAL_ARRAY_LENGTH(absences));
 	tcase_add_test(failures, one_layer_too_many_is_reported);
 	return suite;
 }

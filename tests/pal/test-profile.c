@@ -16,7 +16,8 @@
 #include "sandboxed.h"
 
 /* Runs tests/helpers/pure-host; `profile` may be NULL. Descriptor 3 there is a folder. */
-static int host(const struct pal_profile *profile, const char *stage, const char *action, int socket)
+static int host(
+	const struct pal_profile *profile, const char *stage, const char *action, int socket)
 {
 	PAL_CLEANUP_CLOSE int folder = open("/usr/lib", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct pal_builder *builder = pal_builder_new(support_helper("pure-host"));
@@ -89,11 +90,14 @@ START_TEST(pure_computation_does_what_it_needs_and_nothing_else)
 	needs_self_restrict();
 	become(_i % USERS);
 	without = host(NULL, "start", verdict->action, -1);
-	ck_assert_msg(without == verdict->without || verdict->without == ANYTHING, "%s: %d", verdict->action, without);
+	ck_assert_msg(without == verdict->without || verdict->without == ANYTHING, "%s: %d",
+		verdict->action, without);
 	start = host(profile, "start", verdict->action, -1);
 	ck_assert_msg(start == verdict->start, "%s at the start: %d", verdict->action, start);
-	ck_assert_msg(host(profile, "final", verdict->action, -1) == verdict->final, "%s", verdict->action);
-	ck_assert_msg(host(profile, "thread", verdict->action, -1) == verdict->final, "%s", verdict->action);
+	ck_assert_msg(host(profile, "final", verdict->action, -1) == verdict->final, "%s",
+		verdict->action);
+	ck_assert_msg(host(profile, "thread", verdict->action, -1) == verdict->final, "%s",
+		verdict->action);
 }
 END_TEST
 
@@ -139,7 +143,8 @@ START_TEST(a_socket_that_it_was_given_does_not_reach_abstract_addresses)
 	ck_assert_int_eq(bind(listener, (const struct sockaddr *)&address, sizeof address), 0);
 	ck_assert_int_eq(host(pal_profile_pure_compute(), "start", "send-abstract", sender), 0);
 	ck_assert_int_eq(host(pal_profile_pure_compute(), "final", "send-abstract", sender), EPERM);
-	ck_assert_int_eq(host(pal_profile_pure_compute(), "thread", "send-abstract", sender), EPERM);
+	ck_assert_int_eq(
+		host(pal_profile_pure_compute(), "thread", "send-abstract", sender), EPERM);
 	close(listener);
 	close(sender);
 }
@@ -238,7 +243,8 @@ END_TEST
 
 /* ---- one's own ---- */
 
-static int apply_that_of_pure(const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
+static int apply_that_of_pure(
+	const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
 {
 	return pal_profile_pure_compute()->apply(profile, builder, error);
 }
@@ -250,7 +256,8 @@ static int refuse(const struct pal_profile *profile, struct pal_error *error)
 
 START_TEST(a_profile_is_a_pair_of_hooks)
 {
-	struct pal_profile own = {.size = sizeof own, .name = "own", .apply = apply_that_of_pure, .finalize = refuse};
+	struct pal_profile own = {
+		.size = sizeof own, .name = "own", .apply = apply_that_of_pure, .finalize = refuse};
 	struct pal_error error = {0};
 
 	ck_assert_int_eq(host(&own, "start", "make-socket", -1), EACCES);
@@ -264,7 +271,8 @@ START_TEST(a_profile_is_a_pair_of_hooks)
 }
 END_TEST
 
-static int fail_to_apply(const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
+static int fail_to_apply(
+	const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
 {
 	(void)builder;
 	return refuse(profile, error);
@@ -289,7 +297,8 @@ static Suite *make_suite(void)
 
 	tcase_add_loop_test(pure, pure_computation_does_what_it_needs_and_nothing_else, 0, CASES);
 	tcase_add_loop_test(pure, pure_computation_may_use_the_sockets_that_it_was_given, 0, USERS);
-	tcase_add_loop_test(pure, a_socket_that_it_was_given_does_not_reach_abstract_addresses, 0, USERS);
+	tcase_add_loop_test(
+		pure, a_socket_that_it_was_given_does_not_reach_abstract_addresses, 0, USERS);
 	tcase_add_test(pure, finalize_alone_drops_the_capabilities_too);
 	tcase_add_loop_test(pure, it_works_for_a_forked_function_too, 0, USERS);
 	tcase_add_loop_test(pure, a_limit_that_is_lower_already_is_kept, 0, USERS);

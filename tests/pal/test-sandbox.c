@@ -28,11 +28,12 @@ static struct pal_builder *new_builder(const char *program)
 	return builder;
 }
 
-/* A process with one capability, that is not root: as after a set-user-ID or file capability start. */
+/* A process with capabilities that is not root, as file capabilities make one. */
 static void become_nobody_with(uint64_t capabilities)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2] = {{(uint32_t)capabilities, (uint32_t)capabilities, 0}};
+	struct __user_cap_data_struct data[2] = {
+		{(uint32_t)capabilities, (uint32_t)capabilities, 0}};
 
 	ck_assert_int_eq(prctl(PR_SET_KEEPCAPS, 1), 0);
 	ck_assert_int_eq(setgroups(0, NULL), 0);
@@ -77,7 +78,7 @@ START_TEST(no_capabilities_means_that_all_five_sets_are_empty) /* S76 */
 	become(_i);
 	pal_builder_capabilities(builder, &PAL_CAPABILITIES_NONE);
 	pal_builder_no_new_privs(builder, true);
-	if (_i == USER_NOBODY) /* it may not drop them: moot, see the test of the set-user-ID program */
+	if (_i == USER_NOBODY) /* moot, see the test of the set-user-ID program */
 		expected.bounding = status_number("CapBnd");
 	ck_assert_int_eq(outcome(builder, has_sets, &expected), 0);
 	pal_builder_free(builder);
@@ -133,12 +134,12 @@ END_TEST
 START_TEST(an_ambient_capability_reaches_a_program_of_an_unprivileged_user) /* S75, S77 */
 {
 	const uint64_t one = BIT(CAP_NET_BIND_SERVICE);
-	/* the shell itself has no way to tell: it reads its own status, whose CapEff ends in ...400 */
 	struct pal_builder *builder = new_builder("/bin/grep");
 
 	become(USER_ROOT);
 	become_nobody_with(one | BIT(CAP_SETPCAP));
-	pal_builder_args(builder, (const char *const[]){"-q", "CapEff:.0000000000000400$", "/proc/self/status", NULL});
+	pal_builder_args(builder, (const char *const[]){"-q", "CapEff:.0000000000000400$",
+					  "/proc/self/status", NULL});
 	pal_builder_capabilities(builder, &(struct pal_capabilities){one, one, one, one, 0});
 	ck_assert_int_eq(outcome_of_program(builder), 1);
 	pal_builder_capabilities(builder, &(struct pal_capabilities){one, one, one, one, one});
@@ -176,7 +177,8 @@ START_TEST(exec_gives_root_what_the_bounding_set_allows_and_no_more)
 	struct pal_capabilities sets = {.bounding = BIT(CAP_CHOWN)};
 
 	become(USER_ROOT);
-	pal_builder_args(builder, (const char *const[]){"-q", "CapPrm:.0000000000000000$", "/proc/self/status", NULL});
+	pal_builder_args(builder, (const char *const[]){"-q", "CapPrm:.0000000000000000$",
+					  "/proc/self/status", NULL});
 	pal_builder_capabilities(builder, &sets);
 	ck_assert_int_eq(outcome_of_program(builder), 1);
 	pal_builder_no_new_privs(builder, true);
@@ -220,7 +222,9 @@ START_TEST(names_are_those_of_libcap)
 	ck_assert_uint_eq(pal_capability_from_name("cap_12"), 0);
 	ck_assert_uint_eq(pal_capability_from_name("chown,setuid"), 0);
 	ck_assert_uint_eq(pal_capability_from_name("cap_cap_chown"), 0);
-	ck_assert_uint_eq(pal_capability_from_name("a name that is longer than any capability's name will ever be"), 0);
+	ck_assert_uint_eq(pal_capability_from_name(
+				  "a name that is longer than any capability's name will ever be"),
+		0);
 	ck_assert_uint_eq(pal_capability_from_name(NULL), 0);
 }
 END_TEST
@@ -229,7 +233,8 @@ END_TEST
 
 static void copy_file(const char *from, const char *to, mode_t mode)
 {
-	int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+	int in = open(from, O_RDONLY | O_CLOEXEC),
+	    out = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
 	struct stat status;
 
 	ck_assert_int_ge(in, 0);
@@ -252,7 +257,8 @@ START_TEST(a_set_user_id_program_gains_nothing_under_no_new_privs) /* S79 */
 	copy_file("/bin/grep", program, 04755);
 	builder = new_builder(program);
 	/* real, effective, saved, file system */
-	pal_builder_args(builder, (const char *const[]){"-q", "^Uid:.65534.0.0.0$", "/proc/self/status", NULL});
+	pal_builder_args(builder,
+		(const char *const[]){"-q", "^Uid:.65534.0.0.0$", "/proc/self/status", NULL});
 	if (fork() == 0) { /* the folder is root's to remove */
 		become(USER_NOBODY);
 		if (outcome_of_program(builder) != 0)
@@ -343,10 +349,12 @@ static void break_call(struct pal_builder *builder, const struct fault *fault)
 
 	ck_assert_ok(pal_seccomp_new(PAL_SECCOMP_ALLOW, &filter, &error), &error);
 	if (fault->option < 0)
-		ck_assert_ok(pal_seccomp_rule(filter, PAL_SECCOMP_ERRNO(EIO), fault->call, &error), &error);
+		ck_assert_ok(pal_seccomp_rule(filter, PAL_SECCOMP_ERRNO(EIO), fault->call, &error),
+			&error);
 	else
-		ck_assert_ok(pal_seccomp_rule_masked(filter, PAL_SECCOMP_ERRNO(EIO), fault->call, 0, UINT32_MAX,
-			(uint64_t)fault->option, &error), &error);
+		ck_assert_ok(pal_seccomp_rule_masked(filter, PAL_SECCOMP_ERRNO(EIO), fault->call, 0,
+				     UINT32_MAX, (uint64_t)fault->option, &error),
+			&error);
 	pal_builder_no_new_privs(builder, true);
 	pal_builder_seccomp(builder, filter);
 	pal_seccomp_free(filter);
@@ -368,6 +376,84 @@ START_TEST(a_step_that_fails_fails_the_spawn_with_its_stage)
 }
 END_TEST
 
+/* ---- every system call of the preparation in the parent, failing ---- */
+
+static const struct fault preparation_faults[] = {
+	{"landlock_create_ruleset", -1, PAL_STAGE_LANDLOCK},
+	{"openat", -1, PAL_STAGE_LANDLOCK},
+	{"landlock_add_rule", -1, PAL_STAGE_LANDLOCK},
+	{"fcntl", -1, PAL_STAGE_LANDLOCK},
+	{"getrandom", -1, PAL_STAGE_SECCOMP},
+	{"memfd_create", -1, PAL_STAGE_SECCOMP},
+	{"pread64", -1, PAL_STAGE_SECCOMP},
+};
+
+static int prepare_landlock(struct pal_builder *builder, struct pal_error *error)
+{
+	struct pal_landlock *ruleset;
+	int result = pal_landlock_new(&ruleset, error);
+
+	if (result < 0)
+		return result;
+	result = pal_landlock_allow_path(ruleset, "/", PAL_LANDLOCK_READ, error);
+	pal_builder_landlock(builder, ruleset);
+	pal_landlock_free(ruleset);
+	return result;
+}
+
+static int prepare_seccomp(struct pal_builder *builder, struct pal_error *error)
+{
+	struct pal_seccomp *filter;
+	int result = pal_seccomp_new(PAL_SECCOMP_KILL, &filter, error);
+
+	if (result < 0)
+		return result;
+	result = pal_seccomp_allow_first_exec(filter, error);
+	pal_builder_seccomp(builder, filter);
+	pal_seccomp_free(filter);
+	return result;
+}
+
+/* Returns the stage that failed, of a call or remembered by the builder. */
+static int prepare_with_fault(void *arg)
+{
+	const struct fault *fault = arg;
+	struct pal_self_restrictions restrictions = {.size = sizeof restrictions};
+	struct pal_builder *builder = pal_builder_new("/bin/true");
+	struct pal_error error = {0};
+	struct pal_seccomp *filter;
+	int next = dup(0), result;
+
+	need(pal_seccomp_new(PAL_SECCOMP_ALLOW, &filter, &error) == 0);
+	need(pal_seccomp_rule(filter, PAL_SECCOMP_ERRNO(EIO), fault->call, &error) == 0);
+	restrictions.seccomp = filter;
+	need(pal_self_restrict(&restrictions, &error) == 0);
+	pal_seccomp_free(filter);
+
+	result = prepare_landlock(builder, &error);
+	if (result >= 0)
+		result = prepare_seccomp(builder, &error);
+	if (result >= 0) {
+		error = builder->first_error;
+		result = error.code;
+	}
+	need(result == -EIO && error.code == -EIO && error.text[0]);
+	pal_builder_free(builder);
+	close(next);
+	need(dup(0) == next); /* nothing is left open */
+	return error.stage;
+}
+
+START_TEST(a_preparation_that_fails_says_so_and_leaves_nothing_open)
+{
+	const struct fault *fault = &preparation_faults[_i];
+
+	needs_landlock();
+	become(USER_ROOT);
+	ck_assert_int_eq(outcome(NULL, prepare_with_fault, (void *)fault), fault->stage);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/sandbox");
@@ -377,11 +463,15 @@ static Suite *make_suite(void)
 	TCase *failures = support_tcase(suite, "failures");
 
 	tcase_add_test(capabilities, a_privileged_port_is_refused_without_capabilities);
-	tcase_add_loop_test(capabilities, no_capabilities_means_that_all_five_sets_are_empty, 0, USERS);
-	tcase_add_test(capabilities, a_bounding_set_that_cannot_be_dropped_fails_the_spawn_without_no_new_privs);
+	tcase_add_loop_test(
+		capabilities, no_capabilities_means_that_all_five_sets_are_empty, 0, USERS);
+	tcase_add_test(capabilities,
+		a_bounding_set_that_cannot_be_dropped_fails_the_spawn_without_no_new_privs);
 	tcase_add_test(capabilities, a_capability_that_this_process_does_not_have_cannot_be_given);
-	tcase_add_test(capabilities, ambient_and_inheritable_ones_may_be_outside_of_the_bounding_set);
-	tcase_add_test(capabilities, an_ambient_capability_reaches_a_program_of_an_unprivileged_user);
+	tcase_add_test(
+		capabilities, ambient_and_inheritable_ones_may_be_outside_of_the_bounding_set);
+	tcase_add_test(
+		capabilities, an_ambient_capability_reaches_a_program_of_an_unprivileged_user);
 	tcase_add_test(capabilities, capabilities_above_the_last_one_of_the_kernel_are_ignored);
 	tcase_add_test(capabilities, exec_gives_root_what_the_bounding_set_allows_and_no_more);
 	tcase_add_loop_test(capabilities, the_parent_keeps_its_own, 0, USERS);
@@ -390,6 +480,8 @@ static Suite *make_suite(void)
 	tcase_add_test(setters, null_is_never_taken_for_nothing);
 	tcase_add_loop_test(failures, a_step_that_fails_fails_the_spawn_with_its_stage, 0,
 		(int)PAL_ARRAY_LENGTH(faults));
+	tcase_add_loop_test(failures, a_preparation_that_fails_says_so_and_leaves_nothing_open, 0,
+		(int)PAL_ARRAY_LENGTH(preparation_faults));
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -99,7 +99,12 @@ END_TEST
 
 /* What the library, libc and AddressSanitizer need around an attempt in a fork. */
 static const char *const bare[] = {
-	"close", "exit_group", "rt_sigprocmask", "sigaltstack", "write", NULL,
+	"close",
+	"exit_group",
+	"rt_sigprocmask",
+	"sigaltstack",
+	"write",
+	NULL,
 };
 
 static int attempt_number(void *number)
@@ -130,7 +135,7 @@ START_TEST(a_call_without_a_rule_meets_the_default) /* S93 */
 }
 END_TEST
 
-/* Each flag of openat is one bit of its third argument; the upper half of a register must not matter. */
+/* The flags are an int: the upper half of the register must not matter. */
 static int open_with_flags(void *unused)
 {
 	long fd;
@@ -141,7 +146,8 @@ static int open_with_flags(void *unused)
 	close((int)fd);
 	need(syscall(SYS_openat, AT_FDCWD, "/dev/null", (long)O_WRONLY) < 0 && errno == EXFULL);
 	need(syscall(SYS_openat, AT_FDCWD, "/dev/null", (long)O_RDWR) < 0 && errno == EXFULL);
-	need(syscall(SYS_openat, AT_FDCWD, "/dev/null", (1L << 32) | O_WRONLY) < 0 && errno == EXFULL);
+	need(syscall(SYS_openat, AT_FDCWD, "/dev/null", (1L << 32) | O_WRONLY) < 0 &&
+		errno == EXFULL);
 	fd = syscall(SYS_openat, AT_FDCWD, "/dev/null", (1L << 32) | O_RDONLY | O_CLOEXEC);
 	need(fd >= 0);
 	close((int)fd);
@@ -156,8 +162,9 @@ START_TEST(a_rule_may_look_at_an_argument)
 
 	become(_i);
 	for (uint64_t mode = O_WRONLY; mode <= O_RDWR; mode++)
-		ck_assert_ok(pal_seccomp_rule_masked(
-			filter, PAL_SECCOMP_ERRNO(EXFULL), "openat", 2, O_ACCMODE, mode, &error), &error);
+		ck_assert_ok(pal_seccomp_rule_masked(filter, PAL_SECCOMP_ERRNO(EXFULL), "openat", 2,
+				     O_ACCMODE, mode, &error),
+			&error);
 	builder = builder_under(filter);
 	ck_assert_int_eq(outcome(builder, open_with_flags, NULL), 0);
 	pal_builder_free(builder);
@@ -171,7 +178,10 @@ static int call_by_i386(void *number)
 {
 	long result;
 
-	__asm__ volatile("int $0x80" : "=a"(result) : "a"(*(long *)number) : "memory", "r8", "r9", "r10", "r11");
+	__asm__ volatile("int $0x80"
+			 : "=a"(result)
+			 : "a"(*(long *)number)
+			 : "memory", "r8", "r9", "r10", "r11");
 	return result < 0 ? 1 : 0;
 }
 
@@ -258,8 +268,9 @@ START_TEST(a_filter_that_is_too_long_fails_the_spawn)
 
 	/* each takes several instructions */
 	for (uint64_t value = 1; value <= BPF_MAXINSNS; value++)
-		ck_assert_ok(pal_seccomp_rule_masked(
-			filter, PAL_SECCOMP_KILL, "getppid", 0, UINT64_MAX, value << 20, &error), &error);
+		ck_assert_ok(pal_seccomp_rule_masked(filter, PAL_SECCOMP_KILL, "getppid", 0,
+				     UINT64_MAX, value << 20, &error),
+			&error);
 	builder = builder_under(filter);
 	code = pal_builder_spawn(builder, &child, &error);
 	ck_assert_int_eq(code, -E2BIG);
@@ -298,19 +309,27 @@ START_TEST(bad_rules_are_refused)
 	ck_assert_int_eq(pal_seccomp_new(0, NULL, &error), -EINVAL);
 	ck_assert_ptr_null(filter);
 	filter = new_filter(PAL_SECCOMP_KILL);
-	ck_assert_int_eq(pal_seccomp_rule(filter, PAL_SECCOMP_ALLOW, "no_such_call", &error), -EINVAL);
+	ck_assert_int_eq(
+		pal_seccomp_rule(filter, PAL_SECCOMP_ALLOW, "no_such_call", &error), -EINVAL);
 	ck_assert_ptr_nonnull(strstr(error.text, "no_such_call"));
 	ck_assert_int_eq(error.stage, PAL_STAGE_SECCOMP);
-	ck_assert_int_eq(pal_seccomp_rules(filter, PAL_SECCOMP_ALLOW,
-		(const char *const[]){"read", "no_such_call", "write", NULL}, &error), -EINVAL);
+	ck_assert_int_eq(
+		pal_seccomp_rules(filter, PAL_SECCOMP_ALLOW,
+			(const char *const[]){"read", "no_such_call", "write", NULL}, &error),
+		-EINVAL);
 	ck_assert_int_eq(pal_seccomp_rules(filter, PAL_SECCOMP_ALLOW, NULL, &error), -EINVAL);
 	ck_assert_int_eq(pal_seccomp_rule(filter, PAL_SECCOMP_ALLOW, NULL, &error), -EINVAL);
 	ck_assert_int_eq(pal_seccomp_rule(NULL, PAL_SECCOMP_ALLOW, "read", &error), -EINVAL);
 	ck_assert_int_eq(pal_seccomp_rule(filter, 5000, "read", &error), -EINVAL);
-	ck_assert_int_eq(pal_seccomp_rule_masked(filter, PAL_SECCOMP_ALLOW, "read", 6, 1, 1, &error), -EINVAL);
-	ck_assert_int_eq(pal_seccomp_rule_masked(filter, PAL_SECCOMP_ALLOW, "read", 0, 1, 2, &error), -EINVAL);
+	ck_assert_int_eq(
+		pal_seccomp_rule_masked(filter, PAL_SECCOMP_ALLOW, "read", 6, 1, 1, &error),
+		-EINVAL);
+	ck_assert_int_eq(
+		pal_seccomp_rule_masked(filter, PAL_SECCOMP_ALLOW, "read", 0, 1, 2, &error),
+		-EINVAL);
 	ck_assert_int_eq(pal_seccomp_allow_first_exec(NULL, &error), -EINVAL);
-	ck_assert_int_eq(pal_seccomp_rule(filter, PAL_SECCOMP_ALLOW, "_llseek", &error), 0); /* of 32-bit systems */
+	ck_assert_int_eq(pal_seccomp_rule(filter, PAL_SECCOMP_ALLOW, "_llseek", &error),
+		0); /* of 32-bit systems */
 	pal_seccomp_free(filter);
 }
 END_TEST
@@ -323,7 +342,8 @@ static Suite *make_suite(void)
 	TCase *failures = support_tcase(suite, "failures");
 
 	tcase_add_loop_test(actions, a_denied_call_fails_with_the_errno_of_its_rule, 0, USERS);
-	tcase_add_loop_test(actions, a_kill_ends_the_whole_process_and_the_status_shows_it, 0, USERS);
+	tcase_add_loop_test(
+		actions, a_kill_ends_the_whole_process_and_the_status_shows_it, 0, USERS);
 	tcase_add_loop_test(actions, a_call_without_a_rule_meets_the_default, 0, USERS);
 	tcase_add_loop_test(actions, a_rule_may_look_at_an_argument, 0, USERS);
 #ifdef __x86_64__
