@@ -58,9 +58,12 @@ static int await_seal(struct mesh_port *port, struct pal_error *error)
 
 	if (result < 0)
 		return result;
-	if (mesh_message_size(message) > 0)
-		result = pal_error_set(error, PAL_STAGE_PROFILE, -EPERM, "%.*s",
+	if (mesh_message_size(message) > 0) {
+		*error = (struct pal_error){.code = -EPERM, .stage = PAL_STAGE_PROFILE};
+		snprintf(error->text, sizeof error->text, "sealing: %.*s",
 			(int)mesh_message_size(message), (const char *)mesh_message_data(message));
+		result = error->code;
+	}
 	mesh_message_free(message);
 	return result;
 }
@@ -352,7 +355,7 @@ bool work_run(struct work *work)
 	else
 		result = mesh_process_new("contact-sheet", &options, &job.process, &job.error);
 	job.failed = result < 0;
-	while (!job.failed && running < work->hosts) {
+	while (result == 0 && running < work->hosts) {
 		slots[running].job = &job;
 		if (pthread_create(&slots[running].thread, NULL, run_slot, &slots[running]) != 0)
 			break;

@@ -33,7 +33,8 @@ static inline bool mesh__ref_is_on(const struct mesh__ref *ref, const struct mes
 
 struct mesh__event *mesh__event_new(enum mesh__event_type type);
 /* One of those embedded in the port. */
-struct mesh__event *mesh__event_own(struct mesh_port *port, enum mesh__own which, enum mesh__event_type type);
+struct mesh__event *mesh__event_own(
+        struct mesh_port *port, enum mesh__own which, enum mesh__event_type type);
 /* Frees it, or lets its owner have it back. */
 void mesh__event_drop(struct mesh__space *space, struct mesh__event *event);
 /* The message out of an event from mesh__event_new; the event stays with it as its spare. */
@@ -64,6 +65,12 @@ void mesh__port_peer_up(struct mesh_port *a, struct mesh_port *b);
 /* Closes; queues the close for the peer. */
 void mesh__port_emit_close(struct mesh_port *port);
 void mesh__port_drop_queue(struct mesh_port *port);
+/*
+ * Whether `other` is the port itself or in its queue, or in the queue of one that
+ * is: then the port must not get into the queue of `other`. Nobody could take
+ * either out again, and nobody would ever free them.
+ */
+bool mesh__port_holds(struct mesh_port *port, const struct mesh_port *other);
 
 /* ---- states (port-state.c) ---- */
 
@@ -73,13 +80,14 @@ static inline bool mesh__port_ended(const struct mesh_port *port)
 }
 void mesh__port_set_state(struct mesh_port *port, enum mesh__port_state state);
 /* `from`: the node that sent it; NULL: a port of this space. Consumes the event. */
-void mesh__port_deliver(struct mesh_port *port, struct mesh__event *event, const struct mesh__remote *from);
+void mesh__port_deliver(
+        struct mesh_port *port, struct mesh__event *event, const struct mesh__remote *from);
 /*
  * Fails the port. `blamed` of zero: this node. `from`, if not NULL, is the node
  * that said so, and need not be told. The caller holds a reference.
  */
-void mesh__port_break(
-	struct mesh_port *port, const struct mesh_id *blamed, const struct mesh__remote *from, const char *why);
+void mesh__port_break(struct mesh_port *port, const struct mesh_id *blamed,
+        const struct mesh__remote *from, const char *why);
 /* The same because the peer broke a rule: its node is to blame. */
 void mesh__port_accuse(struct mesh_port *port, const char *why);
 /* The end of a port, without telling anybody. The caller holds a reference. */
@@ -108,10 +116,10 @@ void mesh__move_start_proxy(struct mesh_port *port, struct mesh__event *event);
  * A port arrives; the caller's. The event for its former owner is added to
  * `answers`. NULL when memory runs out or the id is in use.
  */
-struct mesh_port *mesh__move_receive(
-	struct mesh__remote *from, const struct mesh__record *record, struct mesh__event_queue *answers);
+struct mesh_port *mesh__move_receive(struct mesh__remote *from, const struct mesh__record *record,
+        struct mesh__event_queue *answers);
 /* Node and id of what a reference names, registering it if need be. 0, -ENOMEM. */
-int mesh__move_address(struct mesh__space *space, const struct mesh__ref *ref, struct mesh_id *ret_node,
-	struct mesh_id *ret_port);
+int mesh__move_address(struct mesh__space *space, const struct mesh__ref *ref,
+        struct mesh_id *ret_node, struct mesh_id *ret_port);
 
 #endif

@@ -12,8 +12,10 @@
 #include <mesh/space-priv.h>
 
 /* The data stand behind the struct, as aligned as malloc(3) would make them. */
-enum { DATA_ALIGN = _Alignof(max_align_t) };
-enum { DATA_OFFSET = (sizeof(struct mesh_message) + DATA_ALIGN - 1) / DATA_ALIGN * DATA_ALIGN };
+enum {
+	DATA_ALIGN = _Alignof(max_align_t),
+	DATA_OFFSET = (sizeof(struct mesh_message) + DATA_ALIGN - 1) / DATA_ALIGN * DATA_ALIGN
+};
 
 static struct mesh_message *message_alloc(size_t size, void *(*allocate)(size_t size))
 {
@@ -185,7 +187,8 @@ int mesh_message_put_port(struct mesh_message *message, struct mesh_port *port)
 		return -EINVAL;
 	if (port->detach)
 		port->detach(port);
-	r = put(message, (struct mesh__resource){.kind = MESH__RESOURCE_PORT, .fd = -1, .port = port});
+	r = put(message,
+	        (struct mesh__resource){.kind = MESH__RESOURCE_PORT, .fd = -1, .port = port});
 	if (r < 0)
 		mesh__port_release(port, false);
 	return r;
@@ -197,7 +200,7 @@ size_t mesh_message_resource_count(const struct mesh_message *message)
 }
 
 static struct mesh__resource *find(
-	struct mesh_message *message, size_t index, enum mesh__resource_kind kind)
+        struct mesh_message *message, size_t index, enum mesh__resource_kind kind)
 {
 	if (!message || index >= message->resource_count || message->resources[index].kind != kind)
 		return NULL;

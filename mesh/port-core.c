@@ -74,7 +74,7 @@ int mesh__port_pair(struct mesh__space *space, struct mesh_port **ret_a, struct 
 }
 
 int mesh__port_new_remote(struct mesh__space *space, const struct mesh_id *id,
-	struct mesh__remote *remote, const struct mesh_id *peer, struct mesh_port **ret)
+        struct mesh__remote *remote, const struct mesh_id *peer, struct mesh_port **ret)
 {
 	struct mesh_port *port;
 	int r;
@@ -104,13 +104,42 @@ static int check_size(const struct mesh__space *space, const struct mesh_message
 {
 	size_t fds = mesh__message_fd_count(message), records = 0, most, size;
 
-	if (message->size > space->max_message || message->resource_count > UINT32_MAX / MESH__RECORD_SIZE)
+	if (message->size > space->max_message ||
+	        message->resource_count > UINT32_MAX / MESH__RECORD_SIZE)
 		return -EMSGSIZE;
 	for (size_t i = 0; i < message->resource_count; i++)
 		records += message->resources[i].kind != MESH__RESOURCE_NONE;
 	size = mesh__event_size(records, message->size);
 	most = size > MESH__INLINE_EVENT_MAX ? MESH_MESSAGE_MAX_FDS - 1 : MESH_MESSAGE_MAX_FDS;
 	return fds > most || size > UINT32_MAX ? -EMSGSIZE : 0;
+}
+
+/* How deep ports in queues of ports in queues are looked through. */
+#define HOLDS_DEPTH 16
+
+static bool holds(struct mesh_port *port, const struct mesh_port *other, unsigned depth)
+{
+	struct mesh_message *message;
+
+	if (port == other)
+		return true;
+	if (!depth || mesh__port_space(port) != other->space)
+		return false; /* another space's queues are behind another lock */
+	STAILQ_FOREACH(message, &port->queue, next) {
+		for (size_t i = 0; i < message->resource_count; i++) {
+			const struct mesh__resource *resource = &message->resources[i];
+
+			if (resource->kind == MESH__RESOURCE_PORT &&
+			        holds(resource->port, other, depth - 1))
+				return true;
+		}
+	}
+	return false;
+}
+
+bool mesh__port_holds(struct mesh_port *port, const struct mesh_port *other)
+{
+	return holds(port, other, HOLDS_DEPTH);
 }
 
 static int check_port(struct mesh_port *port, struct mesh__resource *carried)
@@ -123,10 +152,11 @@ static int check_port(struct mesh_port *port, struct mesh__resource *carried)
 		carried->kind = MESH__RESOURCE_NONE; /* the caller keeps it */
 		return -ELOOP;
 	}
-	if (port->peer.kind == MESH__REF_LOCAL && port->peer.port == carried->port)
-		return -ELOOP; /* nobody could ever take it out of its own queue */
+	if (port->peer.kind == MESH__REF_LOCAL && mesh__port_holds(carried->port, port->peer.port))
+		return -ELOOP;
 	space = mesh__port_space(carried->port);
-	if (port->peer.kind == MESH__REF_REMOTE && space != port->space && space != mesh__local_space())
+	if (port->peer.kind == MESH__REF_REMOTE && space != port->space &&
+	        space != mesh__local_space())
 		return -EXDEV;
 	return 0;
 }
@@ -220,7 +250,8 @@ void mesh__port_drop_queue(struct mesh_port *port)
 void mesh__port_emit_close(struct mesh_port *port)
 {
 	if (can_send(port)) {
-		struct mesh__event *event = mesh__event_own(port, MESH__OWN_CLOSE, MESH__EVENT_MESSAGE);
+		struct mesh__event *event =
+		        mesh__event_own(port, MESH__OWN_CLOSE, MESH__EVENT_MESSAGE);
 
 		event->flags = MESH__FLAG_CLOSE;
 		post_numbered(port, event);

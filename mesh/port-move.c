@@ -37,7 +37,7 @@ static bool adopt(struct mesh__space *space, struct mesh_port *port)
 }
 
 int mesh__move_address(struct mesh__space *space, const struct mesh__ref *ref,
-	struct mesh_id *ret_node, struct mesh_id *ret_port)
+        struct mesh_id *ret_node, struct mesh_id *ret_port)
 {
 	if (ref->kind == MESH__REF_REMOTE) {
 		*ret_node = ref->remote->id;
@@ -47,7 +47,7 @@ int mesh__move_address(struct mesh__space *space, const struct mesh__ref *ref,
 	/* One that has ended keeps the id by which it was named, but is not to be found any more. */
 	if (!mesh__port_ended(ref->port) || mesh__id_is_zero(&ref->port->id)) {
 		int r = mesh__port_ended(ref->port) ? mesh__id_random(&ref->port->id)
-						    : mesh__space_register(ref->port, NULL);
+		                                    : mesh__space_register(ref->port, NULL);
 
 		if (r < 0)
 			return r;
@@ -77,7 +77,7 @@ static struct mesh_port *reopen(struct mesh_port *port)
 
 /* The record of a port that cannot travel, or that has failed: it arrives failed. */
 static void record_failed(
-	struct mesh__space *space, const struct mesh_id *blamed, struct mesh__record *record)
+        struct mesh__space *space, const struct mesh_id *blamed, struct mesh__record *record)
 {
 	record->old_node = space->node;
 	if (mesh__id_is_zero(&record->old_port))
@@ -87,7 +87,7 @@ static void record_failed(
 }
 
 static int start_sending(
-	struct mesh__remote *to, struct mesh_port *port, struct mesh__record *record)
+        struct mesh__remote *to, struct mesh_port *port, struct mesh__record *record)
 {
 	struct mesh_port *fresh_peer = NULL;
 	int r;
@@ -99,7 +99,8 @@ static int start_sending(
 	}
 	r = mesh__space_register(port, NULL);
 	if (!r)
-		r = mesh__move_address(port->space, &port->peer, &record->peer_node, &record->peer_port);
+		r = mesh__move_address(
+		        port->space, &port->peer, &record->peer_node, &record->peer_port);
 	if (!r) {
 		record->old_node = port->space->node;
 		record->old_port = port->id;
@@ -119,7 +120,8 @@ int mesh__move_prepare(struct mesh__remote *to, struct mesh_port *port, struct m
 	struct mesh__record record = {0};
 
 	if (mesh__id_random(&record.id) < 0)
-		record.id = space->node; /* no id, no port: it only has to be one that is not zero */
+		record.id =
+		        space->node; /* no id, no port: it only has to be one that is not zero */
 	if (!adopt(space, port)) {
 		record.next_local_seq = 1;
 		record_failed(space, &space->node, &record);
@@ -166,7 +168,8 @@ void mesh__move_start_proxy(struct mesh_port *port, struct mesh__event *event)
 	if (!space->backlog_first)
 		mesh__space_post(space, mesh__ref_take(&peer), event);
 	while ((message = mesh__port_take(port)))
-		mesh__port_forward(port, mesh__event_wrap(message)); /* it has its spare: nothing to allocate */
+		mesh__port_forward(port,
+		        mesh__event_wrap(message)); /* it has its spare: nothing to allocate */
 	mesh__port_drain(port);
 	if (space->backlog_first)
 		mesh__space_post(space, mesh__ref_take(&peer), event);
@@ -175,7 +178,8 @@ void mesh__move_start_proxy(struct mesh_port *port, struct mesh__event *event)
 /* ---- arriving ---- */
 
 /* Whom the new port talks to. Why it arrives as a failed one, if it does; -ENOMEM in *ret_error. */
-static const char *find_peer(struct mesh_port *port, const struct mesh__record *record, int *ret_error)
+static const char *find_peer(
+        struct mesh_port *port, const struct mesh__record *record, int *ret_error)
 {
 	struct mesh__space *space = port->space;
 	struct mesh__remote *remote;
@@ -201,7 +205,7 @@ static const char *find_peer(struct mesh_port *port, const struct mesh__record *
 }
 
 static int arrive(struct mesh_port *port, struct mesh__remote *from,
-	const struct mesh__record *record, struct mesh__event *answer)
+        const struct mesh__record *record, struct mesh__event *answer)
 {
 	int r = 0;
 
@@ -222,8 +226,8 @@ static int arrive(struct mesh_port *port, struct mesh__remote *from,
 	return 0;
 }
 
-struct mesh_port *mesh__move_receive(
-	struct mesh__remote *from, const struct mesh__record *record, struct mesh__event_queue *answers)
+struct mesh_port *mesh__move_receive(struct mesh__remote *from, const struct mesh__record *record,
+        struct mesh__event_queue *answers)
 {
 	struct mesh__space *space = from->space;
 	struct mesh_port *port = mesh__port_new(space);

@@ -37,7 +37,8 @@ static void drop_pending(struct mesh_port *port)
 {
 	struct mesh__event *event, *next;
 
-	HASH_ITER(hh, port->pending, event, next) {
+	HASH_ITER(hh, port->pending, event, next)
+	{
 		HASH_DELETE(hh, port->pending, event);
 		drop_late(port, event);
 	}
@@ -84,14 +85,14 @@ static void tell(struct mesh_port *port, const struct mesh__ref *whom, enum mesh
  * target may be on the node that said so, and either may have been meant: then
  * both are told, and the one that has failed ignores it.
  */
-static bool knows(
-	const struct mesh__ref *whom, const struct mesh__ref *other, const struct mesh__remote *from)
+static bool knows(const struct mesh__ref *whom, const struct mesh__ref *other,
+        const struct mesh__remote *from)
 {
 	return from && mesh__ref_is_on(whom, from) && !mesh__ref_is_on(other, from);
 }
 
 void mesh__port_break(struct mesh_port *port, const struct mesh_id *blamed,
-	const struct mesh__remote *from, const char *why)
+        const struct mesh__remote *from, const char *why)
 {
 	if (mesh__port_ended(port))
 		return;
@@ -103,7 +104,8 @@ void mesh__port_break(struct mesh_port *port, const struct mesh_id *blamed,
 		tell(port, &port->target, MESH__OWN_FAIL_TARGET);
 	/* That may still be a proxy, and wait for a peer that has failed too and does not know of it. */
 	tell(port, &port->origin, MESH__OWN_FAIL_ORIGIN);
-	if (port->state == MESH__SENDING && port->target.remote != from && !port->target.remote->failed)
+	if (port->state == MESH__SENDING && port->target.remote != from &&
+	        !port->target.remote->failed)
 		end(port, MESH__FAILED); /* and stays for the answer to its record */
 	else
 		mesh__port_leave(port, MESH__FAILED);
@@ -114,7 +116,7 @@ void mesh__port_break(struct mesh_port *port, const struct mesh_id *blamed,
  * what it told its target may have come before the record, and found nobody.
  */
 static void answered_late(
-	struct mesh_port *port, struct mesh__event *event, const struct mesh__remote *from)
+        struct mesh_port *port, struct mesh__event *event, const struct mesh__remote *from)
 {
 	bool answers = from && mesh__ref_is_on(&port->target, from);
 
@@ -174,7 +176,8 @@ void mesh__port_check_origin(struct mesh_port *port)
 	if (port->state == MESH__PEERED && port->local_closed)
 		mesh__port_leave(port, MESH__DONE);
 	else if (port->state != MESH__SENDING && port->pending)
-		mesh__port_break(port, &blamed, NULL, "its former node is lost with messages for it");
+		mesh__port_break(
+		        port, &blamed, NULL, "its former node is lost with messages for it");
 }
 
 /* ---- Peered ---- */
@@ -212,12 +215,27 @@ static void change_peer(struct mesh_port *port, struct mesh__event *event)
 		mesh__port_leave(port, MESH__DONE);
 }
 
+static bool would_hold_itself(const struct mesh_port *port, const struct mesh_message *message)
+{
+	for (size_t i = 0; i < message->resource_count; i++) {
+		const struct mesh__resource *resource = &message->resources[i];
+
+		if (resource->kind == MESH__RESOURCE_PORT && mesh__port_holds(resource->port, port))
+			return true;
+	}
+	return false;
+}
+
 static void enqueue(struct mesh_port *port, struct mesh__event *event)
 {
 	struct mesh_message *message;
 
 	if (port->local_closed) {
 		mesh__event_drop(port->space, event);
+		return;
+	}
+	if (would_hold_itself(port, event->message)) {
+		refuse(port, event, "a port that would be in its own queue");
 		return;
 	}
 	message = mesh__event_unwrap(event);
@@ -235,7 +253,7 @@ static void closed_by_peer(struct mesh_port *port)
 	}
 	if (!port->local_closed) {
 		struct mesh__event *answer =
-			mesh__event_own(port, MESH__OWN_CLOSE, MESH__EVENT_MESSAGE);
+		        mesh__event_own(port, MESH__OWN_CLOSE, MESH__EVENT_MESSAGE);
 
 		answer->flags = MESH__FLAG_CLOSE;
 		answer->seq = port->next_local_seq;
@@ -252,7 +270,7 @@ static void take_message(struct mesh_port *port, struct mesh__event *event)
 		enqueue(port, event);
 	else
 		mesh__event_drop(port->space, event);
-	if (closes)
+	if (closes && port->state == MESH__PEERED)
 		closed_by_peer(port);
 }
 
@@ -324,7 +342,7 @@ void mesh__port_drain(struct mesh_port *port)
 	struct mesh__event *event;
 
 	while ((port->state == MESH__PEERED || port->state == MESH__PROXYING) &&
-		(event = find_pending(port, port->next_peer_seq))) {
+	        (event = find_pending(port, port->next_peer_seq))) {
 		HASH_DELETE(hh, port->pending, event);
 		port->pending_count--;
 		process(port, event);
@@ -348,7 +366,7 @@ static void numbered(struct mesh_port *port, struct mesh__event *event)
 	} else if (event->seq < port->next_peer_seq || find_pending(port, event->seq)) {
 		refuse(port, event, "a number came twice");
 	} else if (event->seq - port->next_peer_seq > MESH__SEQ_WINDOW ||
-		   port->pending_count >= MESH__MAX_PENDING) {
+	           port->pending_count >= MESH__MAX_PENDING) {
 		refuse(port, event, "too far ahead");
 	} else if (event->seq == port->next_peer_seq && port->state != MESH__SENDING) {
 		process(port, event);
@@ -360,7 +378,7 @@ static void numbered(struct mesh_port *port, struct mesh__event *event)
 }
 
 void mesh__port_deliver(
-	struct mesh_port *port, struct mesh__event *event, const struct mesh__remote *from)
+        struct mesh_port *port, struct mesh__event *event, const struct mesh__remote *from)
 {
 	mesh__port_ref(port); /* the event's reference goes with the event */
 	event->from_origin = from && mesh__ref_is_on(&port->origin, from);

@@ -60,7 +60,8 @@ bool mesh__ref_equal(const struct mesh__ref *a, const struct mesh__ref *b)
 		return false;
 	if (a->kind == MESH__REF_LOCAL)
 		return a->port == b->port;
-	return a->kind == MESH__REF_REMOTE && a->remote == b->remote && mesh__id_equal(&a->id, &b->id);
+	return a->kind == MESH__REF_REMOTE && a->remote == b->remote &&
+	       mesh__id_equal(&a->id, &b->id);
 }
 
 /* ---- events ---- */
@@ -75,7 +76,7 @@ struct mesh__event *mesh__event_new(enum mesh__event_type type)
 }
 
 struct mesh__event *mesh__event_own(
-	struct mesh_port *port, enum mesh__own which, enum mesh__event_type type)
+        struct mesh_port *port, enum mesh__own which, enum mesh__event_type type)
 {
 	struct mesh__event *event = &port->own[which];
 
@@ -105,8 +106,9 @@ void mesh__event_free(struct mesh__event *event)
 {
 	if (!event)
 		return;
-	mesh__event_drop(
-		event->to.kind == MESH__REF_REMOTE ? event->to.remote->space : event->to.port->space, event);
+	mesh__event_drop(event->to.kind == MESH__REF_REMOTE ? event->to.remote->space
+	                                                    : event->to.port->space,
+	        event);
 }
 
 struct mesh_message *mesh__event_unwrap(struct mesh__event *event)

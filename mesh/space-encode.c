@@ -42,7 +42,7 @@ static bool fits(const struct mesh__space *space, const struct mesh__event *even
 }
 
 static void write_resource(
-	struct mesh__remote *to, struct mesh__resource *resource, struct output *output)
+        struct mesh__remote *to, struct mesh__resource *resource, struct output *output)
 {
 	struct mesh__record record = {0};
 	bool keep = false;
@@ -83,15 +83,17 @@ static int write_body(struct mesh__remote *to, struct mesh__event *event, struct
 
 /* The event will never arrive, so neither end of its port may wait for it. */
 static void fail_both_ends(
-	struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event)
+        struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event)
 {
 	struct mesh__space *space = to->space;
 	struct mesh__ref destination = mesh__ref_remote(mesh__remote_ref(to), port_id);
 	struct mesh_port *port, *next;
 
-	HASH_ITER(hh, space->ports, port, next) {
+	HASH_ITER(hh, space->ports, port, next)
+	{
 		mesh__port_ref(port);
-		if (mesh__ref_equal(&port->peer, &destination) || mesh__ref_equal(&port->target, &destination))
+		if (mesh__ref_equal(&port->peer, &destination) ||
+		        mesh__ref_equal(&port->target, &destination))
 			mesh__port_break(port, &space->node, NULL, "an event from it is too large");
 		mesh__port_unref(port);
 	}
@@ -104,8 +106,8 @@ static void fail_both_ends(
 }
 
 int mesh__space_encode(struct mesh__remote *to, const struct mesh_id *port_id,
-	struct mesh__event *event, size_t headroom, uint8_t **ret_data, size_t *ret_size,
-	int fds[MESH_MESSAGE_MAX_FDS], size_t *ret_fds)
+        struct mesh__event *event, size_t headroom, uint8_t **ret_data, size_t *ret_size,
+        int fds[MESH_MESSAGE_MAX_FDS], size_t *ret_fds)
 {
 	size_t records = record_count(event->message), body = body_size(event);
 	size_t size = mesh__event_size(records, body);
@@ -125,7 +127,7 @@ int mesh__space_encode(struct mesh__remote *to, const struct mesh_id *port_id,
 	data = malloc(headroom + size);
 	if (data) {
 		mesh__event_header_write(data + headroom, &destination, event->type, event->flags,
-			event->seq, (uint32_t)records, (uint32_t)body);
+		        event->seq, (uint32_t)records, (uint32_t)body);
 		output.records = data + headroom + MESH__EVENT_HEADER_SIZE;
 		output.body = output.records + records * MESH__RECORD_SIZE;
 		r = write_body(to, event, &output);

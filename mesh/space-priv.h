@@ -162,7 +162,7 @@ int mesh__port_new_remote(struct mesh__space *space, const struct mesh_id *id, s
 /*
  * Checks, then sends; consumes the message in every case. close: it is the last
  * one. Then runs the space. 0, -EMSGSIZE, -ENOMEM, -ELOOP (the message carries the
- * port or its peer; the port itself stays the caller's), -EXDEV (a port of another
+ * port, which stays the caller's, or one that would get into its own queue), -EXDEV (a port of another
  * node of this process, where the peer is not in this one; a message that is
  * queued on a local pair may still meet that when the pair moves: then that port fails).
  */

@@ -67,7 +67,7 @@ static void refuse_ports(struct arrival *arrival)
 
 		read_record(arrival, i, &record);
 		if (mesh__id_is_zero(&record.id) || mesh__id_is_zero(&record.peer_port) ||
-			!mesh__id_equal(&record.old_node, &from->id))
+		        !mesh__id_equal(&record.old_node, &from->id))
 			continue;
 		event = mesh__event_new(MESH__EVENT_FAIL_PORT);
 		if (!event) {
@@ -76,26 +76,25 @@ static void refuse_ports(struct arrival *arrival)
 		}
 		event->blamed = space->node;
 		mesh__space_post(
-			space, mesh__ref_remote(mesh__remote_ref(from), &record.old_port), event);
+		        space, mesh__ref_remote(mesh__remote_ref(from), &record.old_port), event);
 	}
 }
 
 /* ---- messages ---- */
 
-static int take_resource(
-	struct arrival *arrival, size_t index, struct mesh__resource *ret)
+static int take_resource(struct arrival *arrival, size_t index, struct mesh__resource *ret)
 {
 	struct mesh__record record;
 
 	read_record(arrival, index, &record);
 	if (mesh__id_is_zero(&record.id)) {
 		*ret = (struct mesh__resource){.kind = MESH__RESOURCE_FD,
-			.fd = pal_take_fd(&arrival->fds[arrival->fds_used++])};
+		        .fd = pal_take_fd(&arrival->fds[arrival->fds_used++])};
 		return 0;
 	}
 	*ret = (struct mesh__resource){.kind = MESH__RESOURCE_PORT,
-		.fd = -1,
-		.port = mesh__move_receive(arrival->from, &record, &arrival->answers)};
+	        .fd = -1,
+	        .port = mesh__move_receive(arrival->from, &record, &arrival->answers)};
 	return ret->port ? 0 : -1;
 }
 
@@ -150,7 +149,7 @@ static bool read_new_peer(struct arrival *arrival, struct mesh__event *event)
 	struct mesh_port *port;
 
 	if (mesh__change_peer_read(&arrival->raw, &change) < 0 || mesh__id_is_zero(&change.node) ||
-		mesh__id_is_zero(&change.port))
+	        mesh__id_is_zero(&change.port))
 		return false;
 	event->delta = change.seq_delta;
 	if (!mesh__id_equal(&change.node, &space->node)) {
@@ -245,8 +244,8 @@ static void reject(struct arrival *arrival, struct mesh_port *port, bool well_fo
 	/* An event of a type that is not known and that takes no number is no loss. */
 	if (port && (is_known(raw->type) || raw->seq)) {
 		mesh__port_ref(port);
-		mesh__port_break(
-			port, &arrival->space->node, NULL, "an event for it could not be delivered");
+		mesh__port_break(port, &arrival->space->node, NULL,
+		        "an event for it could not be delivered");
 		mesh__port_unref(port);
 	}
 }
@@ -255,7 +254,7 @@ static void receive(struct arrival *arrival, const void *data, size_t size)
 {
 	bool well_formed = mesh__raw_event_parse(data, size, &arrival->raw) == 0;
 	bool has_message = arrival->raw.type == MESH__EVENT_MESSAGE &&
-			   (arrival->raw.flags & MESH__FLAG_MESSAGE);
+	                   (arrival->raw.flags & MESH__FLAG_MESSAGE);
 	struct mesh_port *port = NULL;
 	struct mesh__event *event;
 
@@ -275,7 +274,7 @@ static void receive(struct arrival *arrival, const void *data, size_t size)
 }
 
 void mesh__space_receive(struct mesh__space *space, struct mesh__remote *from, const void *data,
-	size_t size, int *fds, size_t fd_count)
+        size_t size, int *fds, size_t fd_count)
 {
 	struct arrival arrival = {.space = space, .from = from, .fds = fds, .fd_count = fd_count};
 

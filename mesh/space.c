@@ -6,13 +6,13 @@
 /* ---- life ---- */
 
 static struct mesh__space local_space = {
-	.lock = PTHREAD_MUTEX_INITIALIZER,
-	.entered = PTHREAD_COND_INITIALIZER,
-	.max_message = UINT32_MAX,
-	.all = LIST_HEAD_INITIALIZER(local_space.all),
-	.local = STAILQ_HEAD_INITIALIZER(local_space.local),
-	.out = STAILQ_HEAD_INITIALIZER(local_space.out),
-	.discarded = STAILQ_HEAD_INITIALIZER(local_space.discarded),
+        .lock = PTHREAD_MUTEX_INITIALIZER,
+        .entered = PTHREAD_COND_INITIALIZER,
+        .max_message = UINT32_MAX,
+        .all = LIST_HEAD_INITIALIZER(local_space.all),
+        .local = STAILQ_HEAD_INITIALIZER(local_space.local),
+        .out = STAILQ_HEAD_INITIALIZER(local_space.out),
+        .discarded = STAILQ_HEAD_INITIALIZER(local_space.discarded),
 };
 
 struct mesh__space *mesh__local_space(void)
@@ -21,7 +21,7 @@ struct mesh__space *mesh__local_space(void)
 }
 
 void mesh__space_init(
-	struct mesh__space *space, const struct mesh__space_ops *ops, const struct mesh_id *node)
+        struct mesh__space *space, const struct mesh__space_ops *ops, const struct mesh_id *node)
 {
 	struct mesh_id key = {0};
 
@@ -55,7 +55,8 @@ void mesh__space_deinit(struct mesh__space *space)
 
 	pthread_mutex_lock(&space->lock);
 	space->closing = true;
-	HASH_ITER(hh, space->ports, port, next) {
+	HASH_ITER(hh, space->ports, port, next)
+	{
 		mesh__port_ref(port);
 		mesh__port_break(port, &space->node, NULL, "its node has left");
 		if (port->registered)
@@ -177,7 +178,7 @@ int mesh__space_register(struct mesh_port *port, const struct mesh_id *id)
 		return -EEXIST;
 	port->id = new_id;
 	HASH_ADD_KEYPTR_BYHASHVALUE(
-		hh, space->ports, &port->id, sizeof port->id, hash_id(space, &port->id), port);
+	        hh, space->ports, &port->id, sizeof port->id, hash_id(space, &port->id), port);
 	if (!port->hh.tbl)
 		return -ENOMEM;
 	port->registered = true;
@@ -243,11 +244,13 @@ static void break_ports_of(struct mesh__space *space, const struct mesh__remote 
 {
 	struct mesh_port *port, *next;
 
-	HASH_ITER(hh, space->ports, port, next) {
+	HASH_ITER(hh, space->ports, port, next)
+	{
 		mesh__port_ref(port);
 		if (mesh__port_ended(port) && mesh__ref_is_on(&port->target, remote))
 			mesh__port_leave(port, MESH__FAILED);
-		else if (mesh__ref_is_on(&port->peer, remote) || mesh__ref_is_on(&port->target, remote))
+		else if (mesh__ref_is_on(&port->peer, remote) ||
+		         mesh__ref_is_on(&port->target, remote))
 			mesh__port_break(port, &remote->id, NULL, "its peer's node is lost");
 		else
 			mesh__port_check_origin(port);
@@ -259,7 +262,8 @@ static void check_ports_left_alone(struct mesh__space *space)
 {
 	struct mesh_port *port, *next;
 
-	HASH_ITER(hh, space->ports, port, next) {
+	HASH_ITER(hh, space->ports, port, next)
+	{
 		mesh__port_ref(port);
 		(void)mesh__port_check_peer(port);
 		mesh__port_unref(port);

@@ -56,20 +56,14 @@ static void free_env_change(struct mesh_process__env_change *change)
 	free(change->value);
 }
 
-static void free_env(struct mesh_process_config *config)
-{
-	for (size_t i = 0; i < config->env_count; i++)
-		free_env_change(&config->env[i]);
-	config->env_count = 0;
-}
-
 void mesh_process_config_free(struct mesh_process_config *config)
 {
 	int saved = errno;
 
 	if (!config)
 		return;
-	free_env(config);
+	for (size_t i = 0; i < config->env_count; i++)
+		free_env_change(&config->env[i]);
 	free(config->env);
 	for (size_t i = 0; i < config->arg_count; i++)
 		free(config->args[i]);
@@ -157,10 +151,9 @@ void mesh_process_config_env_remove(struct mesh_process_config *config, const ch
 
 void mesh_process_config_env_clear(struct mesh_process_config *config)
 {
-	if (!config)
-		return;
-	free_env(config); /* what came before has no effect any more */
-	add_env_change(config, (struct mesh_process__env_change){.kind = MESH_PROCESS__ENV_CLEAR});
+	if (config)
+		add_env_change(config,
+			(struct mesh_process__env_change){.kind = MESH_PROCESS__ENV_CLEAR});
 }
 
 void mesh_process_config_stderr(struct mesh_process_config *config, int fd)

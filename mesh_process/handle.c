@@ -47,7 +47,6 @@ static void call_on_exit(struct mesh_process_host *host)
 
 	if (!fn)
 		return;
-	host->on_exit = NULL;
 	host->in_on_exit = true;
 	host->on_exit_thread = pthread_self();
 	mesh_process__unlock(&host->monitor);

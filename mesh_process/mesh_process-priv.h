@@ -114,7 +114,7 @@ struct mesh_process_host {
 	bool ended;
 	int end_result;             /* 0: `status` is valid; -ECHILD: it is lost */
 	struct pal_status status;
-	mesh_process_exit_fn on_exit; /* NULL once it was called */
+	mesh_process_exit_fn on_exit; /* called when set and ended come together */
 	void *on_exit_userdata;
 	bool in_on_exit;
 	pthread_t on_exit_thread;

@@ -76,10 +76,12 @@ struct pal_builder *pal_builder_new(const char *program)
 	builder->close_others = true;
 	builder->vfork = true;
 	for (int fd = 0; fd < 3; fd++)
-		check(builder, put_request(builder, (struct pal__fd_request){fd, PAL_STDIO_INHERIT, -1}),
+		check(builder,
+			put_request(builder, (struct pal__fd_request){fd, PAL_STDIO_INHERIT, -1}),
 			"standard streams");
 	if (program)
-		check(builder, *program ? replace_string(&builder->program, program) : -EINVAL, "program");
+		check(builder, *program ? replace_string(&builder->program, program) : -EINVAL,
+			"program");
 	return builder;
 }
 
@@ -124,7 +126,8 @@ void pal_builder_args(struct pal_builder *builder, const char *const *args)
 void pal_builder_env(struct pal_builder *builder, const char *name, const char *value)
 {
 	if (builder)
-		check(builder, pal__environ_set(&builder->env, name, value), "environment variable");
+		check(builder, pal__environ_set(&builder->env, name, value),
+			"environment variable");
 }
 
 void pal_builder_env_remove(struct pal_builder *builder, const char *name)
@@ -139,7 +142,8 @@ void pal_builder_env_clear(struct pal_builder *builder)
 		pal__environ_clear(&builder->env);
 }
 
-static void set_stream(struct pal_builder *builder, int stream, struct pal_stdio from, const char *name)
+static void set_stream(
+	struct pal_builder *builder, int stream, struct pal_stdio from, const char *name)
 {
 	bool valid = from.kind == PAL_STDIO_KIND_INHERIT || from.kind == PAL_STDIO_KIND_NULL ||
 		     from.kind == PAL_STDIO_KIND_PIPE ||
@@ -147,7 +151,8 @@ static void set_stream(struct pal_builder *builder, int stream, struct pal_stdio
 
 	if (builder)
 		check(builder,
-			valid ? put_request(builder, (struct pal__fd_request){stream, from, -1}) : -EINVAL,
+			valid ? put_request(builder, (struct pal__fd_request){stream, from, -1})
+			      : -EINVAL,
 			name);
 }
 
@@ -174,8 +179,8 @@ void pal_builder_dup_fd(struct pal_builder *builder, int fd, int child_fd)
 		check(builder, -EINVAL, "dup_fd with a negative descriptor");
 	else
 		check(builder,
-			put_request(builder,
-				(struct pal__fd_request){child_fd, PAL_STDIO_FD(fd), builder->fd_calls}),
+			put_request(builder, (struct pal__fd_request){child_fd, PAL_STDIO_FD(fd),
+						     builder->fd_calls}),
 			"dup_fd");
 	builder->fd_calls++;
 }
@@ -208,7 +213,8 @@ void pal_builder_close_others(struct pal_builder *builder, bool on)
 void pal_builder_cwd(struct pal_builder *builder, const char *path)
 {
 	if (builder)
-		check(builder, path && *path ? replace_string(&builder->cwd, path) : -EINVAL, "cwd");
+		check(builder, path && *path ? replace_string(&builder->cwd, path) : -EINVAL,
+			"cwd");
 }
 
 void pal_builder_rlimit(struct pal_builder *builder, int resource, rlim_t soft, rlim_t hard)
@@ -216,7 +222,8 @@ void pal_builder_rlimit(struct pal_builder *builder, int resource, rlim_t soft, 
 	if (!builder)
 		return;
 	if (resource < 0 || resource >= (int)RLIM_NLIMITS) {
-		pal__builder_fail(builder, PAL_STAGE_ARGUMENT, -EINVAL, "resource limit %d", resource);
+		pal__builder_fail(
+			builder, PAL_STAGE_ARGUMENT, -EINVAL, "resource limit %d", resource);
 		return;
 	}
 	builder->limits[resource] = (struct rlimit){.rlim_cur = soft, .rlim_max = hard};
@@ -228,7 +235,8 @@ void pal_builder_parent_death(struct pal_builder *builder, int signal)
 	if (!builder)
 		return;
 	if (signal < 0 || signal >= _NSIG)
-		pal__builder_fail(builder, PAL_STAGE_ARGUMENT, -EINVAL, "parent-death signal %d", signal);
+		pal__builder_fail(
+			builder, PAL_STAGE_ARGUMENT, -EINVAL, "parent-death signal %d", signal);
 	else
 		builder->parent_death = signal;
 }

@@ -49,6 +49,8 @@ PAL_EXPORT void pal_builder_args(struct pal_builder *builder, const char *const 
 /*
  * Changes on top of the environment that the child would get. A later change to
  * the same name wins; clear forgets the parent's environment and earlier sets.
+ * Entries of the parent that have no '=' are left out; its other entries pass as
+ * they are.
  * Reading the parent's environment races with setenv(3) in another thread, as
  * every use of environ does; a builder that was cleared does not read it.
  */
@@ -91,7 +93,8 @@ PAL_EXPORT void pal_builder_close_fd(struct pal_builder *builder, int child_fd);
  * Whether the child loses every descriptor that is not one of 0, 1, 2 or a
  * dup_fd target. On by default, and then it does not matter whether another
  * thread or library forgot close-on-exec. Off: close-on-exec decides (and
- * nothing is closed in pal_fork).
+ * nothing is closed in pal_fork). Needs close_range(2), Linux 5.9: without it
+ * spawn fails with -ENOSYS.
  */
 PAL_EXPORT void pal_builder_close_others(struct pal_builder *builder, bool on);
 
@@ -105,6 +108,10 @@ PAL_EXPORT void pal_builder_rlimit(struct pal_builder *builder, int resource, rl
  * this purpose. A parent that died meanwhile is noticed. pal_fork cannot change
  * threads: there the signal comes when the calling thread ends.
  * The kernel clears the setting when the child executes a set-user-ID program.
+ * What Linux keeps per thread (affinity, nice, capabilities) such a child has
+ * from the library's thread, and that has it from the thread that first spawned
+ * so. They are started one at a time. If this process itself calls execve(2),
+ * its threads end and the children are sent their signal.
  */
 PAL_EXPORT void pal_builder_parent_death(struct pal_builder *builder, int signal);
 
@@ -125,6 +132,7 @@ PAL_EXPORT void pal_builder_sandbox(struct pal_builder *builder, const struct pa
  *   -EINVAL, -ENOMEM  PAL_STAGE_ARGUMENT, PAL_STAGE_MEMORY: a setter
  *   -ENOENT, -EACCES, -ENOEXEC, -E2BIG, ...  PAL_STAGE_EXEC: execve(2)
  *   -ECHILD  PAL_STAGE_DIED: killed by signal `index` before the program ran
+ *            (one that somebody kills while execve runs may count as started)
  *   -EMFILE, -ENFILE, -EAGAIN, ...  the stage whose system call said so
  * Any thread, but see above about builders. All signals are blocked during the
  * call; handlers of the parent never run in the child. A cancellation request

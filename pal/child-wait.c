@@ -186,7 +186,7 @@ void pal_child_free(struct pal_child *child)
 	/* A child that may not be killed (it has another user now) would be waited for without end. */
 	if (!child->ended && child->pidfd >= 0)
 		wait_until(child, send_or_ended(child, SIGKILL, NULL) < 0 ? PAL_DEADLINE_NOW
-									    : PAL_DEADLINE_NONE);
+									  : PAL_DEADLINE_NONE);
 	pal_close(child->pidfd);
 	for (int i = 0; i < 3; i++)
 		pal_close(child->stdio[i]);

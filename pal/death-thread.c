@@ -11,7 +11,8 @@
 
 #include <pal/sandbox.h>
 
-#define STACK_SIZE ((size_t)256 * 1024) /* it runs little of ours, but libc's thread data is in there */
+#define STACK_SIZE                                                                                 \
+	((size_t)256 * 1024) /* it runs little of ours, but libc's thread data is in there */
 
 struct job {
 	void (*fn)(void *arg);

@@ -14,7 +14,8 @@ static char **find_change(const struct pal__environ *env, const char *name, size
 	for (size_t i = 0; i < env->changes.count; i++) {
 		char *change = env->changes.items[i];
 
-		if (strncmp(change, name, length) == 0 && (change[length] == '=' || !change[length]))
+		if (strncmp(change, name, length) == 0 &&
+			(change[length] == '=' || !change[length]))
 			return &env->changes.items[i];
 	}
 	return NULL;

@@ -16,7 +16,7 @@ enum pal_stage {
 	/* in the parent, before a child exists */
 	PAL_STAGE_ARGUMENT,    /* a value given to a setter or a call is invalid */
 	PAL_STAGE_MEMORY,      /* allocation */
-	PAL_STAGE_STDIO,       /* /dev/null or a pipe for stdin, stdout, stderr */
+	PAL_STAGE_STDIO,       /* /dev/null, a pipe or a descriptor for a standard stream; index = its number */
 	PAL_STAGE_PROFILE,     /* a sandbox profile's own hook */
 	PAL_STAGE_STACK,       /* the child's stack and report page */
 	PAL_STAGE_CLONE,       /* clone(2), fork(2), pidfd_open(2) */
@@ -24,7 +24,7 @@ enum pal_stage {
 	/* in the child, before the program or function runs; in this order */
 	PAL_STAGE_SIGNALS,     /* dispositions and mask */
 	PAL_STAGE_PARENT_DEATH,
-	PAL_STAGE_FDS,         /* moving descriptors; index = the n-th dup_fd or close_fd */
+	PAL_STAGE_FDS,         /* moving descriptors; index = the n-th dup_fd or close_fd, from 0 */
 	PAL_STAGE_CLOSE_OTHERS,
 	PAL_STAGE_CHDIR,
 	PAL_STAGE_RLIMIT,      /* index = the resource */

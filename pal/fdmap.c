@@ -99,7 +99,8 @@ static void make_cycle(struct planner *planner, struct pal__fd_move *last)
 
 size_t pal__fdmap(struct pal__fd_move *moves, size_t count, struct pal__fd_step *ret_steps)
 {
-	struct planner planner = {.moves = moves, .count = count, .ready = NONE, .steps = ret_steps};
+	struct planner planner = {
+		.moves = moves, .count = count, .ready = NONE, .steps = ret_steps};
 
 	if (!count)
 		return 0;

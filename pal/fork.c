@@ -28,7 +28,11 @@
  * whichever comes, and so learns of a child that was killed at any point.
  */
 
-enum gate { GATE_SHUT, GATE_GO, GATE_GIVE_UP };
+enum gate {
+	GATE_SHUT,
+	GATE_GO,
+	GATE_GIVE_UP
+};
 
 /* In memory that both processes see. */
 struct fork_page {
@@ -56,7 +60,8 @@ static bool pass_gate(const struct fork_call *call)
 	while ((gate = atomic_load(&call->page->gate)) == GATE_SHUT) {
 		pid_t parent = getppid();
 
-		if (parent != call->launch.plan.parent && parent != 0) /* 0: beyond a pid namespace */
+		if (parent != call->launch.plan.parent &&
+			parent != 0) /* 0: beyond a pid namespace */
 			return false;
 		syscall(SYS_futex, &call->page->gate, FUTEX_WAIT, GATE_SHUT, &gate_tick, NULL, 0);
 	}
@@ -81,7 +86,8 @@ static void __attribute__((noreturn)) run_child(struct fork_call *call)
 {
 	int carried[PAL__CARRIED];
 
-	if (!pass_gate(call) || pal__child_setup(&call->launch.plan, &call->page->report, carried) < 0 ||
+	if (!pass_gate(call) ||
+		pal__child_setup(&call->launch.plan, &call->page->report, carried) < 0 ||
 		say_ready(call, carried[PAL__CARRY_READY]) < 0)
 		_exit(127);
 	_exit(call->fn(call->arg) & 0xff);
@@ -112,7 +118,8 @@ static int open_pidfd(struct fork_page *page, pid_t pid)
 static int await_setup(const struct fork_call *call, const struct pal_builder *builder, int pidfd,
 	struct pal_error *error)
 {
-	struct pollfd events[] = {{.fd = call->ready_fd, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
+	struct pollfd events[] = {
+		{.fd = call->ready_fd, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
 	int signal;
 
 	while (poll(events, PAL_ARRAY_LENGTH(events), -1) < 0)
@@ -132,8 +139,8 @@ static int await_setup(const struct fork_call *call, const struct pal_builder *b
 	return pal__died_error(signal, error);
 }
 
-static int do_fork(struct fork_call *call, const struct pal_builder *builder, struct pal_child **ret,
-	struct pal_error *error)
+static int do_fork(struct fork_call *call, const struct pal_builder *builder,
+	struct pal_child **ret, struct pal_error *error)
 {
 	struct pal__sigset before = pal__signals_block_all();
 	pid_t pid = fork();
@@ -157,7 +164,8 @@ static int do_fork(struct fork_call *call, const struct pal_builder *builder, st
 	return 0;
 }
 
-static int prepare(struct fork_call *call, const struct pal_builder *builder, struct pal_error *error)
+static int prepare(
+	struct fork_call *call, const struct pal_builder *builder, struct pal_error *error)
 {
 	int fd = eventfd(0, EFD_CLOEXEC);
 
@@ -165,16 +173,18 @@ static int prepare(struct fork_call *call, const struct pal_builder *builder, st
 	if (fd < 0)
 		return pal_error_set(error, PAL_STAGE_CLONE, fd, "eventfd for a forked child");
 	call->ready_fd = fd;
-	call->page = mmap(NULL, sizeof *call->page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	call->page = mmap(NULL, sizeof *call->page, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (call->page == MAP_FAILED) {
 		call->page = NULL;
-		return pal_error_set(error, PAL_STAGE_STACK, -errno, "report page of a forked child");
+		return pal_error_set(
+			error, PAL_STAGE_STACK, -errno, "report page of a forked child");
 	}
 	return pal__launch_prepare(&call->launch, builder, false, fd, error);
 }
 
-static int fork_with(struct fork_call *call, const struct pal_builder *builder, struct pal_child **ret,
-	struct pal_error *error)
+static int fork_with(struct fork_call *call, const struct pal_builder *builder,
+	struct pal_child **ret, struct pal_error *error)
 {
 	int r = prepare(call, builder, error);
 

@@ -79,9 +79,9 @@ static int plan_moves(struct pal__fd_plan *plan, const struct pal_builder *build
 static void plan_close_of_streams(struct pal__fd_plan *plan, const struct pal_builder *builder,
 	const struct pal__streams *streams)
 {
-	const int opened[STREAM_FDS] = {streams->null, streams->parent_side[0], streams->parent_side[1],
-		streams->parent_side[2], streams->child_side[0], streams->child_side[1],
-		streams->child_side[2]};
+	const int opened[STREAM_FDS] = {streams->null, streams->parent_side[0],
+		streams->parent_side[1], streams->parent_side[2], streams->child_side[0],
+		streams->child_side[1], streams->child_side[2]};
 
 	for (size_t i = 0; i < STREAM_FDS; i++) {
 		if (opened[i] < 0)
@@ -120,8 +120,9 @@ int pal__fd_plan_make(struct pal__fd_plan *plan, const struct pal_builder *build
 	plan->close_others = builder->close_others;
 	plan->kept = calloc(builder->fd_count, sizeof *plan->kept);
 	plan->closes = calloc(builder->close_count + STREAM_FDS, sizeof *plan->closes);
-	plan->used = calloc(2 * builder->fd_count + builder->close_count + STREAM_FDS + PAL__CARRIED,
-		sizeof *plan->used);
+	plan->used =
+		calloc(2 * builder->fd_count + builder->close_count + STREAM_FDS + PAL__CARRIED,
+			sizeof *plan->used);
 	if (!plan->kept || !plan->closes || !plan->used)
 		return -ENOMEM;
 	r = plan_moves(plan, builder, streams);

@@ -18,12 +18,14 @@ static int make_argv(struct pal__plan *plan, const struct pal_builder *builder)
 		return -ENOMEM;
 	plan->argv[0] = builder->arg0 ? builder->arg0 : builder->program;
 	if (builder->args.count)
-		memcpy(plan->argv + 1, builder->args.items, builder->args.count * sizeof *plan->argv);
+		memcpy(plan->argv + 1, builder->args.items,
+			builder->args.count * sizeof *plan->argv);
 	return 0;
 }
 
 /* One folder of PATH. What is relative would run whatever the child's folder holds. */
-static int add_candidate(struct pal__plan *plan, const char *folder, size_t length, const char *program)
+static int add_candidate(
+	struct pal__plan *plan, const char *folder, size_t length, const char *program)
 {
 	char *path;
 

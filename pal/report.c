@@ -14,7 +14,8 @@ static int fd_error(const struct pal_builder *builder, const struct pal__report 
 	const struct pal__fd_request *request;
 	int stage = PAL_STAGE_FDS, index;
 
-	if (report->index < 0 || (size_t)report->index >= builder->fd_count) /* one of the library's */
+	if (report->index < 0 ||
+		(size_t)report->index >= builder->fd_count) /* one of the library's */
 		return pal_error_set(error, PAL_STAGE_FDS, report->code, "internal descriptor");
 	request = &builder->fds[report->index];
 	index = request->call;
@@ -40,9 +41,11 @@ int pal__report_error(const struct pal_builder *builder, const struct pal__repor
 	case PAL_STAGE_FDS:
 		return fd_error(builder, report, error);
 	case PAL_STAGE_CHDIR:
-		return pal_error_set(error, report->stage, report->code, "%s %s", name, builder->cwd);
+		return pal_error_set(
+			error, report->stage, report->code, "%s %s", name, builder->cwd);
 	case PAL_STAGE_EXEC:
-		return pal_error_set(error, report->stage, report->code, "%s %s", name, builder->program);
+		return pal_error_set(
+			error, report->stage, report->code, "%s %s", name, builder->program);
 	}
 	pal_error_set(error, report->stage, report->code, report->index ? "%s %d" : "%s", name,
 		report->index);
@@ -56,8 +59,8 @@ int pal__died_error(int signal, struct pal_error *error)
 	const char *name = sigabbrev_np(signal);
 
 	if (name)
-		pal_error_set(error, PAL_STAGE_DIED, -ECHILD, "%s by SIG%s", pal_stage_name(PAL_STAGE_DIED),
-			name);
+		pal_error_set(error, PAL_STAGE_DIED, -ECHILD, "%s by SIG%s",
+			pal_stage_name(PAL_STAGE_DIED), name);
 	else
 		pal_error_set(error, PAL_STAGE_DIED, -ECHILD, "%s by signal %d",
 			pal_stage_name(PAL_STAGE_DIED), signal);

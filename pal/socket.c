@@ -61,7 +61,8 @@ static size_t take_fds(struct msghdr *message, int *ret_fds)
 {
 	size_t count = 0;
 
-	for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
+	for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part;
+		part = CMSG_NXTHDR(message, part)) {
 		size_t size = part->cmsg_len - CMSG_LEN(0);
 
 		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)

@@ -110,7 +110,8 @@ static int copy_aside(const struct pal__fd_plan *plan, int fd)
 	return r == -EMFILE || r == -EINVAL ? copy_to_gap(plan, fd) : r;
 }
 
-static int make_step(const struct pal__fd_plan *plan, const struct pal__fd_step *step, int *temporary)
+static int make_step(
+	const struct pal__fd_plan *plan, const struct pal__fd_step *step, int *temporary)
 {
 	int r;
 
@@ -137,7 +138,8 @@ static int move_fds(
 	int temporary = -1;
 
 	for (int i = 0; i < PAL__CARRIED; i++) {
-		carried[i] = plan->in_the_way[i] ? copy_aside(plan, plan->carried[i]) : plan->carried[i];
+		carried[i] =
+			plan->in_the_way[i] ? copy_aside(plan, plan->carried[i]) : plan->carried[i];
 		if (plan->in_the_way[i] && carried[i] < 0)
 			return pal__report_fail(report, PAL_STAGE_FDS, -1, carried[i]);
 	}
@@ -153,7 +155,8 @@ static int move_fds(
 }
 
 /* The lowest number from `from` on that stays open; UINT_MAX: none. */
-static unsigned next_kept(const struct pal__fd_plan *plan, const int carried[PAL__CARRIED], unsigned from)
+static unsigned next_kept(
+	const struct pal__fd_plan *plan, const int carried[PAL__CARRIED], unsigned from)
 {
 	unsigned lowest = UINT_MAX;
 
@@ -163,13 +166,14 @@ static unsigned next_kept(const struct pal__fd_plan *plan, const int carried[PAL
 			break;
 		}
 	for (int i = 0; i < PAL__CARRIED; i++)
-		if (carried[i] >= 0 && (unsigned)carried[i] >= from && (unsigned)carried[i] < lowest)
+		if (carried[i] >= 0 && (unsigned)carried[i] >= from &&
+			(unsigned)carried[i] < lowest)
 			lowest = (unsigned)carried[i];
 	return lowest;
 }
 
-static int close_others(
-	const struct pal__fd_plan *plan, struct pal__report *report, const int carried[PAL__CARRIED])
+static int close_others(const struct pal__fd_plan *plan, struct pal__report *report,
+	const int carried[PAL__CARRIED])
 {
 	unsigned from = 3, kept = 0;
 
@@ -178,7 +182,8 @@ static int close_others(
 
 		kept = next_kept(plan, carried, from);
 		if (kept > from)
-			r = result(syscall(SYS_close_range, from, kept == UINT_MAX ? kept : kept - 1, 0));
+			r = result(syscall(
+				SYS_close_range, from, kept == UINT_MAX ? kept : kept - 1, 0));
 		if (r < 0)
 			return pal__report_fail(report, PAL_STAGE_CLOSE_OTHERS, 0, r);
 	}
@@ -216,8 +221,8 @@ static int execute(const struct pal__plan *plan, struct pal__report *report)
 	report->stage = PAL_STAGE_EXEC;
 	for (size_t i = 0; i < plan->candidates.count; i++) {
 		/* the fourth argument is for a seccomp filter to see: pal_seccomp_allow_first_exec */
-		int r = result(syscall(SYS_execve, plan->candidates.items[i], plan->argv, plan->envp,
-			plan->sandbox->exec_key));
+		int r = result(syscall(SYS_execve, plan->candidates.items[i], plan->argv,
+			plan->envp, plan->sandbox->exec_key));
 
 		switch (r) {
 		case -EACCES: /* told only if nothing else is found */
@@ -243,7 +248,8 @@ static int execute(const struct pal__plan *plan, struct pal__report *report)
 	return pal__report_fail(report, PAL_STAGE_EXEC, 0, failure);
 }
 
-int pal__child_setup(const struct pal__plan *plan, struct pal__report *report, int carried[PAL__CARRIED])
+int pal__child_setup(
+	const struct pal__plan *plan, struct pal__report *report, int carried[PAL__CARRIED])
 {
 	int r;
 
@@ -257,7 +263,8 @@ int pal__child_setup(const struct pal__plan *plan, struct pal__report *report, i
 	if (r >= 0)
 		r = change_folder(plan, report);
 	if (r >= 0)
-		r = set_limits(plan, report); /* after all that needs a descriptor: it may lower RLIMIT_NOFILE */
+		r = set_limits(plan,
+			report); /* after all that needs a descriptor: it may lower RLIMIT_NOFILE */
 	if (r >= 0)
 		r = pal__sandbox_enter(plan->sandbox, carried[PAL__CARRY_LANDLOCK], report);
 	if (r >= 0)

@@ -96,7 +96,8 @@ static void call_clone(void *arg)
 	int flags = CLONE_VFORK | CLONE_PIDFD | SIGCHLD | (call->share_memory ? CLONE_VM : 0);
 	struct pal__sigset before = pal__signals_block_all();
 
-	call->pid = CLONE_PLAIN(pal__child_main, call->args.report, flags, &call->args, &call->pidfd);
+	call->pid =
+		CLONE_PLAIN(pal__child_main, call->args.report, flags, &call->args, &call->pidfd);
 	if (call->pid < 0)
 		call->pid = -errno;
 	pal__signals_restore(&before);
@@ -133,7 +134,8 @@ static int place_pidfd(int pidfd, int reserved)
 	return reserved;
 }
 
-static int run_clone(struct clone_call *call, const struct pal_builder *builder, struct pal_error *error)
+static int run_clone(
+	struct clone_call *call, const struct pal_builder *builder, struct pal_error *error)
 {
 	int reserved, r = reserve_number(&reserved);
 
@@ -145,7 +147,8 @@ static int run_clone(struct clone_call *call, const struct pal_builder *builder,
 		r = call->pid < 0 ? call->pid : 0;
 	if (r < 0) {
 		pal_close(reserved);
-		return pal_error_set(error, PAL_STAGE_CLONE, r, "%s", pal_stage_name(PAL_STAGE_CLONE));
+		return pal_error_set(
+			error, PAL_STAGE_CLONE, r, "%s", pal_stage_name(PAL_STAGE_CLONE));
 	}
 	call->pidfd = place_pidfd(call->pidfd, reserved);
 	return 0;
@@ -164,7 +167,8 @@ static bool exec_is_in_doubt(const struct clone_call *call)
 
 	if (call->args.plan->sandbox->seccomp.len || prctl(PR_GET_SECCOMP) != 0)
 		return true;
-	return pal__waitid(call->pidfd, WEXITED | WNOHANG | WNOWAIT, &info, NULL) == 0 && info.si_pid;
+	return pal__waitid(call->pidfd, WEXITED | WNOHANG | WNOWAIT, &info, NULL) == 0 &&
+	       info.si_pid;
 }
 
 /*
@@ -181,7 +185,8 @@ static bool died_before_exec(const struct clone_call *call)
 	return exec_is_in_doubt(call) && pal__died_unexecuted(call->pid);
 }
 
-static int judge(const struct pal_builder *builder, const struct clone_call *call, struct pal_error *error)
+static int judge(
+	const struct pal_builder *builder, const struct clone_call *call, struct pal_error *error)
 {
 	const struct pal__report *report = call->args.report;
 
@@ -192,8 +197,8 @@ static int judge(const struct pal_builder *builder, const struct clone_call *cal
 	return died_before_exec(call) ? pal__died_error(pal__reap(call->pidfd), error) : 0;
 }
 
-static int start(struct pal__launch *launch, const struct pal_builder *builder, const struct stage *stage,
-	struct pal_child **ret, struct pal_error *error)
+static int start(struct pal__launch *launch, const struct pal_builder *builder,
+	const struct stage *stage, struct pal_child **ret, struct pal_error *error)
 {
 	struct clone_call call = {
 		.args = {.plan = &launch->plan, .report = stage->report},
@@ -222,7 +227,8 @@ static int spawn(const struct pal_builder *builder, struct pal_child **ret, stru
 	if (r >= 0) {
 		r = stage_map(&stage);
 		if (r < 0)
-			pal_error_set(error, PAL_STAGE_STACK, r, "%s", pal_stage_name(PAL_STAGE_STACK));
+			pal_error_set(
+				error, PAL_STAGE_STACK, r, "%s", pal_stage_name(PAL_STAGE_STACK));
 	}
 	if (r >= 0)
 		r = start(&launch, builder, &stage, ret, error);

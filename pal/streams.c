@@ -55,7 +55,8 @@ static int open_pipe(struct pal__streams *streams, int stream)
 	return 0;
 }
 
-int pal__streams_open(struct pal__streams *streams, const struct pal_builder *builder, struct pal_error *error)
+int pal__streams_open(
+	struct pal__streams *streams, const struct pal_builder *builder, struct pal_error *error)
 {
 	for (size_t i = 0; i < builder->fd_count; i++) {
 		const struct pal__fd_request *request = &builder->fds[i];

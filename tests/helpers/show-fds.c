@@ -15,8 +15,8 @@ int main(int argc, char **argv)
 		struct stat info;
 
 		if (entry->d_name[0] != '.' && fd != dirfd(dir) && fstat(fd, &info) == 0)
-			dprintf(argc > 1 ? atoi(argv[1]) : 1, "%d %lx:%lx\n", fd, (unsigned long)info.st_dev,
-				(unsigned long)info.st_ino);
+			dprintf(argc > 1 ? atoi(argv[1]) : 1, "%d %lx:%lx\n", fd,
+				(unsigned long)info.st_dev, (unsigned long)info.st_ino);
 	}
 	return !dir;
 }

@@ -9,7 +9,8 @@ int main(void)
 	char line[256];
 
 	while (status && fgets(line, sizeof line, status))
-		if (!strncmp(line, "SigBlk", 6) || !strncmp(line, "SigIgn", 6) || !strncmp(line, "SigCgt", 6))
+		if (!strncmp(line, "SigBlk", 6) || !strncmp(line, "SigIgn", 6) ||
+			!strncmp(line, "SigCgt", 6))
 			fputs(line, stdout);
 	return !status;
 }

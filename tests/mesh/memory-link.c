@@ -84,15 +84,18 @@ static void print_record(FILE *out, struct memory_net *net, const uint8_t *at)
 
 	mesh__record_parse(at, &record);
 	fprintf(out, " | RES id=%s next_local=%llu old=%s.%s peer=%s.%s",
-		memory_name_of(net, &record.id, a), (unsigned long long)record.next_local_seq,
-		node_name(&record.old_node, d), memory_name_of(net, &record.old_port, b),
-		node_name(&record.peer_node, e), memory_name_of(net, &record.peer_port, c));
+	        memory_name_of(net, &record.id, a), (unsigned long long)record.next_local_seq,
+	        node_name(&record.old_node, d), memory_name_of(net, &record.old_port, b),
+	        node_name(&record.peer_node, e), memory_name_of(net, &record.peer_port, c));
 }
 
 static char *describe(struct memory_net *net, const struct memory_packet *packet)
 {
-	static const char *const types[] = {[1] = "MESSAGE", [3] = "CHANGE_PEER",
-		[4] = "ACK_CHANGE_PEER", [5] = "ACK_PORT", [6] = "FAIL_PORT"};
+	static const char *const types[] = {[1] = "MESSAGE",
+	        [3] = "CHANGE_PEER",
+	        [4] = "ACK_CHANGE_PEER",
+	        [5] = "ACK_PORT",
+	        [6] = "FAIL_PORT"};
 	struct mesh__raw_event raw;
 	struct mesh__change_peer change;
 	struct mesh_id blamed;
@@ -102,15 +105,16 @@ static char *describe(struct memory_net *net, const struct memory_packet *packet
 
 	ck_assert_int_eq(mesh__raw_event_parse(packet->data, packet->size, &raw), 0);
 	fprintf(out, "%c -> %c (%zuB): ->port %s seq %llu %s", packet->from->name, packet->to->name,
-		packet->size, memory_name_of(net, &raw.port, buffer), (unsigned long long)raw.seq,
-		types[raw.type]);
+	        packet->size, memory_name_of(net, &raw.port, buffer), (unsigned long long)raw.seq,
+	        types[raw.type]);
 	if (raw.type == MESH__EVENT_MESSAGE)
-		fprintf(out, " flags=%02x res=%u size=%u", raw.flags, raw.record_count, raw.body_size);
+		fprintf(out, " flags=%02x res=%u size=%u", raw.flags, raw.record_count,
+		        raw.body_size);
 	for (size_t i = 0; i < raw.record_count; i++)
 		print_record(out, net, raw.records + i * MESH__RECORD_SIZE);
 	if (!mesh__change_peer_read(&raw, &change) && raw.type == MESH__EVENT_CHANGE_PEER)
 		fprintf(out, " new=%s.%s delta=%lld", node_name(&change.node, node),
-			memory_name_of(net, &change.port, buffer), (long long)change.seq_delta);
+		        memory_name_of(net, &change.port, buffer), (long long)change.seq_delta);
 	if (raw.type == MESH__EVENT_FAIL_PORT && !mesh__fail_port_read(&raw, &blamed))
 		fprintf(out, " node=%s", node_name(&blamed, node));
 	fclose(out);
@@ -129,7 +133,7 @@ static void log_line(struct memory_net *net, char *line)
 /* ---- remotes ---- */
 
 static struct memory_packet *encode(struct memory_node *from, struct memory_node *to,
-	struct mesh__remote *remote, const struct mesh_id *port_id, struct mesh__event *event)
+        struct mesh__remote *remote, const struct mesh_id *port_id, struct mesh__event *event)
 {
 	struct memory_packet *packet;
 	int r;
@@ -140,7 +144,7 @@ static struct memory_packet *encode(struct memory_node *from, struct memory_node
 	packet->to = to;
 	scarce(true);
 	r = mesh__space_encode(remote, port_id, event, 0, &packet->data, &packet->size, packet->fds,
-		&packet->fd_count);
+	        &packet->fd_count);
 	if (!r)
 		return packet;
 	if (r == -ENOMEM)
@@ -149,7 +153,8 @@ static struct memory_packet *encode(struct memory_node *from, struct memory_node
 	return NULL;
 }
 
-static void post(struct mesh__remote *remote, const struct mesh_id *port_id, struct mesh__event *event)
+static void post(
+        struct mesh__remote *remote, const struct mesh_id *port_id, struct mesh__event *event)
 {
 	struct memory_node *from = node_of(remote->space);
 	struct memory_node *to = node_by_id(from->net, &remote->id);
@@ -181,7 +186,7 @@ static void free_remote(struct mesh__remote *remote)
 }
 
 static const struct mesh__remote_ops remote_ops = {
-	.post = post, .free = free_remote, .give_up = give_up};
+        .post = post, .free = free_remote, .give_up = give_up};
 
 /* Borrowed. */
 struct mesh__remote *memory_remote(struct memory_node *node, const struct mesh_id *id)
@@ -196,7 +201,7 @@ struct mesh__remote *memory_remote(struct memory_node *node, const struct mesh_i
 	if (!remote)
 		return NULL;
 	remote->remote = (struct mesh__remote){
-		.ops = &remote_ops, .space = &node->space, .id = *id, .refs = 1};
+	        .ops = &remote_ops, .space = &node->space, .id = *id, .refs = 1};
 	LIST_INSERT_HEAD(&node->remotes, remote, next);
 	return &remote->remote;
 }
@@ -314,7 +319,7 @@ void memory_lose(struct memory_net *net, struct memory_packet *packet)
 }
 
 void memory_inject(struct memory_node *to, struct memory_node *from, const void *event, size_t size,
-	int *fds, size_t fd_count)
+        int *fds, size_t fd_count)
 {
 	struct mesh__remote *remote = memory_remote(to, &from->space.node);
 
@@ -328,7 +333,8 @@ void memory_inject(struct memory_node *to, struct memory_node *from, const void 
 void memory_deliver(struct memory_net *net, struct memory_packet *packet)
 {
 	take_out(net, packet);
-	memory_inject(packet->to, packet->from, packet->data, packet->size, packet->fds, packet->fd_count);
+	memory_inject(packet->to, packet->from, packet->data, packet->size, packet->fds,
+	        packet->fd_count);
 	free(packet->data);
 	free(packet);
 }
@@ -339,7 +345,8 @@ static void lose_between(struct memory_net *net, struct memory_node *a, struct m
 
 	for (packet = TAILQ_FIRST(&net->packets); packet; packet = next) {
 		next = TAILQ_NEXT(packet, next);
-		if ((packet->from == a && packet->to == b) || (packet->from == b && packet->to == a))
+		if ((packet->from == a && packet->to == b) ||
+		        (packet->from == b && packet->to == a))
 			memory_lose(net, packet);
 	}
 }
@@ -367,7 +374,8 @@ void memory_run(struct memory_net *net, unsigned *seed)
 			struct memory_packet *packet = TAILQ_FIRST(&net->packets);
 
 			if (seed) {
-				for (size_t skip = (size_t)rand_r(seed) % net->packet_count; skip; skip--)
+				for (size_t skip = (size_t)rand_r(seed) % net->packet_count; skip;
+				        skip--)
 					packet = TAILQ_NEXT(packet, next);
 			}
 			memory_deliver(net, packet);
@@ -400,7 +408,7 @@ void memory_kill(struct memory_node *node)
 /* ---- ports ---- */
 
 void memory_pair(struct memory_node *a, const char *name_a, struct mesh_port **ret_a,
-	struct memory_node *b, const char *name_b, struct mesh_port **ret_b)
+        struct memory_node *b, const char *name_b, struct mesh_port **ret_b)
 {
 	struct mesh_id id_a = memory_id(name_a), id_b = memory_id(name_b);
 
@@ -408,16 +416,18 @@ void memory_pair(struct memory_node *a, const char *name_a, struct mesh_port **r
 	memory_name(a->net, &id_b, name_b);
 	mesh__space_lock(&a->space);
 	ck_assert_int_eq(mesh__port_new_remote(
-				 &a->space, &id_a, memory_remote(a, &b->space.node), &id_b, ret_a), 0);
+	                         &a->space, &id_a, memory_remote(a, &b->space.node), &id_b, ret_a),
+	        0);
 	mesh__space_unlock(&a->space);
 	mesh__space_lock(&b->space);
 	ck_assert_int_eq(mesh__port_new_remote(
-				 &b->space, &id_b, memory_remote(b, &a->space.node), &id_a, ret_b), 0);
+	                         &b->space, &id_b, memory_remote(b, &a->space.node), &id_a, ret_b),
+	        0);
 	mesh__space_unlock(&b->space);
 }
 
 void memory_local_pair(struct memory_net *net, struct memory_node *node, const char *name_a,
-	struct mesh_port **ret_a, const char *name_b, struct mesh_port **ret_b)
+        struct mesh_port **ret_a, const char *name_b, struct mesh_port **ret_b)
 {
 	ck_assert_int_eq(mesh__port_pair(node ? &node->space : NULL, ret_a, ret_b), 0);
 	(*ret_a)->id = memory_id(name_a);

@@ -58,7 +58,7 @@ struct raw {
 	size_t record_count, body_size;
 	const void *body;
 	uint32_t extra_records, extra_body; /* claimed and not there */
-	size_t cut; /* bytes left out at the end */
+	size_t cut;                         /* bytes left out at the end */
 	size_t fds;
 	struct memory_node *from; /* NULL: A */
 };
@@ -71,10 +71,11 @@ static void inject(struct raw raw)
 	int fds[4];
 
 	mesh__event_header_write(event, &port, raw.type, raw.flags, raw.seq,
-		(uint32_t)raw.record_count + raw.extra_records, (uint32_t)raw.body_size + raw.extra_body);
+	        (uint32_t)raw.record_count + raw.extra_records,
+	        (uint32_t)raw.body_size + raw.extra_body);
 	for (size_t i = 0; i < raw.record_count; i++)
 		mesh__record_write(
-			event + MESH__EVENT_HEADER_SIZE + i * MESH__RECORD_SIZE, &raw.records[i]);
+		        event + MESH__EVENT_HEADER_SIZE + i * MESH__RECORD_SIZE, &raw.records[i]);
 	if (raw.body_size)
 		memcpy(event + size - raw.body_size, raw.body, raw.body_size);
 	for (size_t i = 0; i < raw.fds; i++)
@@ -93,9 +94,9 @@ static void inject_change(const struct mesh_id *node, const struct mesh_id *port
 
 	mesh__change_peer_write(body, &change);
 	inject((struct raw){.type = MESH__EVENT_CHANGE_PEER,
-		.seq = 1,
-		.body = body,
-		.body_size = sizeof body - cut});
+	        .seq = 1,
+	        .body = body,
+	        .body_size = sizeof body - cut});
 }
 
 static void expect_failed(void)
@@ -145,7 +146,7 @@ START_TEST(an_event_cut_anywhere_is_no_event)
 	size_t size = mesh__event_size(1, 5);
 
 	inject((struct raw){MESSAGE, .seq = 1, .records = &fd, .record_count = 1, .body = "hello",
-		.body_size = 5, .fds = 1, .cut = (size_t)_i});
+	        .body_size = 5, .fds = 1, .cut = (size_t)_i});
 	if (!_i) {
 		mesh_message_free(memory_take(b));
 		expect_alive();
@@ -163,7 +164,7 @@ START_TEST(counts_beyond_the_end_fail_the_port)
 	static const uint32_t bodies[] = {0, 0, 0, 1, 0xfffffffa, 0xfffffffa};
 
 	inject((struct raw){MESSAGE, .seq = 1, .body = "hello", .body_size = 5,
-		.extra_records = records[_i], .extra_body = bodies[_i]});
+	        .extra_records = records[_i], .extra_body = bodies[_i]});
 	expect_failed();
 }
 END_TEST
@@ -171,7 +172,7 @@ END_TEST
 START_TEST(bytes_and_descriptors_too_many_are_no_harm)
 {
 	inject((struct raw){MESSAGE, .seq = 1, .body = "hello and more", .body_size = 14,
-		.extra_body = (uint32_t)-9, .fds = 2});
+	        .extra_body = (uint32_t)-9, .fds = 2});
 	inject((struct raw){.port = "nobody", .type = MESH__EVENT_ACK_PORT, .fds = 1});
 	memory_expect(b, "hello");
 	expect_alive();
@@ -199,7 +200,8 @@ END_TEST
 START_TEST(unknown_flags_and_a_message_of_nothing_are_accepted)
 {
 	inject((struct raw){.type = MESH__EVENT_MESSAGE, .seq = 1});
-	inject((struct raw){.type = MESH__EVENT_MESSAGE, .flags = 0xfd, .seq = 2, .body = "x", .body_size = 1});
+	inject((struct raw){
+	        .type = MESH__EVENT_MESSAGE, .flags = 0xfd, .seq = 2, .body = "x", .body_size = 1});
 	memory_expect(b, "x");
 	expect_alive();
 }
@@ -209,7 +211,8 @@ END_TEST
 
 START_TEST(a_number_that_cannot_be_fails_the_port)
 {
-	static const uint64_t numbers[] = {0, 1, MESH__SEQ_WINDOW + 3, (uint64_t)1 << 40, UINT64_MAX};
+	static const uint64_t numbers[] = {
+	        0, 1, MESH__SEQ_WINDOW + 3, (uint64_t)1 << 40, UINT64_MAX};
 
 	inject((struct raw){MESSAGE, .seq = 1, .body = "x", .body_size = 1});
 	inject((struct raw){MESSAGE, .seq = numbers[_i], .body = "y", .body_size = 1});
@@ -313,7 +316,8 @@ START_TEST(a_peer_cannot_move_to_nowhere)
 
 	switch (_i) {
 	case 0:
-		inject_change(&other, &other, 0); /* a node that does not exist: the leader says so */
+		inject_change(
+		        &other, &other, 0); /* a node that does not exist: the leader says so */
 		break;
 	case 1:
 		inject_change(&B->space.node, &other, 0);
@@ -411,7 +415,8 @@ START_TEST(a_port_for_an_unknown_port_is_answered)
 {
 	struct mesh__record record = record_of_a_port();
 
-	inject((struct raw){MESSAGE, .port = "nobody", .seq = 1, .records = &record, .record_count = 1, .fds = 1});
+	inject((struct raw){MESSAGE, .port = "nobody", .seq = 1, .records = &record,
+	        .record_count = 1, .fds = 1});
 	ck_assert_uint_eq(B->space.unknown_port_events, 1);
 	expect_returned();
 	inject((struct raw){MESSAGE, .seq = 1});
@@ -424,7 +429,11 @@ START_TEST(a_port_in_an_event_without_a_message_is_answered)
 {
 	struct mesh__record record = record_of_a_port();
 
-	inject((struct raw){.type = MESH__EVENT_MESSAGE, .seq = 1, .records = &record, .record_count = 1, .fds = 1});
+	inject((struct raw){.type = MESH__EVENT_MESSAGE,
+	        .seq = 1,
+	        .records = &record,
+	        .record_count = 1,
+	        .fds = 1});
 	expect_returned();
 	expect_alive();
 }
@@ -442,7 +451,8 @@ START_TEST(a_port_whose_peer_is_on_no_node_fails)
 	ck_assert_int_eq(memory_end(port), -ECONNRESET);
 	memory_free(port);
 	ck_assert_uint_eq(A->space.moving, 0);
-	memory_free(sent_peer); /* of whom the record did not tell: its node has hurt its own port */
+	memory_free(
+	        sent_peer); /* of whom the record did not tell: its node has hurt its own port */
 	lose_the_link();
 	memory_free(a);
 	memory_free(b);
@@ -475,7 +485,8 @@ static Suite *make_suite(void)
 	tcase_add_checked_fixture(numbers, start, stop);
 	tcase_add_checked_fixture(states, start, stop);
 	tcase_add_checked_fixture(ports, start, stop);
-	tcase_add_loop_test(shape, an_event_cut_anywhere_is_no_event, 0, (int)mesh__event_size(1, 5) + 1);
+	tcase_add_loop_test(
+	        shape, an_event_cut_anywhere_is_no_event, 0, (int)mesh__event_size(1, 5) + 1);
 	tcase_add_loop_test(shape, counts_beyond_the_end_fail_the_port, 0, 6);
 	tcase_add_test(shape, bytes_and_descriptors_too_many_are_no_harm);
 	tcase_add_test(shape, a_missing_descriptor_fails_the_port);
@@ -493,7 +504,8 @@ static Suite *make_suite(void)
 	tcase_add_test(states, an_event_from_a_third_node_is_accepted);
 	tcase_add_loop_test(states, a_peer_cannot_move_to_nowhere, 0, 6);
 	tcase_add_test(states, a_closed_ports_peer_may_have_ended);
-	tcase_add_loop_test(ports, a_record_that_lies_fails_the_port_and_nothing_is_left_behind, 0, 7);
+	tcase_add_loop_test(
+	        ports, a_record_that_lies_fails_the_port_and_nothing_is_left_behind, 0, 7);
 	tcase_add_test(ports, a_port_for_an_unknown_port_is_answered);
 	tcase_add_test(ports, a_port_in_an_event_without_a_message_is_answered);
 	tcase_add_test(ports, a_port_whose_peer_is_on_no_node_fails);

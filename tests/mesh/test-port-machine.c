@@ -93,6 +93,25 @@ START_TEST(a_port_cannot_travel_over_itself_or_its_peer)
 }
 END_TEST
 
+START_TEST(ports_cannot_be_in_one_anothers_queues)
+{
+	struct mesh_port *a, *b, *c, *d, *e, *f;
+
+	ck_assert_int_eq(mesh__port_pair(NULL, &a, &b), 0);
+	ck_assert_int_eq(mesh__port_pair(NULL, &c, &d), 0);
+	ck_assert_int_eq(mesh__port_pair(NULL, &e, &f), 0);
+	ck_assert_int_eq(memory_send_ports(a, "d into b", d, NULL), 0);
+	ck_assert_int_eq(memory_send_ports(c, "f into d", f, NULL), 0);
+	ck_assert_int_eq(memory_send_ports(e, "b into f", b, NULL), -ELOOP);
+	ck_assert_int_eq(memory_end(a), -EPIPE);
+	ck_assert_int_eq(memory_end(c), -EPIPE);
+	ck_assert_int_eq(memory_end(e), -EPIPE);
+	memory_free(a);
+	memory_free(c);
+	memory_free(e);
+}
+END_TEST
+
 /* S151. */
 START_TEST(closing_a_port_closes_the_ports_in_its_unread_messages)
 {
@@ -349,7 +368,9 @@ END_TEST
 /* S147. */
 START_TEST(a_thousand_ports_go_two_hops_and_each_answers_its_own_number)
 {
-	enum { PORTS = 1000 };
+	enum {
+		PORTS = 1000
+	};
 	static struct mesh_port *near[PORTS], *far[PORTS];
 	struct mesh_port *ab, *ba, *bc, *cb;
 	unsigned seed = 147;
@@ -521,6 +542,7 @@ static Suite *make_suite(void)
 	tcase_add_test(local, a_last_message_closes);
 	tcase_add_test(local, a_failed_end_is_no_orderly_end);
 	tcase_add_test(local, a_port_cannot_travel_over_itself_or_its_peer);
+	tcase_add_test(local, ports_cannot_be_in_one_anothers_queues);
 	tcase_add_test(local, closing_a_port_closes_the_ports_in_its_unread_messages);
 	tcase_add_test(local, a_port_sent_to_a_closed_port_is_closed);
 	tcase_add_test(local, messages_nested_deeper_than_any_stack_are_freed);

@@ -33,7 +33,7 @@ struct end {
 static struct end ends[MOST_ENDS]; /* 2n and 2n + 1 are a pair */
 static size_t end_count;
 static struct mesh_port *trunks[NODES][NODES]; /* [a][b]: the end on a of the way to b */
-static bool orderly; /* nothing fails, so nothing may be missing */
+static bool orderly;                           /* nothing fails, so nothing may be missing */
 
 struct text {
 	unsigned number;
@@ -82,7 +82,8 @@ static void send_number(struct end *end)
 		ends[text.child].port = NULL;
 		ends[text.child].node = NULL;
 	} else if (!pick(8)) {
-		ck_assert_int_eq(mesh_message_put_fd(message, open("/dev/null", O_RDONLY | O_CLOEXEC)), 0);
+		ck_assert_int_eq(
+		        mesh_message_put_fd(message, open("/dev/null", O_RDONLY | O_CLOEXEC)), 0);
 	}
 	ck_assert_int_eq(memory_send_message(end->port, message, false), 0);
 	end->sent++;
@@ -98,7 +99,9 @@ static void move(struct end *end)
 		return;
 	message = new_message(&text);
 	ck_assert_int_eq(mesh_message_put_port(message, end->port), 0);
-	ck_assert_int_eq(memory_send_message(trunks[end->node->name - 'A'][to->name - 'A'], message, false), 0);
+	ck_assert_int_eq(
+	        memory_send_message(trunks[end->node->name - 'A'][to->name - 'A'], message, false),
+	        0);
 	end->port = NULL;
 }
 
@@ -139,7 +142,8 @@ static void read_trunks(void)
 			struct mesh_message *message;
 
 			while (a != b && (message = memory_take(trunks[b][a]))) {
-				arrive(message, ((struct text *)mesh_message_data(message))->child, &net.nodes[b]);
+				arrive(message, ((struct text *)mesh_message_data(message))->child,
+				        &net.nodes[b]);
 				mesh_message_free(message);
 			}
 		}
@@ -201,7 +205,8 @@ static void start(int number)
 			char name_a[] = {(char)('A' + a), '-', (char)('a' + b), 0};
 			char name_b[] = {(char)('A' + b), '-', (char)('a' + a), 0};
 
-			memory_pair(&net.nodes[a], name_a, &trunks[a][b], &net.nodes[b], name_b, &trunks[b][a]);
+			memory_pair(&net.nodes[a], name_a, &trunks[a][b], &net.nodes[b], name_b,
+			        &trunks[b][a]);
 		}
 	}
 	for (size_t i = 0; i < 5; i++)
@@ -220,7 +225,8 @@ static void settle(void)
 		for (size_t i = 0; i < end_count; i++)
 			before += ends[i].received;
 		for (size_t i = 0; i < end_count; i++) {
-			for (unsigned had = UINT32_MAX; ends[i].port && ends[i].node && had != ends[i].received;) {
+			for (unsigned had = UINT32_MAX;
+			        ends[i].port && ends[i].node && had != ends[i].received;) {
 				had = ends[i].received;
 				read_number(&ends[i]);
 			}

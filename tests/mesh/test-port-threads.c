@@ -63,7 +63,8 @@ START_TEST(senders_keep_their_order_while_the_receiver_moves)
 	ck_assert_int_eq(mesh__port_pair(NULL, &p, &q), 0);
 	for (uint32_t i = 0; i < SENDERS; i++) {
 		senders[i] = (struct sender){.port = q, .number = i};
-		ck_assert_int_eq(pthread_create(&senders[i].thread, NULL, send_numbers, &senders[i]), 0);
+		ck_assert_int_eq(
+		        pthread_create(&senders[i].thread, NULL, send_numbers, &senders[i]), 0);
 	}
 	while (!next[0])
 		receive_numbers(p, next);

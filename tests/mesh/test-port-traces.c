@@ -44,8 +44,9 @@ static void free_all(struct mesh_port **ports, size_t count)
 	for (size_t i = 0; i < count; i++)
 		memory_free(ports[i]);
 }
-#define FREE(...) \
-	free_all((struct mesh_port *[]){__VA_ARGS__}, sizeof((struct mesh_port *[]){__VA_ARGS__}) / sizeof(void *))
+#define FREE(...)                                                                                  \
+	free_all((struct mesh_port *[]){__VA_ARGS__},                                              \
+	        sizeof((struct mesh_port *[]){__VA_ARGS__}) / sizeof(void *))
 
 /* ---- orderly ---- */
 
@@ -282,10 +283,10 @@ static void take_initial(struct join *join)
 START_TEST(trace_m_joining)
 {
 	static const char *const aliases[][2] = {{"x108", "r"}, {"x109", "r_peer"}, {"x111", "o"},
-		{"x112", "o_peer"}, {"75739ee9fd179e12a1973f05f64e237e", "r"},
-		{"982cfb5cbf0d5889cf9de23b225ed1ff", "r_peer"},
-		{"abf42edb023f17f9010b1419971f7ffe", "o"},
-		{"ab45ada5d43c0865f2bf207a348d4edd", "o_peer"}};
+	        {"x112", "o_peer"}, {"75739ee9fd179e12a1973f05f64e237e", "r"},
+	        {"982cfb5cbf0d5889cf9de23b225ed1ff", "r_peer"},
+	        {"abf42edb023f17f9010b1419971f7ffe", "o"},
+	        {"ab45ada5d43c0865f2bf207a348d4edd", "o_peer"}};
 	struct mesh_message *order = mesh_message_new("an order to connect, with fd.", 29);
 	struct join join;
 
@@ -316,7 +317,8 @@ static struct mesh_port *bridge(struct mesh_port *old, const char *name)
 {
 	struct mesh_id id = memory_id(name);
 	struct mesh__remote *remote = memory_remote(B, &A->space.node);
-	struct mesh__change_peer change = {.node = B->space.node, .port = id, .seq_delta = UINT64_MAX};
+	struct mesh__change_peer change = {
+	        .node = B->space.node, .port = id, .seq_delta = UINT64_MAX};
 	uint8_t event[MESH__EVENT_HEADER_SIZE + MESH__CHANGE_PEER_SIZE];
 	struct mesh_port *port;
 
@@ -325,8 +327,8 @@ static struct mesh_port *bridge(struct mesh_port *old, const char *name)
 	ck_assert_int_eq(mesh__port_new_remote(&B->space, &id, remote, &old->peer.id, &port), 0);
 	port->next_local_seq = old->next_local_seq + 1;
 	port->next_peer_seq = 2;
-	mesh__event_header_write(event, &old->peer.id, MESH__EVENT_CHANGE_PEER, 0, old->next_local_seq,
-		0, MESH__CHANGE_PEER_SIZE);
+	mesh__event_header_write(event, &old->peer.id, MESH__EVENT_CHANGE_PEER, 0,
+	        old->next_local_seq, 0, MESH__CHANGE_PEER_SIZE);
 	mesh__change_peer_write(event + MESH__EVENT_HEADER_SIZE, &change);
 	mesh__port_set_state(old, MESH__PROXYING);
 	mesh__space_unlock(&B->space);
@@ -334,11 +336,10 @@ static struct mesh_port *bridge(struct mesh_port *old, const char *name)
 	return port;
 }
 
-
 START_TEST(trace_m2_a_follower_that_bridges)
 {
 	static const char *const aliases[][2] = {{"x119", "r"}, {"x120", "r_peer"}, {"x122", "o"},
-		{"x123", "o_peer"}, {"x127", "new_r"}};
+	        {"x123", "o_peer"}, {"x127", "new_r"}};
 	struct mesh_port *requests, *user;
 	struct join join;
 
@@ -444,7 +445,8 @@ static struct mesh_port *port_to_nowhere(const char *name)
 	memory_name(&net, &ghost, "ghost");
 	mesh__space_lock(&A->space);
 	ck_assert_int_eq(mesh__port_new_remote(
-				 &A->space, &id, memory_remote(A, &B->space.node), &ghost, &port), 0);
+	                         &A->space, &id, memory_remote(A, &B->space.node), &ghost, &port),
+	        0);
 	mesh__space_unlock(&A->space);
 	return port;
 }

@@ -10,7 +10,8 @@
 
 static bool is_packet(const char *line)
 {
-	return strlen(line) > 8 && !strncmp(line, "  ", 2) && isupper(line[2]) && !strncmp(line + 3, " -> ", 4);
+	return strlen(line) > 8 && !strncmp(line, "  ", 2) && isupper(line[2]) &&
+	       !strncmp(line + 3, " -> ", 4);
 }
 
 static bool is_state(const char *line)
@@ -44,7 +45,8 @@ static const char *known_as(const struct trace_names *names, const char *raw)
 	return raw;
 }
 
-static void add_name(struct trace_names *names, const char *raw, const char *before, const char *of, const char *after)
+static void add_name(struct trace_names *names, const char *raw, const char *before, const char *of,
+        const char *after)
 {
 	struct trace_name *name = &names->list[names->count];
 
@@ -67,7 +69,10 @@ static void learn(struct trace_names *names, const char *line)
 	char id[40], old[40], peer[40], old_name[40];
 
 	while ((line = strstr(line, "RES id="))) {
-		ck_assert_int_eq(sscanf(line, "RES id=%39s next_local=%*s old=%*c.%39s peer=%*c.%39s", id, old, peer), 3);
+		ck_assert_int_eq(
+		        sscanf(line, "RES id=%39s next_local=%*s old=%*c.%39s peer=%*c.%39s", id,
+		                old, peer),
+		        3);
 		snprintf(old_name, sizeof old_name, "%s", known_as(names, old));
 		add_name(names, id, "", old_name, "'");
 		if (is_unnamed(peer))
@@ -276,7 +281,7 @@ static void print_ref(FILE *out, struct memory_net *net, const struct mesh__ref 
 		fprintf(out, "LocalPort(P-%s)", memory_name_of(net, &ref->port->id, buffer));
 	else
 		fprintf(out, "RemotePort(N-%c, P-%s)", ref->remote->id.bytes[0],
-			memory_name_of(net, &ref->id, buffer));
+		        memory_name_of(net, &ref->id, buffer));
 }
 
 static char *describe_port(struct memory_node *node, const struct mesh_port *port)
@@ -287,12 +292,12 @@ static char *describe_port(struct memory_node *node, const struct mesh_port *por
 	FILE *out = open_memstream(&text, &size);
 
 	fprintf(out, "     %c: P-%s %s", node->name, memory_name_of(node->net, &port->id, buffer),
-		states[port->state]);
+	        states[port->state]);
 	print_ref(out, node->net, &port->peer);
 	fprintf(out, "%s next_local=%llu next_peer=%llu heap=%zu local_closed=%s",
-		port->state == MESH__PEERED ? ")" : " }", (unsigned long long)port->next_local_seq,
-		(unsigned long long)port->next_peer_seq, port->pending_count,
-		port->local_closed ? "true" : "false");
+	        port->state == MESH__PEERED ? ")" : " }", (unsigned long long)port->next_local_seq,
+	        (unsigned long long)port->next_peer_seq, port->pending_count,
+	        port->local_closed ? "true" : "false");
 	fclose(out);
 	return text;
 }
@@ -307,7 +312,8 @@ static size_t our_states(struct trace *trace, char **list)
 
 		if (node->dead)
 			continue;
-		HASH_ITER(hh, node->space.ports, port, next) {
+		HASH_ITER(hh, node->space.ports, port, next)
+		{
 			char *text = describe_port(node, port);
 
 			if (is_expected(trace, text))
@@ -326,7 +332,8 @@ static void compare_states(struct trace *trace)
 
 	TAILQ_FOREACH(packet, &trace->net->packets, next)
 		learn(&trace->ours, packet->line);
-	for (trace->at++; trace->at < trace->count && is_state(trace->lines[trace->at]); trace->at++) {
+	for (trace->at++; trace->at < trace->count && is_state(trace->lines[trace->at]);
+	        trace->at++) {
 		if (is_expected(trace, trace->lines[trace->at]))
 			theirs[their_count++] = renamed(&trace->file, trace->lines[trace->at]);
 	}

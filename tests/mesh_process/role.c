@@ -170,6 +170,15 @@ static void obey(struct mesh_message *message, const char *command, char *answer
 	}
 }
 
+/* More at once than a socket holds. */
+static int pour(struct mesh_port *port, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (mesh_port_send(port, mesh_message_new_sized(1000)))
+			abort();
+	return 0;
+}
+
 static int do_as_told(struct mesh_port *port, void *userdata)
 {
 	static char answer[ANSWER_MAX], command[ANSWER_MAX];
@@ -181,9 +190,9 @@ static int do_as_told(struct mesh_port *port, void *userdata)
 
 		snprintf(command, sizeof command, "%.*s", (int)mesh_message_size(message),
 			(char *)mesh_message_data(message));
-		if (!strncmp(command, "return ", 7)) {
+		if (!strncmp(command, "return ", 7) || !strncmp(command, "pour ", 5)) {
 			mesh_message_free(message);
-			return atoi(command + 7);
+			return *command == 'r' ? atoi(command + 7) : pour(port, atoi(command + 5));
 		}
 		obey(message, command, answer);
 		reply = answer_with(answer);
@@ -260,8 +269,10 @@ static void launch_and_wait(void)
 		if (mesh_process_launch(process, config, &ports[i], &host, NULL))
 			abort();
 		printf("%d\n", (int)mesh_process_host_pid(host));
-		if (!i)
-			make_it_hang(ports[0]);
+		if (i == 1)
+			make_it_hang(ports[i]);
+		if (i == 2)
+			mesh_process_host_signal(host, SIGSTOP); /* notices nothing at all */
 	}
 	fflush(stdout);
 	close(1);

@@ -35,6 +35,7 @@ struct mesh_process_host *role_launch(struct mesh_process *process, const char *
  *   finalize        "0", or why the profile did not finalize
  *   open PATH, socket, thread    "ok" or the errno's name
  *   return N        no answer: the host function returns N
+ *   pour N          N answers of 1000 bytes, and the function returns 0
  *   raise N         no answer
  *   hang            "hanging", and then nothing ever again
  */

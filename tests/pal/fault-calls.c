@@ -20,7 +20,7 @@ static struct state {
 	int strays;
 	pid_t owner;
 	char fired[32];
-} *state;
+} * state;
 
 void *__real_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset);
 void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset);
@@ -28,8 +28,8 @@ void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd,
 void fault_arm(int n)
 {
 	if (!state)
-		state = __real_mmap(
-			NULL, sizeof *state, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		state = __real_mmap(NULL, sizeof *state, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	memset(state, 0, sizeof *state);
 	state->owner = getpid();
 	state->left = n;
@@ -221,11 +221,15 @@ pid_t __wrap_fork(void)
 	return fails("fork", EAGAIN) ? -1 : __real_fork();
 }
 
-int __real_pthread_create(pthread_t *ret, const pthread_attr_t *attributes, void *(*fn)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *ret, const pthread_attr_t *attributes, void *(*fn)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *ret, const pthread_attr_t *attributes, void *(*fn)(void *), void *arg)
+int __real_pthread_create(
+	pthread_t *ret, const pthread_attr_t *attributes, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(
+	pthread_t *ret, const pthread_attr_t *attributes, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(
+	pthread_t *ret, const pthread_attr_t *attributes, void *(*fn)(void *), void *arg)
 {
-	return fails("pthread_create", EAGAIN) ? EAGAIN : __real_pthread_create(ret, attributes, fn, arg);
+	return fails("pthread_create", EAGAIN) ? EAGAIN
+					       : __real_pthread_create(ret, attributes, fn, arg);
 }
 
 /* The child's calls, and those that libc has no function for. Others cannot fail there. */
@@ -260,6 +264,6 @@ __attribute__((no_sanitize("address"))) long __wrap_syscall(long number, ...)
 	for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
 		if (calls[i].number == number && fails(calls[i].name, calls[i].error))
 			return -1;
-	return __real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
-		arguments[5]);
+	return __real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3],
+		arguments[4], arguments[5]);
 }

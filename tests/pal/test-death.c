@@ -150,7 +150,9 @@ START_TEST(a_child_notices_that_its_parent_is_another_one_now)
 	if (pid == 0) {
 		int r = pal__child_setup(&plan, &report, carried);
 
-		_exit(r == 0 ? 50 : r == -ESRCH && report.stage == PAL_STAGE_PARENT_DEATH ? 60 : 70);
+		_exit(r == 0                                                    ? 50
+			: r == -ESRCH && report.stage == PAL_STAGE_PARENT_DEATH ? 60
+										: 70);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_int_eq(WEXITSTATUS(status), _i ? 60 : 50);

@@ -109,7 +109,8 @@ START_TEST(numbers_can_be_exchanged)
 			pal_builder_dup_fd(builder, swaps[i][j].from, swaps[i][j].to);
 		text = output_of(builder);
 		for (int j = 0; j < 3; j++)
-			ck_assert_msg(shows(text, swaps[i][j].to, swaps[i][j].from), "swap %zu: %s", i, text);
+			ck_assert_msg(shows(text, swaps[i][j].to, swaps[i][j].from), "swap %zu: %s",
+				i, text);
 		ck_assert_int_eq(lines(text), 6);
 	}
 	for (int i = 0; i < 3; i++)
@@ -434,7 +435,8 @@ START_TEST(when_descriptors_run_out_the_step_is_named)
 	struct pal_builder *builder = builder_for("end-with", _i);
 	struct pal_error error;
 	struct pal_child *child;
-	static const int stages[] = {PAL_STAGE_CLONE, PAL_STAGE_STDIO, PAL_STAGE_STDIO, PAL_STAGE_CLONE};
+	static const int stages[] = {
+		PAL_STAGE_CLONE, PAL_STAGE_STDIO, PAL_STAGE_STDIO, PAL_STAGE_CLONE};
 	static const int room[] = {0, 1, 2, 3};
 	int lowest = dup(0);
 
@@ -468,7 +470,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(moves, standard_streams_may_be_closed_here, 0, MODES);
 	tcase_add_loop_test(moves, every_stream_has_its_source, 0, MODES);
 	tcase_add_loop_test(moves, the_last_word_about_a_number_wins, 0, MODES);
-	tcase_add_loop_test(moves, close_fd_closes_after_the_moves_and_takes_what_is_not_open, 0, MODES);
+	tcase_add_loop_test(
+		moves, close_fd_closes_after_the_moves_and_takes_what_is_not_open, 0, MODES);
 	tcase_add_loop_test(others, a_child_gets_nothing_that_was_not_given, 0, MODES);
 	tcase_add_loop_test(others, without_close_others_close_on_exec_decides, 0, MODES);
 	tcase_add_loop_test(others, descriptors_are_closed_before_the_folder_is_changed, 0, MODES);

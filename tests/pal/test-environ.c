@@ -9,8 +9,8 @@
 #include "support.h"
 
 static char entries[][16] = {"HOME=/root", "A=1", "JUNK", "", "A=second", "=odd", "AB=2", "EMPTY="};
-static char *const parent[] = {entries[0], entries[1], entries[2], entries[3], entries[4], entries[5],
-	entries[6], entries[7], NULL};
+static char *const parent[] = {entries[0], entries[1], entries[2], entries[3], entries[4],
+	entries[5], entries[6], entries[7], NULL};
 
 /* The merged environment in one line; checked and freed. */
 static void ck_assert_merged(struct pal__environ *env, char *const *from, const char *expected)

@@ -122,9 +122,15 @@ static int return_zero(void *arg)
 	return 0;
 }
 
-enum { SPAWN_VFORK, SPAWN_COPY, FORK, KINDS };
+enum {
+	SPAWN_VFORK,
+	SPAWN_COPY,
+	FORK,
+	KINDS
+};
 
-static int start(int kind, struct pal_builder *builder, struct pal_child **ret, struct pal_error *error)
+static int start(
+	int kind, struct pal_builder *builder, struct pal_child **ret, struct pal_error *error)
 {
 	if (kind == FORK)
 		return pal_fork(builder, return_zero, NULL, ret, error);
@@ -132,12 +138,16 @@ static int start(int kind, struct pal_builder *builder, struct pal_child **ret, 
 }
 
 /* What an attempt ends with; anything else is a failed assertion. */
-enum { FAILED_WELL = 10, NO_CALL_LEFT };
+enum {
+	FAILED_WELL = 10,
+	NO_CALL_LEFT
+};
 
 static void check_failure(int r, const struct pal_error *error, const char *call, int code)
 {
 	ck_assert_msg(r == code && error->code == code, "%s: %d instead of %d", call, r, code);
-	ck_assert_msg(stage_fits(call, error->stage), "%s shows as \"%s\"", call, pal_error_text(error));
+	ck_assert_msg(
+		stage_fits(call, error->stage), "%s shows as \"%s\"", call, pal_error_text(error));
 }
 
 /* In a process of its own, so that each starts from the same state. */
@@ -183,8 +193,8 @@ static int in_own_process(int kind, int n)
 	if (pid == 0) /* ThreadSanitizer's _exit would take a second each time */
 		syscall(SYS_exit_group, attempt(kind, n));
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) >= FAILED_WELL, "attempt %d: status %#x", n,
-		status);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) >= FAILED_WELL,
+		"attempt %d: status %#x", n, status);
 	return WEXITSTATUS(status);
 }
 

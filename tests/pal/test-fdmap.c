@@ -99,8 +99,8 @@ static bool needs_closed(const int source_of[NUMBERS], unsigned open)
 }
 
 /* All steps work and every number is what was asked, or the step that fails names a request with a closed source. */
-static bool check_simulated(const int source_of[NUMBERS], unsigned open, const struct pal__fd_step *steps,
-	size_t count)
+static bool check_simulated(
+	const int source_of[NUMBERS], unsigned open, const struct pal__fd_step *steps, size_t count)
 {
 	struct table table = table_of(open);
 
@@ -211,7 +211,8 @@ static int compare_numbers(void *arg)
 		}
 		if (!target && !inherited)
 			return 20 + i;
-		if (info.st_ino != inodes[target ? source_of[i] : i] || fcntl(numbers[i], F_GETFD) != 0)
+		if (info.st_ino != inodes[target ? source_of[i] : i] ||
+			fcntl(numbers[i], F_GETFD) != 0)
 			return 30 + i;
 	}
 	for (int fd = 3; fd < 64; fd++)
@@ -234,7 +235,8 @@ static void check_real(int mapping)
 			pal_builder_dup_fd(builder, numbers[source_of[to]], numbers[to]);
 	ck_assert_ok(pal_fork(builder, compare_numbers, source_of, &child, &error), &error);
 	ck_assert_ok(pal_child_wait(child, PAL_DEADLINE_NONE, &status, &error), &error);
-	ck_assert_msg(!status.signaled && status.code == 0, "mapping %d: code %d", mapping, status.code);
+	ck_assert_msg(
+		!status.signaled && status.code == 0, "mapping %d: code %d", mapping, status.code);
 	pal_child_free(child);
 	pal_builder_free(builder);
 }

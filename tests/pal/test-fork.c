@@ -252,7 +252,8 @@ static int check_signals(void *arg)
 
 		if (sigismember(&mask, number) > 0)
 			return number;
-		if (syscall(SYS_rt_sigaction, number, NULL, &action, 8) == 0 && action.handler != SIG_DFL)
+		if (syscall(SYS_rt_sigaction, number, NULL, &action, 8) == 0 &&
+			action.handler != SIG_DFL)
 			return 100 + number;
 	}
 	return 0;
@@ -354,7 +355,8 @@ static Suite *make_suite(void)
 	tcase_add_test(function, the_function_s_return_is_the_exit_status);
 	tcase_add_loop_test(function, pipes_connect_to_the_function, 0, 2);
 	tcase_add_loop_test(function, the_function_sees_the_end_of_its_input, 0, 2);
-	tcase_add_test(function, the_function_has_the_descriptors_that_were_given_and_none_of_the_library_s);
+	tcase_add_test(function,
+		the_function_has_the_descriptors_that_were_given_and_none_of_the_library_s);
 	tcase_add_test(function, targets_may_be_where_the_library_s_own_descriptors_are);
 	tcase_add_test(failures, a_failing_step_is_reported_and_the_function_does_not_run);
 	tcase_add_test(failures, a_child_that_is_killed_on_the_way_is_reported_with_its_signal);

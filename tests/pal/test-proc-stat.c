@@ -13,11 +13,13 @@ START_TEST(both_flags_of_our_own_child_count)
 {
 	/* flags 0x40: forked, not executed; 0x4: exiting */
 	ck_assert(pal__stat_died_unexecuted("7 (sh) Z 99 1 1 0 -1 68" TAIL, 99));
-	ck_assert(pal__stat_died_unexecuted("7 (sh) R 99 1 1 0 -1 68" TAIL, 99)); /* not a zombie yet */
+	ck_assert(pal__stat_died_unexecuted(
+		"7 (sh) R 99 1 1 0 -1 68" TAIL, 99)); /* not a zombie yet */
 	ck_assert(!pal__stat_died_unexecuted("7 (sh) Z 99 1 1 0 -1 4" TAIL, 99));
 	ck_assert(!pal__stat_died_unexecuted("7 (sh) R 99 1 1 0 -1 64" TAIL, 99)); /* in execve */
 	ck_assert(!pal__stat_died_unexecuted("7 (sh) Z 98 1 1 0 -1 68" TAIL, 99));
-	ck_assert(pal__stat_died_unexecuted("7 (a) Z 98 1 1 0 -1 4) Z 99 1 1 0 -1 4194372" TAIL, 99));
+	ck_assert(
+		pal__stat_died_unexecuted("7 (a) Z 98 1 1 0 -1 4) Z 99 1 1 0 -1 4194372" TAIL, 99));
 }
 END_TEST
 

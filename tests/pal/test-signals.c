@@ -68,8 +68,9 @@ static void keep_lines(char *status)
 
 	*status = 0;
 	while (fgets(line, sizeof line, file))
-		if (!strncmp(line, "Sig", 3) || !strncmp(line, "Cap", 3) || !strncmp(line, "NoNew", 5) ||
-			!strncmp(line, "Seccomp:", 8) || !strncmp(line, "Uid", 3) || !strncmp(line, "Umask", 5))
+		if (!strncmp(line, "Sig", 3) || !strncmp(line, "Cap", 3) ||
+			!strncmp(line, "NoNew", 5) || !strncmp(line, "Seccomp:", 8) ||
+			!strncmp(line, "Uid", 3) || !strncmp(line, "Umask", 5))
 			if (strncmp(line, "SigQ", 4))
 				strcat(status, line);
 	fclose(file);
@@ -212,12 +213,14 @@ START_TEST(no_handler_of_the_parent_runs_in_a_child)
 
 	ck_assert_int_eq(setpgid(0, 0), 0);
 	parent_pid = getpid();
-	strays = mmap(NULL, sizeof *strays, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	strays = mmap(
+		NULL, sizeof *strays, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	sigaction(SIGRTMIN + 2, &action, NULL);
 	sigaction(SIGALRM, &action, NULL);
 	storm = start_storm();
 	for (int i = 0; i < 128; i++) {
-		struct pal_builder *builder = builder_for(i % 4 ? "end-with" : "no-such-helper", _i);
+		struct pal_builder *builder =
+			builder_for(i % 4 ? "end-with" : "no-such-helper", _i);
 		struct pal_child *child;
 
 		/* A child may be killed by the storm: the default action is its own. */
@@ -254,7 +257,8 @@ START_TEST(memory_survives_spawns_under_a_timer)
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &fast, NULL);
 	for (int i = 0; i < 100; i++) {
-		struct pal_builder *builder = builder_for(i % 2 ? "end-with" : "no-such-helper", _i);
+		struct pal_builder *builder =
+			builder_for(i % 2 ? "end-with" : "no-such-helper", _i);
 		struct pal_child *child;
 
 		ck_assert_int_eq(pal_builder_spawn(builder, &child, NULL), i % 2 ? 0 : -ENOENT);
@@ -300,7 +304,8 @@ static void *spawn_while_cancelled(void *arg)
 	struct pal_child *child;
 	int r;
 
-	pthread_cancel(pthread_self()); /* pending from here on: the next cancellation point would act */
+	pthread_cancel(
+		pthread_self()); /* pending from here on: the next cancellation point would act */
 	r = pal_builder_spawn(builder, &child, NULL);
 	if (r == 0)
 		pal_child_free(child);
@@ -374,13 +379,15 @@ static void *spawn_both(void *arg)
 
 START_TEST(a_caller_on_a_small_stack_can_spawn)
 {
-	struct pal_builder *builders[] = {builder_for("end-with", _i), builder_for("no-such-helper", _i)};
+	struct pal_builder *builders[] = {
+		builder_for("end-with", _i), builder_for("no-such-helper", _i)};
 	size_t size = 32 * 1024;
 	pthread_attr_t attributes;
 	pthread_t thread;
 
 	ck_assert_int_eq(pthread_attr_init(&attributes), 0);
-	if (pthread_attr_setstacksize(&attributes, size) || pthread_create(&thread, &attributes, spawn_both, builders)) {
+	if (pthread_attr_setstacksize(&attributes, size) ||
+		pthread_create(&thread, &attributes, spawn_both, builders)) {
 		pal_builder_free(builders[0]);
 		pal_builder_free(builders[1]);
 		support_skip("no thread with a stack of %zu bytes here", size);

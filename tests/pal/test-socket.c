@@ -233,7 +233,8 @@ static Suite *make_suite(void)
 	tcase_add_test(packets, more_descriptors_than_fit_are_an_error_and_are_closed);
 	tcase_add_test(packets, descriptors_in_two_control_messages_all_arrive);
 	tcase_add_test(packets, no_room_for_descriptors_here_is_an_error_and_nothing_leaks);
-	tcase_add_test(packets, a_packet_that_does_not_fit_is_an_error_and_its_descriptors_are_closed);
+	tcase_add_test(
+		packets, a_packet_that_does_not_fit_is_an_error_and_its_descriptors_are_closed);
 	tcase_add_test(packets, a_peer_that_left_is_EPIPE_without_a_signal_and_end_of_file);
 	tcase_add_test(packets, a_full_socket_does_not_block);
 	tcase_add_test(packets, descriptors_of_an_empty_packet_are_closed);

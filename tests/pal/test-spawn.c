@@ -104,7 +104,8 @@ START_TEST(a_child_that_is_killed_on_the_way_is_told_with_its_signal)
 	pal_builder_cwd(builder, "/");
 	filter(SYS_chdir, SECCOMP_RET_KILL_PROCESS);
 	ck_assert_int_eq(pal_builder_spawn(builder, &child, &error), -ECHILD);
-	ck_assert_str_eq(pal_error_text(&error), "killed before exec by SIGSYS: No child processes");
+	ck_assert_str_eq(
+		pal_error_text(&error), "killed before exec by SIGSYS: No child processes");
 	pal_builder_free(builder);
 }
 END_TEST
@@ -207,7 +208,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(basic, a_builder_makes_many_children, 0, MODES);
 	tcase_add_loop_test(basic, pipes_carry_both_ways, 0, MODES);
 	tcase_add_loop_test(died, a_child_that_is_killed_at_exec_has_not_started, 0, MODES);
-	tcase_add_loop_test(died, a_child_that_is_killed_on_the_way_is_told_with_its_signal, 0, MODES);
+	tcase_add_loop_test(
+		died, a_child_that_is_killed_on_the_way_is_told_with_its_signal, 0, MODES);
 	tcase_add_loop_test(died, an_exec_that_is_forbidden_is_its_errno, 0, MODES);
 	tcase_add_loop_test(died, without_close_range_there_is_no_child, 0, MODES);
 	tcase_add_loop_test(died, a_program_that_ends_at_once_has_started, 0, MODES);

@@ -86,7 +86,8 @@ START_TEST(a_status_has_a_text)
 	char text[64];
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-		ck_assert_str_eq(pal_status_text(&cases[i].status, text, sizeof text), cases[i].text);
+		ck_assert_str_eq(
+			pal_status_text(&cases[i].status, text, sizeof text), cases[i].text);
 	ck_assert_str_eq(pal_status_text(&cases[2].status, text, 5), "SIGS");
 }
 END_TEST
@@ -130,8 +131,8 @@ END_TEST
 /* S58: 0 is SIG_IGN, 1 is SA_NOCLDWAIT. */
 START_TEST(where_the_host_ignores_SIGCHLD_the_status_is_lost_and_said_to_be)
 {
-	struct sigaction ignore = {.sa_handler = _i % 2 ? SIG_DFL : SIG_IGN,
-		.sa_flags = _i % 2 ? SA_NOCLDWAIT : 0};
+	struct sigaction ignore = {
+		.sa_handler = _i % 2 ? SIG_DFL : SIG_IGN, .sa_flags = _i % 2 ? SA_NOCLDWAIT : 0};
 	struct pal_status status = {.code = 77};
 	struct pal_error error = {0};
 	struct pal_child *child;
@@ -384,15 +385,17 @@ static Suite *make_suite(void)
 	tcase_add_test(status, a_status_has_a_text);
 	tcase_add_loop_test(status, the_status_is_kept, 0, MODES);
 	tcase_add_loop_test(waiting, a_deadline_ends_the_wait_but_not_the_child, 0, MODES);
-	tcase_add_loop_test(waiting, where_the_host_ignores_SIGCHLD_the_status_is_lost_and_said_to_be, 0,
-		2 * MODES);
+	tcase_add_loop_test(waiting,
+		where_the_host_ignores_SIGCHLD_the_status_is_lost_and_said_to_be, 0, 2 * MODES);
 	tcase_add_loop_test(waiting, a_status_that_somebody_else_took_is_ECHILD, 0, MODES);
 	tcase_add_loop_test(waiting, interruptions_do_not_end_the_wait, 0, MODES);
 	tcase_add_loop_test(waiting, stops_and_continues_do_not_end_the_wait, 0, MODES);
-	tcase_add_loop_test(waiting, a_traced_child_is_waited_for_until_its_tracer_lets_go, 0, MODES);
+	tcase_add_loop_test(
+		waiting, a_traced_child_is_waited_for_until_its_tracer_lets_go, 0, MODES);
 	tcase_add_loop_test(ending, signals_reach_the_child_until_it_has_ended, 0, MODES);
 	tcase_add_loop_test(ending, stop_asks_first_and_then_kills, 0, MODES);
-	tcase_add_loop_test(ending, a_handle_that_is_freed_leaves_neither_process_nor_zombie, 0, MODES);
+	tcase_add_loop_test(
+		ending, a_handle_that_is_freed_leaves_neither_process_nor_zombie, 0, MODES);
 	tcase_add_loop_test(ending, a_recycled_pid_is_not_signalled, 0, MODES);
 	tcase_add_loop_test(ending, pipe_ends_can_be_taken_over, 0, MODES);
 	return suite;
