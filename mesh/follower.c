@@ -19,7 +19,7 @@ void mesh__follower_ask(struct mesh_node *node, struct mesh__peer *peer)
 
 	if (peer->connected)
 		return;
-	if (node->requests && !mesh__port_end(node->requests) && !node->leaving) {
+	if (node->requests && !mesh__port_end(node->requests) && !node->parting) {
 		result = mesh__control_write_connect_request(&peer->remote.id, &message);
 		if (!result)
 			result = mesh__port_send(node->requests, message, false);
@@ -48,7 +48,7 @@ static void take_link(struct mesh_node *node, const struct mesh_id *id, int fd)
 	struct mesh__peer *peer = mesh__peer_find(node, id);
 
 	/* A second link to a node is normal: both may have asked. The first one counts on both sides. */
-	if (node->leaving || mesh__id_equal(id, &node->space.node) || mesh__id_is_zero(id) ||
+	if (node->parting || mesh__id_equal(id, &node->space.node) || mesh__id_is_zero(id) ||
 		(peer && peer->connected) || !is_link_socket(fd)) {
 		pal_close(fd);
 		return;

@@ -58,7 +58,7 @@ int mesh__large_event_map(int memfd, size_t max, void **ret, size_t *ret_mapped)
 	if (fstat(memfd, &status) < 0 || !S_ISREG(status.st_mode))
 		return -EBADMSG;
 	/* Room for the records and the padding around a largest message. */
-	if (status.st_size <= 0 || (uintmax_t)status.st_size > (uintmax_t)max + MESH__EVENT_HEADER_SIZE + PAGE)
+	if (status.st_size <= 0 || (uintmax_t)status.st_size > (uintmax_t)mesh__event_size(MESH__MAX_RECORDS, max) + PAGE)
 		return -EBADMSG;
 	/* Private: before Linux 6.7 a write-sealed memfd cannot be mapped shared, even for reading. */
 	mapping = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, memfd, 0);

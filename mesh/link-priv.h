@@ -22,7 +22,7 @@ struct mesh__link {
 	int fd;
 	struct mesh__packet_queue queue; /* not sent yet, in order: nothing overtakes */
 	size_t queued_bytes, max_queued, max_message;
-	bool stuck;     /* too many descriptors in flight (ETOOMANYREFS): nothing tells when that is over, so retry by time */
+	bool stuck;     /* short of descriptors or memory, here or in flight: nothing tells when that is over, so retry by time */
 	bool finishing; /* flush, then shut down writing, then read to the end */
 	bool shut;      /* nothing more can be sent */
 	uint64_t packets_sent, packets_received;

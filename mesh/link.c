@@ -12,11 +12,12 @@
 #include <pal/socket.h>
 #include <pal/util-priv.h>
 
+/* One event that has not been sent: its bytes behind room for a packet header. */
 struct mesh__packet {
 	STAILQ_ENTRY(mesh__packet) next;
 	uint8_t *data;
-	size_t size;
-	size_t charge; /* what it counts against max_queued: a large event is charged in full */
+	size_t size;  /* of the event; it counts against max_queued in full */
+	int memfd;    /* -1 until a large event has one */
 	size_t fd_count;
 	int fds[];
 };
@@ -38,8 +39,9 @@ static void drop_first(struct mesh__link *link)
 	struct mesh__packet *packet = STAILQ_FIRST(&link->queue);
 
 	STAILQ_REMOVE_HEAD(&link->queue, next);
-	link->queued_bytes -= packet->charge;
+	link->queued_bytes -= packet->size;
 	close_all(packet->fds, packet->fd_count);
+	pal_close(packet->memfd);
 	free(packet->data);
 	free(packet);
 }
@@ -69,49 +71,84 @@ void mesh__link_give_up(struct mesh__link *link)
 	shut(link, SHUT_RDWR);
 }
 
-/* 0 sent, 1 not now, or the error after which nothing can be sent. */
-static int try_send(struct mesh__link *link, const void *data, size_t size, const int *fds, size_t fd_count)
+static bool is_shortage(int error)
+{
+	return error == -ETOOMANYREFS || error == -ENOBUFS || error == -ENOMEM || error == -EMFILE || error == -ENFILE ||
+		error == -ENOSPC;
+}
+
+/*
+ * One packet. A descriptor that cannot be passed (closed meanwhile, or of a kind
+ * that the kernel refuses) must not cost the link: the packet goes without
+ * those of the message, and the receiver fails the port that misses them.
+ */
+static int send_packet(struct mesh__link *link, const void *data, size_t size, const int *fds, size_t fd_count,
+	size_t own_fds)
 {
 	ssize_t sent = pal_socket_send(link->fd, data, size, fds, fd_count);
 
-	if (sent >= 0) {
-		link->packets_sent++;
-		return 0;
-	}
-	link->stuck = sent == -ETOOMANYREFS;
-	if (sent == -EAGAIN || sent == -ETOOMANYREFS || sent == -ENOBUFS || sent == -ENOMEM) {
-		link->stuck = sent != -EAGAIN;
-		return 1;
-	}
-	return (int)sent;
+	if ((sent == -EBADF || sent == -EINVAL || sent == -EPERM || sent == -EACCES) && fd_count > own_fds)
+		sent = pal_socket_send(link->fd, data, size, fds, own_fds);
+	return sent < 0 ? (int)sent : 0;
 }
 
-static int append(struct mesh__link *link, uint8_t *data, size_t size, size_t charge, const int *fds, size_t fd_count)
+static int send_large(struct mesh__link *link, uint8_t *data, size_t size, int *memfd, const int *fds, size_t fd_count)
+{
+	int all[1 + MESH_MESSAGE_MAX_FDS];
+
+	if (*memfd < 0)
+		*memfd = mesh__large_event_new(data + MESH__PACKET_HEADER_SIZE, size);
+	if (*memfd < 0)
+		return *memfd;
+	all[0] = *memfd;
+	for (size_t i = 0; i < fd_count; i++)
+		all[1 + i] = fds[i];
+	mesh__packet_header_write(data, MESH__PACKET_LARGE_EVENT);
+	return send_packet(link, data, MESH__PACKET_HEADER_SIZE, all, 1 + fd_count, 1);
+}
+
+/* 0 sent, 1 not now, or the error after which nothing can be sent. */
+static int try_send(struct mesh__link *link, uint8_t *data, size_t size, int *memfd, const int *fds, size_t fd_count)
+{
+	int result;
+
+	if (size > MESH__INLINE_EVENT_MAX) {
+		result = send_large(link, data, size, memfd, fds, fd_count);
+	} else {
+		mesh__packet_header_write(data, MESH__PACKET_EVENT);
+		result = send_packet(link, data, MESH__PACKET_HEADER_SIZE + size, fds, fd_count, 0);
+	}
+	link->stuck = is_shortage(result);
+	if (!result)
+		link->packets_sent++;
+	return link->stuck || result == -EAGAIN ? 1 : result;
+}
+
+static int append(struct mesh__link *link, uint8_t *data, size_t size, int memfd, const int *fds, size_t fd_count)
 {
 	struct mesh__packet *packet;
 
-	if (charge > link->max_queued - link->queued_bytes)
+	if (size > link->max_queued - link->queued_bytes)
 		return -ENOBUFS;
 	packet = malloc(sizeof *packet + fd_count * sizeof *fds);
 	if (!packet)
 		return -ENOMEM;
-	*packet = (struct mesh__packet){.data = data, .size = size, .charge = charge, .fd_count = fd_count};
+	*packet = (struct mesh__packet){.data = data, .size = size, .memfd = memfd, .fd_count = fd_count};
 	for (size_t i = 0; i < fd_count; i++)
 		packet->fds[i] = fds[i];
 	STAILQ_INSERT_TAIL(&link->queue, packet, next);
-	link->queued_bytes += charge;
+	link->queued_bytes += size;
 	return 0;
 }
 
-static void send_packet(struct mesh__link *link, uint8_t *data, size_t size, size_t charge, const int *fds,
-	size_t fd_count)
+void mesh__link_send(struct mesh__link *link, uint8_t *packet, size_t size, int *fds, size_t fd_count)
 {
-	int result = 1;
+	int result = link->shut || link->finishing ? 0 : 1, memfd = -1;
 
-	if (STAILQ_EMPTY(&link->queue))
-		result = try_send(link, data, size, fds, fd_count);
+	if (result == 1 && STAILQ_EMPTY(&link->queue))
+		result = try_send(link, packet, size, &memfd, fds, fd_count);
 	if (result == 1) {
-		result = append(link, data, size, charge, fds, fd_count);
+		result = append(link, packet, size, memfd < 0 ? -1 : memfd, fds, fd_count);
 		if (!result)
 			return;
 		pal_log(PAL_LOG_WARNING, "mesh: giving up a link: %s",
@@ -122,43 +159,16 @@ static void send_packet(struct mesh__link *link, uint8_t *data, size_t size, siz
 		shut(link, SHUT_WR);
 	}
 	close_all(fds, fd_count);
-	free(data);
-}
-
-void mesh__link_send(struct mesh__link *link, uint8_t *packet, size_t size, int *fds, size_t fd_count)
-{
-	int all[1 + MESH_MESSAGE_MAX_FDS];
-
-	if (link->shut || link->finishing) {
-		close_all(fds, fd_count);
-		free(packet);
-		return;
-	}
-	if (size <= MESH__INLINE_EVENT_MAX) {
-		mesh__packet_header_write(packet, MESH__PACKET_EVENT);
-		send_packet(link, packet, MESH__PACKET_HEADER_SIZE + size, size, fds, fd_count);
-		return;
-	}
-	all[0] = mesh__large_event_new(packet + MESH__PACKET_HEADER_SIZE, size);
-	if (all[0] < 0) {
-		/* An event that is left out would be a hole in its port's sequence: that port would hang. */
-		pal_log(PAL_LOG_WARNING, "mesh: giving up a link: no memfd for a large message");
-		close_all(fds, fd_count);
-		free(packet);
-		mesh__link_give_up(link);
-		return;
-	}
-	for (size_t i = 0; i < fd_count; i++)
-		all[1 + i] = fds[i];
-	mesh__packet_header_write(packet, MESH__PACKET_LARGE_EVENT);
-	send_packet(link, packet, MESH__PACKET_HEADER_SIZE, size, all, 1 + fd_count);
+	pal_close(memfd);
+	free(packet);
 }
 
 void mesh__link_flush(struct mesh__link *link)
 {
 	while (!STAILQ_EMPTY(&link->queue)) {
 		struct mesh__packet *packet = STAILQ_FIRST(&link->queue);
-		int result = try_send(link, packet->data, packet->size, packet->fds, packet->fd_count);
+		int result = try_send(
+			link, packet->data, packet->size, &packet->memfd, packet->fds, packet->fd_count);
 
 		if (result == 1)
 			return;

@@ -68,7 +68,9 @@ struct mesh_node {
 	TAILQ_HEAD(, mesh__peer) due_peers;
 	struct mesh__control_list controls, due_controls;
 	struct mesh__ready_list ready; /* ports with a callback at home and something for it */
-	bool leader, joining, leaving, left;
+	bool leader, joining;
+	bool leaving; /* no new members; what is on its way is finished */
+	bool parting; /* no new links either */
 	struct mesh_id leader_id;   /* follower */
 	struct mesh_port *requests; /* follower: to the leader */
 	struct mesh__follower *followers;
@@ -110,6 +112,8 @@ void mesh__leader_serve(struct mesh_node *node, struct mesh__control *control, s
 void mesh__leader_request_port_ended(struct mesh_node *node, struct mesh__follower *follower);
 /* At home: answers those who asked for an invitation; releases the lock for each. */
 void mesh__leader_answer_invites(struct mesh_node *node);
+/* Those that nobody will answer any more. Without the lock. */
+void mesh__leader_drop_invites(struct mesh_node *node);
 void mesh__leader_stop(struct mesh_node *node);
 void mesh__follower_serve(struct mesh_node *node, struct mesh__control *control, struct mesh_message *message);
 /* Follower: asks the leader for a link to that peer, once. */

@@ -316,8 +316,15 @@ static bool wait_until(struct mesh_node *node, bool (*done)(struct mesh_node *),
 	return done(node);
 }
 
+/* Nothing of this node's is on its way, and nothing waits for a link to a node that it has not met yet. */
 static bool nothing_moves(struct mesh_node *node)
 {
+	struct mesh__peer *peer, *next;
+
+	HASH_ITER(hh, node->peers, peer, next) {
+		if (!peer->connected && peer->parked_count)
+			return false;
+	}
 	return mesh__space_moving(&node->space) == 0;
 }
 
@@ -333,6 +340,7 @@ static bool leave(struct mesh_node *node, pal_deadline deadline)
 
 	node->leaving = true;
 	orderly = wait_until(node, nothing_moves, deadline);
+	node->parting = true;
 	mesh__leader_stop(node);
 	mesh__control_remove_all(node);
 	if (node->requests)
@@ -346,7 +354,8 @@ static bool leave(struct mesh_node *node, pal_deadline deadline)
 		mesh__peer_give_up_all(node);
 		wait_until(node, no_links, pal_deadline_after_ms(FAREWELL_MS));
 	}
-	node->left = true;
+	/* Pairs that have both ends here end too: threads that wait on them must not hold up mesh_node_free. */
+	mesh__space_close(&node->space);
 	return orderly;
 }
 
@@ -373,7 +382,20 @@ void mesh_node_free(struct mesh_node *node)
 		return;
 	(void)mesh_node_shutdown(node, PAL_DEADLINE_NOW, NULL);
 	mesh__poller_deinit(&node->poller);
+	mesh__leader_drop_invites(node);
 	mesh__space_deinit(&node->space);
 	free(node);
 	errno = saved;
+}
+
+bool mesh_node_is_home(struct mesh_node *node)
+{
+	bool home;
+
+	if (!node)
+		return false;
+	mesh__space_lock(&node->space);
+	home = mesh__poller_is_home(&node->poller);
+	mesh__space_unlock(&node->space);
+	return home;
 }

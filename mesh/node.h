@@ -6,6 +6,7 @@
 #include <pal/deadline.h>
 #include <pal/error.h>
 #include <pal/export.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 PAL_BEGIN_DECLS
@@ -69,9 +70,17 @@ PAL_EXPORT int mesh_node_invite(struct mesh_node *node, struct mesh_port *port, 
 PAL_EXPORT int mesh_node_shutdown(struct mesh_node *node, pal_deadline deadline, struct pal_error *error);
 
 /*
+ * Whether the calling thread is in a callback that this node runs at home. What waits for the node's reading
+ * without doing it (poll on a port's descriptor, say) would wait for itself there.
+ */
+PAL_EXPORT bool mesh_node_is_home(struct mesh_node *node);
+
+/*
  * Ends the membership at once (mesh_node_shutdown with PAL_DEADLINE_NOW if that
- * has not been called) and frees. Ports outlive it, failed. Takes NULL. Must not
- * be called from a callback of this node's own thread.
+ * has not been called) and frees. Ports outlive it, failed. Callbacks at home that are due, the ends of
+ * ports among them, run before it returns, the last ones in this thread. Takes NULL. Must not be called
+ * from a callback at home. A node on a base whose loop runs in another thread may be freed only if that base
+ * was made after evthread_use_pthreads(3); else free it in the base's thread.
  */
 PAL_EXPORT void mesh_node_free(struct mesh_node *node);
 

@@ -32,7 +32,7 @@ struct mesh__poller;
 /* A thread that waits, on its own stack. */
 struct mesh__waiter {
 	pthread_cond_t wake;
-	bool queued;                     /* in the poller's list: waits for the right to drive */
+	struct mesh__poller *driving;    /* while it sleeps in epoll: a condition alone would not wake it */
 	TAILQ_ENTRY(mesh__waiter) next;
 	TAILQ_ENTRY(mesh__waiter) of_port; /* port.c's: in the port's list */
 };
@@ -56,8 +56,10 @@ struct mesh__poller {
 	const struct mesh__poller_ops *ops;
 	pthread_mutex_t *lock;
 	int epoll_fd, wake_fd, timer_fd;
+	int home_fd;       /* on a base: makes it run ops->home; not in the set, where a waiting thread would take it */
 	bool driven;       /* somebody drives */
 	bool home_drives;  /* and it is the home, waiting in epoll */
+	bool home_sleeps;  /* the I/O thread waits for those who wait to be gone */
 	bool at_home;      /* the home thread is between two waits and will look at its list */
 	bool kicked;       /* the home has something to do */
 	bool stop;
@@ -66,15 +68,18 @@ struct mesh__poller {
 	uint64_t turns;    /* of waiting threads, for the linger */
 	struct mesh__waiter_list waiters;
 	pthread_cond_t home_wake;
-	pthread_t thread;
+	pthread_t thread, home_thread; /* home_thread: while at_home */
 	bool has_thread;
-	struct event *event; /* on the caller's base */
+	struct event *event, *home_event; /* on the caller's base */
 };
 
 /* Without the lock. -ENOMEM, -EMFILE, -ENFILE, -EAGAIN. `base` NULL: starts the thread. */
 int mesh__poller_init(struct mesh__poller *poller, const struct mesh__poller_ops *ops, pthread_mutex_t *lock,
 	struct event_base *base);
-/* Without the lock; ends the thread, and waits until nobody is in mesh__poller_wait: all must have a reason to leave. */
+/*
+ * Without the lock: lets go of the base, or ends the thread; sends everybody out of mesh__poller_wait and
+ * waits for that; runs what is left for the home.
+ */
 void mesh__poller_deinit(struct mesh__poller *poller);
 
 int mesh__poller_add(struct mesh__poller *poller, int fd, uint32_t events, void *data);
@@ -85,7 +90,7 @@ void mesh__poller_timer(struct mesh__poller *poller, unsigned ms);
 
 /*
  * One step of waiting: drives for one turn, or sleeps until `waiter` is woken or may
- * drive. Returns false when the deadline has passed without a turn.
+ * drive. Returns false when the deadline has passed without a turn, or the poller is ending.
  */
 bool mesh__poller_wait(struct mesh__poller *poller, struct mesh__waiter *waiter, pal_deadline deadline);
 /* Sleeps on the waiter alone with any lock. false: the deadline has passed. */
@@ -94,5 +99,7 @@ void mesh__waiter_wake(struct mesh__waiter *waiter);
 
 /* Makes the home run ops->home soon. */
 void mesh__poller_kick_home(struct mesh__poller *poller);
+/* Whether the calling thread is the home, in a callback. */
+bool mesh__poller_is_home(const struct mesh__poller *poller);
 
 #endif

@@ -43,9 +43,22 @@ void mesh__waiter_deinit(struct mesh__waiter *waiter)
 	pthread_cond_destroy(&waiter->wake);
 }
 
+static void poke(struct mesh__poller *poller)
+{
+	uint64_t one = 1;
+
+	(void)!write(poller->wake_fd, &one, sizeof one); /* fails only when it is readable already */
+}
+
 void mesh__waiter_wake(struct mesh__waiter *waiter)
 {
+	struct mesh__poller *poller = waiter->driving;
+
 	pthread_cond_signal(&waiter->wake);
+	if (poller) {
+		waiter->driving = NULL; /* one poke is enough */
+		poke(poller);
+	}
 }
 
 static bool cond_sleep(pthread_cond_t *cond, pthread_mutex_t *lock, pal_deadline deadline)
@@ -89,28 +102,25 @@ static void wake_one(struct mesh__poller *poller)
 		mesh__waiter_wake(waiter);
 }
 
-/* One wait on the set and what comes of it. The caller has made sure that nobody drives. */
-static int drive(struct mesh__poller *poller, int timeout_ms)
+/* One wait on the set and what comes of it. The caller has made sure that nobody drives. `waiter` NULL: the home. */
+static int drive(struct mesh__poller *poller, struct mesh__waiter *waiter, int timeout_ms)
 {
 	struct epoll_event events[EVENTS_PER_TURN];
 	int count;
 
 	poller->driven = true;
+	if (waiter)
+		waiter->driving = poller;
 	poller->ops->unlock(poller);
 	count = epoll_wait(poller->epoll_fd, events, EVENTS_PER_TURN, timeout_ms);
 	pthread_mutex_lock(poller->lock);
 	poller->home_drives = false;
+	if (waiter)
+		waiter->driving = NULL;
 	if (count > 0)
 		handle(poller, events, count);
 	poller->driven = false;
 	return count;
-}
-
-static void poke(struct mesh__poller *poller)
-{
-	uint64_t one = 1;
-
-	(void)!write(poller->wake_fd, &one, sizeof one); /* fails only when it is readable already */
 }
 
 static bool wait_step(struct mesh__poller *poller, struct mesh__waiter *waiter, pal_deadline deadline)
@@ -118,7 +128,7 @@ static bool wait_step(struct mesh__poller *poller, struct mesh__waiter *waiter, 
 	bool in_time;
 
 	if (!poller->driven) {
-		in_time = drive(poller, pal_deadline_left_ms(deadline)) != 0;
+		in_time = drive(poller, waiter, pal_deadline_left_ms(deadline)) != 0;
 		poller->turns++;
 		wake_one(poller);
 		return in_time;
@@ -142,10 +152,15 @@ bool mesh__poller_wait(struct mesh__poller *poller, struct mesh__waiter *waiter,
 
 	if (poller->ops->settle(poller))
 		return true; /* what the caller waits for may be there now */
+	if (poller->stop)
+		return false;
 	poller->inside++;
 	in_time = wait_step(poller, waiter, deadline);
-	if (!--poller->inside && poller->stop)
+	poller->inside--;
+	if (!poller->inside && poller->stop)
 		pthread_cond_signal(&poller->empty);
+	if (!poller->inside && poller->home_sleeps)
+		pthread_cond_signal(&poller->home_wake);
 	return in_time;
 }
 
@@ -156,15 +171,26 @@ void mesh__poller_kick_home(struct mesh__poller *poller)
 	poller->kicked = true;
 	if (poller->at_home)
 		return;
-	if (poller->event || poller->home_drives)
+	if (poller->home_event) {
+		uint64_t one = 1;
+
+		(void)!write(poller->home_fd, &one, sizeof one);
+	} else if (poller->home_drives) {
 		poke(poller);
-	else
+	} else {
 		pthread_cond_signal(&poller->home_wake);
+	}
+}
+
+bool mesh__poller_is_home(const struct mesh__poller *poller)
+{
+	return poller->at_home && pthread_equal(poller->home_thread, pthread_self());
 }
 
 static void home_turn(struct mesh__poller *poller)
 {
 	poller->at_home = true;
+	poller->home_thread = pthread_self();
 	poller->kicked = false; /* before the call: who kicks while a callback runs without the lock is not lost */
 	if (poller->ops->home(poller))
 		poller->kicked = true;
@@ -182,15 +208,21 @@ static void *io_thread(void *argument)
 
 		if (poller->ops->settle(poller))
 			continue;
-		others = poller->driven || !TAILQ_EMPTY(&poller->waiters);
-		if (others || poller->turns != seen) {
+		others = poller->inside > 0;
+		if (poller->turns != seen) {
 			/* Threads that wait come again and again: step back until there was a pause. */
 			seen = poller->turns;
 			if (!poller->kicked)
 				cond_sleep(&poller->home_wake, poller->lock, pal_deadline_after_ms(MESH__LINGER_MS));
+		} else if (others) {
+			/* One waits for long: the last one to go will say so. */
+			poller->home_sleeps = true;
+			if (!poller->kicked)
+				cond_sleep(&poller->home_wake, poller->lock, PAL_DEADLINE_NONE);
+			poller->home_sleeps = false;
 		} else {
 			poller->home_drives = true;
-			drive(poller, poller->kicked ? 0 : -1);
+			drive(poller, NULL, poller->kicked ? 0 : -1);
 			wake_one(poller);
 		}
 		home_turn(poller);
@@ -211,15 +243,30 @@ static void on_base(evutil_socket_t fd, short what, void *argument)
 	idle = !poller->driven;
 	if (idle) {
 		poller->at_home = true;
-		drive(poller, 0);
+		drive(poller, NULL, 0);
 		wake_one(poller);
 	}
 	home_turn(poller);
 	if (poller->kicked)
-		poke(poller);
+		mesh__poller_kick_home(poller);
 	poller->ops->unlock(poller);
 	if (!idle)
 		sched_yield(); /* another thread waits on the set and is about to take what made it readable */
+}
+
+/* The base was told that there is something for the home alone. */
+static void on_home(evutil_socket_t fd, short what, void *argument)
+{
+	struct mesh__poller *poller = argument;
+	uint64_t ticks;
+
+	(void)what;
+	(void)!read(fd, &ticks, sizeof ticks);
+	pthread_mutex_lock(poller->lock);
+	home_turn(poller);
+	if (poller->kicked)
+		mesh__poller_kick_home(poller);
+	poller->ops->unlock(poller);
 }
 
 static int start_thread(struct mesh__poller *poller)
@@ -241,10 +288,14 @@ static int start_thread(struct mesh__poller *poller)
 
 static int watch_on_base(struct mesh__poller *poller, struct event_base *base)
 {
+	poller->home_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (poller->home_fd < 0)
+		return -errno;
 	poller->event = event_new(base, poller->epoll_fd, EV_READ | EV_PERSIST, on_base, poller);
-	if (!poller->event)
+	poller->home_event = event_new(base, poller->home_fd, EV_READ | EV_PERSIST, on_home, poller);
+	if (!poller->event || !poller->home_event)
 		return -ENOMEM;
-	return event_add(poller->event, NULL) < 0 ? -ENOMEM : 0;
+	return event_add(poller->event, NULL) < 0 || event_add(poller->home_event, NULL) < 0 ? -ENOMEM : 0;
 }
 
 static int open_fds(struct mesh__poller *poller)
@@ -272,7 +323,7 @@ int mesh__poller_init(struct mesh__poller *poller, const struct mesh__poller_ops
 {
 	int result;
 
-	*poller = (struct mesh__poller){.ops = ops, .lock = lock, .epoll_fd = -1, .wake_fd = -1, .timer_fd = -1};
+	*poller = (struct mesh__poller){.ops = ops, .lock = lock, .epoll_fd = -1, .wake_fd = -1, .timer_fd = -1, .home_fd = -1};
 	TAILQ_INIT(&poller->waiters);
 	result = monotonic_cond_init(&poller->home_wake);
 	if (result < 0)
@@ -286,25 +337,50 @@ int mesh__poller_init(struct mesh__poller *poller, const struct mesh__poller_ops
 	return result;
 }
 
-void mesh__poller_deinit(struct mesh__poller *poller)
+/* With libevent's locks (evthread_use_pthreads) this waits for a callback in progress in the base's thread. */
+static void leave_base(struct mesh__poller *poller)
 {
-	pthread_mutex_lock(poller->lock);
+	if (poller->event)
+		event_free(poller->event);
+	if (poller->home_event)
+		event_free(poller->home_event);
+	poller->event = poller->home_event = NULL;
+}
+
+/* Everybody who waits leaves: who is in epoll by a poke, the others by their condition. */
+static void send_waiters_out(struct mesh__poller *poller)
+{
+	struct mesh__waiter *waiter;
+
 	poller->stop = true;
 	if (poller->wake_fd >= 0)
 		poke(poller);
+	TAILQ_FOREACH(waiter, &poller->waiters, next)
+		mesh__waiter_wake(waiter);
 	pthread_cond_signal(&poller->home_wake);
 	while (poller->inside)
 		pthread_cond_wait(&poller->empty, poller->lock);
-	pthread_mutex_unlock(poller->lock);
+}
+
+void mesh__poller_deinit(struct mesh__poller *poller)
+{
+	leave_base(poller);
+	pthread_mutex_lock(poller->lock);
+	send_waiters_out(poller);
+	poller->ops->unlock(poller);
 	if (poller->has_thread)
 		pthread_join(poller->thread, NULL);
 	poller->has_thread = false;
-	if (poller->event)
-		event_free(poller->event);
-	poller->event = NULL;
+	/* Callbacks that are still due, the ends of ports above all, would come no more. */
+	pthread_mutex_lock(poller->lock);
+	do
+		home_turn(poller);
+	while (poller->kicked);
+	poller->ops->unlock(poller);
 	poller->epoll_fd = pal_close(poller->epoll_fd);
 	poller->wake_fd = pal_close(poller->wake_fd);
 	poller->timer_fd = pal_close(poller->timer_fd);
+	poller->home_fd = pal_close(poller->home_fd);
 	pthread_cond_destroy(&poller->home_wake);
 	pthread_cond_destroy(&poller->empty);
 }

@@ -105,7 +105,7 @@ static int check_size(const struct mesh__space *space, const struct mesh_message
 	size_t fds = mesh__message_fd_count(message), records = 0, most, size;
 
 	if (message->size > space->max_message ||
-	        message->resource_count > UINT32_MAX / MESH__RECORD_SIZE)
+	        message->resource_count > MESH__MAX_RECORDS)
 		return -EMSGSIZE;
 	for (size_t i = 0; i < message->resource_count; i++)
 		records += message->resources[i].kind != MESH__RESOURCE_NONE;

@@ -17,7 +17,7 @@ struct mesh__port_waiters {
 	bool ready;                    /* in the node's list of callbacks that are due */
 	TAILQ_ENTRY(mesh__port_waiters) in_ready;
 	bool calling, told_end;
-	bool gone;                     /* the port is; freed when the call returns */
+	bool orphan;                   /* the port went during a call: freed when that returns */
 };
 
 #endif

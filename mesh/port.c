@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <mesh/machine-priv.h>
 #include <mesh/port-waiters-priv.h>
 #include <pal/util-priv.h>
 
@@ -75,10 +76,8 @@ static struct mesh__port_waiters *unhook(struct mesh_port *port)
 		TAILQ_REMOVE(&node->ready, waiters, in_ready);
 	waiters->ready = false;
 	waiters->fn = NULL;
-	waiters->gone = true;
-	if (waiters->calling)
-		return NULL; /* the call in progress frees them */
-	return waiters;
+	waiters->orphan = waiters->calling;
+	return waiters->calling ? NULL : waiters; /* the call in progress frees them */
 }
 
 static void free_waiters(struct mesh__port_waiters *waiters)
@@ -137,6 +136,7 @@ static struct mesh_message *next_for_callback(struct mesh_port *port, int *ret_s
  * worth. Called and returns with *space locked, which it releases for each call; a
  * local pair may be adopted by a node meanwhile. Returns whether there is more. After
  * a call the port may be gone, and the waiters with it.
+ * The reference keeps the port's memory and lock for the look after the call.
  */
 static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *waiters)
 {
@@ -155,19 +155,20 @@ static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *
 		if (!message && !status)
 			break;
 		settle_event_fd(port);
+		mesh__port_ref(port);
 		mesh__space_unlock(*space);
 		fn(port, status, message, userdata);
-		mesh__space_lock(*space);
-		while (!waiters->gone && port->space != *space) {
-			mesh__space_unlock(*space);
-			*space = mesh__port_lock(port);
-		}
+		/* Not the space of before: a node may have adopted the port, or have been freed by the callback. */
+		*space = mesh__port_lock(port);
+		mesh__port_unref(port);
 	}
 	waiters->calling = false;
-	if (waiters->gone) {
+	if (waiters->orphan) {
 		free_waiters(waiters);
 		return false;
 	}
+	if (waiters->told_end && waiters->event)
+		event_del(waiters->event); /* the descriptor stays readable at the end */
 	return waiters->fn && (port->queue_count || (mesh__port_end(port) && !waiters->told_end));
 }
 
@@ -233,6 +234,7 @@ static int set_callback(struct mesh_port *port, struct event_base *base, mesh_po
 		return result;
 	waiters->fn = fn;
 	waiters->userdata = userdata;
+	waiters->told_end = false;
 	if (has_something(port))
 		on_notify(port); /* for what is there already */
 	return 0;

@@ -70,7 +70,8 @@ typedef void (*mesh_port_fn)(struct mesh_port *port, int status, struct mesh_mes
 /*
  * Receive by callback. With a base: called by the thread that runs that libevent
  * base; the call must be made in that thread or before it runs, and the base must
- * outlive the callback. With NULL: called by the thread of the port's node (its
+ * outlive the callback; where a port is freed, sent or given another callback in a thread that is not the
+ * base's, the base must have been made after evthread_use_pthreads(3). With NULL: called by the thread of the port's node (its
  * own, or the one of the base that the node was made with); -EINVAL for a port
  * that belongs to no node yet. `fn` NULL removes the callback: it is not called
  * again after this returns, if this was called from the callback's own thread.
@@ -81,7 +82,7 @@ PAL_EXPORT int mesh_port_set_callback(struct mesh_port *port, struct event_base 
 
 /*
  * A descriptor for poll(2) and the like: readable when mesh_port_try_recv would
- * not say -EAGAIN. The port's: close-on-exec, do not read or close it. -EMFILE, -ENFILE.
+ * not say -EAGAIN. The port's: close-on-exec, do not read or close it. -EMFILE, -ENFILE, -ENOMEM, -EINVAL.
  */
 PAL_EXPORT int mesh_port_peek_fd(struct mesh_port *port) PAL_MUST_CHECK;
 

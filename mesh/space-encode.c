@@ -37,7 +37,8 @@ static bool fits(const struct mesh__space *space, const struct mesh__event *even
 	size_t fds = event->message ? mesh__message_fd_count(event->message) : 0;
 
 	return size <= UINT32_MAX &&
-	       (!event->message || event->message->size <= space->max_message) &&
+	       (!event->message || (event->message->size <= space->max_message &&
+	               event->message->resource_count <= MESH__MAX_RECORDS)) &&
 	       fds <= MESH_MESSAGE_MAX_FDS - (size > MESH__INLINE_EVENT_MAX);
 }
 

@@ -209,6 +209,8 @@ struct mesh__space {
 void mesh__space_init(struct mesh__space *space, const struct mesh__space_ops *ops, const struct mesh_id *node);
 /* Fails every port that is still registered, then nothing refers to the space any more: ports move to the local one. */
 void mesh__space_deinit(struct mesh__space *space);
+/* With the lock: the first half of deinit. The ports fail, and nothing leaves for other nodes any more. */
+void mesh__space_close(struct mesh__space *space);
 struct mesh__space *mesh__local_space(void);
 
 /* Delivers local events until there are none, then posts the remote ones; not recursive. */

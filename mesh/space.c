@@ -48,12 +48,10 @@ static void move_out(struct mesh__space *space)
 	pthread_mutex_unlock(&local_space.lock);
 }
 
-void mesh__space_deinit(struct mesh__space *space)
+void mesh__space_close(struct mesh__space *space)
 {
-	struct mesh__message_queue discarded = STAILQ_HEAD_INITIALIZER(discarded);
 	struct mesh_port *port, *next;
 
-	pthread_mutex_lock(&space->lock);
 	space->closing = true;
 	HASH_ITER(hh, space->ports, port, next) {
 		mesh__port_ref(port);
@@ -63,6 +61,14 @@ void mesh__space_deinit(struct mesh__space *space)
 		mesh__port_unref(port);
 	}
 	mesh__space_run(space);
+}
+
+void mesh__space_deinit(struct mesh__space *space)
+{
+	struct mesh__message_queue discarded = STAILQ_HEAD_INITIALIZER(discarded);
+
+	pthread_mutex_lock(&space->lock);
+	mesh__space_close(space);
 	move_out(space);
 	/* A thread may have read that a port is in this space, and be about to lock it. */
 	while (__atomic_load_n(&space->entering, __ATOMIC_ACQUIRE))

@@ -107,8 +107,9 @@ int mesh_process_shutdown(struct mesh_process *process, pal_deadline deadline)
 
 	if (!process)
 		return 0;
-	if (pthread_equal(process->watcher, pthread_self()))
-		return -EDEADLK; /* an exit function: the thread that it would wait for */
+	/* An exit function or a callback of the node: the threads that it would wait for. */
+	if (pthread_equal(process->watcher, pthread_self()) || mesh_node_is_home(process->node))
+		return -EDEADLK;
 	ended = end_hosts(process, deadline);
 	left = mesh_node_shutdown(process->node, deadline, NULL);
 	destroy(process);

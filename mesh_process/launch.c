@@ -193,6 +193,8 @@ static int check(struct mesh_process *process, const struct mesh_process_config 
 		return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL, "mesh_process_launch");
 	if (!config || !init)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "mesh_process_launch");
+	if (mesh_node_is_home(process->node)) /* the host would wait for this thread to read what it says */
+		return pal_error_set(error, PAL_STAGE_ARGUMENT, -EDEADLK, "launching in a callback of the node");
 	if (config->first_error.code) {
 		if (error)
 			*error = config->first_error;

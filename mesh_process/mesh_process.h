@@ -86,7 +86,7 @@ struct mesh_process_config; /* how to launch one; one thread at a time */
 
 /*
  * A new mesh. `options` as mesh_node_new (may be NULL). With a base of the
- * caller's, launch and shutdown belong into another thread than the one that
+ * caller's (made after evthread_use_pthreads(3)), launch and shutdown belong into another thread than the one that
  * runs it: they wait for what it does. 0 or an error of mesh_node_new.
  */
 PAL_EXPORT int mesh_process_new(const char *name, const struct mesh_node_options *options, struct mesh_process **ret,
@@ -123,6 +123,7 @@ PAL_EXPORT void mesh_process_config_join_deadline(struct mesh_process_config *co
  * threads' launches go on meanwhile. *ret_port is the peer of the port that the
  * host function gets; *ret_host the handle, to be freed. On failure nothing is
  * left: the process has been killed and reaped.
+ * Not in a callback that runs in the node's own thread: -EDEADLK (an exit function may launch).
  * -ETIMEDOUT, -ECHILD (it ended; text says how) or -ECONNRESET (it gave up its
  * link) at MESH_PROCESS_STAGE_JOIN, an error of pal_builder_spawn at
  * MESH_PROCESS_STAGE_SPAWN, -ENOMEM, -EMFILE, -ESHUTDOWN (shutdown has begun meanwhile).
@@ -172,7 +173,8 @@ PAL_EXPORT void mesh_process_host_free(struct mesh_process_host *host);
  * when it returns, and the node has left. Launches that are going on fail with
  * -ESHUTDOWN. 0, or -ETIMEDOUT when something had to be killed or the node's
  * leaving was cut short. `process` is consumed; host handles stay valid until
- * freed. Takes NULL. -EDEADLK, and nothing is done, in an exit function.
+ * freed. Takes NULL. -EDEADLK, and nothing is done, in an exit function
+ * or a callback that runs in the node's own thread.
  */
 PAL_EXPORT int mesh_process_shutdown(struct mesh_process *process, pal_deadline deadline);
 
