@@ -28,6 +28,8 @@
 
 #define MAX_ANSWER ((size_t)1 << 20) /* the largest message the parent takes from a host */
 #define MAX_ATTEMPTS 2 /* a lost host need not be its picture's fault: a second host gets it too */
+#define MAX_LAUNCHES 3 /* tries to put a host into a slot */
+#define MAX_DYING_MS 5000 /* for a host whose link has gone to be seen ending */
 #define CHAOS_INTERVAL 3 /* with chaos, the host of every third picture is killed at it */
 
 struct job {
@@ -78,7 +80,7 @@ static void empty_slot(struct slot *slot)
 	slot->port = NULL;
 }
 
-static int fill_slot(struct slot *slot, struct pal_error *error)
+static int launch_host(struct slot *slot, struct pal_error *error)
 {
 	struct mesh_process_config *config;
 	char name[32];
@@ -98,6 +100,17 @@ static int fill_slot(struct slot *slot, struct pal_error *error)
 	result = await_seal(slot->port, error);
 	if (result < 0)
 		empty_slot(slot);
+	return result;
+}
+
+/* A machine out of breath may miss a deadline of launching; that should not cost the sheet. */
+static int fill_slot(struct slot *slot, struct pal_error *error)
+{
+	int result, tries = 0;
+
+	do
+		result = launch_host(slot, error);
+	while (result < 0 && ++tries < MAX_LAUNCHES);
 	return result;
 }
 
@@ -201,7 +214,7 @@ static void label_lost_host(struct slot *slot, struct picture *picture)
 {
 	struct pal_status status;
 	char text[64];
-	int result = mesh_process_host_wait(slot->host, PAL_DEADLINE_MS(1000), &status);
+	int result = mesh_process_host_wait(slot->host, PAL_DEADLINE_MS(MAX_DYING_MS), &status);
 
 	if (result == -ETIMEDOUT) /* it lives, but its link was cut */
 		set_label(picture, PICTURE_HOST_LOST, "host %u broke the protocol", slot->number);

@@ -5,7 +5,10 @@
 /*
  * contact-sheet: a folder of picture files that nobody trusts becomes one
  * picture. Every file is decoded in a *host*, a process that can compute and
- * answer and nothing else; the parent never looks into a file.
+ * answer and nothing else; the parent never looks into a file. To see it work:
+ *
+ *   examples/make-hostile-pictures /tmp/pictures
+ *   examples/contact-sheet --chaos /tmp/pictures /tmp/sheet.png
  *
  *   contact-sheet.c           options, the folder, the sheet's way to disk
  *   contact-sheet-work.c      parent: hosts, requests, deadlines, retries

@@ -37,8 +37,7 @@ static void drop_pending(struct mesh_port *port)
 {
 	struct mesh__event *event, *next;
 
-	HASH_ITER(hh, port->pending, event, next)
-	{
+	HASH_ITER(hh, port->pending, event, next) {
 		HASH_DELETE(hh, port->pending, event);
 		drop_late(port, event);
 	}

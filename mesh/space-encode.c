@@ -89,8 +89,7 @@ static void fail_both_ends(
 	struct mesh__ref destination = mesh__ref_remote(mesh__remote_ref(to), port_id);
 	struct mesh_port *port, *next;
 
-	HASH_ITER(hh, space->ports, port, next)
-	{
+	HASH_ITER(hh, space->ports, port, next) {
 		mesh__port_ref(port);
 		if (mesh__ref_equal(&port->peer, &destination) ||
 		        mesh__ref_equal(&port->target, &destination))

@@ -55,8 +55,7 @@ void mesh__space_deinit(struct mesh__space *space)
 
 	pthread_mutex_lock(&space->lock);
 	space->closing = true;
-	HASH_ITER(hh, space->ports, port, next)
-	{
+	HASH_ITER(hh, space->ports, port, next) {
 		mesh__port_ref(port);
 		mesh__port_break(port, &space->node, NULL, "its node has left");
 		if (port->registered)
@@ -244,8 +243,7 @@ static void break_ports_of(struct mesh__space *space, const struct mesh__remote 
 {
 	struct mesh_port *port, *next;
 
-	HASH_ITER(hh, space->ports, port, next)
-	{
+	HASH_ITER(hh, space->ports, port, next) {
 		mesh__port_ref(port);
 		if (mesh__port_ended(port) && mesh__ref_is_on(&port->target, remote))
 			mesh__port_leave(port, MESH__FAILED);
@@ -262,8 +260,7 @@ static void check_ports_left_alone(struct mesh__space *space)
 {
 	struct mesh_port *port, *next;
 
-	HASH_ITER(hh, space->ports, port, next)
-	{
+	HASH_ITER(hh, space->ports, port, next) {
 		mesh__port_ref(port);
 		(void)mesh__port_check_peer(port);
 		mesh__port_unref(port);

@@ -24,7 +24,7 @@
  */
 
 #define STOP_LIMIT_MS 5000    /* for threads that the kernel does not interrupt */
-#define UNBLOCK_LIMIT_MS 1000 /* for one that blocks the signal: libc does, for moments */
+#define UNBLOCK_LIMIT_MS 5000 /* for one that blocks the signal: libc does, for moments */
 #define POLL_NS 2000000
 
 enum command {

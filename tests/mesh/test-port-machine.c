@@ -317,6 +317,33 @@ START_TEST(descriptors_travel)
 }
 END_TEST
 
+/* The news of the failure comes to the new node before the port does, and finds nobody. */
+START_TEST(a_port_that_fails_on_its_way_arrives_failed)
+{
+	struct mesh_port *a, *b, *p, *q, *x;
+	struct memory_packet *record;
+
+	memory_pair(A, "a", &a, B, "b", &b);
+	memory_pair(A, "p", &p, C, "q", &q);
+	memory_send_ports(a, "p", p, NULL);
+	record = TAILQ_FIRST(&net.packets);
+	memory_fail(q);
+	memory_deliver(&net, TAILQ_NEXT(record, next));
+	ck_assert_uint_eq(memory_port_count(A), 2); /* p is kept for the answer to its record */
+	ck_assert_uint_eq(A->space.moving, 0);
+	memory_deliver(&net, TAILQ_NEXT(record, next));
+	ck_assert_uint_eq(B->space.unknown_port_events, 1);
+	memory_run(&net, NULL);
+	ck_assert_uint_eq(memory_port_count(A), 1);
+	x = memory_take_port(b);
+	ck_assert_int_eq(memory_end(x), -ECONNRESET);
+	memory_free(a);
+	memory_free(b);
+	memory_free(q);
+	memory_free(x);
+}
+END_TEST
+
 START_TEST(a_port_that_was_done_and_had_sent_something_moves)
 {
 	struct mesh_port *a, *b, *p, *q, *x;
@@ -552,6 +579,7 @@ static Suite *make_suite(void)
 	tcase_add_test(limits, a_queued_message_over_the_limit_of_the_node_it_meets_fails_the_port);
 	tcase_add_test(moves, a_port_moves_with_all_that_was_sent_to_it);
 	tcase_add_test(moves, descriptors_travel);
+	tcase_add_test(moves, a_port_that_fails_on_its_way_arrives_failed);
 	tcase_add_test(moves, a_port_that_was_done_and_had_sent_something_moves);
 	tcase_add_loop_test(moves, a_port_goes_home_with_a_close_behind_its_backlog, 0, 20);
 	tcase_add_test(moves, a_thousand_ports_go_two_hops_and_each_answers_its_own_number);

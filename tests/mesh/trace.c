@@ -312,8 +312,7 @@ static size_t our_states(struct trace *trace, char **list)
 
 		if (node->dead)
 			continue;
-		HASH_ITER(hh, node->space.ports, port, next)
-		{
+		HASH_ITER(hh, node->space.ports, port, next) {
 			char *text = describe_port(node, port);
 
 			if (is_expected(trace, text))

@@ -364,7 +364,8 @@ char *role_ask(struct mesh_port *port, int fd, const char *format, ...)
 	tell(port, fd, format, args);
 	va_end(args);
 	ck_assert_ok(mesh_port_recv(port, PAL_DEADLINE_MS(60000), &message, &error), &error);
-	text = strndup(mesh_message_data(message), mesh_message_size(message));
+	ck_assert_int_ge(asprintf(&text, "%.*s", (int)mesh_message_size(message),
+		(const char *)mesh_message_data(message)), 0);
 	ck_assert_ptr_nonnull(text);
 	mesh_message_free(message);
 	return text;
