@@ -10,6 +10,10 @@
 
 #include <pal/util-priv.h>
 
+#ifndef SCM_PIDFD
+#define SCM_PIDFD 4 /* Linux 6.5 */
+#endif
+
 /* Room for one SCM_RIGHTS message, aligned for its header. */
 union control {
 	struct cmsghdr header;
@@ -56,22 +60,33 @@ ssize_t pal_socket_send(int socket, const void *data, size_t size, const int *fd
 	return sent < 0 ? -errno : sent;
 }
 
-/* Collects what arrived, wherever it is in the control data; more than there is room for is closed. */
+static size_t close_fds(const int *fds, size_t count)
+{
+	while (count)
+		pal_close(fds[--count]);
+	return 0;
+}
+
+/*
+ * Collects what was sent, wherever it is in the control data; more than there is room for is
+ * closed, and so is the pidfd of the sender, which the kernel adds where the socket asks for it.
+ */
 static size_t take_fds(struct msghdr *message, int *ret_fds)
 {
 	size_t count = 0;
 
 	for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part;
-		part = CMSG_NXTHDR(message, part)) {
+	        part = CMSG_NXTHDR(message, part)) {
 		size_t size = part->cmsg_len - CMSG_LEN(0);
 
-		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+		if (part->cmsg_level != SOL_SOCKET ||
+		        (part->cmsg_type != SCM_RIGHTS && part->cmsg_type != SCM_PIDFD))
 			continue;
 		for (size_t i = 0; i + sizeof(int) <= size; i += sizeof(int)) {
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(part) + i, sizeof fd);
-			if (count < PAL_SOCKET_MAX_FDS)
+			if (part->cmsg_type == SCM_RIGHTS && count < PAL_SOCKET_MAX_FDS)
 				ret_fds[count++] = fd;
 			else
 				pal_close(fd);
@@ -80,33 +95,40 @@ static size_t take_fds(struct msghdr *message, int *ret_fds)
 	return count;
 }
 
-ssize_t pal_socket_receive(int socket, void *data, size_t size, int *ret_fds, size_t *ret_fd_count)
+ssize_t pal_socket_receive_partial(
+        int socket, void *data, size_t size, int *ret_fds, size_t *ret_fd_count, bool *ret_fds_lost)
 {
 	struct iovec part = {.iov_base = data, .iov_len = size};
 	union control control;
 	struct msghdr message = {.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof control};
+	        .msg_iovlen = 1,
+	        .msg_control = &control,
+	        .msg_controllen = sizeof control};
 	ssize_t received;
 	size_t count;
 
 	*ret_fd_count = 0;
+	*ret_fds_lost = false;
 	do
 		received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
 	while (received < 0 && errno == EINTR);
 	if (received < 0)
 		return -errno;
 	count = take_fds(&message, ret_fds);
-	if (message.msg_flags & MSG_CTRUNC)
-		received = -ENOBUFS;
-	else if (message.msg_flags & MSG_TRUNC)
+	*ret_fds_lost = message.msg_flags & MSG_CTRUNC;
+	if (message.msg_flags & MSG_TRUNC)
 		received = -EMSGSIZE;
-	if (received > 0) {
-		*ret_fd_count = count;
-		return received;
-	}
-	while (count)
-		pal_close(ret_fds[--count]);
+	if (received <= 0 || *ret_fds_lost)
+		count = close_fds(ret_fds, count);
+	*ret_fd_count = count;
 	return received;
+}
+
+ssize_t pal_socket_receive(int socket, void *data, size_t size, int *ret_fds, size_t *ret_fd_count)
+{
+	bool fds_lost;
+	ssize_t received =
+	        pal_socket_receive_partial(socket, data, size, ret_fds, ret_fd_count, &fds_lost);
+
+	return fds_lost ? -ENOBUFS : received;
 }

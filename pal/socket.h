@@ -3,6 +3,7 @@
 #define PROCMESH_PAL_SOCKET_H
 
 #include <pal/export.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -42,9 +43,20 @@ PAL_EXPORT ssize_t pal_socket_send(int socket, const void *data, size_t size, co
  * Returns the bytes, 0 for end of file - or for an empty packet, which a
  * SEQPACKET socket cannot tell apart (recvmsg(2)); its descriptors are closed -
  * or -EAGAIN, -ECONNRESET or another errno. EINTR is retried. Any thread.
+ * What options of the socket add to a packet is dropped (SO_PASSPIDFD: closed);
+ * it takes room from the descriptors, so that they may not fit any more.
  */
 PAL_EXPORT ssize_t pal_socket_receive(int socket, void *data, size_t size, int *ret_fds, size_t *ret_fd_count)
 	PAL_MUST_CHECK;
+
+/*
+ * The same, but for a receiver that can go on without the descriptors: where the
+ * control data was truncated, the packet's bytes are returned, none of its
+ * descriptors (those that did arrive are closed), and *ret_fds_lost is true.
+ * *ret_fds_lost is always set.
+ */
+PAL_EXPORT ssize_t pal_socket_receive_partial(int socket, void *data, size_t size, int *ret_fds,
+	size_t *ret_fd_count, bool *ret_fds_lost) PAL_MUST_CHECK;
 
 PAL_END_DECLS
 

@@ -14,6 +14,10 @@
 
 #include "support.h"
 
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+
 static int pair[2];
 static char buffer[4096];
 static int received[PAL_SOCKET_MAX_FDS];
@@ -54,9 +58,9 @@ static void send_raw(int socket, const int *fds, size_t count, size_t parts)
 	struct iovec part = {.iov_base = (char[]){"x"}, .iov_len = 1};
 	size_t each = count / parts;
 	struct msghdr message = {.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = parts * CMSG_SPACE(each * sizeof(int))};
+	        .msg_iovlen = 1,
+	        .msg_control = &control,
+	        .msg_controllen = parts * CMSG_SPACE(each * sizeof(int))};
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 
 	for (size_t i = 0; i < parts; i++, header = CMSG_NXTHDR(&message, header)) {
@@ -169,6 +173,67 @@ START_TEST(no_room_for_descriptors_here_is_an_error_and_nothing_leaks)
 }
 END_TEST
 
+START_TEST(a_packet_whose_descriptors_are_lost_can_be_received_without_them)
+{
+	struct rlimit before, tight;
+	bool lost = false;
+
+	make_pair();
+	ck_assert_int_eq(pal_socket_send(pair[0], "hello", 5, (int[]){0, 1, 2, 0}, 4), 5);
+	ck_assert_int_eq(pal_socket_send(pair[0], "whole", 5, (int[]){0}, 1), 5);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	tight = before;
+	tight.rlim_cur = (rlim_t)(pair[0] > pair[1] ? pair[0] : pair[1]) + 2;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	ck_assert_int_eq(pal_socket_receive_partial(
+	                         pair[1], buffer, sizeof buffer, received, &received_count, &lost),
+	        5);
+	ck_assert_mem_eq(buffer, "hello", 5);
+	ck_assert_uint_eq(received_count, 0);
+	ck_assert(lost);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+
+	ck_assert_int_eq(pal_socket_receive_partial(
+	                         pair[1], buffer, sizeof buffer, received, &received_count, &lost),
+	        5);
+	ck_assert_mem_eq(buffer, "whole", 5);
+	ck_assert_uint_eq(received_count, 1);
+	ck_assert(!lost);
+	close(received[0]);
+
+	lost = true;
+	ck_assert_int_eq(pal_socket_receive_partial(
+	                         pair[1], buffer, sizeof buffer, received, &received_count, &lost),
+	        -EAGAIN);
+	ck_assert_uint_eq(received_count, 0);
+	ck_assert(!lost);
+	close_pair();
+}
+END_TEST
+
+/* SO_PASSPIDFD: the leak fixture counts the pidfd that comes with each packet. */
+START_TEST(a_pidfd_that_the_kernel_adds_is_closed)
+{
+	make_pair();
+	if (setsockopt(pair[1], SOL_SOCKET, SO_PASSPIDFD, &(int){1}, sizeof(int)) < 0) {
+		ck_assert_int_eq(errno, ENOPROTOOPT);
+		close_pair();
+		support_skip("SO_PASSPIDFD needs Linux 6.5");
+	}
+	ck_assert_int_eq(pal_socket_send(pair[0], "x", 1, NULL, 0), 1);
+	ck_assert_int_eq(receive(pair[1], sizeof buffer), 1);
+	ck_assert_uint_eq(received_count, 0);
+	ck_assert_int_eq(pal_socket_send(pair[0], "x", 1, pair, 2), 1);
+	ck_assert_int_eq(receive(pair[1], sizeof buffer), 1);
+	ck_assert_uint_eq(received_count, 2);
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert(same_file(received[i], pair[i]));
+		close(received[i]);
+	}
+	close_pair();
+}
+END_TEST
+
 START_TEST(a_packet_that_does_not_fit_is_an_error_and_its_descriptors_are_closed)
 {
 	make_pair();
@@ -233,8 +298,10 @@ static Suite *make_suite(void)
 	tcase_add_test(packets, more_descriptors_than_fit_are_an_error_and_are_closed);
 	tcase_add_test(packets, descriptors_in_two_control_messages_all_arrive);
 	tcase_add_test(packets, no_room_for_descriptors_here_is_an_error_and_nothing_leaks);
+	tcase_add_test(packets, a_packet_whose_descriptors_are_lost_can_be_received_without_them);
+	tcase_add_test(packets, a_pidfd_that_the_kernel_adds_is_closed);
 	tcase_add_test(
-		packets, a_packet_that_does_not_fit_is_an_error_and_its_descriptors_are_closed);
+	        packets, a_packet_that_does_not_fit_is_an_error_and_its_descriptors_are_closed);
 	tcase_add_test(packets, a_peer_that_left_is_EPIPE_without_a_signal_and_end_of_file);
 	tcase_add_test(packets, a_full_socket_does_not_block);
 	tcase_add_test(packets, descriptors_of_an_empty_packet_are_closed);
