@@ -60,7 +60,8 @@ typedef void (*mesh__link_fn)(void *userdata, const void *event, size_t size, in
 /*
  * Reads at most `limit` packets and hands out their events. Returns 0 when there
  * may be more to come, else why the link is over: -EPIPE (end of file), -ECONNRESET,
- * -EBADMSG (a packet that breaks the rules), or an errno of recvmsg(2).
+ * -EBADMSG (a packet that breaks the rules), -ENOBUFS (no descriptor free for a large event), or an errno
+ * of recvmsg(2).
  */
 int mesh__link_receive(struct mesh__link *link, unsigned limit, mesh__link_fn deliver, void *userdata);
 

@@ -222,8 +222,13 @@ static int receive_large(struct mesh__link *link, int *fds, size_t fd_count, mes
 	return 0;
 }
 
+/*
+ * `lost`: descriptors of the packet found no place here (RLIMIT_NOFILE). An event
+ * is delivered without any, and the port that misses them fails; the memfd of a
+ * large event cannot be missed.
+ */
 static int receive_packet(struct mesh__link *link, const uint8_t *packet, size_t size, int *fds, size_t fd_count,
-	mesh__link_fn deliver, void *userdata)
+	bool lost, mesh__link_fn deliver, void *userdata)
 {
 	enum mesh__packet_type type;
 
@@ -237,6 +242,8 @@ static int receive_packet(struct mesh__link *link, const uint8_t *packet, size_t
 		deliver(userdata, packet + MESH__PACKET_HEADER_SIZE, size - MESH__PACKET_HEADER_SIZE, fds, fd_count);
 		return 0;
 	case MESH__PACKET_LARGE_EVENT:
+		if (lost)
+			return -ENOBUFS;
 		return receive_large(link, fds, fd_count, deliver, userdata);
 	case MESH__PACKET_RELEASE_FDS: /* for systems where a sender must keep its descriptors; nothing to do */
 	default:
@@ -254,7 +261,8 @@ int mesh__link_receive(struct mesh__link *link, unsigned limit, mesh__link_fn de
 	/* After a reset everything that is left is read at once: the next call would meet the end first. */
 	for (unsigned n = 0; n < limit || reset; n++) {
 		size_t fd_count;
-		ssize_t size = pal_socket_receive(link->fd, packet, sizeof packet, fds, &fd_count);
+		bool lost;
+		ssize_t size = pal_socket_receive_partial(link->fd, packet, sizeof packet, fds, &fd_count, &lost);
 		int result;
 
 		/* Comes once, before what the other end sent before it closed with our packets unread. */
@@ -264,13 +272,13 @@ int mesh__link_receive(struct mesh__link *link, unsigned limit, mesh__link_fn de
 		}
 		if (size == -EAGAIN)
 			return reset ? -ECONNRESET : 0;
-		if (size == -EMSGSIZE || size == -ENOBUFS)
+		if (size == -EMSGSIZE)
 			return -EBADMSG;
 		if (size < 0)
 			return (int)size;
 		if (size == 0)
 			return reset ? -ECONNRESET : end_or_empty(link);
-		result = receive_packet(link, packet, (size_t)size, fds, fd_count, deliver, userdata);
+		result = receive_packet(link, packet, (size_t)size, fds, fd_count, lost, deliver, userdata);
 		if (result < 0)
 			return result;
 	}

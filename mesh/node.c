@@ -316,11 +316,20 @@ static bool wait_until(struct mesh_node *node, bool (*done)(struct mesh_node *),
 	return done(node);
 }
 
-/* Nothing of this node's is on its way, and nothing waits for a link to a node that it has not met yet. */
+/*
+ * Nothing of this node's is on its way, nothing waits for a link to a node that it
+ * has not met yet, and what was closed here is known to be closed: until the
+ * other end says so, an old home of this port may still have to find this node.
+ */
 static bool nothing_moves(struct mesh_node *node)
 {
 	struct mesh__peer *peer, *next;
+	struct mesh_port *port, *other;
 
+	HASH_ITER(hh, node->space.ports, port, other) {
+		if (port->local_closed && port->state == MESH__PEERED)
+			return false;
+	}
 	HASH_ITER(hh, node->peers, peer, next) {
 		if (!peer->connected && peer->parked_count)
 			return false;

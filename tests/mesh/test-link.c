@@ -262,7 +262,7 @@ START_TEST(release_fds_packets_are_ignored)
 }
 END_TEST
 
-START_TEST(descriptors_that_find_no_place_end_the_link_and_are_closed) /* S129 */
+START_TEST(descriptors_that_find_no_place_are_closed_and_cost_the_event_only) /* S129 */
 {
 	struct rlimit before, low;
 	struct seen seen = {0};
@@ -276,11 +276,33 @@ START_TEST(descriptors_that_find_no_place_end_the_link_and_are_closed) /* S129 *
 	probe = dup(0);
 	close(probe);
 	low = before;
-	low.rlim_cur = (rlim_t)probe + 2;
+	low.rlim_cur = (rlim_t)probe; /* none is free */
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
-	ck_assert_int_eq(read_all(&far, &seen), -EBADMSG);
-	ck_assert_uint_eq(seen.events, 0);
+	ck_assert_int_eq(read_all(&far, &seen), 0);
+	ck_assert_uint_eq(seen.events, 1);
+	ck_assert_uint_eq(seen.fds, 0); /* not two of eight */
+	send_bytes(&near, 20000, 1, NULL, 0); /* with EMFILE here: kept, and sent when there is a descriptor for it */
+	ck_assert(near.stuck && !near.shut);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	mesh__link_flush(&near);
+	ck_assert_int_eq(read_all(&far, &seen), 0);
+	ck_assert_uint_eq(seen.events, 2);
+	drop_links();
+}
+END_TEST
+
+START_TEST(a_descriptor_that_cannot_be_passed_does_not_cost_the_link)
+{
+	struct seen seen = {0};
+	int closed;
+
+	make_links();
+	closed = dup(0);
+	close(closed);
+	send_bytes(&near, 100, 1, &closed, 1);
+	ck_assert_int_eq(read_all(&far, &seen), 0);
+	ck_assert_uint_eq(seen.events, 1);
+	ck_assert_uint_eq(seen.fds, 0);
 	drop_links();
 }
 END_TEST
@@ -377,11 +399,12 @@ static Suite *make_suite(void)
 	tcase_add_test(order, a_reset_loses_nothing_that_was_sent_before);
 	tcase_add_test(order, what_the_socket_does_not_take_is_queued_and_nothing_overtakes);
 	tcase_add_test(order, too_many_descriptors_in_flight_wait_and_go_on_later);
+	tcase_add_test(hostile, a_descriptor_that_cannot_be_passed_does_not_cost_the_link);
 	tcase_add_test(hostile, an_empty_packet_is_a_broken_peer_and_not_the_end_of_file);
 	tcase_add_test(hostile, a_descriptor_with_an_empty_packet_is_closed);
 	tcase_add_test(hostile, packets_that_break_the_rules_end_the_link);
 	tcase_add_test(hostile, release_fds_packets_are_ignored);
-	tcase_add_test(hostile, descriptors_that_find_no_place_end_the_link_and_are_closed);
+	tcase_add_test(hostile, descriptors_that_find_no_place_are_closed_and_cost_the_event_only);
 	tcase_add_test(hostile, a_node_that_does_not_read_costs_no_more_than_the_bound);
 	return suite;
 }

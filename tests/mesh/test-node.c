@@ -260,6 +260,68 @@ START_TEST(nothing_that_was_sent_before_a_shutdown_is_lost) /* S152 */
 }
 END_TEST
 
+/* The host that answers has not met the node that the answer is for when it begins to leave. */
+START_TEST(what_waits_for_an_introduction_is_sent_before_a_node_leaves) /* S152 */
+{
+	struct node_pair pair;
+	struct mesh_node *second;
+	struct mesh_port *at_leader, *at_second, *p, *q;
+
+	nodes_make(&pair);
+	nodes_invite(pair.leader, &second, &at_leader, &at_second);
+	for (int round = 0; round < 10; round++) {
+		ck_assert_int_eq(mesh_port_pair(&p, &q), 0);
+		nodes_send_port(at_leader, "q", q);
+		q = nodes_expect_port(at_second, "q");
+		nodes_send_port(pair.at_leader, "p", p);
+		p = nodes_expect_port(pair.at_host, "p");
+		nodes_send_text(p, "result");
+		mesh_port_free(p);
+		ck_assert_int_eq(mesh_node_shutdown(pair.host, NODES_PATIENCE, NULL), 0);
+		nodes_expect_text(q, "result");
+		nodes_expect_end(q, -EPIPE);
+		mesh_port_free(q);
+		mesh_port_free(pair.at_leader);
+		mesh_port_free(pair.at_host);
+		mesh_node_free(pair.host);
+		nodes_invite(pair.leader, &pair.host, &pair.at_leader, &pair.at_host);
+	}
+	mesh_port_free(at_leader);
+	mesh_port_free(at_second);
+	mesh_node_free(second);
+	nodes_free(&pair);
+}
+END_TEST
+
+START_TEST(a_message_of_the_largest_size_may_carry_many_ports)
+{
+	struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .max_message = 65536};
+	struct node_pair pair;
+	struct mesh_message *message;
+	struct mesh_port *kept[100], *passenger;
+
+	ck_assert_int_eq(mesh_node_new(&options, &pair.leader, NULL), 0);
+	nodes_invite(pair.leader, &pair.host, &pair.at_leader, &pair.at_host);
+	message = mesh_message_new_sized(65536);
+	memset(mesh_message_data(message), 1, 65536);
+	for (int i = 0; i < 100; i++) {
+		ck_assert_int_eq(mesh_port_pair(&kept[i], &passenger), 0);
+		ck_assert_int_eq(mesh_message_put_port(message, passenger), 0);
+	}
+	ck_assert_int_eq(mesh_port_send(pair.at_host, message), 0);
+	message = nodes_recv(pair.at_leader);
+	ck_assert_uint_eq(mesh_message_resource_count(message), 100);
+	mesh_message_free(message);
+	for (int i = 0; i < 100; i++) {
+		nodes_expect_end(kept[i], -EPIPE);
+		mesh_port_free(kept[i]);
+	}
+	message = mesh_message_new_sized(65537);
+	ck_assert_int_eq(mesh_port_send(pair.at_leader, message), -EMSGSIZE);
+	nodes_free(&pair);
+}
+END_TEST
+
 START_TEST(an_invitation_that_nobody_uses_fails_its_port)
 {
 	struct mesh_invitation invitation;
@@ -378,6 +440,8 @@ static Suite *make_suite(void)
 	tcase_add_test(move, two_hosts_get_a_direct_link);
 	tcase_add_test(move, a_port_passed_on_through_the_leader_ends_up_direct);
 	tcase_add_test(move, both_ends_leave_at_once_for_two_hosts);
+	tcase_add_test(leave, what_waits_for_an_introduction_is_sent_before_a_node_leaves);
+	tcase_add_test(join, a_message_of_the_largest_size_may_carry_many_ports);
 	tcase_add_test(leave, nothing_that_was_sent_before_a_shutdown_is_lost);
 	tcase_add_test(leave, a_waiting_receiver_is_released_when_the_node_goes);
 	tcase_add_test(calls, options_of_another_size_are_judged);

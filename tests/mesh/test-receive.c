@@ -368,6 +368,126 @@ START_TEST(a_receiver_that_waits_on_a_local_pair_follows_it_into_a_node)
 }
 END_TEST
 
+/* A pair that left and came home: both ends are in one node, and no link brings what is sent on it. */
+static void make_home_pair(struct node_pair *pair, struct mesh_port **p, struct mesh_port **q)
+{
+	ck_assert_int_eq(mesh_port_pair(p, q), 0);
+	nodes_send_port(pair->at_leader, "p", *p);
+	nodes_send_port(pair->at_host, "p", nodes_expect_port(pair->at_host, "p"));
+	*p = nodes_expect_port(pair->at_leader, "p");
+	nodes_send_text(*p, "settled");
+	nodes_expect_text(*q, "settled");
+	nodes_send_text(*q, "settled");
+	nodes_expect_text(*p, "settled");
+}
+
+START_TEST(a_thread_that_reads_is_woken_by_what_another_thread_sends_within_the_node)
+{
+	struct node_pair pair;
+	struct mesh_port *p, *q;
+	pthread_t thread;
+	void *received;
+
+	nodes_make(&pair);
+	make_home_pair(&pair, &p, &q);
+	ck_assert_int_eq(pthread_create(&thread, NULL, receive_some, q), 0);
+	for (unsigned i = 0; i < 200; i++) {
+		send_many(p, 1);
+		if (i % 3 == 0)
+			sched_yield();
+	}
+	mesh_port_free(p);
+	ck_assert_int_eq(pthread_join(thread, &received), 0);
+	ck_assert_uint_eq((uintptr_t)received, 200);
+	mesh_port_free(q);
+	nodes_free(&pair);
+}
+END_TEST
+
+START_TEST(freeing_a_node_sends_everybody_home_who_waits_in_it)
+{
+	struct node_pair pair;
+	struct mesh_port *p, *q;
+	struct tally tally = TALLY_INIT;
+	pthread_t threads[2];
+
+	nodes_make(&pair);
+	make_home_pair(&pair, &p, &q);
+	ck_assert_int_eq(mesh_port_set_callback(pair.at_leader, NULL, count, &tally), 0);
+	ck_assert_int_eq(pthread_create(&threads[0], NULL, receive_some, p), 0);
+	ck_assert_int_eq(pthread_create(&threads[1], NULL, receive_some, q), 0);
+	mesh_node_free(pair.leader);
+	pair.leader = NULL;
+	ck_assert_int_eq(tally.end, -ECONNRESET); /* told before the node is gone */
+	ck_assert_int_eq(pthread_join(threads[0], NULL), 0);
+	ck_assert_int_eq(pthread_join(threads[1], NULL), 0);
+	mesh_port_free(p);
+	mesh_port_free(q);
+	nodes_free(&pair);
+}
+END_TEST
+
+static void free_node_too(struct mesh_port *port, int status, struct mesh_message *message, void *userdata)
+{
+	struct node_pair *pair = userdata;
+
+	mesh_message_free(message);
+	if (!status)
+		return;
+	mesh_port_free(port);
+	pair->at_host = NULL;
+	mesh_node_free(pair->host);
+	pair->host = NULL;
+}
+
+START_TEST(a_callback_on_a_base_may_free_the_node_of_its_port)
+{
+	struct event_base *base = event_base_new();
+	struct node_pair pair;
+
+	nodes_make(&pair);
+	ck_assert_int_eq(mesh_port_set_callback(pair.at_host, base, free_node_too, &pair), 0);
+	mesh_port_free(pair.at_leader);
+	pair.at_leader = NULL;
+	while (pair.host)
+		event_base_loop(base, EVLOOP_ONCE);
+	nodes_free(&pair);
+	event_base_free(base);
+}
+END_TEST
+
+/* The node lives on a base in this thread while another thread waits on another of its ports, and reads. */
+START_TEST(a_base_is_told_of_callbacks_that_another_thread_has_read)
+{
+	struct event_base *base = event_base_new();
+	struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .base = base};
+	struct tally tally = TALLY_INIT;
+	struct node_pair pair;
+	struct mesh_port *p, *q;
+	pthread_t thread;
+
+	ck_assert_int_eq(mesh_node_new(&options, &pair.leader, NULL), 0);
+	nodes_invite(pair.leader, &pair.host, &pair.at_leader, &pair.at_host);
+	ck_assert_int_eq(mesh_port_pair(&p, &q), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, receive_some, q), 0);
+	nodes_send_text(pair.at_host, "hello");
+	nodes_expect_text(pair.at_leader, "hello"); /* waiting here makes the leader read */
+	nodes_send_port(pair.at_leader, "p", p);
+	p = nodes_expect_port(pair.at_host, "p");
+	ck_assert_int_eq(mesh_port_set_callback(pair.at_leader, NULL, count, &tally), 0);
+	for (unsigned i = 1; i <= 50; i++) {
+		send_many(pair.at_host, 1);
+		while (tally.messages < i)
+			event_base_loop(base, EVLOOP_ONCE);
+	}
+	mesh_port_free(p);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	mesh_port_free(q);
+	nodes_free(&pair);
+	event_base_free(base);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("mesh/receive");
@@ -384,6 +504,10 @@ static Suite *make_suite(void)
 	tcase_add_test(waiting, several_threads_share_the_messages_of_one_port);
 	tcase_add_test(waiting, round_trips_against_a_callback_go_on_while_others_wait);
 	tcase_add_test(waiting, a_receiver_that_waits_on_a_local_pair_follows_it_into_a_node);
+	tcase_add_test(waiting, a_thread_that_reads_is_woken_by_what_another_thread_sends_within_the_node);
+	tcase_add_test(waiting, freeing_a_node_sends_everybody_home_who_waits_in_it);
+	tcase_add_test(callbacks, a_callback_on_a_base_may_free_the_node_of_its_port);
+	tcase_add_test(callbacks, a_base_is_told_of_callbacks_that_another_thread_has_read);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)
