@@ -49,8 +49,8 @@ PAL_EXPORT void pal_builder_args(struct pal_builder *builder, const char *const 
 /*
  * Changes on top of the environment that the child would get. A later change to
  * the same name wins; clear forgets the parent's environment and earlier sets.
- * Entries of the parent that have no '=' are left out; its other entries pass as
- * they are.
+ * Entries of the parent that have no '=' are left out, and of several entries
+ * for one name all but the last; its other entries pass as they are.
  * Reading the parent's environment races with setenv(3) in another thread, as
  * every use of environ does; a builder that was cleared does not read it.
  */
@@ -104,14 +104,16 @@ PAL_EXPORT void pal_builder_rlimit(struct pal_builder *builder, int resource, rl
 /*
  * The child is sent `signal` (0: off, the default) when this *process* ends -
  * not, as prctl(PR_SET_PDEATHSIG) by itself does, when the thread ends that
- * spawned it: such children are cloned by a thread that the library keeps for
- * this purpose. A parent that died meanwhile is noticed. pal_fork cannot change
- * threads: there the signal comes when the calling thread ends.
+ * spawned it: each such child is cloned by a small thread of its own, which the
+ * calling thread starts, so that the child inherits from that one, and which
+ * lasts until the child has been waited for or its handle freed. Where a thread
+ * cannot be started, spawn fails with PAL_STAGE_CLONE (-EINVAL after
+ * unshare(CLONE_NEWPID), which allows no threads). A parent that died meanwhile
+ * is noticed. pal_fork cannot change threads: there the signal comes when the
+ * calling thread ends.
  * The kernel clears the setting when the child executes a set-user-ID program.
- * What Linux keeps per thread (affinity, nice, capabilities) such a child has
- * from the library's thread, and that has it from the thread that first spawned
- * so. They are started one at a time. If this process itself calls execve(2),
- * its threads end and the children are sent their signal.
+ * It sends the signal also when this process executes another program: execve(2)
+ * ends every thread but the one that calls it.
  */
 PAL_EXPORT void pal_builder_parent_death(struct pal_builder *builder, int signal);
 
@@ -132,11 +134,13 @@ PAL_EXPORT void pal_builder_sandbox(struct pal_builder *builder, const struct pa
  *   -EINVAL, -ENOMEM  PAL_STAGE_ARGUMENT, PAL_STAGE_MEMORY: a setter
  *   -ENOENT, -EACCES, -ENOEXEC, -E2BIG, ...  PAL_STAGE_EXEC: execve(2)
  *   -ECHILD  PAL_STAGE_DIED: killed by signal `index` before the program ran
- *            (one that somebody kills while execve runs may count as started)
+ *            (where /proc is not mounted, one that is killed while execve runs
+ *            may count as started)
  *   -EMFILE, -ENFILE, -EAGAIN, ...  the stage whose system call said so
- * Any thread, but see above about builders. All signals are blocked during the
- * call; handlers of the parent never run in the child. A cancellation request
- * (pthread_cancel) is not acted on in here.
+ * Any thread, but see above about builders. In the calling thread all signals
+ * are blocked from clone(2) until the program runs, not before and after that,
+ * and never with parent_death(); handlers of the parent never run in the child.
+ * A cancellation request (pthread_cancel) is not acted on in here.
  */
 PAL_EXPORT int pal_builder_spawn(struct pal_builder *builder, struct pal_child **ret, struct pal_error *error)
 	PAL_MUST_CHECK;

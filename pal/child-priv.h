@@ -3,14 +3,17 @@
 #define PROCMESH_PAL_CHILD_PRIV_H
 
 #include <pal/child.h>
+#include <pal/death-thread-priv.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 struct pal_child {
+	pid_t owner; /* the process whose child it is; its forks have copies of the handle */
 	pid_t pid;
 	int pidfd;
 	int stdio[3]; /* our ends of pipes, -1: none */
+	struct pal__death_thread *death_thread; /* until the child has ended; NULL: none */
 	bool ended;   /* `result` and `status` are valid */
 	int result;   /* of every further wait: 0 or -ECHILD */
 	struct pal_status status;

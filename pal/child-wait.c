@@ -56,6 +56,14 @@ static int poll_end(const struct pal_child *child, pal_deadline deadline)
 	}
 }
 
+/* Nobody is left for whom its parent-death thread would have to stay. */
+static void set_ended(struct pal_child *child, int result)
+{
+	child->ended = true;
+	child->result = result;
+	pal__death_thread_end(PAL_TAKE_POINTER(child->death_thread));
+}
+
 static void take_status(struct pal_child *child, const siginfo_t *info, const struct rusage *usage)
 {
 	child->status = (struct pal_status){
@@ -64,7 +72,7 @@ static void take_status(struct pal_child *child, const siginfo_t *info, const st
 		.core = info->si_code == CLD_DUMPED,
 		.usage = *usage,
 	};
-	child->ended = true;
+	set_ended(child, 0);
 }
 
 /* Reaps a child whose pidfd says that it has ended. 0, -EAGAIN, or another negative errno. */
@@ -75,8 +83,7 @@ static int reap(struct pal_child *child)
 	int r = pal__waitid(child->pidfd, WEXITED | WNOHANG, &info, &usage);
 
 	if (r == -ECHILD) {
-		child->ended = true;
-		child->result = -ECHILD;
+		set_ended(child, -ECHILD);
 		return 0;
 	}
 	if (r < 0)
@@ -184,9 +191,10 @@ void pal_child_free(struct pal_child *child)
 		return;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	/* A child that may not be killed (it has another user now) would be waited for without end. */
-	if (!child->ended && child->pidfd >= 0)
+	if (!child->ended && child->owner == getpid())
 		wait_until(child, send_or_ended(child, SIGKILL, NULL) < 0 ? PAL_DEADLINE_NOW
 									  : PAL_DEADLINE_NONE);
+	pal__death_thread_end(child->death_thread);
 	pal_close(child->pidfd);
 	for (int i = 0; i < 3; i++)
 		pal_close(child->stdio[i]);

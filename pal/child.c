@@ -14,7 +14,7 @@ struct pal_child *pal__child_new(void)
 	struct pal_child *child = calloc(1, sizeof *child);
 
 	if (child)
-		*child = (struct pal_child){.pidfd = -1, .stdio = {-1, -1, -1}};
+		*child = (struct pal_child){.owner = getpid(), .pidfd = -1, .stdio = {-1, -1, -1}};
 	return child;
 }
 

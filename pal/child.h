@@ -64,7 +64,9 @@ PAL_EXPORT int pal_child_stop(struct pal_child *child, int64_t grace_ms, struct 
 
 /*
  * Closes the handle. A child that still runs is killed (SIGKILL) and reaped, so
- * that neither a process nor a zombie is left behind. Takes NULL; keeps errno.
+ * that neither a process nor a zombie is left behind. In a fork of the process
+ * that started the child, it is not the fork's child: there the handle's copy
+ * is closed and nothing else happens. Takes NULL; keeps errno.
  */
 PAL_EXPORT void pal_child_free(struct pal_child *child);
 

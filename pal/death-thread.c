@@ -3,9 +3,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -14,88 +13,36 @@
 #define STACK_SIZE                                                                                 \
 	((size_t)256 * 1024) /* it runs little of ours, but libc's thread data is in there */
 
-struct job {
+struct pal__death_thread {
+	pthread_t thread;
+	pid_t owner; /* the process that has the thread */
 	void (*fn)(void *arg);
 	void *arg;
-	bool done;
-	struct job *next;
+	sem_t done;
+	sem_t leave;
 };
 
-/*
- * One per process and never freed. A forked child inherits the memory but not
- * the thread, and maybe a locked mutex: it leaves that one alone and makes its own.
- */
-struct service {
-	pid_t pid;
-	struct service *inherited; /* only so that leak checkers can reach it */
-	pthread_mutex_t lock;
-	pthread_cond_t more;
-	pthread_cond_t done;
-	struct job *first, **last;
-	bool running;
-};
-
-static _Atomic(struct service *) current;
-
-static struct service *service_new(struct service *inherited)
+static void await(sem_t *event)
 {
-	struct service *service = calloc(1, sizeof *service);
-
-	if (!service)
-		return NULL;
-	service->pid = getpid();
-	service->inherited = inherited;
-	service->last = &service->first;
-	pthread_mutex_init(&service->lock, NULL);
-	pthread_cond_init(&service->more, NULL);
-	pthread_cond_init(&service->done, NULL);
-	return service;
+	while (sem_wait(event) < 0) /* EINTR: the host's signals, pal_threads_signal() */
+		;
 }
 
-static struct service *this_process(void)
+static void *run_and_stay(void *arg)
 {
-	struct service *service = atomic_load(&current), *fresh;
+	struct pal__death_thread *thread = arg;
 
-	if (service && service->pid == getpid())
-		return service;
-	fresh = service_new(service);
-	if (!fresh)
-		return NULL;
-	if (atomic_compare_exchange_strong(&current, &service, fresh))
-		return fresh;
-	free(fresh); /* another thread was faster: `service` is its one now */
-	return service;
-}
-
-static void *serve(void *arg)
-{
-	struct service *service = arg;
-
-	pthread_mutex_lock(&service->lock);
-	for (;;) {
-		struct job *job = service->first;
-
-		if (!job) {
-			pthread_cond_wait(&service->more, &service->lock);
-			continue;
-		}
-		service->first = job->next;
-		if (!service->first)
-			service->last = &service->first;
-		pthread_mutex_unlock(&service->lock);
-		job->fn(job->arg);
-		pthread_mutex_lock(&service->lock);
-		job->done = true;
-		pthread_cond_broadcast(&service->done);
-	}
+	pthread_setname_np(pthread_self(), "pal-spawn");
+	thread->fn(thread->arg);
+	sem_post(&thread->done);
+	await(&thread->leave);
 	return NULL;
 }
 
 /* With every signal blocked that a program may want to get elsewhere; see pal_threads_signal. */
-static int start_thread(struct service *service)
+static int start_thread(struct pal__death_thread *thread)
 {
 	pthread_attr_t attributes;
-	pthread_t thread;
 	sigset_t blocked;
 	int r = pthread_attr_init(&attributes);
 
@@ -107,35 +54,51 @@ static int start_thread(struct service *service)
 	if (!r)
 		r = pthread_attr_setstacksize(&attributes, STACK_SIZE);
 	if (!r)
-		r = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	if (!r)
-		r = pthread_create(&thread, &attributes, serve, service);
+		r = pthread_create(&thread->thread, &attributes, run_and_stay, thread);
 	pthread_attr_destroy(&attributes);
-	if (r)
-		return -r;
-	pthread_setname_np(thread, "pal-spawn");
-	service->running = true;
+	return -r;
+}
+
+static void thread_free(struct pal__death_thread *thread)
+{
+	sem_destroy(&thread->done);
+	sem_destroy(&thread->leave);
+	free(thread);
+}
+
+int pal__death_thread_run(void (*fn)(void *arg), void *arg, struct pal__death_thread **ret)
+{
+	struct pal__death_thread *thread = calloc(1, sizeof *thread);
+	int r;
+
+	if (!thread)
+		return -ENOMEM;
+	thread->owner = getpid();
+	thread->fn = fn;
+	thread->arg = arg;
+	sem_init(&thread->done, 0, 0);
+	sem_init(&thread->leave, 0, 0);
+	r = start_thread(thread);
+	if (r < 0) {
+		thread_free(thread);
+		return r;
+	}
+	await(&thread->done);
+	*ret = thread;
 	return 0;
 }
 
-int pal__death_thread_run(void (*fn)(void *arg), void *arg)
+void pal__death_thread_end(struct pal__death_thread *thread)
 {
-	struct service *service = this_process();
-	struct job job = {.fn = fn, .arg = arg};
-	int r = 0;
+	int cancel_state;
 
-	if (!service)
-		return -ENOMEM;
-	pthread_mutex_lock(&service->lock);
-	if (!service->running)
-		r = start_thread(service);
-	if (r >= 0) {
-		*service->last = &job;
-		service->last = &job.next;
-		pthread_cond_signal(&service->more);
-		while (!job.done)
-			pthread_cond_wait(&service->done, &service->lock);
+	if (!thread)
+		return;
+	if (thread->owner == getpid()) {
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+		sem_post(&thread->leave);
+		pthread_join(thread->thread, NULL);
+		pthread_setcancelstate(cancel_state, NULL);
 	}
-	pthread_mutex_unlock(&service->lock);
-	return r;
+	thread_free(thread);
 }

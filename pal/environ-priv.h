@@ -19,8 +19,9 @@ void pal__environ_clear(struct pal__environ *env);
 /*
  * The changed environment, for execve(2). The array is the caller's to free;
  * its strings stay those of `parent` (NULL: none) and `env`. Entries of the parent without a
- * '=' are dropped; everything else that is not changed passes as it is, in its
- * order, and then come the variables that were set. 0 or -ENOMEM.
+ * '=' are dropped, and of several with one name all but the last; everything
+ * else that is not changed passes as it is, in its order, and then come the
+ * variables that were set. 0 or -ENOMEM.
  */
 int pal__environ_merge(const struct pal__environ *env, char *const *parent, char ***ret);
 

@@ -62,6 +62,32 @@ void pal__environ_clear(struct pal__environ *env)
 	env->cleared = true;
 }
 
+/*
+ * Whether a later entry of `entries` has the name that is the first `length`
+ * bytes of `name`. Such a name reaches the child once: programs differ in which
+ * of two entries they take.
+ */
+static bool is_repeated(char *const *entries, const char *name, size_t length)
+{
+	for (; *entries; entries++)
+		if (**entries == *name && strncmp(*entries, name, length + 1) == 0)
+			return true;
+	return false;
+}
+
+static bool passes(const struct pal__environ *env, char *const *entry)
+{
+	const char *name = *entry, *equals = strchr(name, '=');
+	size_t length;
+
+	if (!equals)
+		return false;
+	length = (size_t)(equals - name);
+	/* what begins with '=' is no variable, and passes */
+	return !length ||
+	       (!find_change(env, name, length) && !is_repeated(entry + 1, name, length));
+}
+
 int pal__environ_merge(const struct pal__environ *env, char *const *parent, char ***ret)
 {
 	size_t inherited = 0, count = 0;
@@ -72,15 +98,10 @@ int pal__environ_merge(const struct pal__environ *env, char *const *parent, char
 	merged = calloc(inherited + env->changes.count + 1, sizeof *merged);
 	if (!merged)
 		return -ENOMEM;
-	for (size_t i = 0; i < inherited; i++) {
-		/* environ can shrink in another thread; what follows its NULL is never read */
-		const char *equals = parent[i] ? strchr(parent[i], '=') : NULL;
-
-		if (!parent[i])
-			break;
-		if (equals && !find_change(env, parent[i], (size_t)(equals - parent[i])))
+	/* environ can shrink in another thread; what follows its NULL is never read */
+	for (size_t i = 0; i < inherited && parent[i]; i++)
+		if (passes(env, &parent[i]))
 			merged[count++] = parent[i];
-	}
 	for (size_t i = 0; i < env->changes.count; i++)
 		if (strchr(env->changes.items[i], '='))
 			merged[count++] = env->changes.items[i];

@@ -186,8 +186,10 @@ static int prepare(
 static int fork_with(struct fork_call *call, const struct pal_builder *builder,
 	struct pal_child **ret, struct pal_error *error)
 {
-	int r = prepare(call, builder, error);
+	int r = pal__launch_check(builder, false, error);
 
+	if (r >= 0)
+		r = prepare(call, builder, error);
 	if (r >= 0)
 		r = do_fork(call, builder, ret, error);
 	pal__launch_clear(&call->launch);

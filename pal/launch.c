@@ -2,6 +2,7 @@
 #include <pal/spawn-priv.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include <pal/util-priv.h>
@@ -20,14 +21,39 @@ static int check_builder(const struct pal_builder *builder, bool program, struct
 	return 0;
 }
 
-int pal__launch_prepare(struct pal__launch *launch, const struct pal_builder *builder, bool program,
-	int ready_fd, struct pal_error *error)
+/*
+ * The library's own descriptors get the lowest free numbers: a source that is
+ * closed must be found before there are any, or the child would be given one of
+ * them. The sandbox's is older than the spawn.
+ */
+static int check_sources(const struct pal_builder *builder, struct pal_error *error)
+{
+	for (size_t i = 0; i < builder->fd_count; i++) {
+		const struct pal_stdio *from = &builder->fds[i].from;
+		struct pal__report report = {
+			.code = -EBADF, .stage = PAL_STAGE_FDS, .index = (int)i};
+
+		if (from->kind != PAL_STDIO_KIND_FD)
+			continue;
+		if (fcntl(from->fd, F_GETFD) < 0 || from->fd == builder->sandbox.landlock_fd)
+			return pal__report_error(builder, &report, error);
+	}
+	return 0;
+}
+
+int pal__launch_check(const struct pal_builder *builder, bool program, struct pal_error *error)
 {
 	int r = check_builder(builder, program, error);
 
+	return r < 0 ? r : check_sources(builder, error);
+}
+
+int pal__launch_prepare(struct pal__launch *launch, const struct pal_builder *builder, bool program,
+	int ready_fd, struct pal_error *error)
+{
+	int r;
+
 	*launch = (struct pal__launch){.streams = PAL__STREAMS_INIT};
-	if (r < 0)
-		return r;
 	launch->child = pal__child_new();
 	if (!launch->child)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "handle of a child");

@@ -13,23 +13,27 @@
 #define PF_FORKNOEXEC 0x40u /* "forked but didn't exec" */
 
 /*
- * Both bits: execve clears the one only after it has let a vfork parent go on,
- * while a dying process sets the other before that.
+ * The vfork parent of a child may see any of these: execve clears the one bit
+ * only after it has let that parent go on, while a dying process sets the other
+ * before that.
  */
-bool pal__stat_died_unexecuted(const char *text, pid_t parent)
+enum pal__progress pal__stat_progress(const char *text, pid_t parent)
 {
-	const unsigned died = PF_EXITING | PF_FORKNOEXEC;
 	const char *fields = strrchr(text, ')'); /* the name before may hold anything */
 	int ppid;
 	unsigned flags;
 
 	if (!fields || sscanf(fields, ") %*c %d %*d %*d %*d %*d %u", &ppid, &flags) != 2)
-		return false;
+		return PAL__PROGRESS_UNKNOWN;
 	/* Another parent: /proc belongs to another pid namespace, and this is not our child. */
-	return ppid == (int)parent && (flags & died) == died;
+	if (ppid != (int)parent)
+		return PAL__PROGRESS_UNKNOWN;
+	if (!(flags & PF_FORKNOEXEC))
+		return PAL__PROGRESS_EXECUTED;
+	return flags & PF_EXITING ? PAL__PROGRESS_DIED : PAL__PROGRESS_NOT_YET;
 }
 
-bool pal__died_unexecuted(pid_t pid)
+enum pal__progress pal__progress(pid_t pid)
 {
 	char path[64], text[512];
 	ssize_t size;
@@ -38,11 +42,11 @@ bool pal__died_unexecuted(pid_t pid)
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return false;
+		return PAL__PROGRESS_UNKNOWN;
 	size = read(fd, text, sizeof text - 1);
 	pal_close(fd);
 	if (size <= 0)
-		return false;
+		return PAL__PROGRESS_UNKNOWN;
 	text[size] = 0;
-	return pal__stat_died_unexecuted(text, getpid());
+	return pal__stat_progress(text, getpid());
 }

@@ -18,7 +18,13 @@ struct pal__launch {
 };
 
 /*
- * Checks the builder and makes all of the above. `ready_fd`: see
+ * Whether the builder can be spawned from. Comes first of all, before the
+ * library opens any descriptor. `program`: whether it must have one.
+ */
+int pal__launch_check(const struct pal_builder *builder, bool program, struct pal_error *error);
+
+/*
+ * Makes all of the above, for a builder that has been checked. `ready_fd`: see
  * pal__plan_make. Half made on failure, for pal__launch_clear.
  */
 int pal__launch_prepare(struct pal__launch *launch, const struct pal_builder *builder, bool program,

@@ -3,14 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <pal/death-thread-priv.h>
@@ -83,6 +83,7 @@ struct clone_call {
 	bool share_memory;
 	pid_t pid; /* or a negative errno */
 	int pidfd;
+	struct pal__death_thread *thread; /* NULL: the calling thread has cloned */
 };
 
 /*
@@ -140,7 +141,7 @@ static int run_clone(
 	int reserved, r = reserve_number(&reserved);
 
 	if (r >= 0 && builder->parent_death)
-		r = pal__death_thread_run(call_clone, call);
+		r = pal__death_thread_run(call_clone, call, &call->thread);
 	else if (r >= 0)
 		call_clone(call);
 	if (r >= 0)
@@ -156,33 +157,44 @@ static int run_clone(
 
 /* ---- the outcome ---- */
 
-/*
- * Whether a look into /proc is worth its time, which is a good part of a whole
- * spawn: there is a seccomp filter that could have killed the child at execve,
- * or the child has ended already.
- */
-static bool exec_is_in_doubt(const struct clone_call *call)
-{
-	siginfo_t info;
+/* No process group has this number: the kernel's pids end far below it. */
+#define NO_GROUP INT_MAX
 
-	if (call->args.plan->sandbox->seccomp.len || prctl(PR_GET_SECCOMP) != 0)
-		return true;
-	return pal__waitid(call->pidfd, WEXITED | WNOHANG | WNOWAIT, &info, NULL) == 0 &&
-	       info.si_pid;
+/*
+ * setpgid(2) refuses with EACCES exactly if the child has executed a program,
+ * and asks for that before it looks at the group: so it costs next to nothing,
+ * tells the same of a child that has ended, and changes nothing in one that has
+ * not executed. A program that has made its own session since is EPERM, too.
+ * We ourselves always are: EACCES there is a seccomp filter's word.
+ */
+static bool has_executed(pid_t pid)
+{
+	return setpgid(pid, NO_GROUP) < 0 && errno == EACCES && setpgid(0, NO_GROUP) < 0 &&
+	       errno == EPERM;
 }
 
 /*
  * The child reported no error. It has been killed on the way if it has not come
  * to execve; from there on it has either executed or been killed, and may have
- * run and ended by now, so only the kernel knows. A child that SIGCHLD's
- * disposition has removed already counts as started, and pal_child_wait will
- * say that its status is lost.
+ * run and ended by now, so only the kernel knows. It lets the parent go on a
+ * moment before either can be seen. A child that SIGCHLD's disposition has
+ * removed already counts as started, and pal_child_wait will say that its
+ * status is lost.
  */
 static bool died_before_exec(const struct clone_call *call)
 {
+	struct pollfd end = {.fd = call->pidfd, .events = POLLIN};
+
 	if (call->args.report->stage != PAL_STAGE_EXEC)
 		return true;
-	return exec_is_in_doubt(call) && pal__died_unexecuted(call->pid);
+	while (!has_executed(call->pid)) {
+		enum pal__progress progress = pal__progress(call->pid);
+
+		if (progress != PAL__PROGRESS_NOT_YET)
+			return progress == PAL__PROGRESS_DIED;
+		poll(&end, 1, 1);
+	}
+	return false;
 }
 
 static int judge(
@@ -207,14 +219,15 @@ static int start(struct pal__launch *launch, const struct pal_builder *builder,
 	};
 	int r = run_clone(&call, builder, error);
 
-	if (r < 0)
-		return r;
-	r = judge(builder, &call, error);
+	if (r >= 0)
+		r = judge(builder, &call, error);
 	if (r < 0) {
+		pal__death_thread_end(call.thread);
 		pal_close(call.pidfd);
 		return r;
 	}
 	*ret = pal__launch_finish(launch, call.pid, call.pidfd);
+	(*ret)->death_thread = call.thread;
 	return 0;
 }
 
@@ -222,8 +235,11 @@ static int spawn(const struct pal_builder *builder, struct pal_child **ret, stru
 {
 	struct pal__launch launch;
 	struct stage stage = {0};
-	int r = pal__launch_prepare(&launch, builder, true, -1, error);
+	int r = pal__launch_check(builder, true, error);
 
+	if (r < 0)
+		return r;
+	r = pal__launch_prepare(&launch, builder, true, -1, error);
 	if (r >= 0) {
 		r = stage_map(&stage);
 		if (r < 0)

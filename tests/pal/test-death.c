@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include <pal/builder.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -95,8 +102,8 @@ START_TEST(the_child_dies_with_the_process)
 }
 END_TEST
 
-/* The thread is not in a forked process, its data is. */
-START_TEST(a_forked_host_gets_a_thread_of_its_own)
+/* The host's threads are not in it, their data is. */
+START_TEST(a_forked_host_can_spawn_such_children_too)
 {
 	struct pal_child *child;
 
@@ -116,20 +123,141 @@ static void get_parent_death(void *arg)
 	prctl(PR_GET_PDEATHSIG, ret);
 }
 
-START_TEST(the_thread_runs_jobs_and_blocks_signals)
+START_TEST(the_threads_run_their_function_and_block_signals)
 {
+	struct pal__death_thread *first, *second;
 	int signal = -1;
 	sigset_t usr1;
 
-	ck_assert_int_eq(pal__death_thread_run(get_parent_death, &signal), 0);
+	ck_assert_int_eq(pal__death_thread_run(get_parent_death, &signal, &first), 0);
 	ck_assert_int_eq(signal, 0);
 	sigemptyset(&usr1);
 	sigaddset(&usr1, SIGUSR1);
 	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &usr1, NULL), 0);
 	/* Unblocked in that thread, this would kill the process. */
 	kill(getpid(), SIGUSR1);
-	ck_assert_int_eq(pal__death_thread_run(get_parent_death, &signal), 0);
+	ck_assert_int_eq(pal__death_thread_run(get_parent_death, &signal, &second), 0);
 	ck_assert_int_eq(sigtimedwait(&usr1, NULL, &(struct timespec){10, 0}), SIGUSR1);
+	pal__death_thread_end(first);
+	pal__death_thread_end(second);
+	pal__death_thread_end(NULL);
+}
+END_TEST
+
+/* ---- what the child inherits ---- */
+
+/* What Linux keeps per thread and shows: the lines of a /proc/.../status, "" if there is none. */
+static void read_traits(const char *path, char *text, size_t size)
+{
+	static const char *const traits[] = {"CapInh:", "CapPrm:", "CapBnd:", "CapAmb:",
+		"NoNewPrivs:", "Seccomp:", "Cpus_allowed:"};
+	FILE *file = fopen(path, "re");
+	char line[512];
+
+	*text = 0;
+	while (file && fgets(line, sizeof line, file))
+		for (size_t i = 0; i < PAL_ARRAY_LENGTH(traits); i++)
+			if (!strncmp(line, traits[i], strlen(traits[i])))
+				strncat(text, line, size - strlen(text) - 1);
+	if (file)
+		fclose(file);
+}
+
+static void restrict_this_thread(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[2] = {{0}};
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog filter = {.len = 1, .filter = &allow};
+	cpu_set_t cpus;
+	int last = -1;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof cpus, &cpus), 0);
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &cpus))
+			last = i;
+	CPU_ZERO(&cpus);
+	CPU_SET(last, &cpus);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof cpus, &cpus), 0);
+	ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), 0);
+	ck_assert_int_eq(syscall(SYS_capset, &header, none), 0);
+}
+
+static void *spawn_restricted(void *builder)
+{
+	char path[64], ours[1024], its[1024];
+	struct pal_child *child;
+
+	restrict_this_thread();
+	read_traits("/proc/thread-self/status", ours, sizeof ours);
+	ck_assert_ptr_nonnull(strstr(ours, "NoNewPrivs:\t1"));
+	child = spawn_take(builder);
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pal_child_pid(child));
+	read_traits(path, its, sizeof its);
+	ck_assert_str_eq(its, ours);
+	return child;
+}
+
+/* Not what an earlier spawn, or another thread, had: privileges may have been dropped since. */
+START_TEST(the_child_inherits_from_the_thread_that_spawns_it)
+{
+	struct pal_child *earlier = spawn_take(dying_with_parent(_i));
+	pthread_t thread;
+	void *child;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, spawn_restricted, dying_with_parent(_i)), 0);
+	ck_assert_int_eq(pthread_join(thread, &child), 0);
+	pal_child_free(child);
+	pal_child_free(earlier);
+}
+END_TEST
+
+/* ---- the threads ---- */
+
+static int count_threads(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	int count = 0;
+
+	ck_assert_ptr_nonnull(tasks);
+	while (readdir(tasks))
+		count++;
+	closedir(tasks);
+	return count - 2;
+}
+
+/* One that was joined may be listed for a moment still. */
+static void await_threads(int count)
+{
+	while (count_threads() != count)
+		sched_yield();
+}
+
+START_TEST(a_thread_lasts_as_long_as_its_child)
+{
+	int before = count_threads();
+	struct pal_child *children[5];
+
+	if (BUILT_WITH_TSAN) /* starts one itself, with the first */
+		support_skip("ThreadSanitizer has threads of its own");
+	for (int i = 0; i < 5; i++)
+		children[i] = spawn_take(dying_with_parent(_i));
+	ck_assert_int_eq(count_threads(), before + 5);
+	close(pal_child_steal_stdin(children[0]));
+	ck_assert_int_eq(pal_child_wait(children[0], PAL_DEADLINE_NONE, NULL, NULL), 0);
+	await_threads(before + 4);
+	ck_assert_int_eq(waitpid(pal_child_pid(children[1]), NULL, WNOHANG), 0);
+	for (int i = 0; i < 5; i++)
+		pal_child_free(children[i]);
+	await_threads(before);
+	for (int i = 0; i < 3; i++) {
+		struct pal_builder *builder = builder_for("no-such-helper", _i);
+
+		pal_builder_parent_death(builder, SIGTERM);
+		ck_assert_spawn_fails(builder, -ENOENT, PAL_STAGE_EXEC, 0);
+	}
+	await_threads(before);
 }
 END_TEST
 
@@ -199,10 +327,12 @@ static Suite *make_suite(void)
 
 	tcase_add_loop_test(parent, the_child_outlives_the_thread_that_spawned_it, 0, MODES);
 	tcase_add_loop_test(parent, the_child_dies_with_the_process, 0, MODES);
-	tcase_add_loop_test(parent, a_forked_host_gets_a_thread_of_its_own, 0, MODES);
+	tcase_add_loop_test(parent, a_forked_host_can_spawn_such_children_too, 0, MODES);
 	tcase_add_loop_test(parent, errors_are_the_same_through_the_thread, 0, MODES);
 	tcase_add_loop_test(parent, a_child_notices_that_its_parent_is_another_one_now, 0, 2);
-	tcase_add_test(parent, the_thread_runs_jobs_and_blocks_signals);
+	tcase_add_loop_test(parent, the_child_inherits_from_the_thread_that_spawns_it, 0, MODES);
+	tcase_add_loop_test(parent, a_thread_lasts_as_long_as_its_child, 0, MODES);
+	tcase_add_test(parent, the_threads_run_their_function_and_block_signals);
 	tcase_add_test(parent, a_forked_function_gets_the_setting);
 	return suite;
 }

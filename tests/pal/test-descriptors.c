@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <pal/builder-priv.h>
 #include <pal/util-priv.h>
 
 #include "spawn-support.h"
@@ -274,6 +275,53 @@ START_TEST(a_closed_source_is_EBADF_and_says_which)
 }
 END_TEST
 
+static int return_zero(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+/* What the library opens for a child gets the lowest free numbers; none of it is ever handed out. */
+START_TEST(a_closed_source_is_EBADF_also_where_the_library_opens_something)
+{
+	int lowest = new_file();
+
+	close(lowest);
+	for (int fd = lowest; fd < lowest + 8; fd++) {
+		struct pal_builder *builder = builder_for("show-fds", _i);
+		struct pal_error error = {0};
+		struct pal_child *child;
+
+		if (fcntl(fd, F_GETFD) >= 0) { /* whoever started this test has left it open */
+			pal_builder_free(builder);
+			continue;
+		}
+		pal_builder_stdin(builder, PAL_STDIO_PIPE);
+		pal_builder_stdout(builder, PAL_STDIO_NULL);
+		pal_builder_dup_fd(builder, 0, 40);
+		pal_builder_dup_fd(builder, fd, 41);
+		ck_assert_int_eq(pal_fork(builder, return_zero, NULL, &child, &error), -EBADF);
+		ck_assert_int_eq(error.stage, PAL_STAGE_FDS);
+		ck_assert_int_eq(error.index, 1);
+		ck_assert_spawn_fails(builder, -EBADF, PAL_STAGE_FDS, 1);
+		builder = builder_for("show-fds", _i);
+		pal_builder_stdin(builder, PAL_STDIO_PIPE);
+		pal_builder_stderr(builder, PAL_STDIO_FD(fd));
+		ck_assert_spawn_fails(builder, -EBADF, PAL_STAGE_STDIO, 2);
+	}
+}
+END_TEST
+
+START_TEST(the_descriptor_of_a_sandbox_is_no_source)
+{
+	struct pal_builder *builder = builder_for("show-fds", _i);
+
+	builder->sandbox.landlock_fd = new_file();
+	pal_builder_dup_fd(builder, builder->sandbox.landlock_fd, 40);
+	ck_assert_spawn_fails(builder, -EBADF, PAL_STAGE_FDS, 0);
+}
+END_TEST
+
 /* S8, S11 */
 START_TEST(a_child_gets_nothing_that_was_not_given)
 {
@@ -477,6 +525,9 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(others, descriptors_are_closed_before_the_folder_is_changed, 0, MODES);
 	tcase_add_loop_test(others, what_another_thread_opens_meanwhile_does_not_arrive, 0, MODES);
 	tcase_add_loop_test(failures, a_closed_source_is_EBADF_and_says_which, 0, MODES);
+	tcase_add_loop_test(failures,
+		a_closed_source_is_EBADF_also_where_the_library_opens_something, 0, MODES);
+	tcase_add_loop_test(failures, the_descriptor_of_a_sandbox_is_no_source, 0, MODES);
 	tcase_add_loop_test(failures, failing_spawns_leave_nothing, 0, MODES);
 	tcase_add_loop_test(failures, nothing_of_another_thread_is_closed, 0, MODES);
 	tcase_add_loop_test(failures, when_descriptors_run_out_the_step_is_named, 0, MODES);

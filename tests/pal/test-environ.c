@@ -28,12 +28,12 @@ static void ck_assert_merged(struct pal__environ *env, char *const *from, const 
 	ck_assert_str_eq(text, expected);
 }
 
-/* S35: entries without '=' neither crash nor shadow. */
-START_TEST(without_changes_the_parent_s_passes_but_for_junk)
+/* S35: entries without '=' neither crash nor shadow; of several of one name the last passes. */
+START_TEST(without_changes_the_parent_s_passes_once_and_without_junk)
 {
 	struct pal__environ env = {0};
 
-	ck_assert_merged(&env, parent, "HOME=/root|A=1|A=second|=odd|AB=2|EMPTY=|");
+	ck_assert_merged(&env, parent, "HOME=/root|A=second|=odd|AB=2|EMPTY=|");
 	ck_assert_merged(&env, NULL, "");
 }
 END_TEST
@@ -45,6 +45,16 @@ START_TEST(a_set_replaces_every_entry_of_that_name_and_no_other)
 	ck_assert_int_eq(pal__environ_set(&env, "A", "new"), 0);
 	ck_assert_int_eq(pal__environ_set(&env, "JUNK", "set"), 0);
 	ck_assert_merged(&env, parent, "HOME=/root|=odd|AB=2|EMPTY=|A=new|JUNK=set|");
+}
+END_TEST
+
+START_TEST(entries_without_a_name_are_no_variables_and_all_pass)
+{
+	static char odd[][8] = {"=a", "=b", "=a", "B=1", "BB=1", "B", "B=2"};
+	char *const from[] = {odd[0], odd[1], odd[2], odd[3], odd[4], odd[5], odd[6], NULL};
+	struct pal__environ env = {0};
+
+	ck_assert_merged(&env, from, "=a|=b|=a|BB=1|B=2|");
 }
 END_TEST
 
@@ -109,8 +119,9 @@ static Suite *make_suite(void)
 	Suite *suite = suite_create("pal/environ");
 	TCase *changes = support_tcase(suite, "changes");
 
-	tcase_add_test(changes, without_changes_the_parent_s_passes_but_for_junk);
+	tcase_add_test(changes, without_changes_the_parent_s_passes_once_and_without_junk);
 	tcase_add_test(changes, a_set_replaces_every_entry_of_that_name_and_no_other);
+	tcase_add_test(changes, entries_without_a_name_are_no_variables_and_all_pass);
 	tcase_add_test(changes, the_last_change_of_a_name_wins);
 	tcase_add_test(changes, clear_forgets_the_parent_and_earlier_changes);
 	tcase_add_test(changes, names_must_be_names);

@@ -26,7 +26,7 @@ static const struct {
 	const char *call;
 	int stages[3];
 } expected[] = {
-	{"calloc", {PAL_STAGE_MEMORY, PAL_STAGE_CLONE}}, /* CLONE: for the thread that lasts */
+	{"calloc", {PAL_STAGE_MEMORY, PAL_STAGE_CLONE}}, /* CLONE: for the parent-death thread */
 	{"malloc", {PAL_STAGE_MEMORY}},
 	{"reallocarray", {PAL_STAGE_MEMORY}},
 	{"strdup", {PAL_STAGE_MEMORY}},

@@ -9,27 +9,32 @@
 
 #define TAIL " 0 20 0 1 0"
 
-START_TEST(both_flags_of_our_own_child_count)
+static void ck_assert_progress(const char *text, enum pal__progress expected)
+{
+	ck_assert_msg(pal__stat_progress(text, 99) == expected, "%s", text);
+}
+
+START_TEST(two_flags_of_our_own_child_count)
 {
 	/* flags 0x40: forked, not executed; 0x4: exiting */
-	ck_assert(pal__stat_died_unexecuted("7 (sh) Z 99 1 1 0 -1 68" TAIL, 99));
-	ck_assert(pal__stat_died_unexecuted(
-		"7 (sh) R 99 1 1 0 -1 68" TAIL, 99)); /* not a zombie yet */
-	ck_assert(!pal__stat_died_unexecuted("7 (sh) Z 99 1 1 0 -1 4" TAIL, 99));
-	ck_assert(!pal__stat_died_unexecuted("7 (sh) R 99 1 1 0 -1 64" TAIL, 99)); /* in execve */
-	ck_assert(!pal__stat_died_unexecuted("7 (sh) Z 98 1 1 0 -1 68" TAIL, 99));
-	ck_assert(
-		pal__stat_died_unexecuted("7 (a) Z 98 1 1 0 -1 4) Z 99 1 1 0 -1 4194372" TAIL, 99));
+	ck_assert_progress("7 (sh) Z 99 1 1 0 -1 68" TAIL, PAL__PROGRESS_DIED);
+	ck_assert_progress(
+		"7 (sh) R 99 1 1 0 -1 68" TAIL, PAL__PROGRESS_DIED); /* not a zombie yet */
+	ck_assert_progress("7 (sh) Z 99 1 1 0 -1 4" TAIL, PAL__PROGRESS_EXECUTED);
+	ck_assert_progress("7 (sh) R 99 1 1 0 -1 0" TAIL, PAL__PROGRESS_EXECUTED);
+	ck_assert_progress("7 (sh) R 99 1 1 0 -1 64" TAIL, PAL__PROGRESS_NOT_YET); /* in execve */
+	ck_assert_progress("7 (sh) Z 98 1 1 0 -1 68" TAIL, PAL__PROGRESS_UNKNOWN);
+	ck_assert_progress("7 (a) Z 98 1 1 0 -1 4) Z 99 1 1 0 -1 4194372" TAIL, PAL__PROGRESS_DIED);
 }
 END_TEST
 
 START_TEST(a_text_that_is_something_else_tells_nothing)
 {
-	ck_assert(!pal__stat_died_unexecuted("", 99));
-	ck_assert(!pal__stat_died_unexecuted("7 (sh", 99));
-	ck_assert(!pal__stat_died_unexecuted("7 (sh)", 99));
-	ck_assert(!pal__stat_died_unexecuted("7 (sh) Z 99 1 1", 99));
-	ck_assert(!pal__stat_died_unexecuted("7 (sh) Z 99 1 1 0 -1 x", 99));
+	ck_assert_progress("", PAL__PROGRESS_UNKNOWN);
+	ck_assert_progress("7 (sh", PAL__PROGRESS_UNKNOWN);
+	ck_assert_progress("7 (sh)", PAL__PROGRESS_UNKNOWN);
+	ck_assert_progress("7 (sh) Z 99 1 1", PAL__PROGRESS_UNKNOWN);
+	ck_assert_progress("7 (sh) Z 99 1 1 0 -1 x", PAL__PROGRESS_UNKNOWN);
 }
 END_TEST
 
@@ -50,17 +55,17 @@ START_TEST(the_running_kernel_tells)
 {
 	pid_t pid = ended(false);
 
-	ck_assert(pal__died_unexecuted(pid));
+	ck_assert_int_eq(pal__progress(pid), PAL__PROGRESS_DIED);
 	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-	ck_assert(!pal__died_unexecuted(pid));
+	ck_assert_int_eq(pal__progress(pid), PAL__PROGRESS_UNKNOWN);
 	pid = ended(true);
-	ck_assert(!pal__died_unexecuted(pid));
+	ck_assert_int_eq(pal__progress(pid), PAL__PROGRESS_EXECUTED);
 	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
 	pid = fork();
 	if (pid == 0)
 		for (;;)
 			pause();
-	ck_assert(!pal__died_unexecuted(pid));
+	ck_assert_int_eq(pal__progress(pid), PAL__PROGRESS_NOT_YET);
 	kill(pid, SIGKILL);
 	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
 }
@@ -71,7 +76,7 @@ static Suite *make_suite(void)
 	Suite *suite = suite_create("pal/proc-stat");
 	TCase *stat = support_tcase(suite, "stat");
 
-	tcase_add_test(stat, both_flags_of_our_own_child_count);
+	tcase_add_test(stat, two_flags_of_our_own_child_count);
 	tcase_add_test(stat, a_text_that_is_something_else_tells_nothing);
 	tcase_add_test(stat, the_running_kernel_tells);
 	return suite;

@@ -7,6 +7,7 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -14,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <pal/proc-stat-priv.h>
 #include <pal/util-priv.h>
 
 #include "spawn-support.h"
@@ -125,6 +127,99 @@ START_TEST(without_close_range_there_is_no_child)
 }
 END_TEST
 
+/* Kills every child of the thread `tid` but itself as soon as it shows. */
+static void __attribute__((noreturn)) kill_children(pid_t tid)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)tid, (int)tid);
+	for (;;) {
+		FILE *children = fopen(path, "re");
+		int pid;
+
+		while (children && fscanf(children, "%d", &pid) == 1)
+			if (pid != getpid())
+				kill(pid, SIGKILL);
+		if (children)
+			fclose(children);
+	}
+}
+
+static struct pal_builder *with_much_to_copy(int mode)
+{
+	static char argument[100 * 1024];
+	struct pal_builder *builder = builder_for("end-with", mode);
+
+	memset(argument, 'x', sizeof argument - 1);
+	pal_builder_arg(builder, "nothing");
+	for (int i = 0; i < 17; i++)
+		pal_builder_arg(builder, argument);
+	return builder;
+}
+
+/* Many of them while execve copies the arguments; the kernel's own word is what counts. */
+START_TEST(a_child_that_is_killed_within_exec_has_not_started)
+{
+	struct pal_builder *builder;
+	pid_t host = getpid(), killer;
+
+	if (access("/proc/thread-self/children", R_OK) < 0)
+		support_skip("the kernel does not list a thread's children");
+	builder = with_much_to_copy(_i);
+	killer = fork();
+	if (killer == 0)
+		kill_children(host);
+	for (int i = 0; i < 300; i++) {
+		struct pal_error error = {0};
+		struct pal_child *child;
+		siginfo_t info;
+		int r = pal_builder_spawn(builder, &child, &error);
+
+		if (r < 0) {
+			ck_assert_int_eq(r, -ECHILD);
+			ck_assert_int_eq(error.stage, PAL_STAGE_DIED);
+			ck_assert_int_eq(error.index, SIGKILL);
+			continue;
+		}
+		ck_assert_int_eq(
+			waitid(P_PID, (id_t)pal_child_pid(child), &info, WEXITED | WNOWAIT), 0);
+		ck_assert_int_eq(pal__progress(pal_child_pid(child)), PAL__PROGRESS_EXECUTED);
+		pal_child_free(child);
+	}
+	kill(killer, SIGKILL);
+	ck_assert_int_eq(waitpid(killer, NULL, 0), killer);
+	pal_builder_free(builder);
+}
+END_TEST
+
+/* EACCES is how the kernel tells of an exec: a filter that says so must not count as that. */
+START_TEST(a_filter_that_forbids_setpgid_does_not_make_a_start_of_an_end)
+{
+	struct pal_builder *builder = builder_for("end-with", _i);
+
+	filter(SYS_setpgid, SECCOMP_RET_ERRNO | EACCES);
+	filter(SYS_execve, SECCOMP_RET_KILL_PROCESS);
+	ck_assert_spawn_fails(builder, -ECHILD, PAL_STAGE_DIED, SIGSYS);
+}
+END_TEST
+
+START_TEST(a_program_that_makes_its_own_session_has_started)
+{
+	struct pal_builder *builder = pal_builder_new("setsid");
+
+	pal_builder_vfork(builder, _i == MODE_VFORK);
+	pal_builder_args(builder, (const char *const[]){"true", NULL});
+	for (int i = 0; i < 20; i++) {
+		struct pal_error error = {0};
+		struct pal_child *child;
+
+		ck_assert_ok(pal_builder_spawn(builder, &child, &error), &error);
+		ck_assert_int_eq(wait_take(child).code, 0);
+	}
+	pal_builder_free(builder);
+}
+END_TEST
+
 /* It ends before we look: that is a start all the same. */
 START_TEST(a_program_that_ends_at_once_has_started)
 {
@@ -210,6 +305,10 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(died, a_child_that_is_killed_at_exec_has_not_started, 0, MODES);
 	tcase_add_loop_test(
 		died, a_child_that_is_killed_on_the_way_is_told_with_its_signal, 0, MODES);
+	tcase_add_loop_test(died, a_child_that_is_killed_within_exec_has_not_started, 0, MODES);
+	tcase_add_loop_test(
+		died, a_filter_that_forbids_setpgid_does_not_make_a_start_of_an_end, 0, MODES);
+	tcase_add_loop_test(died, a_program_that_makes_its_own_session_has_started, 0, MODES);
 	tcase_add_loop_test(died, an_exec_that_is_forbidden_is_its_errno, 0, MODES);
 	tcase_add_loop_test(died, without_close_range_there_is_no_child, 0, MODES);
 	tcase_add_loop_test(died, a_program_that_ends_at_once_has_started, 0, MODES);

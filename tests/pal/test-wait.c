@@ -309,6 +309,31 @@ START_TEST(a_handle_that_is_freed_leaves_neither_process_nor_zombie)
 }
 END_TEST
 
+/* With and without a parent-death thread, which a fork does not have. */
+START_TEST(a_fork_of_the_host_can_free_its_copy_of_the_handle)
+{
+	struct pal_builder *builder = builder_for("end-with", _i / 2);
+	struct pal_status status;
+	struct pal_child *child;
+	pid_t pid;
+
+	pal_builder_arg(builder, "stdin");
+	pal_builder_stdin(builder, PAL_STDIO_PIPE);
+	pal_builder_parent_death(builder, _i % 2 ? SIGKILL : 0);
+	child = spawn_take(builder);
+	pid = fork();
+	if (pid == 0) {
+		pal_child_free(child);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	close(pal_child_steal_stdin(child));
+	status = wait_take(child);
+	ck_assert(!status.signaled);
+	ck_assert_int_eq(status.code, 0);
+}
+END_TEST
+
 static void kill_and_reap(pid_t pid)
 {
 	ck_assert_int_eq(kill(pid, SIGKILL), 0);
@@ -402,6 +427,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(ending, stop_asks_first_and_then_kills, 0, MODES);
 	tcase_add_loop_test(
 		ending, a_handle_that_is_freed_leaves_neither_process_nor_zombie, 0, MODES);
+	tcase_add_loop_test(
+		ending, a_fork_of_the_host_can_free_its_copy_of_the_handle, 0, 2 * MODES);
 	tcase_add_loop_test(ending, a_recycled_pid_is_not_signalled, 0, MODES);
 	tcase_add_loop_test(ending, pipe_ends_can_be_taken_over, 0, MODES);
 	return suite;
