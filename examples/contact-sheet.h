@@ -10,115 +10,69 @@
  *   examples/make-hostile-pictures /tmp/pictures
  *   examples/contact-sheet --chaos /tmp/pictures /tmp/sheet.png
  *
- *   contact-sheet.c           options, the folder, the sheet's way to disk
- *   contact-sheet-work.c      parent: hosts, requests, deadlines, retries
- *   contact-sheet-decoder.c   host: file in, small picture out
- *   contact-sheet-exploit.c   host: plays a decoder that has been taken over
- *   contact-sheet-draw.c      parent: the sheet
- *   contact-sheet-colours.c   its dominant colours, found in a forked copy of the parent
+ *   contact-sheet.c           parent: hosts, requests, deadlines, retries (read this first)
+ *   contact-sheet-decoder.c   host: its sandbox; file in, small picture out
+ *   contact-sheet-folder.c    parent: the folder and its files
+ *   contact-sheet-draw.c      parent: the sheet; its colours, found in a forked copy of the parent
  */
 
 #include <mesh/port.h>
-#include <pal/error.h>
 #include <pal/profile.h>
 #include <gd.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* A decoded picture fits into this, its shape kept. */
-#define TILE_WIDTH 160
+#define TILE_WIDTH 160 /* a decoded picture fits into this, its shape kept */
 #define TILE_HEIGHT 120
-
-/* ---- between parent and host ---- */
+#define MAX_FILE ((size_t)64 << 20)
 
 /*
- * Host to parent, once, on its first port: it is sealed (an empty message), or
- * why not (text). Then, parent to host, per picture: a request with two
- * resources, the open file and the port for the answer. On that port one answer.
+ * A request is an empty message with two resources: the open file and the port
+ * for the answer. This is the answer, of which only ANSWER_SIZE bytes are sent.
  */
-struct decoder_request {
-	uint64_t file_size; /* at most DECODER_MAX_FILE */
-};
-enum {
-	REQUEST_FILE,
-	REQUEST_ANSWER_PORT
-};
-
-struct decoder_answer {
-	uint32_t refused; /* 1: text follows, without a terminator; 0: width * height RGB triples */
-	uint32_t width, height; /* of what follows, 1..TILE_WIDTH and 1..TILE_HEIGHT */
+enum { REQUEST_FILE, REQUEST_ANSWER_PORT };
+struct answer {
+	char refused[120]; /* why, or empty */
 	uint32_t original_width, original_height;
+	uint32_t width, height; /* 0 where it is refused */
+	uint32_t pixels[TILE_WIDTH * TILE_HEIGHT]; /* 0xRRGGBB, width * height of them */
 };
-#define DECODER_MAX_FILE ((uint64_t)64 << 20)
-#define DECODER_MAX_PIXELS ((uint64_t)40000000)
-#define DECODER_MAX_TEXT 120
+#define ANSWER_SIZE(width, height) \
+	(offsetof(struct answer, pixels) + (size_t)(width) * (height) * sizeof(uint32_t))
 
 /* What a host runs, and its two-stage sandbox. */
 int decoder_host(struct mesh_port *port, void *userdata);
 extern const struct pal_profile decoder_profile;
 
-/* Does what a file that begins with this line asks for; see contact-sheet-exploit.c. */
-#define EXPLOIT_MAGIC "procmesh-hostile: "
-void exploit_run(const char *line, struct mesh_port *answer_port, char text[DECODER_MAX_TEXT]);
-
-/* ---- in the parent ---- */
-
-enum picture_state {
-	PICTURE_WAITING,
-	PICTURE_SHOWN,
-	PICTURE_REFUSED,
-	PICTURE_TIMED_OUT,
-	PICTURE_HOST_LOST
-};
-
 struct picture {
-	char name[NAME_MAX + 1]; /* in the folder */
-	char caption[NAME_MAX + 1]; /* the same, fit to be printed and drawn */
-	enum picture_state state;
-	char label[DECODER_MAX_TEXT + 40]; /* why it is not shown */
+	char name[NAME_MAX + 1], caption[NAME_MAX + 1]; /* the same, fit to be printed */
+	enum picture_state {
+		PICTURE_SHOWN,
+		PICTURE_REFUSED,
+		PICTURE_TIMED_OUT,
+		PICTURE_HOST_LOST
+	} state;
+	char label[160]; /* its size, or why it is not shown */
 	unsigned attempts; /* hosts that got it */
-	unsigned width, height, original_width, original_height;
-	unsigned char *pixels; /* RGB, width * height */
+	uint32_t checksum; /* of its pixels */
+	gdImagePtr tile; /* NULL: not shown */
 };
 
-/* How the work is to be done, and what came of it. */
-struct work {
-	const char *folder;
-	struct picture *pictures;
-	size_t count;
-	unsigned hosts;
-	int64_t deadline_ms; /* per picture */
-	bool fresh; /* a new host for every picture */
-	bool chaos; /* kill hosts while they work */
-	unsigned launched, killed; /* results: hosts started; of them killed by chaos */
-};
-
-/* Decodes every picture. False when hosts cannot be had; that has been printed. */
-bool work_run(struct work *work);
-
-/*
- * In place: what is not printable ASCII becomes '?', one per character of UTF-8.
- * File names and hosts' answers are hostile; they go to terminals.
- */
+/* For what goes wrong in the parent itself: ends the program, and that ends every host. */
+_Noreturn void fail(const char *what, const char *why);
+/* In place. File names and hosts' texts are hostile, and go to terminals. */
 void make_printable(char *text);
+void set_label(struct picture *picture, enum picture_state state, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
-#define PALETTE_SIZE 5
-struct palette {
-	struct palette_entry {
-		int colour; /* 0xRRGGBB */
-		unsigned permil; /* of the sheet without its ground; 0: none left */
-	} entries[PALETTE_SIZE];
-};
+/* All files of a folder, at least one. Returns their number. */
+size_t list_pictures(const char *folder, struct picture **ret);
+/* Regular files only, and no link followed: the folder is hostile too. -1: it has its label. */
+int open_picture(const char *folder, struct picture *picture);
 
-/* At least one picture; the footer stays empty. NULL when memory runs out. */
-gdImagePtr sheet_draw(const char *title, const struct picture *pictures, size_t count);
-/* `palette` NULL: without colours. */
-void sheet_draw_footer(gdImagePtr sheet, const char *counts, const struct palette *palette);
-/* Whether the sheet itself, not a picture, put this colour there. */
-bool sheet_is_ground(int colour);
-
-int sheet_find_palette(gdImagePtr sheet, struct palette *ret, struct pal_error *error);
+/* At least one picture. NULL when memory runs out. */
+gdImagePtr draw_sheet(const char *title, const struct picture *pictures, size_t count,
+	const char *footer);
 
 #endif
