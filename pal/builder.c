@@ -74,6 +74,7 @@ struct pal_builder *pal_builder_new(const char *program)
 		return NULL;
 	builder->sandbox = (struct pal__sandbox)PAL__SANDBOX_INIT;
 	builder->close_others = true;
+	builder->start_deadline = PAL_DEADLINE_NONE;
 	builder->vfork = true;
 	for (int fd = 0; fd < 3; fd++)
 		check(builder,
@@ -239,6 +240,12 @@ void pal_builder_parent_death(struct pal_builder *builder, int signal)
 			builder, PAL_STAGE_ARGUMENT, -EINVAL, "parent-death signal %d", signal);
 	else
 		builder->parent_death = signal;
+}
+
+void pal_builder_start_deadline(struct pal_builder *builder, pal_deadline deadline)
+{
+	if (builder)
+		builder->start_deadline = deadline;
 }
 
 void pal_builder_vfork(struct pal_builder *builder, bool on)
