@@ -261,8 +261,9 @@ void pal_builder_sandbox(struct pal_builder *builder, const struct pal_profile *
 
 	if (!builder)
 		return;
-	if (!profile || profile->size < sizeof *profile) {
-		check(builder, -EINVAL, "sandbox profile");
+	r = profile ? pal_check_size(profile, profile->size, sizeof *profile) : -EINVAL;
+	if (r < 0) {
+		check(builder, r, "sandbox profile");
 		return;
 	}
 	r = profile->apply ? profile->apply(profile, builder, &error) : 0;

@@ -20,7 +20,7 @@
  * Descriptors of the library that the child needs in spite of moves and closes,
  * until it has used them: it closes them itself.
  */
-enum { PAL__CARRY_LANDLOCK, PAL__CARRY_READY, PAL__CARRIED };
+enum { PAL__CARRY_LANDLOCK, PAL__CARRY_BORDER, PAL__CARRY_READY, PAL__CARRIED };
 
 struct pal__fd_plan {
 	struct pal__fd_step *steps;

@@ -83,6 +83,7 @@ int pal__plan_make(struct pal__plan *plan, const struct pal_builder *builder, bo
 		.sandbox = &builder->sandbox,
 	};
 	plan->fds.carried[PAL__CARRY_LANDLOCK] = builder->sandbox.landlock_fd;
+	plan->fds.carried[PAL__CARRY_BORDER] = builder->sandbox.border_fd;
 	plan->fds.carried[PAL__CARRY_READY] = ready_fd;
 	r = pal__fd_plan_make(&plan->fds, builder, streams);
 	if (r >= 0 && program)

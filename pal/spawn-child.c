@@ -267,7 +267,8 @@ int pal__child_setup(
 		r = set_limits(plan,
 			report); /* after all that needs a descriptor: it may lower RLIMIT_NOFILE */
 	if (r >= 0)
-		r = pal__sandbox_enter(plan->sandbox, carried[PAL__CARRY_LANDLOCK], report);
+		r = pal__sandbox_enter(plan->sandbox, carried[PAL__CARRY_LANDLOCK],
+			carried[PAL__CARRY_BORDER], report);
 	if (r >= 0)
 		r = open_mask(report);
 	return r;
