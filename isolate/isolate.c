@@ -57,8 +57,10 @@ static void start(struct isolate__call *call, struct isolate__facts *facts)
 
 	pal_builder_close_others(builder, false);
 	pal_builder_parent_death(builder, SIGKILL);
+	pal_builder_start_deadline(builder, call->deadline);
 	facts->start_code =
 		pal_fork(builder, isolate__child, call, &call->child, &facts->start_error);
+	facts->timed_out = facts->start_code == -ETIMEDOUT;
 	pal_builder_free(builder);
 }
 

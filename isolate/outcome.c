@@ -49,7 +49,7 @@ static void judge_not_entered(const struct isolate__call *call, const struct iso
 	struct isolate_result *result)
 {
 	result->answer = ISOLATE_NOT_EXECUTED;
-	if (facts->start_code < 0) {
+	if (facts->start_code < 0 && !facts->timed_out) {
 		result->error = facts->start_error;
 		result->error.stage = ISOLATE_STAGE_START;
 	} else

@@ -41,6 +41,7 @@ struct pal_builder {
 	bool limit_set[RLIM_NLIMITS];
 	int parent_death; /* 0: off */
 	bool vfork;
+	pal_deadline start_deadline; /* of pal_fork */
 };
 
 /* Remembers the first failure of a setter. `builder` may be NULL. Formats as pal_error_set. */

@@ -74,6 +74,7 @@ struct pal_builder *pal_builder_new(const char *program)
 		return NULL;
 	builder->sandbox = (struct pal__sandbox)PAL__SANDBOX_INIT;
 	builder->close_others = true;
+	builder->start_deadline = PAL_DEADLINE_NONE;
 	builder->vfork = true;
 	for (int fd = 0; fd < 3; fd++)
 		check(builder,
@@ -241,6 +242,12 @@ void pal_builder_parent_death(struct pal_builder *builder, int signal)
 		builder->parent_death = signal;
 }
 
+void pal_builder_start_deadline(struct pal_builder *builder, pal_deadline deadline)
+{
+	if (builder)
+		builder->start_deadline = deadline;
+}
+
 void pal_builder_vfork(struct pal_builder *builder, bool on)
 {
 	if (builder)
@@ -254,8 +261,9 @@ void pal_builder_sandbox(struct pal_builder *builder, const struct pal_profile *
 
 	if (!builder)
 		return;
-	if (!profile || profile->size < sizeof *profile) {
-		check(builder, -EINVAL, "sandbox profile");
+	r = profile ? pal_check_size(profile, profile->size, sizeof *profile) : -EINVAL;
+	if (r < 0) {
+		check(builder, r, "sandbox profile");
 		return;
 	}
 	r = profile->apply ? profile->apply(profile, builder, &error) : 0;

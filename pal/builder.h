@@ -2,6 +2,7 @@
 #ifndef PROCMESH_PAL_BUILDER_H
 #define PROCMESH_PAL_BUILDER_H
 
+#include <pal/deadline.h>
 #include <pal/error.h>
 #include <pal/export.h>
 #include <stdbool.h>
@@ -124,6 +125,15 @@ PAL_EXPORT void pal_builder_parent_death(struct pal_builder *builder, int signal
  */
 PAL_EXPORT void pal_builder_vfork(struct pal_builder *builder, bool on);
 
+/*
+ * How long pal_fork waits for the child to come to its function; PAL_DEADLINE_NONE
+ * is the default. A child that does not get there - its pthread_atfork(3) handlers
+ * run first, and may wait for what another thread has - is killed and reaped then:
+ * -ETIMEDOUT, PAL_STAGE_CLONE. It may have entered the function in that moment.
+ * The handlers in this process cannot be bounded. Not used by pal_builder_spawn.
+ */
+PAL_EXPORT void pal_builder_start_deadline(struct pal_builder *builder, pal_deadline deadline);
+
 /* Calls the profile's apply hook now; its failure is remembered like an invalid value. See profile.h. */
 PAL_EXPORT void pal_builder_sandbox(struct pal_builder *builder, const struct pal_profile *profile);
 
@@ -151,6 +161,8 @@ PAL_EXPORT int pal_builder_spawn(struct pal_builder *builder, struct pal_child *
  * stdio can be used in it, and `fn`'s return is its exit status (8 bits). The
  * child leaves with _exit: no atexit handlers, no flushing. Stages as above.
  * `fn` runs once every step of the plan has succeeded.
+ * Of the signals, those between 32 and SIGRTMIN keep their dispositions: libc uses
+ * them for itself, in pthread_cancel(3) and setuid(2) with threads.
  */
 PAL_EXPORT int pal_fork(struct pal_builder *builder, int (*fn)(void *arg), void *arg, struct pal_child **ret,
 	struct pal_error *error) PAL_MUST_CHECK;

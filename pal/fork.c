@@ -30,8 +30,7 @@
 
 enum gate {
 	GATE_SHUT,
-	GATE_GO,
-	GATE_GIVE_UP
+	GATE_OPEN
 };
 
 /* In memory that both processes see. */
@@ -55,9 +54,7 @@ static const struct timespec gate_tick = {.tv_nsec = 50 * 1000 * 1000};
 
 static bool pass_gate(const struct fork_call *call)
 {
-	unsigned gate;
-
-	while ((gate = atomic_load(&call->page->gate)) == GATE_SHUT) {
+	while (atomic_load(&call->page->gate) == GATE_SHUT) {
 		pid_t parent = getppid();
 
 		if (parent != call->launch.plan.parent &&
@@ -65,7 +62,7 @@ static bool pass_gate(const struct fork_call *call)
 			return false;
 		syscall(SYS_futex, &call->page->gate, FUTEX_WAIT, GATE_SHUT, &gate_tick, NULL, 0);
 	}
-	return gate == GATE_GO;
+	return true;
 }
 
 /*
@@ -95,24 +92,42 @@ static void __attribute__((noreturn)) run_child(struct fork_call *call)
 
 /* ---- the parent ---- */
 
-static void open_gate(struct fork_page *page, enum gate gate)
+static void open_gate(struct fork_page *page)
 {
-	atomic_store(&page->gate, gate);
+	atomic_store(&page->gate, GATE_OPEN);
 	syscall(SYS_futex, &page->gate, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
-/* The pidfd of a child that stands at the gate, above 2. On failure the child has ended and is reaped. */
-static int open_pidfd(struct fork_page *page, pid_t pid)
+/*
+ * The pidfd, above 2, of a child that comes no further than to the gate, so that its pid is still
+ * its own. On failure the child has ended and is reaped: killed, because it may never come there.
+ */
+static int open_pidfd(pid_t pid)
 {
 	int pidfd = pal__pidfd_open(pid);
 
 	pidfd = pidfd < 0 ? -errno : pal__fd_lift(pidfd);
 	if (pidfd >= 0)
 		return pidfd;
-	open_gate(page, GATE_GIVE_UP);
+	kill(pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	return pidfd;
+}
+
+/* Waits for either event. 0, or a negative errno: nothing has happened. */
+static int await_event(struct pollfd *events, nfds_t count, pal_deadline deadline)
+{
+	for (;;) {
+		int left = pal_deadline_left_ms(deadline), r = poll(events, count, left);
+
+		if (r > 0)
+			return 0;
+		if (r < 0 && errno != EINTR)
+			return -errno;
+		if (left == 0)
+			return -ETIMEDOUT;
+	}
 }
 
 static int await_setup(const struct fork_call *call, const struct pal_builder *builder, int pidfd,
@@ -120,16 +135,13 @@ static int await_setup(const struct fork_call *call, const struct pal_builder *b
 {
 	struct pollfd events[] = {
 		{.fd = call->ready_fd, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
-	int signal;
+	int signal, r = await_event(events, PAL_ARRAY_LENGTH(events), builder->start_deadline);
 
-	while (poll(events, PAL_ARRAY_LENGTH(events), -1) < 0)
-		if (errno != EINTR) {
-			int r = -errno;
-
-			pal__pidfd_signal(pidfd, SIGKILL);
-			pal__reap(pidfd);
-			return pal_error_set(error, PAL_STAGE_CLONE, r, "wait for a forked child");
-		}
+	if (r < 0) {
+		pal__pidfd_signal(pidfd, SIGKILL);
+		pal__reap(pidfd);
+		return pal_error_set(error, PAL_STAGE_CLONE, r, "wait for a forked child");
+	}
 	/* Asked again: it may have said so after poll looked, and ended before poll looked at the pidfd. */
 	if (poll(events, 1, 0) > 0)
 		return 0;
@@ -151,10 +163,10 @@ static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 	pal__signals_restore(&before);
 	if (pid < 0)
 		return pal_error_set(error, PAL_STAGE_CLONE, r, "fork");
-	pidfd = open_pidfd(call->page, pid);
+	pidfd = open_pidfd(pid);
 	if (pidfd < 0)
 		return pal_error_set(error, PAL_STAGE_CLONE, pidfd, "pidfd of a forked child");
-	open_gate(call->page, GATE_GO);
+	open_gate(call->page);
 	r = await_setup(call, builder, pidfd, error);
 	if (r < 0) {
 		pal_close(pidfd);

@@ -11,4 +11,11 @@ struct pal_landlock {
 	uint64_t handled_net;
 };
 
+/*
+ * A ruleset that makes a domain whose processes cannot reach those outside of it, and next to
+ * nothing else: they cannot trace them or read their memory, which holds for every domain, nor
+ * signal them (from ABI 6 on). A descriptor above 2, or a negative errno.
+ */
+int pal__landlock_border(void);
+
 #endif

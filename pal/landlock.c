@@ -7,6 +7,7 @@
 
 #include <pal/landlock-abi-priv.h>
 #include <pal/landlock-priv.h>
+#include <pal/streams-priv.h>
 #include <pal/util-priv.h>
 
 /* Rights that a rule on anything but a folder may have: the kernel refuses others with EINVAL. */
@@ -59,6 +60,29 @@ static struct pal__landlock_ruleset_attr rights_of(int abi)
 	return attr;
 }
 
+/* A descriptor, close-on-exec and above 2, or a negative errno. */
+static int create_ruleset(const struct pal__landlock_ruleset_attr *attr)
+{
+	long fd = syscall(SYS_landlock_create_ruleset, attr, sizeof *attr, 0);
+
+	return fd < 0 ? -errno : pal__fd_lift((int)fd);
+}
+
+int pal__landlock_border(void)
+{
+	/* before ABI 6 a ruleset must be about files: about what takes a privilege to make */
+	struct pal__landlock_ruleset_attr attr = {
+		.handled_access_fs = LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK,
+	};
+	int abi = pal_landlock_abi();
+
+	if (abi < 0)
+		return abi;
+	if (abi >= 6)
+		attr = (struct pal__landlock_ruleset_attr){.scoped = LANDLOCK_SCOPE_SIGNAL};
+	return create_ruleset(&attr);
+}
+
 int pal_landlock_new(struct pal_landlock **ret, struct pal_error *error)
 {
 	PAL_CLEANUP_FREE struct pal_landlock *ruleset = NULL;
@@ -75,14 +99,13 @@ int pal_landlock_new(struct pal_landlock **ret, struct pal_error *error)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "Landlock ruleset");
 	attr = rights_of(abi);
 	*ruleset = (struct pal_landlock){
-		.fd = (int)syscall(
-			SYS_landlock_create_ruleset, &attr, sizeof attr, 0), /* close-on-exec */
+		.fd = create_ruleset(&attr),
 		.handled_fs = attr.handled_access_fs,
 		.handled_net = attr.handled_access_net,
 	};
 	if (ruleset->fd < 0)
 		return pal_error_set(
-			error, PAL_STAGE_LANDLOCK, -errno, "making a Landlock ruleset");
+			error, PAL_STAGE_LANDLOCK, ruleset->fd, "making a Landlock ruleset");
 	*ret = PAL_TAKE_POINTER(ruleset);
 	return 0;
 }

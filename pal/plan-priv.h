@@ -20,7 +20,7 @@
  * Descriptors of the library that the child needs in spite of moves and closes,
  * until it has used them: it closes them itself.
  */
-enum { PAL__CARRY_LANDLOCK, PAL__CARRY_READY, PAL__CARRIED };
+enum { PAL__CARRY_LANDLOCK, PAL__CARRY_BORDER, PAL__CARRY_READY, PAL__CARRIED };
 
 struct pal__fd_plan {
 	struct pal__fd_step *steps;
@@ -39,6 +39,11 @@ struct pal__fd_plan {
 struct pal__plan {
 	pid_t parent;
 	int parent_death; /* signal, 0: none */
+	/*
+	 * Real-time signals below this one keep their dispositions: libc's own in a child
+	 * that goes on with this libc, which does not install its handlers again.
+	 */
+	int first_reset_rt;
 	struct pal__fd_plan fds;
 	const char *cwd; /* NULL: none */
 	const struct rlimit *limits;

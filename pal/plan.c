@@ -2,11 +2,13 @@
 #include <pal/plan-priv.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include <pal/signals-priv.h>
 #include <pal/util-priv.h>
 
 #define DEFAULT_PATH "/bin:/usr/bin" /* without the current folder that confstr(3) once had */
@@ -74,12 +76,14 @@ int pal__plan_make(struct pal__plan *plan, const struct pal_builder *builder, bo
 	*plan = (struct pal__plan){
 		.parent = getpid(),
 		.parent_death = builder->parent_death,
+		.first_reset_rt = program ? PAL__KERNEL_SIGRTMIN : SIGRTMIN,
 		.cwd = builder->cwd,
 		.limits = builder->limits,
 		.limit_set = builder->limit_set,
 		.sandbox = &builder->sandbox,
 	};
 	plan->fds.carried[PAL__CARRY_LANDLOCK] = builder->sandbox.landlock_fd;
+	plan->fds.carried[PAL__CARRY_BORDER] = builder->sandbox.border_fd;
 	plan->fds.carried[PAL__CARRY_READY] = ready_fd;
 	r = pal__fd_plan_make(&plan->fds, builder, streams);
 	if (r >= 0 && program)

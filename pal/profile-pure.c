@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include <pal/builder.h>
+#include <pal/sandbox-priv.h>
 #include <pal/sandbox.h>
 #include <pal/util-priv.h>
 
@@ -26,6 +28,7 @@
 #define REFUSED PAL_SECCOMP_ERRNO(EACCES)
 
 #define MAX_DESCRIPTORS 64
+#define LANDLOCK_WITH_SCOPES 6 /* ABI */
 #define INT_MASK 0xffffffffu
 
 #ifdef __s390__
@@ -144,7 +147,7 @@ static const char *const starting[] = {
 	"landlock_create_ruleset", "landlock_restrict_self", "lstat", "lstat64", "mmap", "mmap2",
 	"mprotect", "newfstatat", "readlink", "readlinkat", "seccomp", "set_thread_area",
 	"set_tid_address", "set_tls", "setrlimit", "stat", "stat64", "statfs", "statfs64", "statx",
-	"tgkill", "umask",
+	"umask",
 	NULL,
 };
 
@@ -254,6 +257,23 @@ static int add_common(struct pal_seccomp *filter, struct pal_error *error)
 	return result;
 }
 
+/*
+ * abort, raise and, in finalize, pal_self_restrict. Where there is nothing to keep
+ * signals inside, a filter can only choose which: it does not know the child's pid.
+ */
+static int add_signalling(struct pal_seccomp *filter, struct pal_error *error)
+{
+	const struct form without_scope[] = {
+		{"tgkill", 2, INT_MASK, SIGABRT},
+		{"tgkill", 2, INT_MASK, (uint64_t)pal_threads_signal()},
+		{0},
+	};
+
+	if (pal_landlock_abi() >= LANDLOCK_WITH_SCOPES)
+		return pal_seccomp_rule(filter, PAL_SECCOMP_ALLOW, "tgkill", error);
+	return add_forms(filter, PAL_SECCOMP_ALLOW, without_scope, error);
+}
+
 static int add_starting(struct pal_seccomp *filter, struct pal_error *error)
 {
 	int result = add_common(filter, error);
@@ -264,6 +284,8 @@ static int add_starting(struct pal_seccomp *filter, struct pal_error *error)
 		result = add_forms(filter, PAL_SECCOMP_ALLOW, starting_forms, error);
 	if (!result)
 		result = add_forms(filter, REFUSED, starting_refused, error);
+	if (!result)
+		result = add_signalling(filter, error);
 	if (!result)
 		result = pal_seccomp_allow_first_exec(filter, error);
 	return result;
@@ -295,9 +317,9 @@ static int limit(struct pal_builder *builder, int resource, rlim_t most, struct 
 
 	if (getrlimit((__rlimit_resource_t)resource, &now) < 0)
 		return pal_error_set(error, PAL_STAGE_RLIMIT, -errno, "pure computation");
-	if (most > now.rlim_max) /* to raise it would need a privilege */
-		most = now.rlim_max;
-	pal_builder_rlimit(builder, resource, most, most);
+	/* neither is raised: the hard limit would need a privilege, and the soft one was chosen */
+	pal_builder_rlimit(builder, resource, now.rlim_cur < most ? now.rlim_cur : most,
+		now.rlim_max < most ? now.rlim_max : most);
 	return 0;
 }
 
@@ -308,7 +330,9 @@ static int apply(
 	int result;
 
 	(void)profile;
-	result = limit(builder, RLIMIT_CORE, 0, error);
+	result = pal_landlock_abi() < 0 ? 0 : pal__builder_border(builder, error);
+	if (!result)
+		result = limit(builder, RLIMIT_CORE, 0, error);
 	if (!result)
 		result = limit(builder, RLIMIT_NOFILE, MAX_DESCRIPTORS, error);
 	if (!result)

@@ -39,7 +39,7 @@ struct pal_builder;
  *	static const struct pal_profile decoder = {.size = sizeof decoder, .name = "decoder", .apply = apply};
  */
 struct pal_profile {
-	size_t size;      /* sizeof(struct pal_profile) */
+	size_t size;      /* sizeof(struct pal_profile); too small is -EINVAL, more than is known here -E2BIG */
 	const char *name; /* for messages */
 	int (*apply)(const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error);
 	int (*finalize)(const struct pal_profile *profile, struct pal_error *error);
@@ -57,24 +57,31 @@ PAL_EXPORT int pal_profile_finalize(const struct pal_profile *profile, struct pa
  * Pure computation on descriptors that it is given.
  *
  * apply: no_new_privs; no capabilities; no core files and at most 64
- * descriptors (or fewer where the limit is lower); and a seccomp filter. It
- * lets the dynamic loader, libc's start-up and ordinary initialisation work:
- * files may be opened to be read, threads be started. Not: open for writing or
- * change files, make sockets, signal or start processes, ptrace, mount, execute
- * anything after the first program. (New processes are refused by the filter:
- * RLIMIT_NPROC counts a user's processes everywhere, and does not bind root.)
+ * descriptors (no limit of this process, soft or hard, is raised); a Landlock
+ * domain, with which a ruleset of one's own stacks; and a seccomp filter. It lets
+ * the dynamic loader, libc's start-up and ordinary initialisation work: files may
+ * be opened to be read, threads be started. Not: open for writing or change files,
+ * make sockets, signal or start processes, ptrace, mount, execute anything after
+ * the first program. (New processes are refused by the filter: RLIMIT_NPROC counts
+ * a user's processes everywhere, and does not bind root.)
+ * The domain keeps signals inside, and the memory of processes outside of it
+ * closed (/proc/PID/mem). What remains on older kernels: before Landlock ABI 6
+ * (Linux 6.12) tgkill(2) with SIGABRT or pal_threads_signal() reaches any process
+ * of the same user, and other signals fail, even to itself; without Landlock the
+ * memory of such a process can be read where ptrace(2) would be allowed.
  *
  * finalize, which needs Landlock: no path at all for Landlock, and a tighter
  * filter: memory that is not executable, read and write and sendmsg/recvmsg on
  * descriptors that exist, poll and epoll, eventfd and memfd_create, time,
  * futexes, threads, exit. From then on no file can be opened and no socket made
- * in any thread. What libraries load when it is first needed - iconv, locales,
- * name services, libgcc_s for pthread_exit and backtrace - must be loaded
- * before.
+ * in any thread. stat of any path still works, as far as the user may search it:
+ * libc's fstat is the same call. What libraries load when it is first needed -
+ * iconv, locales, name services, libgcc_s for pthread_exit and backtrace - must be
+ * loaded before.
  *
  * Under both, what harmless code may try (opening a file, making a socket,
  * forking) fails with EACCES; what only an attacker would (ptrace, mount,
- * unshare, bpf, ...; after finalize also execve) kills the process with SIGSYS;
+ * unshare, bpf, execve without a fork, ...) kills the process with SIGSYS;
  * calls that this library does not know are ENOSYS, so that libc falls back to
  * older ones. A leak checker that traces the process at exit cannot work here.
  */

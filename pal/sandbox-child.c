@@ -149,6 +149,14 @@ static int set_capabilities(const struct pal__sandbox *sandbox, struct pal__repo
 	return raise_ambient(sandbox, report);
 }
 
+static int enter_domain(int ruleset_fd, struct pal__report *report)
+{
+	if (ruleset_fd < 0)
+		return 0;
+	report->stage = PAL_STAGE_LANDLOCK;
+	return syscall(SYS_landlock_restrict_self, ruleset_fd, 0) < 0 ? fail(report, 0) : 0;
+}
+
 int pal__sandbox_enter_unfiltered(
 	const struct pal__sandbox *sandbox, int landlock_fd, struct pal__report *report)
 {
@@ -163,23 +171,22 @@ int pal__sandbox_enter_unfiltered(
 		if (control(PR_SET_NO_NEW_PRIVS, 1, 0) < 0)
 			return fail(report, 0);
 	}
-	if (landlock_fd >= 0) {
-		report->stage = PAL_STAGE_LANDLOCK;
-		if (syscall(SYS_landlock_restrict_self, landlock_fd, 0) < 0)
-			return fail(report, 0);
-	}
-	return 0;
+	return enter_domain(landlock_fd, report);
 }
 
-int pal__sandbox_enter(
-	const struct pal__sandbox *sandbox, int landlock_fd, struct pal__report *report)
+int pal__sandbox_enter(const struct pal__sandbox *sandbox, int landlock_fd, int border_fd,
+	struct pal__report *report)
 {
 	int result = pal__sandbox_enter_unfiltered(sandbox, landlock_fd, report);
 
+	if (result >= 0)
+		result = enter_domain(border_fd, report);
 	if (result < 0)
 		return result;
 	if (landlock_fd >= 0)
 		syscall(SYS_close, landlock_fd);
+	if (border_fd >= 0)
+		syscall(SYS_close, border_fd);
 	if (sandbox->seccomp.len) {
 		report->stage = PAL_STAGE_SECCOMP;
 		if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &sandbox->seccomp) < 0)

@@ -19,21 +19,25 @@ struct pal__sandbox {
 	bool only_narrow;          /* refuse capabilities that this thread does not have already */
 	unsigned last_capability;  /* of the running kernel, looked up in the parent */
 	int landlock_fd;           /* -1: none; a duplicate of the ruleset, owned */
+	int border_fd;             /* -1: none; pal__landlock_border, stacks with the former; owned */
 	struct sock_fprog seccomp; /* len 0: none; owned copy */
 	unsigned long exec_key;    /* 4th argument of execve: pal_seccomp_allow_first_exec */
 };
-#define PAL__SANDBOX_INIT {.landlock_fd = -1}
+#define PAL__SANDBOX_INIT {.landlock_fd = -1, .border_fd = -1}
+
+/* A child's processes cannot reach those outside: see pal__landlock_border. 0 or a negative errno. */
+int pal__builder_border(struct pal_builder *builder, struct pal_error *error);
 
 void pal__sandbox_clear(struct pal__sandbox *sandbox);
 
 /*
  * In the child, after descriptors, cwd and rlimits: capabilities, no_new_privs,
- * Landlock, seccomp. `landlock_fd` is the ruleset's number in the child, and is
- * closed here: the filter may forbid that later. Async-signal-safe
+ * Landlock, seccomp. `landlock_fd` and `border_fd` are the rulesets' numbers in the
+ * child, and are closed here: the filter may forbid that later. Async-signal-safe
  * (sandbox-child.c). 0, or a negative errno with stage and index in the report,
  * whose stage is kept up to date on the way.
  */
-int pal__sandbox_enter(const struct pal__sandbox *sandbox, int landlock_fd,
+int pal__sandbox_enter(const struct pal__sandbox *sandbox, int landlock_fd, int border_fd,
 	struct pal__report *report);
 
 /* All but the filter, and without closing: what a thread of a running process does to itself. */

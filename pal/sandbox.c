@@ -2,6 +2,7 @@
 #include <pal/sandbox-priv.h>
 
 #include <fcntl.h>
+#include <string.h>
 
 #include <pal/builder-priv.h>
 #include <pal/capabilities-priv.h>
@@ -41,7 +42,7 @@ void pal_builder_landlock(struct pal_builder *builder, const struct pal_landlock
 		pal__builder_fail(builder, PAL_STAGE_ARGUMENT, -EINVAL, "Landlock ruleset");
 		return;
 	}
-	fd = fcntl(ruleset->fd, F_DUPFD_CLOEXEC, 0);
+	fd = fcntl(ruleset->fd, F_DUPFD_CLOEXEC, 3); /* a closed stdin stays closed */
 	if (fd < 0) {
 		pal__builder_fail(
 			builder, PAL_STAGE_LANDLOCK, -errno, "copying a Landlock ruleset");
@@ -49,6 +50,19 @@ void pal_builder_landlock(struct pal_builder *builder, const struct pal_landlock
 	}
 	pal_close(builder->sandbox.landlock_fd);
 	builder->sandbox.landlock_fd = fd;
+}
+
+int pal__builder_border(struct pal_builder *builder, struct pal_error *error)
+{
+	int fd;
+
+	if (builder->sandbox.border_fd >= 0)
+		return 0;
+	fd = pal__landlock_border();
+	if (fd < 0)
+		return pal_error_set(error, PAL_STAGE_LANDLOCK, fd, "making a Landlock ruleset");
+	builder->sandbox.border_fd = fd;
+	return 0;
 }
 
 void pal_builder_seccomp(struct pal_builder *builder, const struct pal_seccomp *filter)
@@ -65,7 +79,7 @@ void pal_builder_seccomp(struct pal_builder *builder, const struct pal_seccomp *
 			builder->first_error = error;
 		return;
 	}
-	free(builder->sandbox.seccomp.filter);
+	pal__seccomp_program_free(&builder->sandbox.seccomp);
 	builder->sandbox.seccomp = program;
 	builder->sandbox.exec_key = filter->exec_key;
 }
@@ -73,6 +87,8 @@ void pal_builder_seccomp(struct pal_builder *builder, const struct pal_seccomp *
 void pal__sandbox_clear(struct pal__sandbox *sandbox)
 {
 	pal_close(sandbox->landlock_fd);
-	free(sandbox->seccomp.filter);
+	pal_close(sandbox->border_fd);
+	pal__seccomp_program_free(&sandbox->seccomp);
+	explicit_bzero(&sandbox->exec_key, sizeof sandbox->exec_key);
 	*sandbox = (struct pal__sandbox)PAL__SANDBOX_INIT;
 }

@@ -125,10 +125,14 @@ PAL_EXPORT int pal_seccomp_rule_masked(struct pal_seccomp *filter, int action, c
 	uint64_t mask, uint64_t value, struct pal_error *error) PAL_MUST_CHECK;
 
 /*
- * Allows the execve(2) by which spawn starts the program, and no other: spawn
- * passes a secret number in a register that execve does not use and that the
- * filter looks at. The program cannot know it. (With pal_fork it can: there the
- * child has a copy of this process's memory.)
+ * Allows the execve(2) by which spawn starts the program, and no other, which
+ * kills the process: spawn passes a secret number in a register that execve does
+ * not use and that the filter looks at. The number is not in the program's memory,
+ * but in that of this process, as long as the filter and builders with it exist
+ * (and libseccomp does not wipe what it frees). So it is a secret from a program
+ * that cannot read this process's memory, through ptrace(2) or /proc/PID/mem: of
+ * another user, or under any Landlock ruleset. With pal_fork it is none: there
+ * the child has a copy of this process's memory.
  */
 PAL_EXPORT int pal_seccomp_allow_first_exec(struct pal_seccomp *filter, struct pal_error *error) PAL_MUST_CHECK;
 PAL_EXPORT void pal_seccomp_free(struct pal_seccomp *filter);
@@ -145,7 +149,7 @@ PAL_EXPORT void pal_builder_seccomp(struct pal_builder *builder, const struct pa
 
 /* What pal_self_restrict enforces; members that are NULL or false are left out. */
 struct pal_self_restrictions {
-	size_t size; /* sizeof(struct pal_self_restrictions) */
+	size_t size; /* sizeof(struct pal_self_restrictions); too small is -EINVAL, more than is known here -E2BIG */
 	bool no_new_privs;
 	const struct pal_capabilities *capabilities; /* no set may gain anything */
 	const struct pal_landlock *landlock;

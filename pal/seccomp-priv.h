@@ -11,8 +11,10 @@ struct pal_seccomp {
 	unsigned long exec_key; /* 0: no pal_seccomp_allow_first_exec */
 };
 
-/* The filter as the kernel takes it; ret->filter is the caller's, to free(). */
+/* The filter as the kernel takes it; ret->filter is the caller's, to free() or for the next. */
 int pal__seccomp_compile(const struct pal_seccomp *filter, struct sock_fprog *ret, struct pal_error *error)
 	PAL_MUST_CHECK;
+/* Leaves nothing of the filter in memory: it may contain the key. */
+void pal__seccomp_program_free(struct sock_fprog *program);
 
 #endif

@@ -118,8 +118,9 @@ int pal_seccomp_rule_masked(struct pal_seccomp *filter, int action, const char *
 
 int pal_seccomp_allow_first_exec(struct pal_seccomp *filter, struct pal_error *error)
 {
+	struct scmp_arg_cmp wrong = {.arg = EXEC_KEY_ARGUMENT, .op = SCMP_CMP_NE};
 	unsigned long key = 0;
-	int result;
+	int result = 0;
 
 	if (!filter)
 		return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL, "seccomp rule");
@@ -129,10 +130,17 @@ int pal_seccomp_allow_first_exec(struct pal_seccomp *filter, struct pal_error *e
 		if (getrandom(&key, sizeof key, 0) < 0 && errno != EINTR)
 			return pal_error_set(
 				error, PAL_STAGE_SECCOMP, -errno, "a key for the first exec");
-	result = pal_seccomp_rule_masked(
-		filter, PAL_SECCOMP_ALLOW, "execve", EXEC_KEY_ARGUMENT, ULONG_MAX, key, error);
+	wrong.datum_a = key;
+	/* libseccomp takes no rule for what happens anyway */
+	if (filter->otherwise != PAL_SECCOMP_ALLOW)
+		result = pal_seccomp_rule_masked(filter, PAL_SECCOMP_ALLOW, "execve",
+			EXEC_KEY_ARGUMENT, ULONG_MAX, key, error);
+	if (!result && filter->otherwise != PAL_SECCOMP_KILL)
+		result = add_rule(filter, PAL_SECCOMP_KILL, "execve", 1, &wrong, error);
 	if (!result)
 		filter->exec_key = key;
+	explicit_bzero(&key, sizeof key);
+	explicit_bzero(&wrong, sizeof wrong);
 	return result;
 }
 
@@ -167,6 +175,14 @@ static int read_back(int fd, size_t size, void **ret)
 	}
 	*ret = PAL_TAKE_POINTER(bytes);
 	return 0;
+}
+
+void pal__seccomp_program_free(struct sock_fprog *program)
+{
+	if (program->filter)
+		explicit_bzero(program->filter, program->len * sizeof *program->filter);
+	free(program->filter);
+	*program = (struct sock_fprog){0};
 }
 
 int pal__seccomp_compile(

@@ -73,25 +73,16 @@ static int filter_all_threads(const struct sock_fprog *program, struct pal_error
 	return -EBUSY;
 }
 
-/* A later header may ask for more than this library knows: that is not silently left out. */
-static bool asks_for_unknown(const struct pal_self_restrictions *asked)
-{
-	const char *bytes = (const char *)asked;
-
-	for (size_t i = sizeof *asked; i < asked->size; i++)
-		if (bytes[i])
-			return true;
-	return asked->size < sizeof *asked;
-}
-
 int pal_self_restrict(const struct pal_self_restrictions *restrictions, struct pal_error *error)
 {
 	PAL_CLEANUP_FREE struct sock_filter *instructions = NULL;
 	struct sock_fprog program = {0};
-	int result = 0;
+	int result = restrictions ? pal_check_size(
+					    restrictions, restrictions->size, sizeof *restrictions)
+				  : -EINVAL;
 
-	if (!restrictions || asks_for_unknown(restrictions))
-		return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL, "pal_self_restrict");
+	if (result < 0)
+		return pal_error_set(error, PAL_STAGE_ARGUMENT, result, "pal_self_restrict");
 	if (restrictions->seccomp) { /* before anything is applied, under which it might fail */
 		result = pal__seccomp_compile(restrictions->seccomp, &program, error);
 		if (result < 0)

@@ -12,6 +12,7 @@
  * thread - and must not reach a child that shares our memory.
  */
 #define PAL__KERNEL_SIGSET_SIZE (_NSIG / 8)
+#define PAL__KERNEL_SIGRTMIN 32 /* libc's own SIGRTMIN is above those that it keeps for itself */
 
 struct pal__sigset {
 	unsigned long bits[PAL__KERNEL_SIGSET_SIZE / sizeof(unsigned long)];

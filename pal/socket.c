@@ -76,11 +76,11 @@ static size_t take_fds(struct msghdr *message, int *ret_fds)
 	size_t count = 0;
 
 	for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part;
-	        part = CMSG_NXTHDR(message, part)) {
+		part = CMSG_NXTHDR(message, part)) {
 		size_t size = part->cmsg_len - CMSG_LEN(0);
 
 		if (part->cmsg_level != SOL_SOCKET ||
-		        (part->cmsg_type != SCM_RIGHTS && part->cmsg_type != SCM_PIDFD))
+			(part->cmsg_type != SCM_RIGHTS && part->cmsg_type != SCM_PIDFD))
 			continue;
 		for (size_t i = 0; i + sizeof(int) <= size; i += sizeof(int)) {
 			int fd;
@@ -96,14 +96,14 @@ static size_t take_fds(struct msghdr *message, int *ret_fds)
 }
 
 ssize_t pal_socket_receive_partial(
-        int socket, void *data, size_t size, int *ret_fds, size_t *ret_fd_count, bool *ret_fds_lost)
+	int socket, void *data, size_t size, int *ret_fds, size_t *ret_fd_count, bool *ret_fds_lost)
 {
 	struct iovec part = {.iov_base = data, .iov_len = size};
 	union control control;
 	struct msghdr message = {.msg_iov = &part,
-	        .msg_iovlen = 1,
-	        .msg_control = &control,
-	        .msg_controllen = sizeof control};
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof control};
 	ssize_t received;
 	size_t count;
 
@@ -128,7 +128,7 @@ ssize_t pal_socket_receive(int socket, void *data, size_t size, int *ret_fds, si
 {
 	bool fds_lost;
 	ssize_t received =
-	        pal_socket_receive_partial(socket, data, size, ret_fds, ret_fd_count, &fds_lost);
+		pal_socket_receive_partial(socket, data, size, ret_fds, ret_fd_count, &fds_lost);
 
 	return fds_lost ? -ENOBUFS : received;
 }

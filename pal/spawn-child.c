@@ -35,12 +35,13 @@ static const struct pal__sigset no_signals;
 /* SIG_DFL, no flags, empty mask, whatever the order of the kernel's struct sigaction is. */
 static const unsigned long default_action[8];
 
-static int reset_dispositions(struct pal__report *report)
+static int reset_dispositions(const struct pal__plan *plan, struct pal__report *report)
 {
 	for (int signal = 1; signal < _NSIG; signal++) {
 		int r;
 
-		if (signal == SIGKILL || signal == SIGSTOP)
+		if (signal == SIGKILL || signal == SIGSTOP ||
+			(signal >= PAL__KERNEL_SIGRTMIN && signal < plan->first_reset_rt))
 			continue;
 		r = result(syscall(
 			SYS_rt_sigaction, signal, default_action, NULL, PAL__KERNEL_SIGSET_SIZE));
@@ -253,7 +254,7 @@ int pal__child_setup(
 {
 	int r;
 
-	r = reset_dispositions(report);
+	r = reset_dispositions(plan, report);
 	if (r >= 0)
 		r = arm_parent_death(plan, report);
 	if (r >= 0)
@@ -266,7 +267,8 @@ int pal__child_setup(
 		r = set_limits(plan,
 			report); /* after all that needs a descriptor: it may lower RLIMIT_NOFILE */
 	if (r >= 0)
-		r = pal__sandbox_enter(plan->sandbox, carried[PAL__CARRY_LANDLOCK], report);
+		r = pal__sandbox_enter(plan->sandbox, carried[PAL__CARRY_LANDLOCK],
+			carried[PAL__CARRY_BORDER], report);
 	if (r >= 0)
 		r = open_mask(report);
 	return r;

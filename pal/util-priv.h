@@ -10,6 +10,24 @@
 #include <unistd.h>
 
 #define PAL_ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+/*
+ * A struct of the caller, of which this library knows `known` bytes, that begins with its size:
+ * 0, -EINVAL for an older one that is too short, or -E2BIG where a newer one asks, with a byte
+ * that is not zero, for something that is unknown here.
+ */
+static inline int pal_check_size(const void *object, size_t size, size_t known)
+{
+	const unsigned char *bytes = object;
+
+	if (size < known)
+		return -EINVAL;
+	for (size_t i = known; i < size; i++)
+		if (bytes[i])
+			return -E2BIG;
+	return 0;
+}
+
 /* Through void: the alignment that a char pointer loses is there. */
 #define PAL_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 

@@ -141,6 +141,15 @@ static int signal_parents_thread(void)
 	return result(syscall(SYS_tgkill, getppid(), getppid(), 0));
 }
 
+/* ptrace(2)'s permission is what this needs, and Yama's, which is another matter. */
+static int read_parents_memory(void)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/mem", (int)getppid());
+	return result(open(path, O_RDONLY | O_CLOEXEC));
+}
+
 static int bind_parent_to_cpu(void)
 {
 	cpu_set_t set;
@@ -405,7 +414,8 @@ static const struct action {
 	{"make-socket", make_socket}, {"make-pair", make_pair}, {"make-process", make_process},
 	{"run-program", run_program}, {"run-descriptor", run_descriptor}, {"trace", trace},
 	{"mount", mount_something}, {"unshare", unshare_user}, {"signal-parent", signal_parent},
-	{"signal-parents-thread", signal_parents_thread}, {"bind-parent", bind_parent_to_cpu},
+	{"signal-parents-thread", signal_parents_thread},
+	{"read-parents-memory", read_parents_memory}, {"bind-parent", bind_parent_to_cpu},
 	{"limit-parent", limit_parent}, {"call-unknown", call_unknown},
 	{"call-clone3", call_clone3},
 	{"make-code", make_code}, {"make-code-later", make_code_later}, {"abort", end_by_abort},

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -376,6 +377,27 @@ START_TEST(a_deadline_with_sigchld_ignored_still_kills)
 }
 END_TEST
 
+static atomic_bool stuck;
+
+static void wait_if_stuck(void)
+{
+	while (stuck)
+		pause();
+}
+
+START_TEST(the_deadline_covers_the_start)
+{
+	struct isolate_options options = {ISOLATE_OPTIONS_INIT, .deadline_ms = 200};
+	struct isolate_result result;
+
+	ck_assert_int_eq(pthread_atfork(NULL, NULL, wait_if_stuck), 0);
+	stuck = true;
+	isolate_call(spin, NULL, &options, &result);
+	ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT);
+	ck_assert(!result.status_known);
+}
+END_TEST
+
 static int hold_the_pipe(struct isolate_writer *out, void *arg)
 {
 	if (write(*(int *)arg, "", 1) != 1)
@@ -425,6 +447,7 @@ static Suite *make_suite(void)
 		sizeof endless / sizeof *endless);
 	tcase_add_test(leave, a_child_dies_with_its_caller);
 	tcase_add_test(deadline, a_deadline_with_sigchld_ignored_still_kills);
+	tcase_add_test(deadline, the_deadline_covers_the_start);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

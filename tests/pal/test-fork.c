@@ -230,14 +230,51 @@ START_TEST(where_the_host_ignores_SIGCHLD_a_short_function_is_still_a_child)
 }
 END_TEST
 
+static atomic_bool stuck;
+
+static void wait_if_stuck(void)
+{
+	while (stuck)
+		pause();
+}
+
+/* Only a deadline ends this: the child is not the library's yet. */
+START_TEST(a_child_that_does_not_come_to_the_function_is_killed_at_the_start_deadline)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+	pal_deadline deadline = PAL_DEADLINE_MS(200);
+	struct pal_error error = {0};
+	struct pal_child *child = NULL;
+
+	if (_i)
+		signal(SIGCHLD, SIG_IGN);
+	ck_assert_int_eq(pthread_atfork(NULL, NULL, wait_if_stuck), 0);
+	stuck = true;
+	pal_builder_start_deadline(builder, deadline);
+	ck_assert_int_eq(pal_fork(builder, return_it, &(int){0}, &child, &error), -ETIMEDOUT);
+	ck_assert_int_eq(pal_deadline_left_ms(deadline), 0);
+	ck_assert_int_eq(error.stage, PAL_STAGE_CLONE);
+	ck_assert_ptr_null(child);
+
+	stuck = false;
+	pal_builder_start_deadline(builder, PAL_DEADLINE_NONE);
+	ck_assert_ok(pal_fork(builder, return_it, &(int){0}, &child, &error), &error);
+	pal_child_free(child);
+	pal_builder_free(builder);
+	pal_builder_start_deadline(NULL, PAL_DEADLINE_NONE);
+}
+END_TEST
+
 /* ---- the state of the function's process ---- */
+
+#define FIRST_REAL_TIME 32 /* of the kernel */
 
 static void ignore_it(int signal)
 {
 	(void)signal;
 }
 
-/* 0 if nothing is blocked, ignored or handled. */
+/* 0 if nothing is blocked, ignored or handled, apart from what libc does with its own signals. */
 static int check_signals(void *arg)
 {
 	sigset_t mask;
@@ -252,6 +289,8 @@ static int check_signals(void *arg)
 
 		if (sigismember(&mask, number) > 0)
 			return number;
+		if (number >= FIRST_REAL_TIME && number < SIGRTMIN)
+			continue;
 		if (syscall(SYS_rt_sigaction, number, NULL, &action, 8) == 0 &&
 			action.handler != SIG_DFL)
 			return 100 + number;
@@ -268,6 +307,40 @@ START_TEST(signals_start_fresh_in_the_function)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, NULL);
 	ck_assert_int_eq(wait_take(fork_take(pal_builder_new(NULL), check_signals, NULL)).code, 0);
+}
+END_TEST
+
+static void *sleep_in_a_thread(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+static int use_libc_s_signals(void *arg)
+{
+	pthread_t thread;
+	void *result;
+
+	(void)arg;
+	if (pthread_create(&thread, NULL, sleep_in_a_thread, NULL))
+		return 1;
+	if (setgid(getgid()) < 0) /* reaches the other thread by a signal */
+		return 2;
+	if (pthread_cancel(thread) || pthread_join(thread, &result))
+		return 3;
+	return result == PTHREAD_CANCELED ? 0 : 4;
+}
+
+/* libc installs their handlers once in the life of its memory, of which the child has a copy. */
+START_TEST(libc_s_own_signals_still_work_in_the_function)
+{
+	struct pal_status status;
+
+	ck_assert_int_eq(use_libc_s_signals(NULL), 0);
+	status = wait_take(fork_take(pal_builder_new(NULL), use_libc_s_signals, NULL));
+	ck_assert(!status.signaled);
+	ck_assert_int_eq(status.code, 0);
 }
 END_TEST
 
@@ -361,7 +434,10 @@ static Suite *make_suite(void)
 	tcase_add_test(failures, a_failing_step_is_reported_and_the_function_does_not_run);
 	tcase_add_test(failures, a_child_that_is_killed_on_the_way_is_reported_with_its_signal);
 	tcase_add_test(failures, where_the_host_ignores_SIGCHLD_a_short_function_is_still_a_child);
+	tcase_add_loop_test(failures,
+		a_child_that_does_not_come_to_the_function_is_killed_at_the_start_deadline, 0, 2);
 	tcase_add_test(process, signals_start_fresh_in_the_function);
+	tcase_add_test(process, libc_s_own_signals_still_work_in_the_function);
 	tcase_add_test(process, the_function_leaves_without_atexit_and_flushing);
 	tcase_add_test(process, malloc_and_stdio_work_though_other_threads_hold_their_locks);
 	return suite;

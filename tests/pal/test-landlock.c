@@ -379,6 +379,40 @@ END_TEST
 
 /* ---- failures ---- */
 
+static int attempt_look_at(void *fd)
+{
+	return fcntl(*(int *)fd, F_GETFD) < 0 ? errno : 0;
+}
+
+/* Else the child would inherit the ruleset as its stream. */
+START_TEST(a_ruleset_is_never_a_standard_stream)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		struct pal_landlock *ruleset;
+		struct pal_builder *builder;
+		struct pal_error error = {0};
+		int kept = dup(fd);
+
+		needs_landlock();
+		close(fd);
+		ruleset = new_ruleset();
+		ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+		allow(ruleset, "/", PAL_LANDLOCK_READ | PAL_LANDLOCK_EXECUTE);
+		builder = builder_under(ruleset);
+		ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+		ck_assert_int_eq(outcome(builder, attempt_look_at, &fd), EBADF);
+		pal_builder_free(builder);
+
+		builder = pal_builder_new(NULL);
+		ck_assert_ok(pal_profile_pure_compute()->apply(NULL, builder, &error), &error);
+		ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+		pal_builder_free(builder);
+		ck_assert_int_eq(dup2(kept, fd), fd);
+		close(kept);
+	}
+}
+END_TEST
+
 START_TEST(it_needs_no_new_privs_or_a_privilege)
 {
 	struct pal_landlock *ruleset = NULL;
@@ -500,6 +534,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(others, tcp_ports_are_denied_unless_a_rule_allows_them, 0, USERS);
 	tcase_add_loop_test(
 		others, signals_and_abstract_sockets_do_not_leave_the_sandbox, 0, USERS);
+	tcase_add_test(failures, a_ruleset_is_never_a_standard_stream);
 	tcase_add_loop_test(failures, it_needs_no_new_privs_or_a_privilege, 0, USERS);
 	tcase_add_test(failures, bad_rules_are_refused);
 	tcase_add_loop_test(failures, a_kernel_without_landlock_is_an_error, 0,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -38,7 +39,8 @@ static int host(
 
 /* ---- pure computation ---- */
 
-#define ANYTHING (-1) /* depends on the system */
+#define ANYTHING (-1)    /* depends on the system */
+#define KEPT_INSIDE (-2) /* by Landlock's scope, or by the filter where there is none */
 #define KILLED (DIED + SIGSYS)
 
 static const struct verdict {
@@ -55,13 +57,14 @@ static const struct verdict {
 	{"make-socket", 0, EACCES, EACCES},
 	{"make-pair", 0, EACCES, EACCES},
 	{"make-process", 0, EACCES, EACCES},
-	{"run-program", 0, ENOSYS, KILLED},
+	{"run-program", 0, KILLED, KILLED},
 	{"run-descriptor", ANYTHING, KILLED, KILLED},
 	{"trace", 0, KILLED, KILLED},
 	{"mount", ANYTHING, KILLED, KILLED},
 	{"unshare", ANYTHING, KILLED, KILLED},
 	{"signal-parent", 0, EACCES, EACCES},
-	{"signal-parents-thread", 0, 0, ENOSYS},
+	{"signal-parents-thread", 0, KEPT_INSIDE, ENOSYS},
+	{"read-parents-memory", ANYTHING, EACCES, EACCES},
 	{"bind-parent", 0, EACCES, EACCES},
 	{"limit-parent", 0, ENOSYS, ENOSYS},
 	{"call-unknown", ENOSYS, ENOSYS, ENOSYS}, /* S93 */
@@ -85,19 +88,82 @@ START_TEST(pure_computation_does_what_it_needs_and_nothing_else)
 {
 	const struct verdict *verdict = &verdicts[_i / USERS];
 	const struct pal_profile *profile = pal_profile_pure_compute();
-	int without, start;
+	int without, start, expected = verdict->start;
 
 	needs_self_restrict();
 	become(_i % USERS);
+	if (expected == KEPT_INSIDE)
+		expected = pal_landlock_abi() < 6 ? ENOSYS : EPERM;
 	without = host(NULL, "start", verdict->action, -1);
 	ck_assert_msg(without == verdict->without || verdict->without == ANYTHING, "%s: %d",
 		verdict->action, without);
 	start = host(profile, "start", verdict->action, -1);
-	ck_assert_msg(start == verdict->start, "%s at the start: %d", verdict->action, start);
+	ck_assert_msg(start == expected, "%s at the start: %d", verdict->action, start);
 	ck_assert_msg(host(profile, "final", verdict->action, -1) == verdict->final, "%s",
 		verdict->action);
 	ck_assert_msg(host(profile, "thread", verdict->action, -1) == verdict->final, "%s",
 		verdict->action);
+}
+END_TEST
+
+/* From now on this process sees a kernel without Landlock. */
+static void lose_landlock(void)
+{
+	struct pal_self_restrictions restrictions = {.size = sizeof restrictions};
+	struct pal_error error = {0};
+	struct pal_seccomp *filter;
+
+	ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	ck_assert_ok(pal_seccomp_new(PAL_SECCOMP_ALLOW, &filter, &error), &error);
+	ck_assert_ok(pal_seccomp_rule(filter, PAL_SECCOMP_ERRNO(EOPNOTSUPP),
+			     "landlock_create_ruleset", &error),
+		&error);
+	restrictions.seccomp = filter;
+	ck_assert_ok(pal_self_restrict(&restrictions, &error), &error);
+	pal_seccomp_free(filter);
+	ck_assert_int_eq(pal_landlock_abi(), -EOPNOTSUPP);
+}
+
+START_TEST(without_landlock_it_starts_and_the_filter_leaves_one_signal)
+{
+	const struct pal_profile *profile = pal_profile_pure_compute();
+
+	become(_i);
+	lose_landlock();
+	ck_assert_int_eq(host(profile, "start", "use-threads", -1), 0);
+	ck_assert_int_eq(host(profile, "start", "signal-parents-thread", -1), ENOSYS);
+	ck_assert_int_eq(host(profile, "start", "abort", -1), DIED + SIGABRT);
+}
+END_TEST
+
+static int apply_with_a_ruleset(
+	const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
+{
+	struct pal_landlock *files;
+	int r = pal_profile_pure_compute()->apply(profile, builder, error);
+
+	if (r >= 0)
+		r = pal_landlock_new(&files, error);
+	if (r < 0)
+		return r;
+	r = pal_landlock_allow_path(files, "/", PAL_LANDLOCK_READ | PAL_LANDLOCK_EXECUTE, error);
+	pal_builder_landlock(builder, files);
+	pal_landlock_free(files);
+	return r;
+}
+
+/* The example of profile.h. Both are in force, and none of their descriptors stays. */
+START_TEST(a_ruleset_of_one_s_own_stacks_with_that_of_the_profile)
+{
+	const struct pal_profile own = {
+		.size = sizeof own, .name = "own", .apply = apply_with_a_ruleset};
+
+	needs_landlock();
+	become(_i);
+	ck_assert_int_eq(host(&own, "start", "own-descriptors", -1), 0);
+	ck_assert_int_eq(host(&own, "start", "read-parents-memory", -1), EACCES);
+	if (pal_landlock_abi() >= 6)
+		ck_assert_int_eq(host(&own, "start", "signal-parents-thread", -1), EPERM);
 }
 END_TEST
 
@@ -241,6 +307,27 @@ START_TEST(a_limit_that_is_lower_already_is_kept)
 }
 END_TEST
 
+static int limits_of_descriptors(void *expected)
+{
+	struct rlimit now;
+
+	need(getrlimit(RLIMIT_NOFILE, &now) == 0);
+	need(!memcmp(&now, expected, sizeof now));
+	return 0;
+}
+
+START_TEST(a_soft_limit_is_not_raised_to_that_of_the_profile)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+
+	become(_i);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &(struct rlimit){20, 200}), 0);
+	pal_builder_sandbox(builder, pal_profile_pure_compute());
+	ck_assert_int_eq(outcome(builder, limits_of_descriptors, &(struct rlimit){20, 64}), 0);
+	pal_builder_free(builder);
+}
+END_TEST
+
 /* ---- one's own ---- */
 
 static int apply_that_of_pure(
@@ -268,6 +355,27 @@ START_TEST(a_profile_is_a_pair_of_hooks)
 	ck_assert_int_eq(pal_profile_finalize(NULL, &error), 0);
 	own.size = 4;
 	ck_assert_int_eq(pal_profile_finalize(&own, &error), -EINVAL);
+}
+END_TEST
+
+START_TEST(a_profile_that_asks_for_something_unknown_is_refused)
+{
+	struct {
+		struct pal_profile known;
+		long later;
+	} profile = {.known = {.size = sizeof profile, .name = "later"}};
+	struct pal_builder *builder = pal_builder_new("/bin/true");
+	struct pal_error error = {0};
+
+	pal_builder_sandbox(builder, &profile.known);
+	ck_assert_int_eq(outcome_of_program(builder), 0);
+	ck_assert_int_eq(pal_profile_finalize(&profile.known, &error), 0);
+	profile.later = 1;
+	pal_builder_sandbox(builder, &profile.known);
+	ck_assert_int_eq(refusal(builder, PAL_STAGE_ARGUMENT), -E2BIG);
+	ck_assert_int_eq(pal_profile_finalize(&profile.known, &error), -E2BIG);
+	ck_assert_int_eq(error.stage, PAL_STAGE_ARGUMENT);
+	pal_builder_free(builder);
 }
 END_TEST
 
@@ -302,7 +410,12 @@ static Suite *make_suite(void)
 	tcase_add_test(pure, finalize_alone_drops_the_capabilities_too);
 	tcase_add_loop_test(pure, it_works_for_a_forked_function_too, 0, USERS);
 	tcase_add_loop_test(pure, a_limit_that_is_lower_already_is_kept, 0, USERS);
+	tcase_add_loop_test(pure, a_soft_limit_is_not_raised_to_that_of_the_profile, 0, USERS);
+	tcase_add_loop_test(
+		pure, without_landlock_it_starts_and_the_filter_leaves_one_signal, 0, USERS);
+	tcase_add_loop_test(pure, a_ruleset_of_one_s_own_stacks_with_that_of_the_profile, 0, USERS);
 	tcase_add_test(own, a_profile_is_a_pair_of_hooks);
+	tcase_add_test(own, a_profile_that_asks_for_something_unknown_is_refused);
 	tcase_add_test(own, a_profile_that_cannot_be_applied_fails_the_spawn);
 	return suite;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/filter.h>
 #include <pthread.h>
 #include <seccomp.h>
@@ -249,9 +250,46 @@ START_TEST(the_first_exec_may_be_the_only_one)
 	pal_builder_no_new_privs(builder, true);
 	pal_builder_seccomp(builder, filter);
 	pal_seccomp_free(filter);
-	ck_assert_int_eq(outcome_of_program(builder), 126);
+	ck_assert_int_eq(outcome_of_program(builder), DIED + SIGSYS);
 	pal_builder_vfork(builder, false);
-	ck_assert_int_eq(outcome_of_program(builder), 126);
+	ck_assert_int_eq(outcome_of_program(builder), DIED + SIGSYS);
+	pal_builder_free(builder);
+}
+END_TEST
+
+static int attempt_run_with_key(void *key)
+{
+	char *const args[] = {(char[]){"true"}, NULL}, *const none[] = {NULL};
+
+	syscall(SYS_execve, "/bin/true", args, none, *(unsigned long *)key);
+	return errno;
+}
+
+/* Every bit of the key counts: a function that knows it is the program here. */
+START_TEST(a_key_that_is_wrong_by_one_bit_kills)
+{
+	const int otherwise[] = {PAL_SECCOMP_ALLOW, PAL_SECCOMP_ERRNO(ENOSYS), PAL_SECCOMP_KILL};
+	struct pal_seccomp *filter = new_filter(otherwise[_i]);
+	struct pal_builder *builder;
+	struct pal_error error = {0};
+	unsigned long key;
+
+	for (int number = 0; otherwise[_i] != PAL_SECCOMP_ALLOW && number < 1000; number++) {
+		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number);
+
+		if (name && number != SYS_execve)
+			rule(filter, PAL_SECCOMP_ALLOW, name);
+		free(name);
+	}
+	ck_assert_ok(pal_seccomp_allow_first_exec(filter, &error), &error);
+	key = filter->exec_key;
+	builder = builder_under(filter);
+	ck_assert_int_eq(outcome(builder, attempt_run_with_key, &key), 0);
+	for (int bit = 0; bit < (int)sizeof key * CHAR_BIT; bit++) {
+		unsigned long wrong = key ^ 1UL << bit;
+
+		ck_assert_int_eq(outcome(builder, attempt_run_with_key, &wrong), DIED + SIGSYS);
+	}
 	pal_builder_free(builder);
 }
 END_TEST
@@ -351,6 +389,7 @@ static Suite *make_suite(void)
 #endif
 	tcase_add_loop_test(exec, a_filter_that_denies_the_programs_exec_fails_the_spawn, 0, USERS);
 	tcase_add_loop_test(exec, the_first_exec_may_be_the_only_one, 0, USERS);
+	tcase_add_loop_test(exec, a_key_that_is_wrong_by_one_bit_kills, 0, 3);
 	tcase_add_test(failures, a_filter_that_is_too_long_fails_the_spawn);
 	tcase_add_loop_test(failures, a_filter_that_the_kernel_refuses_fails_the_spawn, 0, USERS);
 	tcase_add_test(failures, bad_rules_are_refused);

@@ -102,7 +102,7 @@ START_TEST(unknown_wishes_are_refused)
 	struct pal_error error = {0};
 
 	ck_assert_int_eq(pal_self_restrict(NULL, &error), -EINVAL);
-	ck_assert_int_eq(pal_self_restrict(&wishes.known, &error), -EINVAL);
+	ck_assert_int_eq(pal_self_restrict(&wishes.known, &error), -E2BIG);
 	wishes.later = 0;
 	ck_assert_int_eq(pal_self_restrict(&wishes.known, &error), 0); /* asks for nothing */
 	wishes.known.size = 0;

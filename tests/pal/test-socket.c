@@ -58,9 +58,9 @@ static void send_raw(int socket, const int *fds, size_t count, size_t parts)
 	struct iovec part = {.iov_base = (char[]){"x"}, .iov_len = 1};
 	size_t each = count / parts;
 	struct msghdr message = {.msg_iov = &part,
-	        .msg_iovlen = 1,
-	        .msg_control = &control,
-	        .msg_controllen = parts * CMSG_SPACE(each * sizeof(int))};
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = parts * CMSG_SPACE(each * sizeof(int))};
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 
 	for (size_t i = 0; i < parts; i++, header = CMSG_NXTHDR(&message, header)) {
@@ -186,16 +186,16 @@ START_TEST(a_packet_whose_descriptors_are_lost_can_be_received_without_them)
 	tight.rlim_cur = (rlim_t)(pair[0] > pair[1] ? pair[0] : pair[1]) + 2;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
 	ck_assert_int_eq(pal_socket_receive_partial(
-	                         pair[1], buffer, sizeof buffer, received, &received_count, &lost),
-	        5);
+				 pair[1], buffer, sizeof buffer, received, &received_count, &lost),
+		5);
 	ck_assert_mem_eq(buffer, "hello", 5);
 	ck_assert_uint_eq(received_count, 0);
 	ck_assert(lost);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
 
 	ck_assert_int_eq(pal_socket_receive_partial(
-	                         pair[1], buffer, sizeof buffer, received, &received_count, &lost),
-	        5);
+				 pair[1], buffer, sizeof buffer, received, &received_count, &lost),
+		5);
 	ck_assert_mem_eq(buffer, "whole", 5);
 	ck_assert_uint_eq(received_count, 1);
 	ck_assert(!lost);
@@ -203,8 +203,8 @@ START_TEST(a_packet_whose_descriptors_are_lost_can_be_received_without_them)
 
 	lost = true;
 	ck_assert_int_eq(pal_socket_receive_partial(
-	                         pair[1], buffer, sizeof buffer, received, &received_count, &lost),
-	        -EAGAIN);
+				 pair[1], buffer, sizeof buffer, received, &received_count, &lost),
+		-EAGAIN);
 	ck_assert_uint_eq(received_count, 0);
 	ck_assert(!lost);
 	close_pair();
@@ -301,7 +301,7 @@ static Suite *make_suite(void)
 	tcase_add_test(packets, a_packet_whose_descriptors_are_lost_can_be_received_without_them);
 	tcase_add_test(packets, a_pidfd_that_the_kernel_adds_is_closed);
 	tcase_add_test(
-	        packets, a_packet_that_does_not_fit_is_an_error_and_its_descriptors_are_closed);
+		packets, a_packet_that_does_not_fit_is_an_error_and_its_descriptors_are_closed);
 	tcase_add_test(packets, a_peer_that_left_is_EPIPE_without_a_signal_and_end_of_file);
 	tcase_add_test(packets, a_full_socket_does_not_block);
 	tcase_add_test(packets, descriptors_of_an_empty_packet_are_closed);
