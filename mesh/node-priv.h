@@ -86,6 +86,8 @@ static inline struct mesh_node *mesh__node_of(struct mesh__space *space)
 
 /* With the lock held: does what became due in the machine: connects, losses, the leader protocol. */
 void mesh__node_serve(struct mesh_node *node);
+/* The leader protocol alone. */
+void mesh__node_serve_controls(struct mesh_node *node);
 
 /* ---- peers (peer.c) ---- */
 

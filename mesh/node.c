@@ -86,7 +86,7 @@ static void serve_peers(struct mesh_node *node)
 	}
 }
 
-static void serve_controls(struct mesh_node *node)
+void mesh__node_serve_controls(struct mesh_node *node)
 {
 	struct mesh__control *control;
 	struct mesh_message *message;
@@ -118,7 +118,7 @@ void mesh__node_serve(struct mesh_node *node)
 {
 	while ((TAILQ_FIRST(&node->due_peers) && !node->joining) || TAILQ_FIRST(&node->due_controls)) {
 		serve_peers(node);
-		serve_controls(node);
+		mesh__node_serve_controls(node);
 	}
 }
 

@@ -182,6 +182,8 @@ static void leader_is_lost(struct mesh_node *node)
 {
 	struct mesh__peer *peer, *next;
 
+	/* What it ordered with its last breath counts: the other side of such a link has it, too. */
+	mesh__node_serve_controls(node);
 	HASH_ITER(hh, node->peers, peer, next) {
 		if (!peer->connected)
 			mesh__peer_set_task(node, peer, MESH__TASK_LOSE);

@@ -257,6 +257,23 @@ START_TEST(a_child_killed_while_it_writes_the_rest_was_executed)
 }
 END_TEST
 
+/* S111: each write but the last is made while the function runs, the last one after it has returned */
+#define WRITES (LONG_RESULT / 1000 + 1)
+START_TEST(a_child_killed_at_any_write_is_no_short_success)
+{
+	for (int write = 0; write < WRITES; write++) {
+		bool returned = write == WRITES - 1;
+		struct isolate_result result;
+
+		call_with(&(struct row){WRITE, EOWNERDEAD, write, LONG_RESULT, 0, 0}, &result);
+		ck_assert_failure(&result, returned ? ISOLATE_EXECUTED : ISOLATE_UNKNOWN,
+			returned ? ISOLATE_STAGE_RESULT : ISOLATE_STAGE_RUN, -ECHILD);
+		ck_assert(result.status_known && result.status.signaled);
+		ck_assert_int_eq(result.status.code, SIGKILL);
+	}
+}
+END_TEST
+
 /* The wait fails for a reason that says nothing about the child. */
 START_TEST(a_wait_that_fails_ends_the_child)
 {
@@ -321,6 +338,7 @@ static Suite *make_suite(void)
 		calls, each_failure_has_its_documented_answer, 0, sizeof rows / sizeof *rows);
 	tcase_add_test(calls, a_write_of_nothing_is_an_error_and_no_loop);
 	tcase_add_test(calls, a_child_killed_while_it_writes_the_rest_was_executed);
+	tcase_add_test(calls, a_child_killed_at_any_write_is_no_short_success);
 	tcase_add_test(calls, a_wait_that_fails_ends_the_child);
 	tcase_add_test(calls, moving_the_memfd_above_the_streams_can_fail);
 	tcase_add_test(calls, a_full_descriptor_table_is_not_executed);

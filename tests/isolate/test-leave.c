@@ -279,7 +279,8 @@ static int write_and_die(struct isolate_writer *out, void *arg)
 	return 0;
 }
 
-static const size_t deaths[] = {0, 1, 4095, 65535, 65536, 65537, 200000, 300000};
+/* none, one, around a page, around the shared buffer, all but one, all */
+static const size_t deaths[] = {0, 1, 4095, 4096, 65535, 65536, 65537, 200000, 299999, 300000};
 
 /* S111 */
 START_TEST(a_function_killed_after_some_bytes_is_no_short_success)
