@@ -123,7 +123,8 @@ static int trace(void)
 
 static int mount_something(void)
 {
-	return result(mount("none", "/mnt", "tmpfs", 0, NULL));
+	/* on nothing: without a sandbox, and as root, the machine would keep the mount */
+	return result(mount("none", "", "tmpfs", 0, NULL));
 }
 
 static int unshare_user(void)
