@@ -81,6 +81,8 @@ static void serve_peers(struct mesh_node *node)
 		peer->task = MESH__TASK_NONE;
 		if (task == MESH__TASK_CONNECT)
 			mesh__follower_ask(node, peer);
+		else if (peer->connected)
+			mesh__link_give_up(&peer->link); /* it lost an event before it had a link; whoever drives will see the end */
 		else
 			mesh__peer_lose(node, peer);
 	}
@@ -117,8 +119,12 @@ void mesh__node_serve_controls(struct mesh_node *node)
 void mesh__node_serve(struct mesh_node *node)
 {
 	while ((TAILQ_FIRST(&node->due_peers) && !node->joining) || TAILQ_FIRST(&node->due_controls)) {
-		serve_peers(node);
+		/*
+		 * Orders first: one may be the link to a peer that the other task would give up because the leader is
+		 * gone, and the other end of that link would never learn that its port's partner has failed.
+		 */
 		mesh__node_serve_controls(node);
+		serve_peers(node);
 	}
 }
 
