@@ -5,8 +5,10 @@
 #include <pal/deadline.h>
 #include <pal/error.h>
 #include <pal/export.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <sys/resource.h>
+#include <sys/types.h>
 
 PAL_BEGIN_DECLS
 
@@ -34,13 +36,24 @@ struct pal_profile;
  * Never NULL to a caller who checks spawn: returns NULL when memory runs out,
  * and every setter and spawn accept NULL (spawn then returns -ENOMEM).
  * `program` containing a slash is a path, relative to the child's cwd();
- * otherwise it is searched in the PATH of the parent's environment: empty and
- * relative elements are skipped, and without PATH the search is in /bin:/usr/bin.
- * A text file without #! is ENOEXEC and is never handed to a shell. NULL is
- * allowed for a builder that is used with pal_fork only.
+ * otherwise it is searched, see pal_builder_search. A text file without #! is
+ * ENOEXEC and is never handed to a shell. NULL is allowed for a builder that is
+ * used with pal_fork only.
  */
 PAL_EXPORT struct pal_builder *pal_builder_new(const char *program);
 PAL_EXPORT void pal_builder_free(struct pal_builder *builder);
+
+/*
+ * Where a program without a slash is looked for. By default in the PATH of the
+ * parent's environment at the time of spawn, or in /bin:/usr/bin where there is
+ * no PATH; elements that are empty or relative are skipped, because they would
+ * run whatever lies in a working directory. As with execvp(3) the search goes on
+ * behind what is missing (ENOENT, ENOTDIR, ...) or may not be executed (EACCES,
+ * reported if nothing else is found). Flags, or-ed:
+ */
+#define PAL_SEARCH_CHILD_PATH 1u /* PATH of the environment that the child gets, in place of the parent's */
+#define PAL_SEARCH_RELATIVE 2u   /* empty and relative elements count, from the child's cwd(), as in execvp(3) */
+PAL_EXPORT void pal_builder_search(struct pal_builder *builder, unsigned flags);
 
 /* argv[0] is the program as given unless set here. */
 PAL_EXPORT void pal_builder_arg0(struct pal_builder *builder, const char *arg0);
@@ -59,20 +72,44 @@ PAL_EXPORT void pal_builder_env(struct pal_builder *builder, const char *name, c
 PAL_EXPORT void pal_builder_env_remove(struct pal_builder *builder, const char *name);
 PAL_EXPORT void pal_builder_env_clear(struct pal_builder *builder);
 
-/* One of the three standard streams of the child. */
+/*
+ * Exactly these entries, in this order, in place of all of the above: also those
+ * without '=' and repeated ones. For programs that stand between others. NULL
+ * ends it; it is copied. Later calls of the three above change nothing any more.
+ */
+PAL_EXPORT void pal_builder_env_verbatim(struct pal_builder *builder, const char *const *entries);
+
+/* One of the three standard streams of the child. Make one with the macros below. */
 struct pal_stdio {
 	enum pal_stdio_kind {
 		PAL_STDIO_KIND_INHERIT,
 		PAL_STDIO_KIND_NULL,
 		PAL_STDIO_KIND_FD,
-		PAL_STDIO_KIND_PIPE
+		PAL_STDIO_KIND_PIPE,
+		PAL_STDIO_KIND_FILE,
+		PAL_STDIO_KIND_STDOUT
 	} kind;
 	int fd; /* of PAL_STDIO_KIND_FD; borrowed, must be open at every spawn */
+	const char *path; /* of PAL_STDIO_KIND_FILE; copied by the setter */
+	int flags;        /* for open(2) */
+	mode_t mode;
 };
-#define PAL_STDIO_INHERIT ((struct pal_stdio){PAL_STDIO_KIND_INHERIT, -1})
-#define PAL_STDIO_NULL ((struct pal_stdio){PAL_STDIO_KIND_NULL, -1})
-#define PAL_STDIO_FD(number) ((struct pal_stdio){PAL_STDIO_KIND_FD, (number)})
-#define PAL_STDIO_PIPE ((struct pal_stdio){PAL_STDIO_KIND_PIPE, -1}) /* the other end: pal_child_stdin() ... */
+#define PAL_STDIO_INHERIT ((struct pal_stdio){.kind = PAL_STDIO_KIND_INHERIT, .fd = -1})
+#define PAL_STDIO_NULL ((struct pal_stdio){.kind = PAL_STDIO_KIND_NULL, .fd = -1})
+#define PAL_STDIO_FD(number) ((struct pal_stdio){.kind = PAL_STDIO_KIND_FD, .fd = (number)})
+/* The other end: pal_child_stdin() ... */
+#define PAL_STDIO_PIPE ((struct pal_stdio){.kind = PAL_STDIO_KIND_PIPE, .fd = -1})
+/*
+ * A file, opened by the parent at every spawn: with its rights and from its
+ * working directory, whatever the child's are. O_CLOEXEC and O_NOCTTY are added.
+ * -ENOENT, -EACCES and the like at PAL_STAGE_STDIO.
+ */
+#define PAL_STDIO_OPEN(name, open_flags, create_mode)                                              \
+	((struct pal_stdio){.kind = PAL_STDIO_KIND_FILE, .fd = -1, .path = (name),                 \
+		.flags = (open_flags), .mode = (create_mode)})
+#define PAL_STDIO_APPEND(name) PAL_STDIO_OPEN(name, O_WRONLY | O_CREAT | O_APPEND, 0666)
+/* Of stderr: what stdout is, whichever of the two was set first. */
+#define PAL_STDIO_STDOUT ((struct pal_stdio){.kind = PAL_STDIO_KIND_STDOUT, .fd = -1})
 
 /* With INHERIT a stream that is closed in the parent is closed in the child. */
 PAL_EXPORT void pal_builder_stdin(struct pal_builder *builder, struct pal_stdio from);
@@ -99,7 +136,10 @@ PAL_EXPORT void pal_builder_close_fd(struct pal_builder *builder, int child_fd);
  */
 PAL_EXPORT void pal_builder_close_others(struct pal_builder *builder, bool on);
 
+/* The later of the two counts. The directory is entered after the change of user, so that user must be able to. */
 PAL_EXPORT void pal_builder_cwd(struct pal_builder *builder, const char *path);
+/* An open directory, also with O_PATH; borrowed, must be open at every spawn. */
+PAL_EXPORT void pal_builder_cwd_fd(struct pal_builder *builder, int fd);
 PAL_EXPORT void pal_builder_rlimit(struct pal_builder *builder, int resource, rlim_t soft, rlim_t hard);
 
 /*
@@ -122,6 +162,9 @@ PAL_EXPORT void pal_builder_parent_death(struct pal_builder *builder, int signal
  * vfork (the default): the child shares memory with the parent until exec and
  * the calling thread waits for that; the cost does not depend on the size of
  * the parent. Off: the memory is copied. Errors and stages are the same.
+ * A child that changes its user or group (process.h) is copied in any case: the
+ * kernel makes memory undumpable in which credentials change, and that would be
+ * this process's, too.
  */
 PAL_EXPORT void pal_builder_vfork(struct pal_builder *builder, bool on);
 

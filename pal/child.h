@@ -6,6 +6,7 @@
 #include <pal/error.h>
 #include <pal/export.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 
@@ -19,6 +20,7 @@ struct pal_status {
 	int code;             /* exit code 0..255, or the signal */
 	bool core;            /* a core was dumped */
 	struct rusage usage;  /* of the child and its waited-for children */
+	int64_t wall_us;      /* from its start until the wait noticed its end */
 };
 
 /* "exit 3", "SIGKILL", "SIGSEGV (core dumped)" into `buffer`; returns it. Any thread. */
@@ -48,6 +50,21 @@ PAL_EXPORT int pal_child_steal_stderr(struct pal_child *child);
 PAL_EXPORT int pal_child_wait(struct pal_child *child, pal_deadline deadline, struct pal_status *ret,
 	struct pal_error *error) PAL_MUST_CHECK;
 
+/* What pal_child_wait_change can wait for, or-ed. */
+#define PAL_CHILD_ENDED 1u
+#define PAL_CHILD_STOPPED 2u   /* by a signal: job control, or a tracer */
+#define PAL_CHILD_CONTINUED 4u /* by SIGCONT */
+
+/*
+ * Waits for the first of these changes. Returns which, and for STOPPED the
+ * signal in *ret_signal (may be NULL); for ENDED the child is reaped, and
+ * pal_child_wait returns its status. -EINVAL, -ETIMEDOUT, -ECHILD. Each stop and
+ * continuation is told once. The kernel has no descriptor for stops: with a
+ * deadline other than NOW and NONE this looks every few milliseconds.
+ */
+PAL_EXPORT int pal_child_wait_change(struct pal_child *child, unsigned changes, pal_deadline deadline,
+	int *ret_signal, struct pal_error *error) PAL_MUST_CHECK;
+
 /* 1 and the status when it has ended, 0 while it runs, or an error of pal_child_wait. */
 PAL_EXPORT int pal_child_try_wait(struct pal_child *child, struct pal_status *ret, struct pal_error *error)
 	PAL_MUST_CHECK;
@@ -56,11 +73,53 @@ PAL_EXPORT int pal_child_try_wait(struct pal_child *child, struct pal_status *re
 PAL_EXPORT int pal_child_signal(struct pal_child *child, int signal);
 
 /*
+ * The same for the process group that the child leads (pal_builder_process_group
+ * 0, or setsid), also after its own end for those of the group that it left
+ * behind. Never to a group with a recycled number: by PIDFD_SIGNAL_PROCESS_GROUP
+ * (Linux 6.9), and on older kernels only until the child has been reaped,
+ * -ESRCH afterwards. -EINVAL if the child was not started to lead a group, for an adopted one too.
+ */
+PAL_EXPORT int pal_child_signal_group(struct pal_child *child, int signal);
+
+/*
  * Stops it: SIGTERM, up to `grace_ms` for it to leave (0: none), SIGKILL, reap.
  * Returns as pal_child_wait; a child that has ended already is no error.
  */
 PAL_EXPORT int pal_child_stop(struct pal_child *child, int64_t grace_ms, struct pal_status *ret,
 	struct pal_error *error);
+
+/*
+ * The same for the group that the child leads: SIGTERM to all, up to `grace_ms` for
+ * the child to leave, SIGKILL to whoever is left of the group, reap. Errors of
+ * pal_child_signal_group before anything is sent.
+ */
+PAL_EXPORT int pal_child_stop_group(struct pal_child *child, int64_t grace_ms, struct pal_status *ret,
+	struct pal_error *error);
+
+/*
+ * A handle for a child of this process that something else started (fork(2),
+ * posix_spawn(3)) and that nobody else is going to wait for. -ESRCH; -ECHILD if
+ * `pid` is no child of this process. From a pid that may be reaped meanwhile
+ * no safe handle can be made: adopt before anybody can wait for it.
+ */
+PAL_EXPORT int pal_child_adopt(pid_t pid, struct pal_child **ret, struct pal_error *error) PAL_MUST_CHECK;
+
+/*
+ * Gives the child up and lets it run: no handle, and no zombie either when it
+ * ends, because a thread of the library reaps it (one thread for all of them,
+ * with every signal blocked, there as long as there are such children). Frees
+ * `child`, also on failure to start the thread, which is returned (-EAGAIN,
+ * -EMFILE, -ENOMEM): then the child runs, and becomes a zombie of this process. A
+ * parent_death() keeps its meaning.
+ */
+PAL_EXPORT int pal_child_detach(struct pal_child *child, struct pal_error *error);
+
+/*
+ * Gives the child up to a caller who waits for it with waitpid(2) and the like.
+ * Returns its pid and frees the handle; -ECHILD if it has been waited for
+ * already. For a child with parent_death() -EBUSY, and nothing is freed: its thread needs the handle.
+ */
+PAL_EXPORT pid_t pal_child_steal_pid(struct pal_child *child);
 
 /*
  * Closes the handle. A child that still runs is killed (SIGKILL) and reaped, so

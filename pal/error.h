@@ -23,11 +23,22 @@ enum pal_stage {
 
 	/* in the child, before the program or function runs; in this order */
 	PAL_STAGE_SIGNALS,     /* dispositions and mask */
-	PAL_STAGE_PARENT_DEATH,
 	PAL_STAGE_FDS,         /* moving descriptors; index = the n-th dup_fd or close_fd, from 0 */
+	PAL_STAGE_CGROUP,
+	PAL_STAGE_SESSION,     /* setsid(2) */
+	PAL_STAGE_PROCESS_GROUP,
+	PAL_STAGE_TERMINAL,    /* the controlling terminal */
+	PAL_STAGE_NICE,
+	PAL_STAGE_SCHEDULER,
+	PAL_STAGE_AFFINITY,
+	PAL_STAGE_RLIMIT,      /* index = the resource */
+	PAL_STAGE_GROUPS,      /* supplementary */
+	PAL_STAGE_GID,
+	PAL_STAGE_UID,
+	PAL_STAGE_PARENT_DEATH,
+	PAL_STAGE_STEP,        /* index = the n-th step of steps.h, from 0 */
 	PAL_STAGE_CLOSE_OTHERS,
 	PAL_STAGE_CHDIR,
-	PAL_STAGE_RLIMIT,      /* index = the resource */
 	PAL_STAGE_CAPABILITIES,
 	PAL_STAGE_NO_NEW_PRIVS,
 	PAL_STAGE_LANDLOCK,    /* making a ruleset in the parent, or enforcing it */
