@@ -11,41 +11,54 @@
 
 /*
  * Everything that a child does between clone and exec, worked out beforehand:
- * the child reads it and allocates nothing. Borrows strings, limits and the
- * sandbox from the builder, and the environment from the process; it lives
+ * the child reads it and allocates nothing. Borrows strings, steps, limits and so
+ * on from the builder, and the environment from the process; it lives
  * for the length of one spawn.
  */
 
 /*
- * Descriptors of the library that the child needs in spite of moves and closes,
- * until it has used them: it closes them itself.
+ * Descriptors that the child needs in spite of moves, steps and closes, until it
+ * has used them: it closes them itself.
  */
-enum { PAL__CARRY_LANDLOCK, PAL__CARRY_BORDER, PAL__CARRY_READY, PAL__CARRIED };
+enum {
+	PAL__CARRY_LANDLOCK,
+	PAL__CARRY_BORDER,
+	PAL__CARRY_READY,
+	PAL__CARRY_CWD, /* a copy: the number itself goes the way of any other */
+	PAL__CARRIED
+};
 
 struct pal__fd_plan {
 	struct pal__fd_step *steps;
 	size_t step_count;
 	int *closes; /* after the steps; no error if not open */
 	size_t close_count;
-	int *kept; /* what close_others leaves, apart from the carried: sorted, above 2 */
+	int *kept; /* what close_others leaves, apart from the carried: sorted, above 2; after the steps */
 	size_t kept_count;
 	bool close_others;
 	int *used; /* every number that the plan mentions, sorted: no temporary may take one */
 	size_t used_count;
 	int carried[PAL__CARRIED];       /* number in the parent, -1: none */
-	bool in_the_way[PAL__CARRIED];   /* that number is a target or is closed */
+	bool in_the_way[PAL__CARRIED];   /* a move, a close or a step is about that number */
 };
 
 struct pal__plan {
+	/* what differs from spawn to spawn of an unchanged builder: pal__plan_refresh */
 	pid_t parent;
+	struct pal__sigset mask;
+
 	int parent_death; /* signal, 0: none */
+	const struct pal__signals *signals;
 	/*
 	 * Real-time signals below this one keep their dispositions: libc's own in a child
 	 * that goes on with this libc, which does not install its handlers again.
 	 */
 	int first_reset_rt;
 	struct pal__fd_plan fds;
-	const char *cwd; /* NULL: none */
+	int cgroup_fd; /* for the child to move into itself, -1: none */
+	const struct pal__process *process;
+	const struct pal__steps *steps;
+	const char *cwd; /* NULL: none, or carried as a descriptor */
 	const struct rlimit *limits;
 	const bool *limit_set;
 	const struct pal__sandbox *sandbox;
@@ -62,6 +75,8 @@ struct pal__plan {
  */
 int pal__plan_make(struct pal__plan *plan, const struct pal_builder *builder, bool program,
 	const struct pal__streams *streams, int ready_fd, struct pal_error *error);
+/* What the builder does not know: whose child it is going to be. For the thread that spawns. */
+void pal__plan_refresh(struct pal__plan *plan, const struct pal_builder *builder);
 void pal__plan_clear(struct pal__plan *plan);
 
 /* The descriptor part: 0 or -ENOMEM; plan->carried is set already. */

@@ -25,34 +25,45 @@ static int make_argv(struct pal__plan *plan, const struct pal_builder *builder)
 	return 0;
 }
 
-/* One folder of PATH. What is relative would run whatever the child's folder holds. */
-static int add_candidate(
-	struct pal__plan *plan, const char *folder, size_t length, const char *program)
+/* As execvp(3) joins them: an empty folder adds nothing to the name. */
+static char *join(const char *folder, size_t length, const char *program)
 {
 	char *path;
 
-	if (folder[0] != '/')
-		return 0;
-	if (asprintf(&path, "%.*s/%s", (int)length, folder, program) < 0)
-		return -ENOMEM;
-	return pal__strings_take(&plan->candidates, path);
+	if (!length)
+		return strdup(program);
+	return asprintf(&path, "%.*s/%s", (int)length, folder, program) < 0 ? NULL : path;
 }
 
-static int make_candidates(struct pal__plan *plan, const char *program)
+static const char *search_path(const struct pal__plan *plan, const struct pal_builder *builder)
 {
-	const char *folder = getenv("PATH");
-	size_t length;
+	if (!(builder->search & PAL_SEARCH_CHILD_PATH))
+		return getenv("PATH");
+	for (char **entry = plan->envp; *entry; entry++)
+		if (strncmp(*entry, "PATH=", 5) == 0)
+			return *entry + 5;
+	return NULL;
+}
+
+static int make_candidates(struct pal__plan *plan, const struct pal_builder *builder)
+{
+	const char *program = builder->program, *folder;
 	int r = 0;
 
 	if (strchr(program, '/'))
 		return pal__strings_add(&plan->candidates, program);
+	folder = search_path(plan, builder);
 	if (!folder)
 		folder = DEFAULT_PATH;
-	for (; r >= 0; folder += length + 1) {
-		length = strcspn(folder, ":");
-		r = add_candidate(plan, folder, length, program);
+	while (r >= 0) {
+		size_t length = strcspn(folder, ":");
+
+		/* what is relative would run whatever the child's folder holds */
+		if (*folder == '/' || builder->search & PAL_SEARCH_RELATIVE)
+			r = pal__strings_take(&plan->candidates, join(folder, length, program));
 		if (!folder[length])
 			break;
+		folder += length + 1;
 	}
 	return r;
 }
@@ -64,8 +75,24 @@ static int make_exec(struct pal__plan *plan, const struct pal_builder *builder)
 	if (r >= 0)
 		r = pal__environ_merge(&builder->env, environ, &plan->envp);
 	if (r >= 0)
-		r = make_candidates(plan, builder->program);
+		r = make_candidates(plan, builder);
 	return r;
+}
+
+void pal__plan_refresh(struct pal__plan *plan, const struct pal_builder *builder)
+{
+	plan->parent = getpid();
+	switch (builder->signals.mask_kind) {
+	case PAL__MASK_EMPTY:
+		plan->mask = (struct pal__sigset){{0}};
+		break;
+	case PAL__MASK_SET:
+		plan->mask = builder->signals.mask;
+		break;
+	case PAL__MASK_KEPT:
+		plan->mask = pal__signals_mask();
+		break;
+	}
 }
 
 int pal__plan_make(struct pal__plan *plan, const struct pal_builder *builder, bool program,
@@ -74,9 +101,12 @@ int pal__plan_make(struct pal__plan *plan, const struct pal_builder *builder, bo
 	int r;
 
 	*plan = (struct pal__plan){
-		.parent = getpid(),
 		.parent_death = builder->parent_death,
 		.first_reset_rt = program ? PAL__KERNEL_SIGRTMIN : SIGRTMIN,
+		.signals = &builder->signals,
+		.cgroup_fd = builder->process.cgroup_fd,
+		.process = &builder->process,
+		.steps = &builder->steps,
 		.cwd = builder->cwd,
 		.limits = builder->limits,
 		.limit_set = builder->limit_set,
@@ -85,6 +115,8 @@ int pal__plan_make(struct pal__plan *plan, const struct pal_builder *builder, bo
 	plan->fds.carried[PAL__CARRY_LANDLOCK] = builder->sandbox.landlock_fd;
 	plan->fds.carried[PAL__CARRY_BORDER] = builder->sandbox.border_fd;
 	plan->fds.carried[PAL__CARRY_READY] = ready_fd;
+	plan->fds.carried[PAL__CARRY_CWD] = builder->cwd_fd;
+	pal__plan_refresh(plan, builder);
 	r = pal__fd_plan_make(&plan->fds, builder, streams);
 	if (r >= 0 && program)
 		r = make_exec(plan, builder);

@@ -214,7 +214,7 @@ static int start(struct pal__launch *launch, const struct pal_builder *builder,
 {
 	struct clone_call call = {
 		.args = {.plan = &launch->plan, .report = stage->report},
-		.share_memory = builder->vfork,
+		.share_memory = pal__builder_shares_memory(builder),
 		.pidfd = -1,
 	};
 	int r = run_clone(&call, builder, error);
