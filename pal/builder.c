@@ -29,6 +29,7 @@ void pal__builder_fail(struct pal_builder *builder, int stage, int code, const c
 /* For setters that can be given nonsense or run out of memory; 0 passes. */
 static void check(struct pal_builder *builder, int code, const char *what)
 {
+	builder->changed = true;
 	if (code == -ENOMEM)
 		pal__builder_fail(builder, PAL_STAGE_MEMORY, code, "%s", what);
 	else if (code < 0)
@@ -92,6 +93,8 @@ void pal_builder_free(struct pal_builder *builder)
 
 	if (!builder)
 		return;
+	pal__plan_free(builder->plan);
+	pal__stack_free(&builder->stack);
 	pal__sandbox_clear(&builder->sandbox);
 	pal__strings_clear(&builder->args);
 	pal__environ_free(&builder->env);
@@ -139,8 +142,10 @@ void pal_builder_env_remove(struct pal_builder *builder, const char *name)
 
 void pal_builder_env_clear(struct pal_builder *builder)
 {
-	if (builder)
-		pal__environ_clear(&builder->env);
+	if (!builder)
+		return;
+	pal__environ_clear(&builder->env);
+	builder->changed = true;
 }
 
 static void set_stream(
@@ -203,12 +208,15 @@ void pal_builder_close_fd(struct pal_builder *builder, int child_fd)
 	}
 	builder->closes = closes;
 	closes[builder->close_count++] = (struct pal__fd_close){child_fd, builder->fd_calls++};
+	builder->changed = true;
 }
 
 void pal_builder_close_others(struct pal_builder *builder, bool on)
 {
-	if (builder)
-		builder->close_others = on;
+	if (!builder)
+		return;
+	builder->close_others = on;
+	builder->changed = true;
 }
 
 void pal_builder_cwd(struct pal_builder *builder, const char *path)

@@ -112,6 +112,22 @@ static void plan_carried(struct pal__fd_plan *plan, const struct pal_builder *bu
 	}
 }
 
+static int leave_from(const struct pal__fd_plan *plan, const struct pal_builder *builder,
+	const struct pal__streams *streams)
+{
+	int from = 3;
+
+	if (!builder->close_others)
+		return 0;
+	for (size_t i = 0; i < builder->fd_count; i++)
+		if (source_of(&builder->fds[i], streams) >= from)
+			from = source_of(&builder->fds[i], streams) + 1;
+	for (int i = 0; i < PAL__CARRIED; i++)
+		if (plan->carried[i] >= from)
+			from = plan->carried[i] + 1;
+	return from;
+}
+
 int pal__fd_plan_make(struct pal__fd_plan *plan, const struct pal_builder *builder,
 	const struct pal__streams *streams)
 {
@@ -131,6 +147,7 @@ int pal__fd_plan_make(struct pal__fd_plan *plan, const struct pal_builder *build
 	plan_closes(plan, builder);
 	plan_close_of_streams(plan, builder, streams);
 	plan_carried(plan, builder);
+	plan->leave_from = leave_from(plan, builder, streams);
 	qsort(plan->kept, plan->kept_count, sizeof *plan->kept, compare_ints);
 	qsort(plan->used, plan->used_count, sizeof *plan->used, compare_ints);
 	return 0;

@@ -11,6 +11,7 @@
 struct pal__child_args {
 	const struct pal__plan *plan;
 	struct pal__report *report;
+	bool shares_files; /* the parent's table of descriptors, until it has left it */
 	int carried[PAL__CARRIED]; /* the child's own */
 };
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/close_range.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -173,6 +174,15 @@ static unsigned next_kept(
 	return lowest;
 }
 
+/* Before anything else is done to descriptors. What is left out of the copy is not even counted. */
+static int leave_shared_files(const struct pal__fd_plan *plan, struct pal__report *report)
+{
+	int r = result(syscall(
+		SYS_close_range, plan->leave_from, UINT_MAX, (unsigned)CLOSE_RANGE_UNSHARE));
+
+	return r < 0 ? pal__report_fail(report, PAL_STAGE_CLOSE_OTHERS, 0, r) : 0;
+}
+
 static int close_others(const struct pal__fd_plan *plan, struct pal__report *report,
 	const int carried[PAL__CARRIED])
 {
@@ -278,6 +288,8 @@ int pal__child_main(void *child_args)
 {
 	struct pal__child_args *args = child_args;
 
+	if (args->shares_files && leave_shared_files(&args->plan->fds, args->report) < 0)
+		return 127;
 	if (pal__child_setup(args->plan, args->report, args->carried) >= 0)
 		execute(args->plan, args->report);
 	return 127;
