@@ -81,11 +81,11 @@ static int say_ready(const struct fork_call *call, int ready_fd)
 
 static void __attribute__((noreturn)) run_child(struct fork_call *call)
 {
-	int carried[PAL__CARRIED];
+	struct pal__child_args args = {
+		.plan = call->launch.plan, .report = &call->page->report};
 
-	if (!pass_gate(call) ||
-		pal__child_setup(call->launch.plan, &call->page->report, carried) < 0 ||
-		say_ready(call, carried[PAL__CARRY_READY]) < 0)
+	if (!pass_gate(call) || pal__child_setup(&args) < 0 ||
+		say_ready(call, args.carried[PAL__CARRY_READY]) < 0)
 		_exit(127);
 	_exit(call->fn(call->arg) & 0xff);
 }

@@ -21,23 +21,43 @@ static int check_builder(const struct pal_builder *builder, bool program, struct
 	return 0;
 }
 
+static bool is_open(const struct pal_builder *builder, int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0 && fd != builder->sandbox.landlock_fd &&
+	       fd != builder->sandbox.border_fd;
+}
+
+/* As if the child had reported it. */
+static int not_open(
+	const struct pal_builder *builder, int stage, size_t index, struct pal_error *error)
+{
+	struct pal__report report = {.code = -EBADF, .stage = stage, .index = (int)index};
+
+	return pal__report_error(builder, &report, error);
+}
+
 /*
  * The library's own descriptors get the lowest free numbers: a source that is
  * closed must be found before there are any, or the child would be given one of
- * them. The sandbox's is older than the spawn.
+ * them. The sandbox's are older than the spawn.
  */
 static int check_sources(const struct pal_builder *builder, struct pal_error *error)
 {
+	const struct pal__process *process = &builder->process;
+
 	for (size_t i = 0; i < builder->fd_count; i++) {
 		const struct pal_stdio *from = &builder->fds[i].from;
-		struct pal__report report = {
-			.code = -EBADF, .stage = PAL_STAGE_FDS, .index = (int)i};
 
-		if (from->kind != PAL_STDIO_KIND_FD)
-			continue;
-		if (fcntl(from->fd, F_GETFD) < 0 || from->fd == builder->sandbox.landlock_fd)
-			return pal__report_error(builder, &report, error);
+		if (from->kind == PAL_STDIO_KIND_FD && !is_open(builder, from->fd))
+			return not_open(builder, PAL_STAGE_FDS, i, error);
 	}
+	if (process->cgroup_fd >= 0 && !is_open(builder, process->cgroup_fd))
+		return not_open(builder, PAL_STAGE_CGROUP, 0, error);
+	for (size_t i = 0; i < process->procs_count; i++)
+		if (!is_open(builder, process->procs_fds[i]))
+			return not_open(builder, PAL_STAGE_CGROUP, i, error);
+	if (builder->cwd_fd >= 0 && !is_open(builder, builder->cwd_fd))
+		return not_open(builder, PAL_STAGE_CHDIR, 0, error);
 	return 0;
 }
 

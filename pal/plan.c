@@ -25,46 +25,51 @@ static int make_argv(struct pal__plan *plan, const struct pal_builder *builder)
 	return 0;
 }
 
-/* One folder of PATH. What is relative would run whatever the child's folder holds. */
-static int add_candidate(
-	struct pal__plan *plan, const char *folder, size_t length, const char *program)
+/* As execvp(3) joins them: an empty folder adds nothing to the name. */
+static char *join(const char *folder, size_t length, const char *program)
 {
 	char *path;
 
-	if (folder[0] != '/')
-		return 0;
-	if (asprintf(&path, "%.*s/%s", (int)length, folder, program) < 0)
-		return -ENOMEM;
-	return pal__strings_take(&plan->candidates, path);
+	if (!length)
+		return strdup(program);
+	return asprintf(&path, "%.*s/%s", (int)length, folder, program) < 0 ? NULL : path;
 }
 
-/* PATH, where the program is to be searched; else NULL. */
-static const char *search_path(const struct pal_builder *builder)
+/* PATH, where the program is to be searched; else NULL. The child's environment is in the plan already. */
+static const char *search_path(const struct pal__plan *plan, const struct pal_builder *builder)
 {
-	const char *path;
+	const char *path = NULL;
 
 	if (strchr(builder->program, '/'))
 		return NULL;
-	path = getenv("PATH");
+	if (!(builder->search & PAL_SEARCH_CHILD_PATH))
+		path = getenv("PATH");
+	else
+		for (char **entry = plan->envp; *entry && !path; entry++)
+			if (strncmp(*entry, "PATH=", 5) == 0)
+				path = *entry + 5;
 	return path ? path : DEFAULT_PATH;
 }
 
 static int make_candidates(struct pal__plan *plan, const struct pal_builder *builder)
 {
-	const char *folder = search_path(builder);
-	size_t length;
+	const char *program = builder->program, *folder = search_path(plan, builder);
 	int r = 0;
 
 	if (!folder)
-		return pal__strings_add(&plan->candidates, builder->program);
+		return pal__strings_add(&plan->candidates, program);
 	plan->key.path = strdup(folder);
 	if (!plan->key.path)
 		return -ENOMEM;
-	for (; r >= 0; folder += length + 1) {
-		length = strcspn(folder, ":");
-		r = add_candidate(plan, folder, length, builder->program);
+	while (r >= 0) {
+		size_t length = strcspn(folder, ":");
+
+		/* what is relative would run whatever the child's folder holds */
+		if (*folder == '/' || builder->search & PAL_SEARCH_RELATIVE)
+			r = pal__strings_take(&plan->candidates, join(folder, length, program));
 		if (!folder[length])
 			break;
+		folder += length + 1;
 	}
 	return r;
 }
@@ -83,11 +88,16 @@ static uint64_t hash_names(char *const *entries)
 	return hash;
 }
 
+static bool inherits(const struct pal__environ *env)
+{
+	return !env->cleared && !env->verbatim;
+}
+
 static int make_environment(struct pal__plan *plan, const struct pal_builder *builder)
 {
 	size_t count = 0;
 
-	while (!builder->env.cleared && environ && environ[count])
+	while (inherits(&builder->env) && environ && environ[count])
 		count++;
 	plan->key.inherited = calloc(count + 1, sizeof *plan->key.inherited);
 	if (!plan->key.inherited)
@@ -117,7 +127,7 @@ static bool same_environment(const struct pal__plan *plan, const struct pal_buil
 {
 	size_t i = 0;
 
-	if (builder->env.cleared || !environ)
+	if (!inherits(&builder->env) || !environ)
 		return !plan->key.inherited[0];
 	while (environ[i] && plan->key.inherited[i] == environ[i])
 		i++;
@@ -127,7 +137,7 @@ static bool same_environment(const struct pal__plan *plan, const struct pal_buil
 
 static bool same_path(const struct pal__plan *plan, const struct pal_builder *builder)
 {
-	const char *path = search_path(builder);
+	const char *path = search_path(plan, builder);
 
 	return path && plan->key.path ? strcmp(path, plan->key.path) == 0
 				      : !path && !plan->key.path;
@@ -162,12 +172,30 @@ static int make_derived(struct pal__plan *plan, const struct pal_builder *builde
 
 /* ---- the plan ---- */
 
-/* What costs nothing to look up is looked up for every spawn. */
+static struct pal__sigset mask_of(const struct pal__signals *signals)
+{
+	switch (signals->mask_kind) {
+	case PAL__MASK_SET:
+		return signals->mask;
+	case PAL__MASK_KEPT:
+		return pal__signals_mask();
+	case PAL__MASK_EMPTY:
+		break;
+	}
+	return (struct pal__sigset){{0}};
+}
+
+/* What costs nothing to look up is looked up for every spawn, in the thread that spawns. */
 static void borrow(struct pal__plan *plan, const struct pal_builder *builder, bool program)
 {
 	plan->parent = getpid();
 	plan->parent_death = builder->parent_death;
 	plan->first_reset_rt = program ? PAL__KERNEL_SIGRTMIN : SIGRTMIN;
+	plan->mask = mask_of(&builder->signals);
+	plan->signals = &builder->signals;
+	plan->cgroup_fd = builder->process.cgroup_fd;
+	plan->process = &builder->process;
+	plan->steps = &builder->steps;
 	plan->cwd = builder->cwd;
 	plan->limits = builder->limits;
 	plan->limit_set = builder->limit_set;
@@ -181,6 +209,7 @@ int pal__plan_update(struct pal__plan *plan, const struct pal_builder *builder, 
 		[PAL__CARRY_LANDLOCK] = builder->sandbox.landlock_fd,
 		[PAL__CARRY_BORDER] = builder->sandbox.border_fd,
 		[PAL__CARRY_READY] = ready_fd,
+		[PAL__CARRY_CWD] = builder->cwd_fd,
 	};
 
 	if (!still_fits(plan, builder, program, streams, carried)) {

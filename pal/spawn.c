@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <pal/clone3-priv.h>
 #include <pal/death-thread-priv.h>
 #include <pal/proc-stat-priv.h>
 #include <pal/signals-priv.h>
@@ -25,7 +26,8 @@
 struct clone_call {
 	struct pal__child_args args;
 	struct pal__report report; /* of a child that shares our memory */
-	char *stack_top;
+	char *stack;
+	size_t stack_size;
 	bool share_memory;
 	pid_t pid; /* or a negative errno */
 	int pidfd;
@@ -70,7 +72,8 @@ static int prepare_memory(struct pal_builder *builder, struct clone_call *call)
 
 	if (r < 0)
 		return r;
-	call->stack_top = builder->stack.base + builder->stack.size;
+	call->stack = builder->stack.base;
+	call->stack_size = builder->stack.size;
 	if (call->share_memory) {
 		call->args.report = &call->report;
 		return 0;
@@ -102,6 +105,47 @@ extern __typeof__(clone) CLONE_PLAIN;
 #define CLONE_PLAIN clone
 #endif
 
+static int flags_of(const struct clone_call *call)
+{
+	return CLONE_VFORK | CLONE_PIDFD | (call->share_memory ? CLONE_VM : 0) |
+	       (call->args.shares_files ? CLONE_FILES : 0);
+}
+
+/* For what only clone3 can do; otherwise libc's clone, which works everywhere. */
+static pid_t try_clone3(struct clone_call *call)
+{
+	const struct pal__plan *plan = call->args.plan;
+	struct clone_args args = {
+		.flags = (uint64_t)(unsigned)flags_of(call),
+		.pidfd = (uintptr_t)&call->pidfd,
+		.exit_signal = SIGCHLD,
+		.stack = (uintptr_t)call->stack,
+		.stack_size = call->stack_size,
+	};
+	pid_t pid;
+
+	call->args.handlers_cleared = plan->signals->keep_ignored;
+	call->args.born_in_cgroup = plan->cgroup_fd >= 0;
+	if (!call->args.handlers_cleared && !call->args.born_in_cgroup)
+		return -ENOSYS;
+	if (call->args.handlers_cleared)
+		args.flags |= CLONE_CLEAR_SIGHAND;
+	if (call->args.born_in_cgroup) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)plan->cgroup_fd;
+	}
+	pid = (pid_t)pal__clone3(&args, pal__child_main, &call->args);
+	if (pid < 0)
+		call->args.handlers_cleared = call->args.born_in_cgroup = false;
+	return pid;
+}
+
+/* What kernels that lack clone3 or one of its flags say, and filters that cannot look into its arguments. */
+static bool is_missing(int code)
+{
+	return code == -ENOSYS || code == -E2BIG || code == -EINVAL || code == -EPERM;
+}
+
 /*
  * The only part that runs in a chosen thread. CLONE_VFORK without CLONE_VM, too:
  * so clone returns when the child has executed its program or ended, and both
@@ -110,14 +154,15 @@ extern __typeof__(clone) CLONE_PLAIN;
 static void call_clone(void *arg)
 {
 	struct clone_call *call = arg;
-	int flags = CLONE_VFORK | CLONE_PIDFD | SIGCHLD | (call->share_memory ? CLONE_VM : 0) |
-		    (call->args.shares_files ? CLONE_FILES : 0);
 	struct pal__sigset before = pal__signals_block_all();
 
-	call->pid =
-		CLONE_PLAIN(pal__child_main, call->stack_top, flags, &call->args, &call->pidfd);
-	if (call->pid < 0)
-		call->pid = -errno;
+	call->pid = try_clone3(call);
+	if (is_missing(call->pid)) {
+		call->pid = CLONE_PLAIN(pal__child_main, call->stack + call->stack_size,
+			flags_of(call) | SIGCHLD, &call->args, &call->pidfd);
+		if (call->pid < 0)
+			call->pid = -errno;
+	}
 	pal__signals_restore(&before);
 }
 
@@ -152,6 +197,16 @@ static int place_pidfd(int pidfd, int reserved)
 	return reserved;
 }
 
+/* These are about the cgroup, where the child was to be born in one: clone(2). */
+static int stage_of_clone(const struct clone_call *call, int code)
+{
+	bool cgroup = call->args.plan->cgroup_fd >= 0 &&
+		      (code == -EACCES || code == -EBUSY || code == -EOPNOTSUPP || code == -EBADF ||
+			      code == -ENODEV);
+
+	return cgroup ? PAL_STAGE_CGROUP : PAL_STAGE_CLONE;
+}
+
 /*
  * Copying a large table of descriptors costs more than all the rest, and most of
  * it would be closed: the child shares ours and leaves it with a copy of the part
@@ -170,9 +225,10 @@ static int run_clone(
 	if (r >= 0)
 		r = call->pid < 0 ? call->pid : 0;
 	if (r < 0) {
+		int stage = stage_of_clone(call, r);
+
 		pal_close(reserved);
-		return pal_error_set(
-			error, PAL_STAGE_CLONE, r, "%s", pal_stage_name(PAL_STAGE_CLONE));
+		return pal_error_set(error, stage, r, "%s", pal_stage_name(stage));
 	}
 	call->pidfd = place_pidfd(call->pidfd, reserved);
 	return 0;
@@ -261,7 +317,7 @@ static int start(struct pal__launch *launch, const struct pal_builder *builder,
 static int start_in_memory(struct pal__launch *launch, struct pal_builder *builder,
 	struct pal_child **ret, struct pal_error *error)
 {
-	struct clone_call call = {.share_memory = builder->vfork, .pidfd = -1};
+	struct clone_call call = {.share_memory = pal__builder_shares_memory(builder), .pidfd = -1};
 	int r = prepare_memory(builder, &call);
 
 	if (r < 0)
