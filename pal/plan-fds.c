@@ -193,6 +193,24 @@ static void plan_carried(struct pal__fd_plan *plan, const struct pal_builder *bu
 	}
 }
 
+static int leave_from(const struct pal__fd_plan *plan, const struct pal_builder *builder,
+	const struct pal__streams *streams)
+{
+	const struct pal__process *process = &builder->process;
+	int highest = process->cgroup_fd;
+
+	if (!builder->close_others || builder->steps.count)
+		return 0;
+	for (size_t i = 0; i < builder->fd_count; i++)
+		highest = PAL_MAX(
+			highest, source_of(meant_by(builder, &builder->fds[i]), streams));
+	for (int i = 0; i < PAL__CARRIED; i++)
+		highest = PAL_MAX(highest, plan->carried[i]);
+	for (size_t i = 0; i < process->procs_count; i++)
+		highest = PAL_MAX(highest, process->procs_fds[i]);
+	return PAL_MAX(highest, 2) + 1;
+}
+
 int pal__fd_plan_make(struct pal__fd_plan *plan, const struct pal_builder *builder,
 	const struct pal__streams *streams)
 {
@@ -213,6 +231,7 @@ int pal__fd_plan_make(struct pal__fd_plan *plan, const struct pal_builder *build
 	plan_close_of_streams(plan, builder, streams);
 	plan_ordered(plan, &builder->steps);
 	plan_carried(plan, builder);
+	plan->leave_from = leave_from(plan, builder, streams);
 	qsort(plan->kept, plan->kept_count, sizeof *plan->kept, compare_ints);
 	qsort(plan->used, plan->used_count, sizeof *plan->used, compare_ints);
 	return 0;

@@ -59,9 +59,11 @@ static int join_directory(int directory_fd)
 }
 
 /* Before the moves: the descriptors are the parent's. */
-int pal__child_join_cgroups(const struct pal__plan *plan, struct pal__report *report)
+int pal__child_join_cgroups(const struct pal__child_args *args)
 {
-	int r = plan->cgroup_fd >= 0 ? join_directory(plan->cgroup_fd) : 0;
+	const struct pal__plan *plan = args->plan;
+	struct pal__report *report = args->report;
+	int r = plan->cgroup_fd >= 0 && !args->born_in_cgroup ? join_directory(plan->cgroup_fd) : 0;
 
 	if (r < 0)
 		return pal__report_fail(report, PAL_STAGE_CGROUP, 0, r);
