@@ -120,6 +120,7 @@ void pal_builder_controlling_tty(struct pal_builder *builder, int child_fd)
 		invalid(builder, "descriptor of a controlling terminal", child_fd);
 	else
 		builder->process.tty = child_fd;
+	builder->changed = true;
 }
 
 /* ---- scheduling ---- */
@@ -191,6 +192,7 @@ void pal_builder_cgroup(struct pal_builder *builder, int directory_fd)
 		invalid(builder, "descriptor of a cgroup", directory_fd);
 	else
 		builder->process.cgroup_fd = directory_fd;
+	builder->changed = true;
 }
 
 void pal_builder_cgroup_procs(struct pal_builder *builder, int procs_fd)
@@ -206,4 +208,5 @@ void pal_builder_cgroup_procs(struct pal_builder *builder, int procs_fd)
 		invalid(builder, "cgroups beyond", PAL_CGROUPS_MAX);
 	else
 		process->procs_fds[process->procs_count++] = procs_fd;
+	builder->changed = true;
 }

@@ -197,7 +197,7 @@ static int leave_from(const struct pal__fd_plan *plan, const struct pal_builder 
 	const struct pal__streams *streams)
 {
 	const struct pal__process *process = &builder->process;
-	int highest = process->cgroup_fd;
+	int highest = PAL_MAX(process->cgroup_fd, process->tty);
 
 	if (!builder->close_others || builder->steps.count)
 		return 0;
