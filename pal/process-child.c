@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -197,21 +198,38 @@ static int set_gid(const struct pal__process *process, struct pal__report *repor
 	return passed(report, PAL_STAGE_GID, 0, syscall(CALL_SETRESGID, gid, gid, gid));
 }
 
-static int set_uid(const struct pal__process *process, struct pal__report *report)
+/* What capabilities() asks for is set later, and could not be if the change of user dropped all there are. */
+static int keep_capabilities(const struct pal__plan *plan, bool on, struct pal__report *report)
 {
+	if (!plan->sandbox->set_capabilities)
+		return 0;
+	return passed(report, PAL_STAGE_CAPABILITIES, 0,
+		syscall(SYS_prctl, PR_SET_KEEPCAPS, (unsigned long)on, 0UL, 0UL, 0UL));
+}
+
+static int set_uid(const struct pal__plan *plan, struct pal__report *report)
+{
+	const struct pal__process *process = plan->process;
 	const struct ids now = ids_by(CALL_GETRESUID);
 	uid_t uid = process->uid;
+	int r;
 
 	if (uid == (uid_t)-1) {
 		if (!process->reset_ids || are_all(&now, now.real))
 			return 0;
 		uid = now.real;
 	}
-	return passed(report, PAL_STAGE_UID, 0, syscall(CALL_SETRESUID, uid, uid, uid));
+	r = keep_capabilities(plan, true, report);
+	if (r >= 0)
+		r = passed(report, PAL_STAGE_UID, 0, syscall(CALL_SETRESUID, uid, uid, uid));
+	if (r >= 0)
+		r = keep_capabilities(plan, false, report);
+	return r;
 }
 
-static int set_user(const struct pal__process *process, struct pal__report *report)
+static int set_user(const struct pal__plan *plan, struct pal__report *report)
 {
+	const struct pal__process *process = plan->process;
 	int r;
 
 	if (process->uid == (uid_t)-1 && process->gid == (gid_t)-1 && !process->reset_ids &&
@@ -221,7 +239,7 @@ static int set_user(const struct pal__process *process, struct pal__report *repo
 	if (r >= 0)
 		r = set_gid(process, report);
 	if (r >= 0)
-		r = set_uid(process, report);
+		r = set_uid(plan, report);
 	return r;
 }
 
@@ -239,6 +257,6 @@ int pal__child_become(const struct pal__plan *plan, struct pal__report *report)
 	if (r >= 0)
 		r = set_limits(plan, report);
 	if (r >= 0)
-		r = set_user(process, report);
+		r = set_user(plan, report);
 	return r;
 }
