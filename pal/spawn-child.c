@@ -279,6 +279,8 @@ int pal__child_main(void *child_args)
 {
 	struct pal__child_args *args = child_args;
 
+	if (args->reserved >= 0) /* a step could be about its number */
+		syscall(SYS_close, args->reserved);
 	if (args->shares_files && leave_shared_files(&args->plan->fds, args->report) < 0)
 		return 127;
 	if (pal__child_setup(args) >= 0)

@@ -217,6 +217,7 @@ static int run_clone(
 {
 	int reserved, r = reserve_number(&reserved);
 
+	call->args.reserved = reserved;
 	call->args.shares_files = call->args.plan->fds.leave_from > 0 && r >= 0 && reserved < 0;
 	if (r >= 0 && builder->parent_death)
 		r = pal__death_thread_run(call_clone, call, &call->thread);
@@ -260,20 +261,23 @@ static bool has_executed(pid_t pid)
  * to execve; from there on it has either executed or been killed, and may have
  * run and ended by now, so only the kernel knows. It lets the parent go on a
  * moment before either can be seen: then a child that has ended without having
- * executed was killed. Where setpgid does not tell, /proc does, at a price. A child that
- * SIGCHLD's disposition has removed already counts as started, and
- * pal_child_wait will say that its status is lost.
+ * executed was killed. Where setpgid does not tell, /proc does, at a price: for
+ * a child with a session of its own. A child that SIGCHLD's disposition has
+ * removed already counts as started, and pal_child_wait will say that its status
+ * is lost.
  */
 static bool died_before_exec(const struct clone_call *call)
 {
 	struct pollfd end = {.fd = call->pidfd, .events = POLLIN};
+	const struct pal__process *process = call->args.plan->process;
+	unsigned looks = process->setsid || process->tty >= 0 ? YIELDS : 0;
 
 	if (call->args.report->stage != PAL_STAGE_EXEC)
 		return true;
-	for (unsigned looks = 0; !has_executed(call->pid); looks++) {
+	while (!has_executed(call->pid)) {
 		enum pal__progress progress;
 
-		if (looks < YIELDS) {
+		if (looks++ < YIELDS) {
 			sched_yield();
 			continue;
 		}
