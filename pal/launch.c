@@ -69,6 +69,7 @@ struct pal_child *pal__launch_finish(struct pal__launch *launch, pid_t pid, int 
 
 	child->pid = pid;
 	child->pidfd = pidfd;
+	child->leads_group = false; /* until a builder can ask for it */
 	for (int i = 0; i < 3; i++)
 		child->stdio[i] = pal_take_fd(&launch->streams.parent_side[i]);
 	return child;

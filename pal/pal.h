@@ -8,6 +8,7 @@
  *   error.h     what failed: stage, errno, text           log.h      one callback, off by default
  *   deadline.h  absolute points in time                   socket.h   bytes with descriptors
  *   builder.h   describe a child and start it, or fork    child.h    the handle of a running child
+ *   communicate.h  feed it and collect its output, in one call
  *   sandbox.h   capabilities, Landlock, seccomp           profile.h  sandboxes made of those parts
  *
  * Returns are 0 or a count, or a negative errno. Nothing here prints, exits,
@@ -17,6 +18,7 @@
 
 #include <pal/builder.h>
 #include <pal/child.h>
+#include <pal/communicate.h>
 #include <pal/deadline.h>
 #include <pal/error.h>
 #include <pal/log.h>
