@@ -6,7 +6,7 @@
 
 /*
  * Hands a child of this process, which has not been reaped, to the thread that
- * reaps. Takes `child`. 0, or a negative errno: nobody will reap it then.
+ * reaps, and closes its pipes. Takes `child`. 0, or a negative errno: nobody will reap it then.
  */
 int pal__detach(struct pal_child *child);
 

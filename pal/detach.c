@@ -178,6 +178,8 @@ int pal__detach(struct pal_child *child)
 	struct reaper *reaper = get_reaper();
 	int r = -ENOMEM;
 
+	for (int i = 0; i < 3; i++)
+		pal_close(pal_take_fd(&child->stdio[i]));
 	if (reaper) {
 		pthread_mutex_lock(&reaper->lock);
 		r = reaper->epoll < 0 ? start(reaper, child) : watch(reaper, child);
@@ -199,8 +201,6 @@ static int detach(struct pal_child *child, struct pal_error *error)
 		pal_child_free(child);
 		return 0;
 	}
-	for (int i = 0; i < 3; i++)
-		pal_close(pal_take_fd(&child->stdio[i]));
 	r = pal__detach(child);
 	if (r < 0)
 		return pal_error_set(

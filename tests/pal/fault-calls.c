@@ -67,6 +67,11 @@ static bool fails(const char *name, int error)
 	return true;
 }
 
+bool fault_fails(const char *name, int error)
+{
+	return fails(name, error);
+}
+
 /* ---- memory ---- */
 
 static bool allocation_fails(const char *name)
@@ -176,6 +181,8 @@ int __wrap_fcntl(int fd, int command, ...)
 	va_end(args);
 	if (command == F_DUPFD_CLOEXEC && fails("fcntl", EMFILE))
 		return -1;
+	if (command == F_SETFL && fails("fcntl_setfl", EPERM))
+		return -1;
 	return __real_fcntl(fd, command, argument);
 }
 
@@ -247,6 +254,8 @@ static const struct {
 	{SYS_prlimit64, "sys_prlimit64", EPERM},
 	{SYS_execve, "sys_execve", ENOMEM},
 	{SYS_pidfd_open, "sys_pidfd_open", EMFILE},
+	{SYS_pidfd_send_signal, "sys_pidfd_send_signal", EPERM},
+	{SYS_waitid, "sys_waitid", EFAULT},
 };
 
 long __real_syscall(long number, ...);
