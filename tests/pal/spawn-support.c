@@ -2,7 +2,6 @@
 #include "spawn-support.h"
 
 #include <dirent.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -116,10 +115,4 @@ int count_threads(const char *name)
 	}
 	closedir(tasks);
 	return count;
-}
-
-void await_no_thread(const char *name)
-{
-	while (count_threads(name))
-		sched_yield();
 }

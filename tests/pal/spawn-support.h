@@ -41,9 +41,6 @@ struct pal_status wait_take(struct pal_child *child);
 /* How many threads of this process have a name that begins so. */
 int count_threads(const char *name);
 
-/* Until there is none: a detached one is there a moment longer than its work. */
-void await_no_thread(const char *name);
-
 /* SIGKILL to a child that has no handle. */
 void kill_and_reap(pid_t pid);
 

@@ -58,7 +58,10 @@ static struct pal_child *start_group(void)
 	return child;
 }
 
-/* Each sets *child to NULL if it frees it. */
+/*
+ * Each sets *child to NULL if it frees it, and returns 1 for a wrong result: no
+ * assertions in here, since Check's allocations go through the wrappers, too.
+ */
 
 static int do_wait(struct pal_child **child, struct pal_error *error)
 {
@@ -74,9 +77,11 @@ static int do_wait_until(struct pal_child **child, struct pal_error *error)
 
 static int do_wait_change(struct pal_child **child, struct pal_error *error)
 {
+	int r;
+
 	close(pal_child_steal_stdin(*child));
-	return pal_child_wait_change(
-		*child, PAL_CHILD_ENDED, PAL_DEADLINE_MS(600000), NULL, error);
+	r = pal_child_wait_change(*child, PAL_CHILD_ENDED, PAL_DEADLINE_MS(600000), NULL, error);
+	return r == PAL_CHILD_ENDED ? 0 : r;
 }
 
 static int do_stop(struct pal_child **child, struct pal_error *error)
@@ -94,8 +99,8 @@ static int do_adopt(struct pal_child **child, struct pal_error *error)
 	struct pal_child *adopted;
 	int r = pal_child_adopt(pal_child_pid(*child), &adopted, error);
 
-	if (r == 0)
-		ck_assert_int_eq(pal_child_steal_pid(adopted), pal_child_pid(*child));
+	if (r == 0 && pal_child_steal_pid(adopted) < 0)
+		return 1;
 	return r;
 }
 
@@ -119,8 +124,7 @@ static int do_communicate(struct pal_child **child, struct pal_error *error)
 	options.deadline_ms = 600000;
 	r = pal_child_communicate(*child, &options, &output, error);
 	if (r == 0) {
-		ck_assert_uint_eq(output.out_size, sizeof input);
-		ck_assert_int_eq(output.status.code, 0);
+		r = output.out_size == sizeof input && output.status.code == 0 ? 0 : 1;
 		pal_output_clear(&output);
 	}
 	return r;
@@ -158,15 +162,15 @@ static bool may_be_ignored(const char *name, const char *call)
 	/* to know whether a signal still has somebody to go to, or whether it is time for the next */
 	if (!strcmp(call, "poll"))
 		return !strncmp(name, "stop", 4) || !strcmp(name, "wait change");
-	/* looks whether the child has ended already; the wait that counts comes later */
-	if (!strcmp(call, "sys_waitid"))
-		return !strcmp(name, "stop") || !strcmp(name, "detach");
+	/* looks whether the child has ended already; or there is nobody to tell */
+	if (!strcmp(call, "sys_waitid") && (!strcmp(name, "stop") || !strcmp(name, "detach")))
+		return true;
 	return !strcmp(name, "free");
 }
 
-static bool stage_fits(const char *call, int stage)
+static bool stage_fits(const char *call, int code, int stage)
 {
-	if (fault_errno() == ENOMEM)
+	if (code == -ENOMEM)
 		return stage == PAL_STAGE_MEMORY || stage == PAL_STAGE_WAIT;
 	if (!strcmp(call, "sys_pidfd_send_signal"))
 		return stage == PAL_STAGE_SIGNAL;
@@ -175,17 +179,16 @@ static bool stage_fits(const char *call, int stage)
 	return stage == PAL_STAGE_WAIT || stage == PAL_STAGE_CLONE;
 }
 
-static void check(const char *name, int r, const struct pal_error *error)
+static void check(
+	const char *name, const char *call, int code, int r, const struct pal_error *error)
 {
-	const char *call = fault_fired();
-
-	if (r >= 0) {
+	ck_assert_int_le(r, 0);
+	if (r == 0) {
 		ck_assert_msg(may_be_ignored(name, call), "%s: %s has failed in silence", name, call);
 		return;
 	}
-	ck_assert_msg(r == -fault_errno() && error->code == r, "%s: %s: %d instead of %d", name, call,
-		r, -fault_errno());
-	ck_assert_msg(stage_fits(call, error->stage), "%s: %s shows as \"%s\"", name, call,
+	ck_assert_msg(r == code && error->code == r, "%s: %s: %d instead of %d", name, call, r, code);
+	ck_assert_msg(stage_fits(call, code, error->stage), "%s: %s shows as \"%s\"", name, call,
 		pal_error_text(error));
 }
 
@@ -201,21 +204,25 @@ static bool attempt(int kind, int n)
 {
 	struct pal_child *child = kinds[kind].start();
 	struct pal_error error = {0};
-	bool fired;
-	int r;
+	int threads = count_threads("");
+	char call[32] = "";
+	int r, code;
 
 	fault_arm(n);
 	r = kinds[kind].run(&child, &error);
-	fired = fault_fired();
-	if (fired)
-		check(kinds[kind].name, r, &error);
-	else
-		ck_assert_msg(r >= 0, "%s: %s", kinds[kind].name, pal_error_text(&error));
+	code = -fault_errno();
+	if (fault_fired())
+		strcpy(call, fault_fired());
 	fault_arm(0);
+	if (*call)
+		check(kinds[kind].name, call, code, r, &error);
+	else
+		ck_assert_msg(r == 0, "%s: %d: %s", kinds[kind].name, r, pal_error_text(&error));
 	pal_child_free(child);
 	reap_the_rest();
-	await_no_thread("pal-reap");
-	return fired;
+	while (count_threads("") > threads) /* the one that reaps */
+		sched_yield();
+	return *call;
 }
 
 START_TEST(every_call_may_fail)
