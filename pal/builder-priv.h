@@ -4,7 +4,9 @@
 
 #include <pal/builder.h>
 #include <pal/environ-priv.h>
+#include <pal/process-priv.h>
 #include <pal/sandbox-priv.h>
+#include <pal/steps-priv.h>
 #include <pal/strings-priv.h>
 #include <stddef.h>
 
@@ -20,23 +22,44 @@ struct pal__fd_close {
 	int call;
 };
 
+struct pal__plan;
+
+/* The stack of a child that shares our memory, kept for the next one. Zeroes: none yet. */
+struct pal__stack {
+	char *base; /* a guard page, then the stack */
+	size_t size;
+};
+
 struct pal_builder {
 	struct pal_error first_error; /* of a setter; code 0: none */
+	/*
+	 * What the last spawn worked out, for the next one; NULL: nothing yet. `changed` is
+	 * set by every setter of what is worked out: arguments, environment, descriptors.
+	 */
+	struct pal__plan *plan;
+	bool changed;
+	struct pal__stack stack;
 	struct pal__sandbox sandbox;
 
-	char *program; /* NULL: for pal_fork only */
-	char *arg0;    /* NULL: the program */
+	char *program;   /* NULL: for pal_fork only */
+	unsigned search; /* PAL_SEARCH_ */
+	char *arg0;      /* NULL: the program */
 	struct pal__strings args;
 	struct pal__environ env;
-	char *cwd; /* NULL: the parent's */
+	char *cwd;  /* NULL: the parent's, or cwd_fd */
+	int cwd_fd; /* -1: none */
 
 	struct pal__fd_request *fds; /* one per number of the child; 0, 1 and 2 are always there */
 	size_t fd_count;
+	char *stream_paths[3]; /* those of `fds` that are PAL_STDIO_KIND_FILE */
 	struct pal__fd_close *closes;
 	size_t close_count;
 	int fd_calls; /* dup_fd and close_fd so far */
 	bool close_others;
+	struct pal__steps steps;
 
+	struct pal__process process;
+	struct pal__signals signals;
 	struct rlimit limits[RLIM_NLIMITS];
 	bool limit_set[RLIM_NLIMITS];
 	int parent_death; /* 0: off */
@@ -44,7 +67,26 @@ struct pal_builder {
 	pal_deadline start_deadline; /* of pal_fork */
 };
 
+/* What `plan` and `stack` hold. Take NULL, respectively zeroes. */
+void pal__plan_free(struct pal__plan *plan);
+void pal__stack_free(struct pal__stack *stack);
+
 /* Remembers the first failure of a setter. `builder` may be NULL. Formats as pal_error_set. */
 void pal__builder_fail(struct pal_builder *builder, int stage, int code, const char *format, ...) PAL_PRINTF(4, 5);
+
+/* For setters that can be given nonsense or run out of memory; 0 passes. */
+void pal__builder_check(struct pal_builder *builder, int code, const char *what);
+/* Puts a copy of `with` in the place of *string. 0, -ENOMEM, or -EINVAL for NULL. */
+int pal__builder_replace(char **string, const char *with);
+/* In place of what was asked for the same number. 0 or -ENOMEM. */
+int pal__builder_put_fd(struct pal_builder *builder, struct pal__fd_request request);
+
+/* Whether the child gets `child_fd` and no close_fd takes it away. */
+bool pal__builder_gives_fd(const struct pal_builder *builder, int child_fd);
+/*
+ * Whether a child runs in the parent's memory until exec. The kernel makes memory undumpable
+ * in which a process changes its user or group: that must not be the parent's.
+ */
+bool pal__builder_shares_memory(const struct pal_builder *builder);
 
 #endif

@@ -11,7 +11,12 @@
 #include <pal/profile.h>
 #include <pal/util-priv.h>
 
-/* The setters: they copy and check, and make no system call. */
+/*
+ * A builder's beginning and end, and the setters of what is executed: program,
+ * arguments, environment, folder, limits. Setters copy and check, and make no
+ * system call. The others are in builder-fds.c, builder-process.c,
+ * builder-signals.c, builder-steps.c and sandbox.c; builder-peek.c reads.
+ */
 
 void pal__builder_fail(struct pal_builder *builder, int stage, int code, const char *format, ...)
 {
@@ -26,16 +31,16 @@ void pal__builder_fail(struct pal_builder *builder, int stage, int code, const c
 	pal_error_set(&builder->first_error, stage, code, "%s", text);
 }
 
-/* For setters that can be given nonsense or run out of memory; 0 passes. */
-static void check(struct pal_builder *builder, int code, const char *what)
+void pal__builder_check(struct pal_builder *builder, int code, const char *what)
 {
+	builder->changed = true;
 	if (code == -ENOMEM)
 		pal__builder_fail(builder, PAL_STAGE_MEMORY, code, "%s", what);
 	else if (code < 0)
 		pal__builder_fail(builder, PAL_STAGE_ARGUMENT, code, "%s", what);
 }
 
-static int replace_string(char **string, const char *with)
+int pal__builder_replace(char **string, const char *with)
 {
 	char *copy;
 
@@ -49,23 +54,6 @@ static int replace_string(char **string, const char *with)
 	return 0;
 }
 
-static int put_request(struct pal_builder *builder, struct pal__fd_request request)
-{
-	struct pal__fd_request *fds = builder->fds;
-
-	for (size_t i = 0; i < builder->fd_count; i++)
-		if (fds[i].child_fd == request.child_fd) {
-			fds[i] = request;
-			return 0;
-		}
-	fds = reallocarray(fds, builder->fd_count + 1, sizeof *fds);
-	if (!fds)
-		return -ENOMEM;
-	builder->fds = fds;
-	fds[builder->fd_count++] = request;
-	return 0;
-}
-
 struct pal_builder *pal_builder_new(const char *program)
 {
 	struct pal_builder *builder = calloc(1, sizeof *builder);
@@ -73,15 +61,19 @@ struct pal_builder *pal_builder_new(const char *program)
 	if (!builder)
 		return NULL;
 	builder->sandbox = (struct pal__sandbox)PAL__SANDBOX_INIT;
+	builder->process = (struct pal__process)PAL__PROCESS_INIT;
+	builder->cwd_fd = -1;
 	builder->close_others = true;
 	builder->start_deadline = PAL_DEADLINE_NONE;
 	builder->vfork = true;
 	for (int fd = 0; fd < 3; fd++)
-		check(builder,
-			put_request(builder, (struct pal__fd_request){fd, PAL_STDIO_INHERIT, -1}),
+		pal__builder_check(builder,
+			pal__builder_put_fd(
+				builder, (struct pal__fd_request){fd, PAL_STDIO_INHERIT, -1}),
 			"standard streams");
 	if (program)
-		check(builder, *program ? replace_string(&builder->program, program) : -EINVAL,
+		pal__builder_check(builder,
+			*program ? pal__builder_replace(&builder->program, program) : -EINVAL,
 			"program");
 	return builder;
 }
@@ -92,34 +84,52 @@ void pal_builder_free(struct pal_builder *builder)
 
 	if (!builder)
 		return;
+	pal__plan_free(builder->plan);
+	pal__stack_free(&builder->stack);
 	pal__sandbox_clear(&builder->sandbox);
 	pal__strings_clear(&builder->args);
 	pal__environ_free(&builder->env);
+	pal__process_clear(&builder->process);
+	pal__steps_clear(&builder->steps);
 	free(builder->program);
 	free(builder->arg0);
 	free(builder->cwd);
+	for (int fd = 0; fd < 3; fd++)
+		free(builder->stream_paths[fd]);
 	free(builder->fds);
 	free(builder->closes);
 	free(builder);
 	errno = saved;
 }
 
+void pal_builder_search(struct pal_builder *builder, unsigned flags)
+{
+	if (!builder)
+		return;
+	if (flags & ~(PAL_SEARCH_CHILD_PATH | PAL_SEARCH_RELATIVE))
+		pal__builder_check(builder, -EINVAL, "search flags");
+	else
+		builder->search = flags;
+	builder->changed = true;
+}
+
 void pal_builder_arg0(struct pal_builder *builder, const char *arg0)
 {
 	if (builder)
-		check(builder, replace_string(&builder->arg0, arg0), "arg0");
+		pal__builder_check(builder, pal__builder_replace(&builder->arg0, arg0), "arg0");
 }
 
 void pal_builder_arg(struct pal_builder *builder, const char *arg)
 {
 	if (builder)
-		check(builder, arg ? pal__strings_add(&builder->args, arg) : -EINVAL, "argument");
+		pal__builder_check(
+			builder, arg ? pal__strings_add(&builder->args, arg) : -EINVAL, "argument");
 }
 
 void pal_builder_args(struct pal_builder *builder, const char *const *args)
 {
 	if (builder && !args)
-		check(builder, -EINVAL, "arguments");
+		pal__builder_check(builder, -EINVAL, "arguments");
 	for (size_t i = 0; builder && args && args[i]; i++)
 		pal_builder_arg(builder, args[i]);
 }
@@ -127,95 +137,56 @@ void pal_builder_args(struct pal_builder *builder, const char *const *args)
 void pal_builder_env(struct pal_builder *builder, const char *name, const char *value)
 {
 	if (builder)
-		check(builder, pal__environ_set(&builder->env, name, value),
+		pal__builder_check(builder, pal__environ_set(&builder->env, name, value),
 			"environment variable");
 }
 
 void pal_builder_env_remove(struct pal_builder *builder, const char *name)
 {
 	if (builder)
-		check(builder, pal__environ_remove(&builder->env, name), "environment variable");
+		pal__builder_check(
+			builder, pal__environ_remove(&builder->env, name), "environment variable");
 }
 
 void pal_builder_env_clear(struct pal_builder *builder)
 {
-	if (builder)
-		pal__environ_clear(&builder->env);
-}
-
-static void set_stream(
-	struct pal_builder *builder, int stream, struct pal_stdio from, const char *name)
-{
-	bool valid = from.kind == PAL_STDIO_KIND_INHERIT || from.kind == PAL_STDIO_KIND_NULL ||
-		     from.kind == PAL_STDIO_KIND_PIPE ||
-		     (from.kind == PAL_STDIO_KIND_FD && from.fd >= 0);
-
-	if (builder)
-		check(builder,
-			valid ? put_request(builder, (struct pal__fd_request){stream, from, -1})
-			      : -EINVAL,
-			name);
-}
-
-void pal_builder_stdin(struct pal_builder *builder, struct pal_stdio from)
-{
-	set_stream(builder, 0, from, "stdin");
-}
-
-void pal_builder_stdout(struct pal_builder *builder, struct pal_stdio to)
-{
-	set_stream(builder, 1, to, "stdout");
-}
-
-void pal_builder_stderr(struct pal_builder *builder, struct pal_stdio to)
-{
-	set_stream(builder, 2, to, "stderr");
-}
-
-void pal_builder_dup_fd(struct pal_builder *builder, int fd, int child_fd)
-{
 	if (!builder)
 		return;
-	if (fd < 0 || child_fd < 0)
-		check(builder, -EINVAL, "dup_fd with a negative descriptor");
-	else
-		check(builder,
-			put_request(builder, (struct pal__fd_request){child_fd, PAL_STDIO_FD(fd),
-						     builder->fd_calls}),
-			"dup_fd");
-	builder->fd_calls++;
+	pal__environ_clear(&builder->env);
+	builder->changed = true;
 }
 
-void pal_builder_close_fd(struct pal_builder *builder, int child_fd)
-{
-	struct pal__fd_close *closes;
-
-	if (!builder)
-		return;
-	if (child_fd < 0) {
-		check(builder, -EINVAL, "close_fd with a negative descriptor");
-		return;
-	}
-	closes = reallocarray(builder->closes, builder->close_count + 1, sizeof *closes);
-	if (!closes) {
-		check(builder, -ENOMEM, "close_fd");
-		return;
-	}
-	builder->closes = closes;
-	closes[builder->close_count++] = (struct pal__fd_close){child_fd, builder->fd_calls++};
-}
-
-void pal_builder_close_others(struct pal_builder *builder, bool on)
+void pal_builder_env_verbatim(struct pal_builder *builder, const char *const *entries)
 {
 	if (builder)
-		builder->close_others = on;
+		pal__builder_check(builder,
+			entries ? pal__environ_verbatim(&builder->env, entries) : -EINVAL,
+			"environment");
 }
 
 void pal_builder_cwd(struct pal_builder *builder, const char *path)
 {
-	if (builder)
-		check(builder, path && *path ? replace_string(&builder->cwd, path) : -EINVAL,
-			"cwd");
+	int r;
+
+	if (!builder)
+		return;
+	r = path && *path ? pal__builder_replace(&builder->cwd, path) : -EINVAL;
+	pal__builder_check(builder, r, "cwd");
+	if (r >= 0)
+		builder->cwd_fd = -1;
+}
+
+void pal_builder_cwd_fd(struct pal_builder *builder, int fd)
+{
+	if (!builder)
+		return;
+	if (fd < 0) {
+		pal__builder_check(builder, -EINVAL, "cwd_fd with a negative descriptor");
+		return;
+	}
+	free(builder->cwd);
+	builder->cwd = NULL;
+	builder->cwd_fd = fd;
 }
 
 void pal_builder_rlimit(struct pal_builder *builder, int resource, rlim_t soft, rlim_t hard)
@@ -263,7 +234,7 @@ void pal_builder_sandbox(struct pal_builder *builder, const struct pal_profile *
 		return;
 	r = profile ? pal_check_size(profile, profile->size, sizeof *profile) : -EINVAL;
 	if (r < 0) {
-		check(builder, r, "sandbox profile");
+		pal__builder_check(builder, r, "sandbox profile");
 		return;
 	}
 	r = profile->apply ? profile->apply(profile, builder, &error) : 0;

@@ -9,12 +9,19 @@
 struct pal__environ {
 	bool cleared;                /* nothing comes from the parent */
 	struct pal__strings changes; /* "NAME=value" sets, "NAME" removes; one per name */
+	bool verbatim;               /* the entries are everything */
+	struct pal__strings entries;
 };
 
 /* 0, -ENOMEM, or -EINVAL for a name that is NULL, empty or contains '=', or a NULL value. */
 int pal__environ_set(struct pal__environ *env, const char *name, const char *value);
 int pal__environ_remove(struct pal__environ *env, const char *name);
 void pal__environ_clear(struct pal__environ *env);
+/* These entries and no others, whatever is changed before and after. 0 or -ENOMEM: nothing has changed then. */
+int pal__environ_verbatim(struct pal__environ *env, const char *const *entries);
+
+/* The value that `env` gives to a variable; NULL: none of its own. The environment's. */
+const char *pal__environ_peek(const struct pal__environ *env, const char *name);
 
 /*
  * The changed environment, for execve(2). The array is the caller's to free;

@@ -62,6 +62,36 @@ void pal__environ_clear(struct pal__environ *env)
 	env->cleared = true;
 }
 
+int pal__environ_verbatim(struct pal__environ *env, const char *const *entries)
+{
+	struct pal__strings copies = {0};
+
+	for (size_t i = 0; entries[i]; i++) {
+		int r = pal__strings_add(&copies, entries[i]);
+
+		if (r < 0) {
+			pal__strings_clear(&copies);
+			return r;
+		}
+	}
+	pal__strings_clear(&env->entries);
+	env->entries = copies;
+	env->verbatim = true;
+	return 0;
+}
+
+const char *pal__environ_peek(const struct pal__environ *env, const char *name)
+{
+	const struct pal__strings *strings = env->verbatim ? &env->entries : &env->changes;
+	size_t length = strlen(name);
+
+	for (size_t i = 0; i < strings->count; i++)
+		if (strncmp(strings->items[i], name, length) == 0 &&
+			strings->items[i][length] == '=')
+			return strings->items[i] + length + 1;
+	return NULL;
+}
+
 /*
  * Whether a later entry of `entries` has the name that is the first `length`
  * bytes of `name`. Such a name reaches the child once: programs differ in which
@@ -88,11 +118,26 @@ static bool passes(const struct pal__environ *env, char *const *entry)
 	       (!find_change(env, name, length) && !is_repeated(entry + 1, name, length));
 }
 
+/* The entries as they are. */
+static int copy_verbatim(const struct pal__environ *env, char ***ret)
+{
+	char **copy = calloc(env->entries.count + 1, sizeof *copy);
+
+	if (!copy)
+		return -ENOMEM;
+	if (env->entries.count)
+		memcpy(copy, env->entries.items, env->entries.count * sizeof *copy);
+	*ret = copy;
+	return 0;
+}
+
 int pal__environ_merge(const struct pal__environ *env, char *const *parent, char ***ret)
 {
 	size_t inherited = 0, count = 0;
 	char **merged;
 
+	if (env->verbatim)
+		return copy_verbatim(env, ret);
 	while (!env->cleared && parent && parent[inherited])
 		inherited++;
 	merged = calloc(inherited + env->changes.count + 1, sizeof *merged);
@@ -112,4 +157,5 @@ int pal__environ_merge(const struct pal__environ *env, char *const *parent, char
 void pal__environ_free(struct pal__environ *env)
 {
 	pal__strings_clear(&env->changes);
+	pal__strings_clear(&env->entries);
 }

@@ -22,9 +22,9 @@ enum pal_stage {
 	PAL_STAGE_CLONE,       /* clone(2), fork(2), pidfd_open(2) */
 
 	/* in the child, before the program or function runs; in this order */
-	PAL_STAGE_SIGNALS,     /* dispositions and mask */
+	PAL_STAGE_SIGNALS,     /* dispositions, and last of all before exec the mask */
+	PAL_STAGE_CGROUP,      /* index = the n-th cgroup_procs, from 0 */
 	PAL_STAGE_FDS,         /* moving descriptors; index = the n-th dup_fd or close_fd, from 0 */
-	PAL_STAGE_CGROUP,
 	PAL_STAGE_SESSION,     /* setsid(2) */
 	PAL_STAGE_PROCESS_GROUP,
 	PAL_STAGE_TERMINAL,    /* the controlling terminal */

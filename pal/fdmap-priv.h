@@ -10,7 +10,7 @@ struct pal__fd_move {
 	int from;
 	int to;
 	int request;   /* handed on to the steps, for reports */
-	bool optional; /* of from == to: no error if it is not open */
+	bool optional; /* no error if `from` is not open; one that is in a cycle may not have this */
 
 	/* the planner's own */
 	size_t readers; /* moves yet to be made that read `to` */

@@ -21,23 +21,43 @@ static int check_builder(const struct pal_builder *builder, bool program, struct
 	return 0;
 }
 
+static bool is_open(const struct pal_builder *builder, int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0 && fd != builder->sandbox.landlock_fd &&
+	       fd != builder->sandbox.border_fd;
+}
+
+/* As if the child had reported it. */
+static int not_open(
+	const struct pal_builder *builder, int stage, size_t index, struct pal_error *error)
+{
+	struct pal__report report = {.code = -EBADF, .stage = stage, .index = (int)index};
+
+	return pal__report_error(builder, &report, error);
+}
+
 /*
  * The library's own descriptors get the lowest free numbers: a source that is
  * closed must be found before there are any, or the child would be given one of
- * them. The sandbox's is older than the spawn.
+ * them. The sandbox's are older than the spawn.
  */
 static int check_sources(const struct pal_builder *builder, struct pal_error *error)
 {
+	const struct pal__process *process = &builder->process;
+
 	for (size_t i = 0; i < builder->fd_count; i++) {
 		const struct pal_stdio *from = &builder->fds[i].from;
-		struct pal__report report = {
-			.code = -EBADF, .stage = PAL_STAGE_FDS, .index = (int)i};
 
-		if (from->kind != PAL_STDIO_KIND_FD)
-			continue;
-		if (fcntl(from->fd, F_GETFD) < 0 || from->fd == builder->sandbox.landlock_fd)
-			return pal__report_error(builder, &report, error);
+		if (from->kind == PAL_STDIO_KIND_FD && !is_open(builder, from->fd))
+			return not_open(builder, PAL_STAGE_FDS, i, error);
 	}
+	if (process->cgroup_fd >= 0 && !is_open(builder, process->cgroup_fd))
+		return not_open(builder, PAL_STAGE_CGROUP, 0, error);
+	for (size_t i = 0; i < process->procs_count; i++)
+		if (!is_open(builder, process->procs_fds[i]))
+			return not_open(builder, PAL_STAGE_CGROUP, i, error);
+	if (builder->cwd_fd >= 0 && !is_open(builder, builder->cwd_fd))
+		return not_open(builder, PAL_STAGE_CHDIR, 0, error);
 	return 0;
 }
 
@@ -48,7 +68,7 @@ int pal__launch_check(const struct pal_builder *builder, bool program, struct pa
 	return r < 0 ? r : check_sources(builder, error);
 }
 
-int pal__launch_prepare(struct pal__launch *launch, const struct pal_builder *builder, bool program,
+int pal__launch_prepare(struct pal__launch *launch, struct pal_builder *builder, bool program,
 	int ready_fd, struct pal_error *error)
 {
 	int r;
@@ -60,16 +80,25 @@ int pal__launch_prepare(struct pal__launch *launch, const struct pal_builder *bu
 	r = pal__streams_open(&launch->streams, builder, error);
 	if (r < 0)
 		return r;
-	return pal__plan_make(&launch->plan, builder, program, &launch->streams, ready_fd, error);
+	if (!builder->plan)
+		builder->plan = calloc(1, sizeof *builder->plan);
+	if (!builder->plan)
+		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "plan of a child");
+	launch->plan = builder->plan;
+	r = pal__plan_update(builder->plan, builder, program, &launch->streams, ready_fd, error);
+	if (r >= 0)
+		builder->changed = false;
+	return r;
 }
 
 struct pal_child *pal__launch_finish(struct pal__launch *launch, pid_t pid, int pidfd)
 {
+	const struct pal__process *process = launch->plan->process;
 	struct pal_child *child = PAL_TAKE_POINTER(launch->child);
 
 	child->pid = pid;
 	child->pidfd = pidfd;
-	child->leads_group = false; /* until a builder can ask for it */
+	child->leads_group = process->setsid || process->tty >= 0 || process->group == 0;
 	for (int i = 0; i < 3; i++)
 		child->stdio[i] = pal_take_fd(&launch->streams.parent_side[i]);
 	return child;
@@ -77,7 +106,6 @@ struct pal_child *pal__launch_finish(struct pal__launch *launch, pid_t pid, int 
 
 void pal__launch_clear(struct pal__launch *launch)
 {
-	pal__plan_clear(&launch->plan);
 	pal__streams_close(&launch->streams);
 	free(launch->child);
 }

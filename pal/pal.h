@@ -8,7 +8,8 @@
  *   error.h     what failed: stage, errno, text           log.h      one callback, off by default
  *   deadline.h  absolute points in time                   socket.h   bytes with descriptors
  *   builder.h   describe a child and start it, or fork    child.h    the handle of a running child
- *   communicate.h  feed it and collect its output, in one call
+ *   process.h   its user, session, signals, scheduling    steps.h    things for it to do in order
+ *   communicate.h  feed it and collect what it writes
  *   sandbox.h   capabilities, Landlock, seccomp           profile.h  sandboxes made of those parts
  *
  * Returns are 0 or a count, or a negative errno. Nothing here prints, exits,
@@ -22,8 +23,10 @@
 #include <pal/deadline.h>
 #include <pal/error.h>
 #include <pal/log.h>
+#include <pal/process.h>
 #include <pal/profile.h>
 #include <pal/sandbox.h>
 #include <pal/socket.h>
+#include <pal/steps.h>
 
 #endif

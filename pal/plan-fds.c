@@ -2,6 +2,7 @@
 #include <pal/plan-priv.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include <pal/util-priv.h>
@@ -16,12 +17,17 @@ static int compare_ints(const void *a, const void *b)
 	return (*left > *right) - (*left < *right);
 }
 
-static bool is_target(const struct pal_builder *builder, int fd)
+static const struct pal__fd_request *request_of(const struct pal_builder *builder, int child_fd)
 {
 	for (size_t i = 0; i < builder->fd_count; i++)
-		if (builder->fds[i].child_fd == fd)
-			return true;
-	return false;
+		if (builder->fds[i].child_fd == child_fd)
+			return &builder->fds[i];
+	return NULL;
+}
+
+static bool is_target(const struct pal_builder *builder, int fd)
+{
+	return request_of(builder, fd);
 }
 
 static bool is_closed(const struct pal_builder *builder, int fd)
@@ -32,16 +38,25 @@ static bool is_closed(const struct pal_builder *builder, int fd)
 	return false;
 }
 
+/* Where what `request` asks for is said. There is always a request for stdout. */
+static const struct pal__fd_request *meant_by(
+	const struct pal_builder *builder, const struct pal__fd_request *request)
+{
+	return request->from.kind == PAL_STDIO_KIND_STDOUT ? request_of(builder, 1) : request;
+}
+
 static int source_of(const struct pal__fd_request *request, const struct pal__streams *streams)
 {
 	switch (request->from.kind) {
 	case PAL_STDIO_KIND_NULL:
 		return streams->null;
 	case PAL_STDIO_KIND_PIPE:
+	case PAL_STDIO_KIND_FILE:
 		return streams->child_side[request->child_fd];
 	case PAL_STDIO_KIND_FD:
 		return request->from.fd;
 	case PAL_STDIO_KIND_INHERIT:
+	case PAL_STDIO_KIND_STDOUT: /* never: see meant_by */
 		break;
 	}
 	return request->child_fd;
@@ -57,11 +72,12 @@ static int plan_moves(struct pal__fd_plan *plan, const struct pal_builder *build
 		return -ENOMEM;
 	for (size_t i = 0; i < builder->fd_count; i++) {
 		const struct pal__fd_request *request = &builder->fds[i];
+		const struct pal__fd_request *meant = meant_by(builder, request);
 
 		moves[i].to = request->child_fd;
-		moves[i].from = source_of(request, streams);
+		moves[i].from = source_of(meant, streams);
 		moves[i].request = (int)i;
-		moves[i].optional = request->from.kind == PAL_STDIO_KIND_INHERIT;
+		moves[i].optional = meant->from.kind == PAL_STDIO_KIND_INHERIT;
 		plan->used[plan->used_count++] = moves[i].from;
 		plan->used[plan->used_count++] = moves[i].to;
 		if (request->child_fd > 2 && !is_closed(builder, request->child_fd))
@@ -100,6 +116,70 @@ static void plan_closes(struct pal__fd_plan *plan, const struct pal_builder *bui
 	}
 }
 
+/* ---- the steps of steps.h, whose effects on the numbers are known beforehand ---- */
+
+static bool is_of_step(const struct pal_builder *builder, int fd)
+{
+	const struct pal__steps *steps = &builder->steps;
+
+	for (size_t i = 0; i < steps->count; i++)
+		if (steps->items[i].fd == fd ||
+			(steps->items[i].kind == PAL__STEP_DUP2 && steps->items[i].to == fd))
+			return true;
+	return false;
+}
+
+static void keep(struct pal__fd_plan *plan, int fd)
+{
+	for (size_t i = 0; i < plan->kept_count; i++)
+		if (plan->kept[i] == fd)
+			return;
+	if (fd > 2)
+		plan->kept[plan->kept_count++] = fd;
+}
+
+/* Forgets what a step closes: the numbers from `first` to `last`. */
+static void drop(struct pal__fd_plan *plan, int first, int last)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < plan->kept_count; i++)
+		if (plan->kept[i] < first || plan->kept[i] > last)
+			plan->kept[left++] = plan->kept[i];
+	plan->kept_count = left;
+}
+
+static void plan_ordered(struct pal__fd_plan *plan, const struct pal__steps *steps)
+{
+	for (size_t i = 0; i < steps->count; i++) {
+		const struct pal__step *step = &steps->items[i];
+
+		if (step->fd >= 0)
+			plan->used[plan->used_count++] = step->fd;
+		switch (step->kind) {
+		case PAL__STEP_OPEN:
+			keep(plan, step->fd);
+			break;
+		case PAL__STEP_DUP2:
+			plan->used[plan->used_count++] = step->to;
+			keep(plan, step->to);
+			break;
+		case PAL__STEP_CLOSE:
+			drop(plan, step->fd, step->fd);
+			break;
+		case PAL__STEP_CLOSE_FROM:
+			drop(plan, step->fd, INT_MAX);
+			break;
+		case PAL__STEP_CHDIR:
+		case PAL__STEP_FCHDIR:
+		case PAL__STEP_FOREGROUND:
+			break;
+		}
+	}
+}
+
+/* ---- all of it ---- */
+
 static void plan_carried(struct pal__fd_plan *plan, const struct pal_builder *builder)
 {
 	for (int i = 0; i < PAL__CARRIED; i++) {
@@ -107,22 +187,41 @@ static void plan_carried(struct pal__fd_plan *plan, const struct pal_builder *bu
 
 		if (fd < 0)
 			continue;
-		plan->in_the_way[i] = is_target(builder, fd) || is_closed(builder, fd);
+		plan->in_the_way[i] = i == PAL__CARRY_CWD || is_target(builder, fd) ||
+				      is_closed(builder, fd) || is_of_step(builder, fd);
 		plan->used[plan->used_count++] = fd;
 	}
+}
+
+static int leave_from(const struct pal__fd_plan *plan, const struct pal_builder *builder,
+	const struct pal__streams *streams)
+{
+	const struct pal__process *process = &builder->process;
+	int highest = process->cgroup_fd;
+
+	if (!builder->close_others || builder->steps.count)
+		return 0;
+	for (size_t i = 0; i < builder->fd_count; i++)
+		highest = PAL_MAX(
+			highest, source_of(meant_by(builder, &builder->fds[i]), streams));
+	for (int i = 0; i < PAL__CARRIED; i++)
+		highest = PAL_MAX(highest, plan->carried[i]);
+	for (size_t i = 0; i < process->procs_count; i++)
+		highest = PAL_MAX(highest, process->procs_fds[i]);
+	return PAL_MAX(highest, 2) + 1;
 }
 
 int pal__fd_plan_make(struct pal__fd_plan *plan, const struct pal_builder *builder,
 	const struct pal__streams *streams)
 {
+	size_t moves = builder->fd_count, closes = builder->close_count + STREAM_FDS;
+	size_t ordered = builder->steps.count;
 	int r;
 
 	plan->close_others = builder->close_others;
-	plan->kept = calloc(builder->fd_count, sizeof *plan->kept);
-	plan->closes = calloc(builder->close_count + STREAM_FDS, sizeof *plan->closes);
-	plan->used =
-		calloc(2 * builder->fd_count + builder->close_count + STREAM_FDS + PAL__CARRIED,
-			sizeof *plan->used);
+	plan->kept = calloc(moves + ordered, sizeof *plan->kept);
+	plan->closes = calloc(closes, sizeof *plan->closes);
+	plan->used = calloc(2 * moves + closes + 2 * ordered + PAL__CARRIED, sizeof *plan->used);
 	if (!plan->kept || !plan->closes || !plan->used)
 		return -ENOMEM;
 	r = plan_moves(plan, builder, streams);
@@ -130,7 +229,9 @@ int pal__fd_plan_make(struct pal__fd_plan *plan, const struct pal_builder *build
 		return r;
 	plan_closes(plan, builder);
 	plan_close_of_streams(plan, builder, streams);
+	plan_ordered(plan, &builder->steps);
 	plan_carried(plan, builder);
+	plan->leave_from = leave_from(plan, builder, streams);
 	qsort(plan->kept, plan->kept_count, sizeof *plan->kept, compare_ints);
 	qsort(plan->used, plan->used_count, sizeof *plan->used, compare_ints);
 	return 0;

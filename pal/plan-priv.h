@@ -7,45 +7,65 @@
 #include <pal/streams-priv.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
  * Everything that a child does between clone and exec, worked out beforehand:
- * the child reads it and allocates nothing. Borrows strings, limits and the
- * sandbox from the builder, and the environment from the process; it lives
- * for the length of one spawn.
+ * the child reads it and allocates nothing. Borrows strings, steps, limits
+ * and so on from the builder, and the environment from the process. The builder
+ * keeps it from one spawn to the next, and what is allocated in it is made anew
+ * only where something that it was made for has changed.
  */
 
 /*
- * Descriptors of the library that the child needs in spite of moves and closes,
- * until it has used them: it closes them itself.
+ * Descriptors that the child needs in spite of moves, steps and closes, until it
+ * has used them: it closes them itself.
  */
-enum { PAL__CARRY_LANDLOCK, PAL__CARRY_BORDER, PAL__CARRY_READY, PAL__CARRIED };
+enum {
+	PAL__CARRY_LANDLOCK,
+	PAL__CARRY_BORDER,
+	PAL__CARRY_READY,
+	PAL__CARRY_CWD, /* a copy: the number itself goes the way of any other */
+	PAL__CARRIED
+};
 
 struct pal__fd_plan {
 	struct pal__fd_step *steps;
 	size_t step_count;
 	int *closes; /* after the steps; no error if not open */
 	size_t close_count;
-	int *kept; /* what close_others leaves, apart from the carried: sorted, above 2 */
+	int *kept; /* what close_others leaves, apart from the carried: sorted, above 2; after the steps */
 	size_t kept_count;
 	bool close_others;
+	/*
+	 * A child that shares the parent's table of descriptors leaves it with a copy of
+	 * the numbers below this one: all that it reads are. 0: it needs all of them.
+	 */
+	int leave_from;
 	int *used; /* every number that the plan mentions, sorted: no temporary may take one */
 	size_t used_count;
 	int carried[PAL__CARRIED];       /* number in the parent, -1: none */
-	bool in_the_way[PAL__CARRIED];   /* that number is a target or is closed */
+	bool in_the_way[PAL__CARRIED];   /* a move, a close or a step is about that number */
 };
 
 struct pal__plan {
+	/* what differs from spawn to spawn of an unchanged builder */
 	pid_t parent;
+	struct pal__sigset mask;
+
 	int parent_death; /* signal, 0: none */
+	const struct pal__signals *signals;
 	/*
 	 * Real-time signals below this one keep their dispositions: libc's own in a child
 	 * that goes on with this libc, which does not install its handlers again.
 	 */
 	int first_reset_rt;
 	struct pal__fd_plan fds;
-	const char *cwd; /* NULL: none */
+	int cgroup_fd; /* for the child to move into itself, -1: none */
+	const struct pal__process *process;
+	const struct pal__steps *steps;
+	const char *cwd; /* NULL: none, or carried as a descriptor */
 	const struct rlimit *limits;
 	const bool *limit_set;
 	const struct pal__sandbox *sandbox;
@@ -54,13 +74,25 @@ struct pal__plan {
 	char **argv;
 	char **envp;
 	struct pal__strings candidates; /* paths to try in turn */
+
+	/* what the allocated parts were made for; besides that the builder's own `changed` */
+	struct pal__plan_key {
+		bool valid;
+		bool program;
+		struct pal__streams streams;
+		int carried[PAL__CARRIED];
+		char *path;     /* PATH, where it was searched; owned */
+		char **inherited; /* the parent's environment, where it was used: its entries, NULL at the end; owned */
+		uint64_t names;   /* a hash of their names: a freed entry's memory can hold another one */
+	} key;
 };
 
 /*
- * Freezes `builder`. `ready_fd` (-1: none) is carried into the child. `program`: whether
- * something is going to be executed. Half made on failure, for pal__plan_clear.
+ * Makes a plan, or brings an earlier one of the same builder up to date.
+ * `ready_fd` (-1: none) is carried into the child. `program`: whether something
+ * is going to be executed. Of no use after a failure but for pal__plan_clear.
  */
-int pal__plan_make(struct pal__plan *plan, const struct pal_builder *builder, bool program,
+int pal__plan_update(struct pal__plan *plan, const struct pal_builder *builder, bool program,
 	const struct pal__streams *streams, int ready_fd, struct pal_error *error);
 void pal__plan_clear(struct pal__plan *plan);
 

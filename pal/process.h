@@ -4,9 +4,9 @@
 
 #include <pal/export.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/select.h> /* sigset_t: in strict C signal.h keeps it to itself */
 #include <sys/types.h>
 
 PAL_BEGIN_DECLS
@@ -19,7 +19,7 @@ struct pal_builder;
  * remembered and returned by spawn with its stage. A step that fails in the
  * child fails the spawn with its own stage; nothing here is best effort.
  *
- * The order in the child: dispositions; descriptors; cgroup, session, process
+ * The order in the child: dispositions; cgroup; descriptors; session, process
  * group, controlling terminal; nice value, scheduler, affinity; umask; rlimits,
  * which may need privilege; groups, group, user; parent-death signal, which a
  * change of user clears; steps (steps.h); close_others; working directory;
@@ -30,9 +30,11 @@ struct pal_builder;
 
 /*
  * Real, effective and saved user, respectively group. (uid_t)-1: not changed,
- * the default. Where the user changes and nothing is said about supplementary
- * groups, the child has none (CVE-2021-41617). -EPERM without CAP_SETUID,
- * CAP_SETGID; -EAGAIN at RLIMIT_NPROC. The file-system ids follow.
+ * the default. Where the user changes - also if only one of the three was another -
+ * and nothing is said about supplementary groups, the child has none
+ * (CVE-2021-41617). -EPERM without CAP_SETUID, CAP_SETGID. The file-system ids follow.
+ * A user who has RLIMIT_NPROC processes already is -EAGAIN at PAL_STAGE_EXEC:
+ * there the kernel looks. With pal_fork nothing does.
  */
 PAL_EXPORT void pal_builder_uid(struct pal_builder *builder, uid_t uid);
 PAL_EXPORT void pal_builder_gid(struct pal_builder *builder, gid_t gid);
@@ -40,7 +42,10 @@ PAL_EXPORT void pal_builder_gid(struct pal_builder *builder, gid_t gid);
 PAL_EXPORT void pal_builder_groups(struct pal_builder *builder, const gid_t *groups, size_t count);
 /* Keeps the parent's supplementary groups also when the user changes. */
 PAL_EXPORT void pal_builder_keep_groups(struct pal_builder *builder);
-/* Effective ids become the real ones, as POSIX_SPAWN_RESETIDS: of a set-user-ID parent. */
+/*
+ * Effective and saved ids become the real ones, as POSIX_SPAWN_RESETIDS: of a
+ * set-user-ID parent. Where uid() or gid() is set, that counts.
+ */
 PAL_EXPORT void pal_builder_reset_ids(struct pal_builder *builder, bool on);
 
 /* ---- session, process group, terminal ---- */
@@ -71,7 +76,7 @@ PAL_EXPORT void pal_builder_controlling_tty(struct pal_builder *builder, int chi
 PAL_EXPORT void pal_builder_signal_mask(struct pal_builder *builder, const sigset_t *blocked);
 /* The mask that the calling thread has at spawn. */
 PAL_EXPORT void pal_builder_keep_signal_mask(struct pal_builder *builder);
-/* These are ignored in the child (nohup: SIGHUP). SIGKILL and SIGSTOP are -EINVAL. Later calls add. */
+/* These are ignored in the child, whatever is said below (nohup: SIGHUP). SIGKILL and SIGSTOP are -EINVAL. Later calls add. */
 PAL_EXPORT void pal_builder_ignore_signals(struct pal_builder *builder, const sigset_t *signals);
 /*
  * What execve(2) does by itself: signals that the parent ignores stay ignored, those that
@@ -85,9 +90,9 @@ PAL_EXPORT void pal_builder_keep_ignored_signals(struct pal_builder *builder, co
 PAL_EXPORT void pal_builder_nice(struct pal_builder *builder, int value);
 /* sched_setscheduler(2): SCHED_OTHER, _BATCH, _IDLE with priority 0; _FIFO, _RR with 1..99; or-ed SCHED_RESET_ON_FORK. */
 PAL_EXPORT void pal_builder_scheduler(struct pal_builder *builder, int policy, int priority);
-/* sched_setparam(2): the priority alone, with the policy that the parent has. */
+/* sched_setparam(2): the priority alone, with the policy that the parent has. The later of these two counts. */
 PAL_EXPORT void pal_builder_scheduler_priority(struct pal_builder *builder, int priority);
-/* sched_setaffinity(2). `size` of the set in bytes: CPU_ALLOC_SIZE, or sizeof(cpu_set_t). -EINVAL: none of these CPUs exists. */
+/* sched_setaffinity(2). Copied. `size` of the set in bytes: CPU_ALLOC_SIZE, or sizeof(cpu_set_t). -EINVAL: none of these CPUs exists. */
 PAL_EXPORT void pal_builder_affinity(struct pal_builder *builder, const cpu_set_t *cpus, size_t size);
 
 /* ---- the rest ---- */
@@ -115,16 +120,17 @@ PAL_EXPORT const char *pal_builder_peek_program(const struct pal_builder *builde
 /* (uid_t)-1, (gid_t)-1: not changed. */
 PAL_EXPORT uid_t pal_builder_get_uid(const struct pal_builder *builder);
 PAL_EXPORT gid_t pal_builder_get_gid(const struct pal_builder *builder);
-/* Whether the child gets `child_fd` by dup_fd or as a standard stream that is not closed. */
+/* Whether the child gets `child_fd` by dup_fd or as a standard stream, and no close_fd takes it away. Steps do not count. */
 PAL_EXPORT bool pal_builder_has_fd(const struct pal_builder *builder, int child_fd);
 PAL_EXPORT bool pal_builder_get_close_others(const struct pal_builder *builder);
+/* Also by controlling_tty. */
 PAL_EXPORT bool pal_builder_get_setsid(const struct pal_builder *builder);
 PAL_EXPORT bool pal_builder_get_no_new_privs(const struct pal_builder *builder);
 PAL_EXPORT int pal_builder_get_parent_death(const struct pal_builder *builder);
-struct rlimit;
+struct rlimit; /* <sys/resource.h> */
 /* Whether the limit was set; then *ret is it. */
 PAL_EXPORT bool pal_builder_get_rlimit(const struct pal_builder *builder, int resource, struct rlimit *ret);
-/* The change of a variable that the child gets: NULL if none is set here. The builder's. */
+/* The value that this builder gives to a variable; NULL: none, whatever the parent's environment has. The builder's. */
 PAL_EXPORT const char *pal_builder_peek_env(const struct pal_builder *builder, const char *name);
 
 PAL_END_DECLS

@@ -32,6 +32,44 @@ static int fd_error(const struct pal_builder *builder, const struct pal__report 
 	return report->code;
 }
 
+static int step_error(const struct pal_builder *builder, const struct pal__report *report,
+	struct pal_error *error)
+{
+	static const char *const names[] = {
+		[PAL__STEP_OPEN] = "open",
+		[PAL__STEP_DUP2] = "dup2",
+		[PAL__STEP_CLOSE] = "close",
+		[PAL__STEP_CLOSE_FROM] = "close from",
+		[PAL__STEP_CHDIR] = "chdir",
+		[PAL__STEP_FCHDIR] = "fchdir",
+		[PAL__STEP_FOREGROUND] = "foreground of",
+	};
+	const struct pal__step *step = &builder->steps.items[report->index];
+	const char *stage = pal_stage_name(report->stage), *name = names[step->kind];
+
+	if (step->path)
+		pal_error_set(error, report->stage, report->code, "%s %d: %s %s", stage,
+			report->index, name, step->path);
+	else
+		pal_error_set(error, report->stage, report->code, "%s %d: %s %d", stage,
+			report->index, name, step->fd);
+	if (error)
+		error->index = report->index;
+	return report->code;
+}
+
+static int chdir_error(const struct pal_builder *builder, const struct pal__report *report,
+	struct pal_error *error)
+{
+	const char *name = pal_stage_name(report->stage);
+
+	if (builder->cwd)
+		return pal_error_set(
+			error, report->stage, report->code, "%s %s", name, builder->cwd);
+	return pal_error_set(
+		error, report->stage, report->code, "%s to descriptor %d", name, builder->cwd_fd);
+}
+
 int pal__report_error(const struct pal_builder *builder, const struct pal__report *report,
 	struct pal_error *error)
 {
@@ -40,9 +78,10 @@ int pal__report_error(const struct pal_builder *builder, const struct pal__repor
 	switch (report->stage) {
 	case PAL_STAGE_FDS:
 		return fd_error(builder, report, error);
+	case PAL_STAGE_STEP:
+		return step_error(builder, report, error);
 	case PAL_STAGE_CHDIR:
-		return pal_error_set(
-			error, report->stage, report->code, "%s %s", name, builder->cwd);
+		return chdir_error(builder, report, error);
 	case PAL_STAGE_EXEC:
 		return pal_error_set(
 			error, report->stage, report->code, "%s %s", name, builder->program);

@@ -2,6 +2,7 @@
 #ifndef PROCMESH_PAL_SPAWN_CHILD_PRIV_H
 #define PROCMESH_PAL_SPAWN_CHILD_PRIV_H
 
+#include <errno.h>
 #include <pal/plan-priv.h>
 #include <pal/report-priv.h>
 
@@ -11,6 +12,9 @@
 struct pal__child_args {
 	const struct pal__plan *plan;
 	struct pal__report *report;
+	bool shares_files;     /* the parent's table of descriptors, until it has left it */
+	bool handlers_cleared; /* by clone3(2): no signal has a handler */
+	bool born_in_cgroup;   /* plan->cgroup_fd, by clone3(2) */
 	int carried[PAL__CARRIED]; /* the child's own */
 };
 
@@ -19,8 +23,33 @@ int pal__child_main(void *child_args);
 
 /*
  * All of the plan but exec: 0, or a negative errno that is also in the report.
- * `carried` is where the descriptors of plan->fds.carried are now.
+ * args->carried is where the descriptors of plan->fds.carried are then.
  */
-int pal__child_setup(const struct pal__plan *plan, struct pal__report *report, int carried[PAL__CARRIED]);
+int pal__child_setup(struct pal__child_args *args);
+
+/* ---- parts of the plan: 0, or a negative errno that is also in the report ---- */
+
+/* signals-child.c */
+int pal__child_dispositions(const struct pal__child_args *args);
+int pal__child_open_mask(const struct pal__plan *plan, struct pal__report *report);
+
+/* process-child.c */
+int pal__child_join_cgroups(const struct pal__child_args *args);
+/* Session, scheduling, umask, limits, user. */
+int pal__child_become(const struct pal__plan *plan, struct pal__report *report);
+
+/* steps-child.c */
+int pal__child_walk(const struct pal__plan *plan, struct pal__report *report, const int carried[PAL__CARRIED]);
+
+/* ---- help for those ---- */
+
+/* A system call's return as 0, a count, or a negative errno. */
+static inline int pal__child_result(long value)
+{
+	return value < 0 ? -errno : (int)value;
+}
+
+/* Closes all from `from` on but `kept`, which is sorted, and the carried. */
+int pal__child_close_from(unsigned from, const int *kept, size_t kept_count, const int carried[PAL__CARRIED]);
 
 #endif

@@ -4,11 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/close_range.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include <pal/signals-priv.h>
 
 /*
  * All code that runs between clone and exec. The process shares its memory with
@@ -19,63 +18,11 @@
  * The calls are made by number with syscall(2). libc's functions would do, but
  * sanitizers and preloaded libraries put code of their own before them that
  * keeps books about descriptors and handlers - of the wrong process, here.
- * tests/abi/check-child-symbols.sh holds this file to that.
+ * tests/abi/check-child-symbols.sh holds this file to that, and the others that
+ * it calls: signals-child.c, process-child.c, steps-child.c, sandbox-child.c.
  *
  * Functions return instead of calling _exit, up to clone's own wrapper.
  */
-
-static int result(long value)
-{
-	return value < 0 ? -errno : (int)value;
-}
-
-/* ---- signals ---- */
-
-static const struct pal__sigset no_signals;
-/* SIG_DFL, no flags, empty mask, whatever the order of the kernel's struct sigaction is. */
-static const unsigned long default_action[8];
-
-static int reset_dispositions(const struct pal__plan *plan, struct pal__report *report)
-{
-	for (int signal = 1; signal < _NSIG; signal++) {
-		int r;
-
-		if (signal == SIGKILL || signal == SIGSTOP ||
-			(signal >= PAL__KERNEL_SIGRTMIN && signal < plan->first_reset_rt))
-			continue;
-		r = result(syscall(
-			SYS_rt_sigaction, signal, default_action, NULL, PAL__KERNEL_SIGSET_SIZE));
-		if (r < 0)
-			return pal__report_fail(report, PAL_STAGE_SIGNALS, signal, r);
-	}
-	return 0;
-}
-
-/* Last of all, when nothing of the parent's can run on delivery any more. */
-static int open_mask(struct pal__report *report)
-{
-	int r = result(syscall(
-		SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, NULL, PAL__KERNEL_SIGSET_SIZE));
-
-	return r < 0 ? pal__report_fail(report, PAL_STAGE_SIGNALS, 0, r) : 0;
-}
-
-static int arm_parent_death(const struct pal__plan *plan, struct pal__report *report)
-{
-	pid_t parent;
-	int r;
-
-	if (!plan->parent_death)
-		return 0;
-	r = result(syscall(SYS_prctl, PR_SET_PDEATHSIG, plan->parent_death, 0, 0, 0));
-	if (r < 0)
-		return pal__report_fail(report, PAL_STAGE_PARENT_DEATH, 0, r);
-	/* It may have died before that. 0 is a parent outside of this child's pid namespace. */
-	parent = (pid_t)syscall(SYS_getppid);
-	if (parent != plan->parent && parent != 0)
-		return pal__report_fail(report, PAL_STAGE_PARENT_DEATH, 0, -ESRCH);
-	return 0;
-}
 
 /* ---- descriptors ---- */
 
@@ -106,7 +53,7 @@ static int copy_aside(const struct pal__fd_plan *plan, int fd)
 {
 	int highest = plan->used_count ? plan->used[plan->used_count - 1] : 2;
 	int lowest_free = highest < 2 ? 3 : highest < INT_MAX ? highest + 1 : highest;
-	int r = result(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest_free));
+	int r = pal__child_result(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest_free));
 
 	return r == -EMFILE || r == -EINVAL ? copy_to_gap(plan, fd) : r;
 }
@@ -118,32 +65,49 @@ static int make_step(
 
 	switch (step->kind) {
 	case PAL__FD_DUP:
-		return result(syscall(SYS_dup3, step->from, step->to, 0));
+		r = pal__child_result(syscall(SYS_dup3, step->from, step->to, 0));
+		if (r != -EBADF || !step->optional)
+			return r;
+		syscall(SYS_close, step->to); /* stderr as the stdout that there is not */
+		return 0;
 	case PAL__FD_KEEP:
-		r = result(syscall(SYS_fcntl, step->to, F_SETFD, 0));
+		r = pal__child_result(syscall(SYS_fcntl, step->to, F_SETFD, 0));
 		return r == -EBADF && step->optional ? 0 : r;
 	case PAL__FD_SAVE:
 		*temporary = copy_aside(plan, step->from);
 		return *temporary;
 	case PAL__FD_RESTORE:
-		r = result(syscall(SYS_dup3, *temporary, step->to, 0));
+		r = pal__child_result(syscall(SYS_dup3, *temporary, step->to, 0));
 		syscall(SYS_close, *temporary);
 		return r;
 	}
 	return -EINVAL;
 }
 
-static int move_fds(
+/*
+ * Moves what the child needs itself out of the way. The old number is free then:
+ * it has to look closed to a step that reads it. A folder is only borrowed.
+ */
+static int carry(
 	const struct pal__fd_plan *plan, struct pal__report *report, int carried[PAL__CARRIED])
+{
+	for (int i = 0; i < PAL__CARRIED; i++) {
+		carried[i] = plan->carried[i];
+		if (!plan->in_the_way[i])
+			continue;
+		carried[i] = copy_aside(plan, plan->carried[i]);
+		if (carried[i] < 0)
+			return pal__report_fail(report, PAL_STAGE_FDS, -1, carried[i]);
+		if (i != PAL__CARRY_CWD)
+			syscall(SYS_close, plan->carried[i]);
+	}
+	return 0;
+}
+
+static int move_fds(const struct pal__fd_plan *plan, struct pal__report *report)
 {
 	int temporary = -1;
 
-	for (int i = 0; i < PAL__CARRIED; i++) {
-		carried[i] =
-			plan->in_the_way[i] ? copy_aside(plan, plan->carried[i]) : plan->carried[i];
-		if (plan->in_the_way[i] && carried[i] < 0)
-			return pal__report_fail(report, PAL_STAGE_FDS, -1, carried[i]);
-	}
 	for (size_t i = 0; i < plan->step_count; i++) {
 		int r = make_step(plan, &plan->steps[i], &temporary);
 
@@ -157,13 +121,13 @@ static int move_fds(
 
 /* The lowest number from `from` on that stays open; UINT_MAX: none. */
 static unsigned next_kept(
-	const struct pal__fd_plan *plan, const int carried[PAL__CARRIED], unsigned from)
+	unsigned from, const int *kept, size_t kept_count, const int carried[PAL__CARRIED])
 {
 	unsigned lowest = UINT_MAX;
 
-	for (size_t i = 0; i < plan->kept_count; i++)
-		if ((unsigned)plan->kept[i] >= from) {
-			lowest = (unsigned)plan->kept[i];
+	for (size_t i = 0; i < kept_count; i++)
+		if ((unsigned)kept[i] >= from) {
+			lowest = (unsigned)kept[i];
 			break;
 		}
 	for (int i = 0; i < PAL__CARRIED; i++)
@@ -173,44 +137,74 @@ static unsigned next_kept(
 	return lowest;
 }
 
-static int close_others(const struct pal__fd_plan *plan, struct pal__report *report,
-	const int carried[PAL__CARRIED])
+/* Before anything else is done to descriptors. What is left out of the copy is not even counted. */
+static int leave_shared_files(const struct pal__fd_plan *plan, struct pal__report *report)
 {
-	unsigned from = 3, kept = 0;
+	int r = pal__child_result(syscall(
+		SYS_close_range, plan->leave_from, UINT_MAX, (unsigned)CLOSE_RANGE_UNSHARE));
 
-	for (; plan->close_others && kept != UINT_MAX; from = kept + 1) {
+	return r < 0 ? pal__report_fail(report, PAL_STAGE_CLOSE_OTHERS, 0, r) : 0;
+}
+
+int pal__child_close_from(
+	unsigned from, const int *kept, size_t kept_count, const int carried[PAL__CARRIED])
+{
+	unsigned next = 0;
+
+	for (; next != UINT_MAX; from = next + 1) {
 		int r = 0;
 
-		kept = next_kept(plan, carried, from);
-		if (kept > from)
-			r = result(syscall(
-				SYS_close_range, from, kept == UINT_MAX ? kept : kept - 1, 0));
+		next = next_kept(from, kept, kept_count, carried);
+		if (next > from)
+			r = pal__child_result(syscall(
+				SYS_close_range, from, next == UINT_MAX ? next : next - 1, 0));
 		if (r < 0)
-			return pal__report_fail(report, PAL_STAGE_CLOSE_OTHERS, 0, r);
+			return r;
 	}
 	return 0;
 }
 
-/* ---- the rest ---- */
-
-static int change_folder(const struct pal__plan *plan, struct pal__report *report)
+static int close_others(const struct pal__fd_plan *plan, struct pal__report *report,
+	const int carried[PAL__CARRIED])
 {
-	int r = plan->cwd ? result(syscall(SYS_chdir, plan->cwd)) : 0;
+	int r = 0;
 
-	return r < 0 ? pal__report_fail(report, PAL_STAGE_CHDIR, 0, r) : 0;
+	if (plan->close_others)
+		r = pal__child_close_from(3, plan->kept, plan->kept_count, carried);
+	return r < 0 ? pal__report_fail(report, PAL_STAGE_CLOSE_OTHERS, 0, r) : 0;
 }
 
-static int set_limits(const struct pal__plan *plan, struct pal__report *report)
-{
-	for (int i = 0; i < (int)RLIM_NLIMITS; i++) {
-		int r;
+/* ---- the rest ---- */
 
-		if (!plan->limit_set[i])
-			continue;
-		r = result(syscall(SYS_prlimit64, 0, i, &plan->limits[i], NULL));
-		if (r < 0)
-			return pal__report_fail(report, PAL_STAGE_RLIMIT, i, r);
-	}
+static int arm_parent_death(const struct pal__plan *plan, struct pal__report *report)
+{
+	pid_t parent;
+	int r;
+
+	if (!plan->parent_death)
+		return 0;
+	r = pal__child_result(syscall(SYS_prctl, PR_SET_PDEATHSIG, plan->parent_death, 0, 0, 0));
+	if (r < 0)
+		return pal__report_fail(report, PAL_STAGE_PARENT_DEATH, 0, r);
+	/* It may have died before that. 0 is a parent outside of this child's pid namespace. */
+	parent = (pid_t)syscall(SYS_getppid);
+	if (parent != plan->parent && parent != 0)
+		return pal__report_fail(report, PAL_STAGE_PARENT_DEATH, 0, -ESRCH);
+	return 0;
+}
+
+static int change_folder(const struct pal__plan *plan, struct pal__report *report, int carried_cwd)
+{
+	int r = 0;
+
+	if (plan->cwd)
+		r = pal__child_result(syscall(SYS_chdir, plan->cwd));
+	else if (carried_cwd >= 0)
+		r = pal__child_result(syscall(SYS_fchdir, carried_cwd));
+	if (r < 0)
+		return pal__report_fail(report, PAL_STAGE_CHDIR, 0, r);
+	if (carried_cwd >= 0)
+		syscall(SYS_close, carried_cwd);
 	return 0;
 }
 
@@ -222,7 +216,7 @@ static int execute(const struct pal__plan *plan, struct pal__report *report)
 	report->stage = PAL_STAGE_EXEC;
 	for (size_t i = 0; i < plan->candidates.count; i++) {
 		/* the fourth argument is for a seccomp filter to see: pal_seccomp_allow_first_exec */
-		int r = result(syscall(SYS_execve, plan->candidates.items[i], plan->argv,
+		int r = pal__child_result(syscall(SYS_execve, plan->candidates.items[i], plan->argv,
 			plan->envp, plan->sandbox->exec_key));
 
 		switch (r) {
@@ -249,28 +243,35 @@ static int execute(const struct pal__plan *plan, struct pal__report *report)
 	return pal__report_fail(report, PAL_STAGE_EXEC, 0, failure);
 }
 
-int pal__child_setup(
-	const struct pal__plan *plan, struct pal__report *report, int carried[PAL__CARRIED])
+/* The order is explained in process.h. */
+int pal__child_setup(struct pal__child_args *args)
 {
-	int r;
+	const struct pal__plan *plan = args->plan;
+	struct pal__report *report = args->report;
+	int *carried = args->carried, r;
 
-	r = reset_dispositions(plan, report);
+	r = pal__child_dispositions(args);
+	if (r >= 0)
+		r = pal__child_join_cgroups(args);
+	if (r >= 0)
+		r = carry(&plan->fds, report, carried);
+	if (r >= 0)
+		r = move_fds(&plan->fds, report);
+	if (r >= 0)
+		r = pal__child_become(plan, report);
 	if (r >= 0)
 		r = arm_parent_death(plan, report);
 	if (r >= 0)
-		r = move_fds(&plan->fds, report, carried);
+		r = pal__child_walk(plan, report, carried);
 	if (r >= 0)
 		r = close_others(&plan->fds, report, carried);
 	if (r >= 0)
-		r = change_folder(plan, report);
-	if (r >= 0)
-		r = set_limits(plan,
-			report); /* after all that needs a descriptor: it may lower RLIMIT_NOFILE */
+		r = change_folder(plan, report, carried[PAL__CARRY_CWD]);
 	if (r >= 0)
 		r = pal__sandbox_enter(plan->sandbox, carried[PAL__CARRY_LANDLOCK],
 			carried[PAL__CARRY_BORDER], report);
 	if (r >= 0)
-		r = open_mask(report);
+		r = pal__child_open_mask(plan, report);
 	return r;
 }
 
@@ -278,7 +279,9 @@ int pal__child_main(void *child_args)
 {
 	struct pal__child_args *args = child_args;
 
-	if (pal__child_setup(args->plan, args->report, args->carried) >= 0)
+	if (args->shares_files && leave_shared_files(&args->plan->fds, args->report) < 0)
+		return 127;
+	if (pal__child_setup(args) >= 0)
 		execute(args->plan, args->report);
 	return 127;
 }

@@ -7,7 +7,7 @@
 /* Descriptors that the library opens for one spawn. All are above 2 and close-on-exec; -1: none. */
 struct pal__streams {
 	int parent_side[3]; /* of PAL_STDIO_PIPE */
-	int child_side[3];
+	int child_side[3];  /* of that, and of PAL_STDIO_OPEN */
 	int null; /* /dev/null, for every stream that is PAL_STDIO_NULL */
 };
 #define PAL__STREAMS_INIT {{-1, -1, -1}, {-1, -1, -1}, -1}

@@ -55,20 +55,52 @@ static int open_pipe(struct pal__streams *streams, int stream)
 	return 0;
 }
 
+/* Opened here, where the host's rights and folder count. */
+static int open_file(struct pal__streams *streams, int stream, const struct pal_stdio *file)
+{
+	int fd = open(file->path, file->flags | O_CLOEXEC | O_NOCTTY, file->mode);
+
+	fd = fd < 0 ? -errno : pal__fd_lift(fd);
+	if (fd < 0)
+		return fd;
+	streams->child_side[stream] = fd;
+	return 0;
+}
+
+static int open_stream(struct pal__streams *streams, const struct pal__fd_request *request)
+{
+	switch (request->from.kind) {
+	case PAL_STDIO_KIND_NULL:
+		return open_null(streams);
+	case PAL_STDIO_KIND_PIPE:
+		return open_pipe(streams, request->child_fd);
+	case PAL_STDIO_KIND_FILE:
+		return open_file(streams, request->child_fd, &request->from);
+	case PAL_STDIO_KIND_INHERIT:
+	case PAL_STDIO_KIND_FD:
+	case PAL_STDIO_KIND_STDOUT:
+		break;
+	}
+	return 0;
+}
+
+static const char *name_of(const struct pal_stdio *from)
+{
+	return from->kind == PAL_STDIO_KIND_PIPE   ? "pipe"
+	       : from->kind == PAL_STDIO_KIND_FILE ? from->path
+						   : "/dev/null";
+}
+
 int pal__streams_open(
 	struct pal__streams *streams, const struct pal_builder *builder, struct pal_error *error)
 {
 	for (size_t i = 0; i < builder->fd_count; i++) {
 		const struct pal__fd_request *request = &builder->fds[i];
-		int r = 0;
+		int r = open_stream(streams, request);
 
-		if (request->from.kind == PAL_STDIO_KIND_NULL)
-			r = open_null(streams);
-		else if (request->from.kind == PAL_STDIO_KIND_PIPE)
-			r = open_pipe(streams, request->child_fd);
 		if (r < 0) {
 			pal_error_set(error, PAL_STAGE_STDIO, r, "%s %s", names[request->child_fd],
-				request->from.kind == PAL_STDIO_KIND_NULL ? "/dev/null" : "pipe");
+				name_of(&request->from));
 			if (error)
 				error->index = request->child_fd;
 			return r;

@@ -3,7 +3,10 @@
 # memory with a parent that has other threads. So the objects of that code may
 # refer to nothing but what is listed here.
 set -eu
-objects="pal/.libs/libpal_core_la-spawn-child.o pal/.libs/libpal_core_la-sandbox-child.o"
+objects=
+for part in spawn signals process steps sandbox; do
+	objects="$objects pal/.libs/libpal_core_la-$part-child.o"
+done
 
 # syscall(2) and errno; the pair's own functions; what compilers put in: the
 # copying of structs, position-independent code, stack protection, and the
@@ -12,6 +15,7 @@ objects="pal/.libs/libpal_core_la-spawn-child.o pal/.libs/libpal_core_la-sandbox
 allowed='syscall
 __errno_location
 pal__sandbox_enter(_unfiltered)?
+pal__child_[a-z_]*
 mem(cpy|set|move|cmp)
 _GLOBAL_OFFSET_TABLE_
 __stack_chk_(fail|guard)

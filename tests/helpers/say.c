@@ -16,7 +16,7 @@
  *                  writes N bytes and exits with 6; that process adds "late" then
  * say streaming    the same, but the process left behind writes all the time
  * say quiet        closes its output and waits for a signal
- * say group HOW    leads a process group of two, says "ready" and waits. HOW "alone": exits then,
+ * say group HOW    two of them, in whose process group nobody else is: says "ready" and waits. HOW "alone": exits then,
  *                  with 7; "stubborn": the other one ignores SIGTERM; "leave": leaves at SIGTERM with 8
  */
 
@@ -96,7 +96,6 @@ static void on_term(int number)
 
 static void group(const char *how)
 {
-	setpgid(0, 0);
 	if (!strcmp(how, "leave"))
 		signal(SIGTERM, on_term);
 	if (fork() == 0) {

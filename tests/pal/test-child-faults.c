@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include <pal/builder.h>
-#include <pal/child-priv.h>
+#include <pal/process.h>
 
 #include "fault-calls.h"
 #include "spawn-support.h"
@@ -52,8 +52,8 @@ static struct pal_child *start_group(void)
 
 	pal_builder_arg(builder, "group");
 	pal_builder_stdout(builder, PAL_STDIO_PIPE);
+	pal_builder_process_group(builder, 0);
 	child = spawn_take(builder);
-	child->leads_group = true;
 	ck_assert_int_eq(read(pal_child_stdout(child), text, sizeof text), 6);
 	return child;
 }

@@ -9,13 +9,16 @@
 #include <unistd.h>
 
 #include <pal/builder.h>
-#include <pal/child-priv.h>
+#include <pal/process.h>
 
 #include "spawn-support.h"
 #include "support.h"
 
+/* Each way to lead a group. */
+enum { GROUP, SESSION, LEADERS };
+
 /* A child and one more in its group, which both have the pipe of stdout; it is ready. */
-static struct pal_child *start_group(const char *how)
+static struct pal_child *start_group(int leader, const char *how)
 {
 	struct pal_builder *builder = builder_for("say", MODE_VFORK);
 	struct pal_child *child;
@@ -24,8 +27,11 @@ static struct pal_child *start_group(const char *how)
 	pal_builder_arg(builder, "group");
 	pal_builder_arg(builder, how);
 	pal_builder_stdout(builder, PAL_STDIO_PIPE);
+	if (leader == SESSION)
+		pal_builder_setsid(builder, true);
+	else
+		pal_builder_process_group(builder, 0);
 	child = spawn_take(builder);
-	child->leads_group = true; /* it makes itself one, before it says so */
 	ck_assert_int_eq(read(pal_child_stdout(child), text, sizeof text), 6);
 	return child;
 }
@@ -40,7 +46,7 @@ static void await_all_gone(struct pal_child *child)
 
 START_TEST(a_signal_reaches_the_whole_group)
 {
-	struct pal_child *child = start_group("");
+	struct pal_child *child = start_group(_i, "");
 	struct pal_error error = {0};
 	struct pal_status status;
 
@@ -66,12 +72,12 @@ static void await_change(struct pal_child *child, int which)
 static bool kernel_signals_groups(struct pal_child *child)
 {
 	/* Old kernels know no flags, and this flag is nobody's. */
-	return syscall(SYS_pidfd_send_signal, child->pidfd, 0, NULL, 4u) == 0 || errno == ESRCH;
+	return syscall(SYS_pidfd_send_signal, pal_child_peek_pidfd(child), 0, NULL, 4u) == 0 || errno == ESRCH;
 }
 
 START_TEST(a_group_outlives_its_reaped_leader)
 {
-	struct pal_child *child = start_group("alone");
+	struct pal_child *child = start_group(_i, "alone");
 	struct pal_error error = {0};
 	struct pal_status status;
 
@@ -100,8 +106,8 @@ START_TEST(a_group_with_a_recycled_number_is_not_signalled)
 		struct pal_builder *builder = builder_for("end-with", MODE_VFORK);
 		struct pal_child *child;
 
+		pal_builder_process_group(builder, 0);
 		child = spawn_take(builder);
-		child->leads_group = true;
 		ck_assert_int_eq(pal_child_wait(child, PAL_DEADLINE_NONE, NULL, NULL), 0);
 		newcomer = fork_with_number(pal_child_pid(child));
 		if (newcomer > 0)
@@ -151,7 +157,7 @@ static const struct {
 
 START_TEST(stop_leaves_nobody_of_the_group)
 {
-	struct pal_child *child = start_group(stops[_i].how);
+	struct pal_child *child = start_group(GROUP, stops[_i].how);
 	struct pal_error error = {0};
 	struct pal_status status;
 
@@ -170,7 +176,7 @@ END_TEST
 
 START_TEST(a_leader_that_does_not_leave_is_killed_with_its_group)
 {
-	struct pal_child *child = start_group("stubborn");
+	struct pal_child *child = start_group(SESSION, "stubborn");
 	struct pal_error error = {0};
 	struct pal_status status;
 
@@ -190,8 +196,8 @@ static Suite *make_suite(void)
 	TCase *signals = support_tcase(suite, "signals");
 	TCase *stop = support_tcase(suite, "stop");
 
-	tcase_add_test(signals, a_signal_reaches_the_whole_group);
-	tcase_add_test(signals, a_group_outlives_its_reaped_leader);
+	tcase_add_loop_test(signals, a_signal_reaches_the_whole_group, 0, LEADERS);
+	tcase_add_loop_test(signals, a_group_outlives_its_reaped_leader, 0, LEADERS);
 	tcase_add_test(signals, a_group_with_a_recycled_number_is_not_signalled);
 	tcase_add_test(signals, a_child_that_leads_no_group_has_none_to_signal);
 	tcase_add_loop_test(stop, stop_leaves_nobody_of_the_group, 0,
