@@ -410,9 +410,9 @@ END_TEST
 START_TEST(interruptions_change_nothing)
 {
 	struct sigaction handler = {.sa_handler = on_signal}; /* without SA_RESTART */
-	struct itimerval fast = {{0, 300}, {0, 300}}, off = {{0, 0}, {0, 0}};
+	struct itimerval fast = {{0, 1000}, {0, 1000}}, off = {{0, 0}, {0, 0}};
 	struct pal_communicate_options options = {PAL_COMMUNICATE_OPTIONS_INIT};
-	size_t size = 4 << 20;
+	size_t size = 2 << 20;
 	char *input = alphabet(size);
 	struct pal_error error = {0};
 	struct pal_output output;
@@ -421,7 +421,7 @@ START_TEST(interruptions_change_nothing)
 	options.input_size = size;
 	sigaction(SIGALRM, &handler, NULL);
 	setitimer(ITIMER_REAL, &fast, NULL);
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0; i < 3; i++) {
 		struct pal_child *child = spawn_take(say("echo", 0));
 
 		ck_assert_ok(pal_child_communicate(child, &options, &output, &error), &error);
