@@ -32,6 +32,23 @@ compare() {
 	fi
 }
 
+# Names of functions that a shared library exports. FILE PATTERN
+exported() {
+	nm -D --defined-only "$1" | sed -n "s/^[0-9a-f]* [TWi] \($2\)\(@.*\)\{0,1\}$/\1/p" | LC_ALL=C sort -u
+}
+
+# Nothing of the family may go past the library, and nothing else through it.
+libc=$(ldd "$preload" | sed -n 's/.*=> \(.*libc\.so\.[0-9]*\) .*/\1/p')
+{
+	exported "$libc" 'posix_spawn[a-z_]*'
+	printf '%s\n' fclose pclose popen system
+} | LC_ALL=C sort >"$work/wanted"
+exported "$preload" '[^ ]*' >"$work/exported"
+if ! diff -u "$work/wanted" "$work/exported"; then
+	echo "FAILED: these are not the functions that $libc has"
+	bad=1
+fi
+
 possible=
 for group in $groups; do
 	if "$cases" --can "$group"; then
