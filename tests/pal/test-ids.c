@@ -2,14 +2,23 @@
 #include <pal/process.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/capability.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <pal/builder-priv.h>
+#include <pal/sandbox.h>
+#include <pal/steps.h>
 
 #include "process-support.h"
 #include "spawn-support.h"
@@ -189,12 +198,13 @@ START_TEST(the_folder_is_entered_as_the_new_user)
 }
 END_TEST
 
+/* By number: libc's calls would look for threads, of which a sanitizer may have one. */
 static int regain(void *arg)
 {
 	(void)arg;
-	if (setresuid((uid_t)-1, 0, (uid_t)-1) == 0 || errno != EPERM)
+	if (syscall(SYS_setresuid, -1, 0, -1) == 0 || errno != EPERM)
 		return 1;
-	if (setresgid((gid_t)-1, 0, (gid_t)-1) == 0 || errno != EPERM)
+	if (syscall(SYS_setresgid, -1, 0, -1) == 0 || errno != EPERM)
 		return 2;
 	return 0;
 }
@@ -217,6 +227,65 @@ START_TEST(there_is_no_way_back)
 	pal_builder_uid(builder, NOBODY);
 	pal_builder_gid(builder, NOBODY);
 	ck_assert_int_eq(outcome_of(builder, regain), 0);
+}
+END_TEST
+
+/* ---- with capabilities, which another user would lose ---- */
+
+/* S77 */
+START_TEST(another_user_can_have_capabilities)
+{
+	const uint64_t one = UINT64_C(1) << CAP_NET_BIND_SERVICE;
+	const struct pal_capabilities sets = {one, one, one, one, one};
+	struct pal_builder *builder = process_builder(_i);
+	const char *text;
+
+	pal_builder_uid(builder, NOBODY);
+	pal_builder_capabilities(builder, &sets);
+	text = process_text(builder, _i);
+	ck_assert_str_eq(uid_line(text), ALL_NOBODY);
+	ck_assert_str_eq(process_line(text, "CapPrm"), "0000000000000400");
+	ck_assert_str_eq(process_line(text, "CapEff"), "0000000000000400");
+	ck_assert_str_eq(process_line(text, "CapAmb"), "0000000000000400");
+	ck_assert_str_eq(process_line(text, "CapBnd"), "0000000000000400");
+}
+END_TEST
+
+START_TEST(another_user_can_be_without_any_for_good)
+{
+	struct pal_builder *builder = process_builder(_i);
+	const char *text;
+
+	pal_builder_uid(builder, NOBODY);
+	pal_builder_capabilities(builder, &PAL_CAPABILITIES_NONE);
+	text = process_text(builder, _i);
+	ck_assert_str_eq(process_line(text, "CapPrm"), "0000000000000000");
+	ck_assert_str_eq(process_line(text, "CapBnd"), "0000000000000000");
+}
+END_TEST
+
+/* What is kept for the sandbox is of no use on the way there, and not kept any longer. */
+static int keeps_capabilities(void *arg)
+{
+	(void)arg;
+	return prctl(PR_GET_KEEPCAPS);
+}
+
+START_TEST(what_is_kept_of_capabilities_cannot_be_used_before)
+{
+	struct pal_builder *builder = process_builder(_i);
+	char folder[] = "/tmp/procmesh-ids-XXXXXX";
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	pal_builder_uid(builder, NOBODY);
+	pal_builder_capabilities(builder, &PAL_CAPABILITIES_NONE);
+	pal_builder_cwd(builder, folder);
+	assert_refused(builder, _i, -EACCES, PAL_STAGE_CHDIR, 0);
+	ck_assert_int_eq(rmdir(folder), 0);
+	builder = pal_builder_new(NULL);
+	pal_builder_uid(builder, NOBODY);
+	pal_builder_capabilities(builder, &PAL_CAPABILITIES_NONE);
+	ck_assert_int_eq(outcome_of(builder, keeps_capabilities), 0);
 }
 END_TEST
 
@@ -289,10 +358,97 @@ static void spawn_and_stay_dumpable(int which)
 	ck_assert_int_eq(prctl(PR_GET_DUMPABLE), 1);
 }
 
+START_TEST(only_children_that_change_ids_are_copied)
+{
+	struct pal_builder *builder = pal_builder_new("/bin/true");
+
+	pal_builder_groups(builder, NULL, 0);
+	pal_builder_reset_ids(builder, true); /* nothing to reset here */
+	ck_assert(pal__builder_shares_memory(builder));
+	pal_builder_gid(builder, 0);
+	ck_assert(!pal__builder_shares_memory(builder));
+	pal_builder_gid(builder, (gid_t)-1);
+	ck_assert(pal__builder_shares_memory(builder));
+	pal_builder_uid(builder, 0);
+	ck_assert(!pal__builder_shares_memory(builder));
+	pal_builder_free(builder);
+}
+END_TEST
+
 /* The kernel makes memory undumpable in which ids change; that must not be ours. */
 START_TEST(the_parent_s_memory_stays_dumpable)
 {
 	run_as(0, spawn_and_stay_dumpable, _i);
+}
+END_TEST
+
+/* ---- threads ---- */
+
+static atomic_bool changed;
+
+/* The child stops twice in its setup: until somebody reads the one FIFO, and writes the other. */
+static void *spawn_through_fifos(void *ret)
+{
+	struct pal_builder *builder = process_builder(KIND_VFORK);
+	struct pal_error error = {0};
+
+	pal_builder_stdout(builder, PAL_STDIO_PIPE);
+	pal_builder_step_open(builder, 60, "here", O_WRONLY, 0);
+	pal_builder_step_open(builder, 61, "go", O_RDONLY, 0);
+	ck_assert_ok(pal_builder_spawn(builder, (struct pal_child **)ret, &error), &error);
+	pal_builder_free(builder);
+	return NULL;
+}
+
+static void *change_user(void *arg)
+{
+	ck_assert_int_eq(setuid(NOBODY), 0); /* libc's: of every thread */
+	atomic_store(&changed, true);
+	return arg;
+}
+
+static void change_user_meanwhile(int arg)
+{
+	struct pal_child *child = NULL;
+	pthread_t spawner, changer;
+	int here, go;
+
+	(void)arg;
+	ck_assert_int_eq(pthread_create(&spawner, NULL, spawn_through_fifos, &child), 0);
+	here = open("here", O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(here, 0);
+	ck_assert_int_eq(pthread_create(&changer, NULL, change_user, NULL), 0);
+	while (syscall(SYS_getuid) == 0) /* all threads change but the one that spawns */
+		sched_yield();
+	ck_assert(!atomic_load(&changed));
+	go = open("go", O_WRONLY | O_CLOEXEC);
+	ck_assert_int_ge(go, 0);
+	pthread_join(spawner, NULL);
+	pthread_join(changer, NULL);
+	ck_assert_str_eq(uid_line(read_to_end(pal_child_stdout(child))), ALL_ROOT);
+	ck_assert_int_eq(wait_take(child).code, 0);
+	close(go);
+	close(here);
+}
+
+/*
+ * S51: setuid(2) of another thread returns when no child shares the memory any
+ * more that still has the old ids.
+ */
+START_TEST(a_change_of_user_waits_for_children_that_share_the_memory)
+{
+	char folder[] = "/tmp/procmesh-ids-XXXXXX";
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	ck_assert_int_eq(chmod(folder, 0755), 0);
+	ck_assert_int_eq(chdir(folder), 0);
+	umask(0);
+	ck_assert_int_eq(mkfifo("here", 0666), 0);
+	ck_assert_int_eq(mkfifo("go", 0666), 0);
+	run_as(0, change_user_meanwhile, 0);
+	ck_assert_int_eq(unlink("here"), 0);
+	ck_assert_int_eq(unlink("go"), 0);
+	ck_assert_int_eq(rmdir(folder), 0);
 }
 END_TEST
 
@@ -347,9 +503,14 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(user, a_user_with_too_many_processes_fails_at_exec, 0, MODES);
 	tcase_add_loop_test(user, the_folder_is_entered_as_the_new_user, 0, KINDS);
 	tcase_add_test(user, there_is_no_way_back);
+	tcase_add_loop_test(user, another_user_can_have_capabilities, 0, KINDS);
+	tcase_add_loop_test(user, another_user_can_be_without_any_for_good, 0, KINDS);
+	tcase_add_loop_test(user, what_is_kept_of_capabilities_cannot_be_used_before, 0, KINDS);
 	tcase_add_loop_test(user, ids_can_be_reset_to_the_real_ones, 0, KINDS);
 	tcase_add_test(user, there_is_no_way_back_from_a_reset);
+	tcase_add_test(user, only_children_that_change_ids_are_copied);
 	tcase_add_loop_test(user, the_parent_s_memory_stays_dumpable, 0, 4);
+	tcase_add_test(user, a_change_of_user_waits_for_children_that_share_the_memory);
 	tcase_add_loop_test(user, the_parent_s_own_ids_stay, 0, KINDS);
 	tcase_add_test(user, the_parent_death_signal_outlives_the_change_of_user);
 	return suite;
