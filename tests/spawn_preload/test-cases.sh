@@ -40,7 +40,7 @@ exported() {
 # Nothing of the family may go past the library, and nothing else through it.
 libc=$(ldd "$preload" | sed -n 's/.*=> \(.*libc\.so\.[0-9]*\) .*/\1/p')
 {
-	exported "$libc" 'posix_spawn[a-z_]*'
+	exported "$libc" 'posix_spawn[a-z0-9_]*'
 	printf '%s\n' fclose pclose popen system
 } | LC_ALL=C sort >"$work/wanted"
 exported "$preload" '[^ ]*' >"$work/exported"
