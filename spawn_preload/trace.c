@@ -27,7 +27,7 @@ __attribute__((constructor)) static void read_environment(void)
 	const char *name = secure_getenv("PROCMESH_SPAWN_TRACE");
 
 	if (name && strlen(name) < sizeof file)
-		strcpy(file, name);
+		memcpy(file, name, strlen(name) + 1);
 }
 
 /* One line: no control characters. */
