@@ -23,3 +23,9 @@ for name in pal pal-event isolate mesh process; do
 		echo "ok: $name: $compiler $flags"
 	done
 done
+
+# The module for unmodified programs finds pal by itself.
+unset LD_LIBRARY_PATH
+printf 'all:\n\t@echo "ok: preloaded into make"; :\n' |
+	LD_PRELOAD=$(dirname "$lib")/procmesh/libprocmesh-spawn-preload.so PROCMESH_SPAWN_TRACE=$work/trace make -f -
+grep ' posix_spawn ' "$work/trace"
