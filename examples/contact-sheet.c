@@ -99,7 +99,7 @@ static void decode(FILE *file, struct answer *answer)
 		LABEL(answer, REFUSED, "damaged, or too large");
 }
 
-/* Until here the loader and libc could work. From here on: no file, no socket, in any thread. */
+/* Answers one file after the other, until the parent has no more. */
 static int host(struct mesh_port *port, void *userdata)
 {
 	struct mesh_message *request;
@@ -110,6 +110,7 @@ static int host(struct mesh_port *port, void *userdata)
 	if (setrlimit(RLIMIT_AS, &(struct rlimit){MAX_MEMORY, MAX_MEMORY}) < 0)
 		err(1, "a host: a bound on memory");
 #endif
+	/* The sandbox's second stage: from here on no file, no socket, in no thread. */
 	if (pal_profile_finalize(pal_profile_pure_compute(), &error) < 0)
 		errx(1, "a host: %s", pal_error_text(&error));
 	dup2(STDOUT_FILENO, STDERR_FILENO); /* /dev/null is good enough for what libgd may say */
@@ -368,7 +369,7 @@ int main(int argc, char **argv)
 	if (mesh_process_new("contact-sheet", &limits, &process, &error) < 0)
 		errx(1, "%s", pal_error_text(&error));
 	config = mesh_process_config_new("decoder");
-	mesh_process_config_sandbox(config, pal_profile_pure_compute());
+	mesh_process_config_sandbox(config, pal_profile_pure_compute()); /* the first stage */
 	for (int i = 0; i < slots; i++)
 		if (pthread_create(&threads[i], NULL, run_slot, NULL) != 0)
 			errx(1, "no thread can be had");
@@ -385,5 +386,6 @@ int main(int argc, char **argv)
 		shown, count, launched, killed);
 	puts(footer);
 	draw_sheet(argv[optind + 1], footer);
+	globfree(&files);
 	return 0;
 }
