@@ -152,6 +152,12 @@ static struct picture pictures[MAX_FILES];
 static int count, chaos; /* of the pictures; whether hosts are killed while they work */
 static atomic_int taken, done, launched, killed; /* pictures, pictures, hosts, hosts by chaos */
 
+static int launch_host(struct slot *slot, struct pal_error *error)
+{
+	slot->number = ++launched;
+	return mesh_process_launch(process, config, &slot->port, &slot->host, error);
+}
+
 static void drop_host(struct slot *slot)
 {
 	mesh_process_host_signal(slot->host, SIGKILL); /* there is nothing in it to be saved */
@@ -161,7 +167,7 @@ static void drop_host(struct slot *slot)
 }
 
 /* Sends the open file, which it consumes, and waits for the answer, which it checks. */
-static int ask_host(struct slot *slot, int fd, bool kill, struct mesh_message **ret)
+static int ask_host(struct slot *slot, int fd, bool doomed, struct mesh_message **ret)
 {
 	struct mesh_message *request = mesh_message_new(NULL, 0);
 	struct mesh_port *answers;
@@ -169,7 +175,7 @@ static int ask_host(struct slot *slot, int fd, bool kill, struct mesh_message **
 
 	if (result < 0 || mesh_port_request(slot->port, request, &answers) < 0)
 		errx(1, "out of memory");
-	if (kill) { /* wherever it is in its work by then */
+	if (doomed) { /* wherever it is in its work by then */
 		nanosleep(&(struct timespec){.tv_nsec = random() % 3000000}, NULL);
 		mesh_process_host_signal(slot->host, SIGKILL);
 		killed++;
@@ -192,8 +198,7 @@ static void label_failure(struct slot *slot, struct picture *picture, int why)
 	if (why == -ETIMEDOUT)
 		LABEL(picture, TIMED_OUT, "time-out: no answer in %d s", DEADLINE_S);
 	else if (why != -EBADMSG && mesh_process_host_wait(slot->host, DEADLINE, &status) == 0)
-		LABEL(picture, HOST_LOST, "host %d %s: %s", slot->number,
-			status.signaled ? "died" : "left",
+		LABEL(picture, HOST_LOST, "host %d died: %s", slot->number,
 			pal_status_text(&status, text, sizeof text));
 	else
 		LABEL(picture, HOST_LOST, "host %d cut off: %s", slot->number, strerror(-why));
@@ -216,7 +221,7 @@ static int open_picture(const char *path)
 }
 
 /* One attempt, after which the picture has its label, and the slot no host that has failed. */
-static void process_picture(struct slot *slot, struct picture *picture, bool kill)
+static void process_picture(struct slot *slot, struct picture *picture, bool doomed)
 {
 	int result, fd = open_picture(picture->path);
 	struct mesh_message *message;
@@ -225,11 +230,10 @@ static void process_picture(struct slot *slot, struct picture *picture, bool kil
 
 	if (fd < 0) {
 		LABEL(picture, REFUSED, "refused: no readable file");
-	} else if (!slot->host && (slot->number = ++launched) &&
-		mesh_process_launch(process, config, &slot->port, &slot->host, &error) < 0) {
+	} else if (!slot->host && launch_host(slot, &error) < 0) {
 		LABEL(picture, HOST_LOST, "no host: %s", pal_error_text(&error));
 		close(fd);
-	} else if ((result = ask_host(slot, fd, kill, &message)) < 0) {
+	} else if ((result = ask_host(slot, fd, doomed, &message)) < 0) {
 		label_failure(slot, picture, result);
 		drop_host(slot);
 	} else {

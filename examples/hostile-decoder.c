@@ -57,9 +57,10 @@ static long try_trace(void)
 	return ptrace(PTRACE_SEIZE, getppid(), NULL, NULL); /* does not stop it */
 }
 
+/* More than the host's bound, less than what the system would refuse anybody. */
 static long try_memory(void)
 {
-	void *volatile block = malloc((size_t)1 << 40); /* volatile: or it need not be tried */
+	void *volatile block = malloc((size_t)3 << 29); /* volatile: or it need not be tried */
 
 	free(block);
 	return block ? 0 : -1;

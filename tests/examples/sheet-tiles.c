@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 /*
- * sheet-tiles SHEET.png COUNT: a checksum of the pixels of each tile, a line
- * each, in their order. The numbers are those of contact-sheet's layout.
+ * sheet-tiles SHEET.png COUNT: a line for each tile, in their order, with a checksum of
+ * its pixels and the colour of its centre. The numbers are those of contact-sheet's layout.
  */
 int main(int argc, char **argv)
 {
@@ -29,7 +29,8 @@ int main(int argc, char **argv)
 		for (int y = top; y < top + 120; y++)
 			for (int x = left; x < left + 160; x++)
 				sum = (sum ^ (uint32_t)gdImageGetTrueColorPixel(sheet, x, y)) * 16777619u;
-		printf("%08x\n", sum);
+		printf("%08x %06x\n", sum,
+			(unsigned)gdImageGetTrueColorPixel(sheet, left + 80, top + 60));
 	}
 	gdImageDestroy(sheet);
 	return fclose(file) != 0;

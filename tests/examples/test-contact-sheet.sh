@@ -6,8 +6,8 @@
 set -eu
 
 build=${top_builddir:-.}
-# Crashes and refused memory are to end as they do without a sanitizer.
-export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}handle_segv=0:allocator_may_return_null=1"
+# Crashes and refused memory are to end as they do without a sanitizer; with one, only it can bound memory.
+export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}handle_segv=0:allocator_may_return_null=1:max_allocation_size_mb=1024"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 rm -f /tmp/procmesh-was-here
@@ -26,7 +26,7 @@ expect()
 }
 
 # sheet NAME ARGUMENT...: makes NAME.png of the folder NAME, and NAME.txt, and NAME-tiles.txt
-# with what is said of each file and a checksum of how it looks.
+# with what is said of each file, a checksum of how it looks and the colour in its centre.
 sheet()
 {
 	name=$1
@@ -71,7 +71,7 @@ expect hostile.txt 'tile bad-giant\.gif: refused: damaged, or too large'
 expect hostile.txt 'tile bad-text\.png: refused: not a PNG, JPEG or GIF'
 expect hostile.txt 'tile bad-garbage\.jpg: refused: damaged, or too large'
 expect hostile.txt 'tile bad-truncated\.png: refused: damaged, or too large'
-expect hostile.txt 'tile bomb\.png: 6000 x 6000'
+expect hostile-tiles.txt 'tile bomb\.png: 6000 x 6000 [0-9a-f]{8} 5a1414'
 expect hostile.txt 'tile empty\.png: refused: not a PNG, JPEG or GIF'
 expect hostile.txt 'tile fifo\.png: refused: no readable file'
 expect hostile.txt 'tile folder\.png: refused: no readable file'
@@ -82,11 +82,11 @@ expect hostile.txt 'tile name with \?\[31mescape\?\[0m\? and newline\.png: refus
 expect hostile.txt 'tile exploit-loop\.png: time-out: no answer in 10 s'
 expect hostile.txt 'tile exploit-abort\.png: host [0-9]+ died: SIGABRT'
 expect hostile.txt 'tile exploit-segv\.png: host [0-9]+ died: SIGSEGV'
-expect hostile.txt 'tile exploit-exit\.png: host [0-9]+ left: exit 0'
+expect hostile.txt 'tile exploit-exit\.png: host [0-9]+ died: exit 0'
 # Hosts that talk nonsense, in one protocol after the other.
 expect hostile.txt 'tile exploit-lie\.png: host [0-9]+ cut off: Bad message'
-expect hostile.txt 'tile exploit-flood\.png: host [0-9]+ (cut off|left): .*'
-expect hostile.txt 'tile exploit-garbage\.png: host [0-9]+ (cut off|left): .*'
+expect hostile.txt 'tile exploit-flood\.png: host [0-9]+ (cut off|died): .*'
+expect hostile.txt 'tile exploit-garbage\.png: host [0-9]+ (cut off|died): .*'
 # What the sandbox is there for.
 for command in open create socket exec fork signal trace; do
 	expect hostile.txt "tile exploit-$command\.png: (refused: it tried to $command: (Operation not permitted|Permission denied|Function not implemented)|host [0-9]+ died: SIGSYS)"
@@ -95,7 +95,21 @@ expect hostile.txt 'tile exploit-memory\.png: refused: it tried to memory: Canno
 ! grep -q SUCCEEDED "$scratch/hostile.txt" || fail "something got out of the sandbox"
 [ ! -e /tmp/procmesh-was-here ] || fail "something got out of the sandbox and lies in /tmp"
 
-# 4. What cannot be done at all.
+# 4. Hosts that cannot be launched, for want of descriptors: each picture says so.
+limit=8
+until (
+	# shellcheck disable=SC3045 # every sh of Debian has it
+	ulimit -n "$limit"
+	"$build/examples/contact-sheet" --hosts 1 "$scratch/good" "$scratch/none.png" >"$scratch/none.txt" 2>/dev/null
+) && grep -q 'no host' "$scratch/none.txt"; do
+	limit=$((limit + 1))
+	[ "$limit" -lt 40 ] || fail "with few descriptors: no sheet without hosts"
+done
+[ "$(grep -c '^tile .*: no host: .*: Too many open files$' "$scratch/none.txt")" -eq 9 ] ||
+	fail "with $limit descriptors: not all 9 tiles say that there is no host"
+[ -s "$scratch/none.png" ] || fail "no sheet without hosts"
+
+# 5. What cannot be done at all.
 refuse()
 {
 	"$build/examples/contact-sheet" "$@" >/dev/null 2>&1 && fail "accepted: $*"
