@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <dirent.h>
 #include <endian.h>
 #include <err.h>
 #include <errno.h>
@@ -7,7 +8,6 @@
 #include <gdfontmb.h>
 #include <gdfonts.h>
 #include <getopt.h>
-#include <glob.h>
 #include <isolate/isolate.h>
 #include <math.h>
 #include <mesh_process/mesh_process.h>
@@ -345,17 +345,22 @@ static void draw_sheet(const char *path, char *footer)
 	gdImageDestroy(sheet);
 }
 
+static int is_visible(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"hosts", required_argument, NULL, 'h'}, {"chaos", no_argument, &chaos, 1}, {0}};
 	struct mesh_node_options limits = {
 		MESH_NODE_OPTIONS_INIT, .max_message = sizeof(struct answer)};
-	int option, slots = 4, shown = 0;
-	char pattern[1024], footer[128];
+	int option, found, slots = 4, shown = 0;
+	char footer[128];
 	pthread_t threads[MAX_HOSTS];
 	struct pal_error error;
-	glob_t files;
+	struct dirent **files;
 
 	/* In a host this does not return. */
 	mesh_process_try_run_host("contact-sheet", host, NULL);
@@ -364,11 +369,13 @@ int main(int argc, char **argv)
 		slots = option == 'h' ? atoi(optarg) : option == '?' ? 0 : slots;
 	if (argc - optind != 2 || slots < 1 || slots > MAX_HOSTS)
 		errx(2, "usage: contact-sheet [--hosts N] [--chaos] FOLDER OUT.png");
-	snprintf(pattern, sizeof pattern, "%s/*", argv[optind]);
-	if (glob(pattern, 0, NULL, &files) != 0 || files.gl_pathc > MAX_FILES)
+	found = scandir(argv[optind], &files, is_visible, versionsort);
+	if (found < 1 || found > MAX_FILES)
 		errx(1, "%s: no folder with 1 to %d files in it", argv[optind], MAX_FILES);
-	for (char **path = files.gl_pathv; *path; path++)
-		pictures[count++].path = *path;
+	for (; count < found; free(files[count++]))
+		if (asprintf(&pictures[count].path, "%s/%s", argv[optind], files[count]->d_name) < 0)
+			errx(1, "no memory");
+	free(files);
 
 	if (mesh_process_new("contact-sheet", &limits, &process, &error) < 0)
 		errx(1, "%s", pal_error_text(&error));
@@ -390,6 +397,5 @@ int main(int argc, char **argv)
 		shown, count, launched, killed);
 	puts(footer);
 	draw_sheet(argv[optind + 1], footer);
-	globfree(&files);
 	return 0;
 }
