@@ -160,6 +160,30 @@ int mesh__port_check_peer(struct mesh_port *port)
 }
 
 /*
+ * Whether a peer on the same node, which talks to this very port, has sent more
+ * than came here. Only where no event is under way within the node.
+ */
+static bool misses_something(const struct mesh_port *port)
+{
+	const struct mesh_port *peer = port->peer.port;
+
+	return port->peer.kind == MESH__REF_LOCAL && peer->peer.kind == MESH__REF_LOCAL &&
+	       peer->peer.port == port &&
+	       port->next_peer_seq + port->pending_count != peer->next_local_seq;
+}
+
+void mesh__port_check_arrivals(struct mesh_port *port)
+{
+	struct mesh_id blamed;
+
+	if (mesh__port_ended(port) || port->origin.kind == MESH__REF_NONE ||
+	        !port->origin.remote->failed || !misses_something(port))
+		return;
+	blamed = port->origin.remote->id;
+	mesh__port_break(port, &blamed, NULL, "its former node is lost with the last messages for it");
+}
+
+/*
  * What the former owner still had to forward comes first among a port's
  * numbers. If it is lost while there is a hole before what already came from
  * elsewhere, the hole stays for ever. And if the peer was not told of the move
