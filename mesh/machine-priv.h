@@ -98,6 +98,8 @@ void mesh__port_drain(struct mesh_port *port);
 void mesh__port_forward(struct mesh_port *port, struct mesh__event *event);
 /* Fails a port that has a failed peer on its own node. 0, or -1 when it did. */
 int mesh__port_check_peer(struct mesh_port *port);
+/* Fails a port whose former owner is lost with the last of what a peer on this node has sent. No local event may wait. */
+void mesh__port_check_arrivals(struct mesh_port *port);
 /* Fails a port whose former owner is lost with a part of what it still had to forward. */
 void mesh__port_check_origin(struct mesh_port *port);
 

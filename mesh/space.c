@@ -268,7 +268,8 @@ static void check_ports_left_alone(struct mesh__space *space)
 
 	HASH_ITER(hh, space->ports, port, next) {
 		mesh__port_ref(port);
-		(void)mesh__port_check_peer(port);
+		if (!mesh__port_check_peer(port))
+			mesh__port_check_arrivals(port);
 		mesh__port_unref(port);
 	}
 }

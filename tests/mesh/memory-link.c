@@ -365,20 +365,29 @@ static void end_given_up_links(struct memory_net *net)
 	}
 }
 
+struct memory_packet *memory_pick(struct memory_net *net, unsigned *seed)
+{
+	struct memory_packet *packet = TAILQ_FIRST(&net->packets), *first;
+
+	for (size_t skip = (size_t)rand_r(seed) % net->packet_count; skip; skip--)
+		packet = TAILQ_NEXT(packet, next);
+	if (!net->links_in_order)
+		return packet;
+	TAILQ_FOREACH(first, &net->packets, next) {
+		if (first->from == packet->from && first->to == packet->to)
+			break;
+	}
+	return first;
+}
+
 void memory_run(struct memory_net *net, unsigned *seed)
 {
 	bool again = true;
 
 	while (again) {
 		while (net->packet_count) {
-			struct memory_packet *packet = TAILQ_FIRST(&net->packets);
-
-			if (seed) {
-				for (size_t skip = (size_t)rand_r(seed) % net->packet_count; skip;
-				        skip--)
-					packet = TAILQ_NEXT(packet, next);
-			}
-			memory_deliver(net, packet);
+			memory_deliver(net,
+			        seed ? memory_pick(net, seed) : TAILQ_FIRST(&net->packets));
 			end_given_up_links(net);
 		}
 		end_given_up_links(net);

@@ -330,6 +330,33 @@ struct mesh_process_host *role_launch(struct mesh_process *process, const char *
 	return host;
 }
 
+const char *role_expect_failure(
+	struct mesh_process *process, struct mesh_process_config *config, int code, int stage)
+{
+	static struct pal_error error;
+	struct mesh_process_host *host = NULL;
+	struct mesh_port *port = NULL;
+
+	error = (struct pal_error){0};
+	ck_assert_msg(mesh_process_launch(process, config, &port, &host, &error) == code, "%s",
+		pal_error_text(&error));
+	ck_assert_ptr_null(port);
+	ck_assert_ptr_null(host);
+	ck_assert_int_eq(error.code, code);
+	ck_assert_int_eq(error.stage, stage);
+	mesh_process_config_free(config);
+	return pal_error_text(&error);
+}
+
+const char *role_expect_failure_alone(struct mesh_process_config *config, int code, int stage)
+{
+	struct mesh_process *process = role_new();
+	const char *text = role_expect_failure(process, config, code, stage);
+
+	role_shutdown(process);
+	return text;
+}
+
 static void PAL_PRINTF(3, 0) tell(struct mesh_port *port, int fd, const char *format, va_list args)
 {
 	struct mesh_message *message;
