@@ -272,7 +272,11 @@ START_TEST(a_base_rests_whatever_has_ended_on_it)
 	ck_assert_ok(mesh_node_new(&options, &pair.leader, &error), &error);
 	nodes_invite(pair.leader, &pair.host, &pair.at_leader, &pair.at_host);
 	expect_idle_base(base);
-	ck_assert_int_eq(mesh_port_set_callback(pair.at_leader, NULL, forget, &end), 0);
+	nodes_send_text(pair.at_host, "received here");
+	nodes_send_text(pair.at_host, "read with it");
+	nodes_expect_text(pair.at_leader, "received here");
+	ck_assert_int_eq(mesh_port_set_callback(pair.at_leader, NULL, forget, &end), 0); /* tells the base by an eventfd */
+	expect_idle_base(base);
 	nodes_send_text(pair.at_host, "a message");
 	expect_idle_base(base);
 	if (_i == 0)
