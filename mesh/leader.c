@@ -357,19 +357,6 @@ static void answer_invite(struct mesh_node *node, struct mesh__invite_request *r
 	free(request);
 }
 
-void mesh__leader_drop_invites(struct mesh_node *node)
-{
-	struct mesh__invite_request *request;
-
-	while ((request = STAILQ_FIRST(&node->invite_requests))) {
-		STAILQ_REMOVE_HEAD(&node->invite_requests, next);
-		mesh_port_free(request->user_port);
-		mesh_port_free(request->reply); /* closed without an answer, it says so */
-		guest_list_unref(request->guest_list);
-		free(request);
-	}
-}
-
 void mesh__leader_answer_invites(struct mesh_node *node)
 {
 	struct mesh__invite_request *request;

@@ -136,10 +136,8 @@ int mesh__leader_invite(struct mesh_node *node, struct mesh_port *user_port, str
 	struct mesh_invitation *ret);
 void mesh__leader_serve(struct mesh_node *node, struct mesh__control *control, struct mesh_message *message);
 void mesh__leader_request_port_ended(struct mesh_node *node, struct mesh__follower *follower);
-/* At home: answers those who asked for an invitation; releases the lock for each. */
+/* At home: answers those who asked for an invitation, the last time when the node has left; releases the lock for each. */
 void mesh__leader_answer_invites(struct mesh_node *node);
-/* Those that nobody will answer any more. Without the lock. */
-void mesh__leader_drop_invites(struct mesh_node *node);
 void mesh__leader_stop(struct mesh_node *node);
 void mesh__follower_serve(struct mesh_node *node, struct mesh__control *control, struct mesh_message *message);
 /* Follower: asks the leader for a link to that peer, once. */

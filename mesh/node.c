@@ -426,8 +426,7 @@ void mesh_node_free(struct mesh_node *node)
 	if (!node)
 		return;
 	(void)mesh_node_shutdown(node, PAL_DEADLINE_NOW, NULL);
-	mesh__poller_deinit(&node->poller);
-	mesh__leader_drop_invites(node);
+	mesh__poller_deinit(&node->poller); /* with a last turn at home, which refuses the invitations still asked for */
 	mesh__space_deinit(&node->space);
 	free(node);
 	errno = saved;

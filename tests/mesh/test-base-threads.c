@@ -5,9 +5,11 @@
  */
 #include "nodes.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <event2/thread.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 
 #include "support.h"
@@ -112,6 +114,48 @@ START_TEST(ports_may_be_freed_while_the_base_of_their_node_runs_elsewhere)
 }
 END_TEST
 
+struct meeting {
+	sem_t called, freed;
+};
+
+static void meet(struct mesh_port *port, int status, struct mesh_message *message, void *userdata)
+{
+	struct meeting *meeting = userdata;
+
+	(void)port;
+	(void)status;
+	mesh_message_free(message);
+	sem_post(&meeting->called);
+	while (sem_wait(&meeting->freed))
+		;
+}
+
+START_TEST(a_port_may_be_freed_by_another_thread_in_the_middle_of_its_callback)
+{
+	struct meeting meeting;
+	struct node_pair pair;
+
+	start_base();
+	make_pair_on_base(&pair);
+	sem_init(&meeting.called, 0, 0);
+	sem_init(&meeting.freed, 0, 0);
+	ck_assert_int_eq(mesh_port_set_callback(pair.at_leader, NULL, meet, &meeting), 0);
+	nodes_send_text(pair.at_host, "one");
+	nodes_send_text(pair.at_host, "and another one, which it will not see");
+	while (sem_wait(&meeting.called))
+		;
+	mesh_port_free(pair.at_leader);
+	sem_post(&meeting.freed);
+	nodes_expect_end(pair.at_host, -EPIPE);
+	pair.at_leader = NULL;
+	nodes_free(&pair);
+	stop_base();
+	ck_assert_int_lt(sem_trywait(&meeting.called), 0);
+	sem_destroy(&meeting.called);
+	sem_destroy(&meeting.freed);
+}
+END_TEST
+
 START_TEST(a_port_may_be_freed_while_the_base_of_its_callback_runs_elsewhere)
 {
 	struct node_pair pair;
@@ -146,6 +190,7 @@ static Suite *make_suite(void)
 	tcase_set_timeout(freeing, 60);
 	tcase_add_test(freeing, a_node_may_be_freed_while_its_base_runs_elsewhere);
 	tcase_add_test(freeing, ports_may_be_freed_while_the_base_of_their_node_runs_elsewhere);
+	tcase_add_test(freeing, a_port_may_be_freed_by_another_thread_in_the_middle_of_its_callback);
 	tcase_add_loop_test(freeing, a_port_may_be_freed_while_the_base_of_its_callback_runs_elsewhere, 0, 2);
 	return suite;
 }
