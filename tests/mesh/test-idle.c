@@ -238,8 +238,10 @@ static unsigned turns_of(struct event_base *base)
 	unsigned turns = 0;
 
 	ck_assert_int_eq(event_base_once(base, -1, EV_TIMEOUT, on_time, &over, &span), 0);
-	for (; !over; turns++)
+	while (!over) {
 		event_base_loop(base, EVLOOP_ONCE);
+		turns++;
+	}
 	return turns;
 }
 
