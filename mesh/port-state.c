@@ -56,6 +56,7 @@ static void end(struct mesh_port *port, enum mesh__port_state state)
 	drop_pending(port);
 	mesh__ref_clear(&port->origin);
 	mesh__ref_clear(&port->peer);
+	mesh__charge_clear(&port->charge);
 	notify(port);
 }
 

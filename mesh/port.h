@@ -113,7 +113,8 @@ PAL_EXPORT int mesh_message_reply(struct mesh_message *request, struct mesh_mess
 
 /*
  * Closes this end: the other end receives what was sent before, then -EPIPE.
- * Unread messages and all they carry are dropped. Takes NULL; keeps errno.
+ * Unread messages and all they carry are dropped. A call of its callback that another thread is in
+ * is not waited for; it is the last one. Takes NULL; keeps errno.
  */
 PAL_EXPORT void mesh_port_free(struct mesh_port *port);
 

@@ -280,6 +280,9 @@ static void clear_node(struct memory_node *node)
 	while ((remote = LIST_FIRST(&node->remotes))) {
 		LIST_REMOVE(remote, next);
 		ck_assert_uint_eq(remote->remote.refs, 1);
+		ck_assert_uint_eq(remote->remote.held.bytes, 0);
+		ck_assert_uint_eq(remote->remote.held.events, 0);
+		ck_assert_uint_eq(remote->remote.held.fds, 0);
 		free(remote);
 	}
 }
@@ -322,10 +325,11 @@ void memory_inject(struct memory_node *to, struct memory_node *from, const void 
         int *fds, size_t fd_count)
 {
 	struct mesh__remote *remote = memory_remote(to, &from->space.node);
+	struct mesh__incoming incoming = {.data = event, .size = size};
 
 	mesh__space_lock(&to->space);
 	scarce(true);
-	mesh__space_receive(&to->space, remote, event, size, fds, fd_count);
+	(void)mesh__space_receive(&to->space, remote, &incoming, fds, fd_count);
 	scarce(false);
 	mesh__space_unlock(&to->space);
 }

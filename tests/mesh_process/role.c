@@ -279,6 +279,12 @@ static void launch_and_wait(void)
 	be_silent();
 }
 
+#ifdef __SANITIZE_THREAD__
+#define ROLE_OWN_THREADS 2 /* the sanitizer has one for itself */
+#else
+#define ROLE_OWN_THREADS 1
+#endif
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -291,8 +297,31 @@ static const struct {
 	{"launch-and-wait", launch_and_wait},
 };
 
+static int count_threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	int count = 0;
+
+	for (struct dirent *entry; (entry = readdir(dir));)
+		count += entry->d_name[0] != '.';
+	closedir(dir);
+	return count;
+}
+
+/* One that has been joined may be on the list for another moment; one that goes on stays on it. */
+static void say_threads_at_exit(void)
+{
+	int threads = 0;
+
+	for (int i = 0; i < 1000 && (threads = count_threads()) > ROLE_OWN_THREADS; i++)
+		usleep(1000);
+	fprintf(stderr, "threads at exit: %s\n", threads > ROLE_OWN_THREADS ? "too many" : "one");
+}
+
 void role_run(int argc, char **argv)
 {
+	if (getenv("ROLE_COUNTS_THREADS"))
+		atexit(say_threads_at_exit);
 	for (size_t i = 0; argc > 1 && i < PAL_ARRAY_LENGTH(roles); i++)
 		if (!strcmp(argv[1], roles[i].name))
 			roles[i].run();
