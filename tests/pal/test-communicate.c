@@ -241,8 +241,8 @@ START_TEST(or_it_is_thrown_away)
 	ck_assert_ok(talk(say("both", options.max_output), &options, &output, &error), &error);
 	ck_assert(!output.truncated);
 	pal_output_clear(&output);
-	ck_assert_ok(talk(say("both", options.max_output + 300001), &options, &output, &error),
-		&error);
+	ck_assert_ok(
+		talk(say("both", options.max_output + 300001), &options, &output, &error), &error);
 	ck_assert_int_eq(output.status.code, 0);
 	ck_assert(!output.status.signaled);
 	ck_assert(output.truncated);
