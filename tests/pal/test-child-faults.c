@@ -231,7 +231,7 @@ START_TEST(every_call_may_fail)
 {
 	int n = 1;
 
-	if (BUILT_WITH_TSAN && kinds[_i].run == do_detach)
+	if (BUILT_WITH_TSAN && (kinds[_i].run == do_detach || kinds[_i].run == do_free))
 		support_skip(
 			"two threads use the wrappers, which do not lock, for ThreadSanitizer to see");
 	while (attempt(_i, n))
