@@ -81,15 +81,17 @@ PAL_EXPORT void pal_builder_env_clear(struct pal_builder *builder);
 PAL_EXPORT void pal_builder_env_verbatim(struct pal_builder *builder, const char *const *entries);
 
 /* One of the three standard streams of the child. Make one with the macros below. */
+enum pal_stdio_kind {
+	PAL_STDIO_KIND_INHERIT,
+	PAL_STDIO_KIND_NULL,
+	PAL_STDIO_KIND_FD,
+	PAL_STDIO_KIND_PIPE,
+	PAL_STDIO_KIND_FILE,
+	PAL_STDIO_KIND_STDOUT
+};
+
 struct pal_stdio {
-	enum pal_stdio_kind {
-		PAL_STDIO_KIND_INHERIT,
-		PAL_STDIO_KIND_NULL,
-		PAL_STDIO_KIND_FD,
-		PAL_STDIO_KIND_PIPE,
-		PAL_STDIO_KIND_FILE,
-		PAL_STDIO_KIND_STDOUT
-	} kind;
+	enum pal_stdio_kind kind;
 	int fd; /* of PAL_STDIO_KIND_FD; borrowed, must be open at every spawn */
 	const char *path; /* of PAL_STDIO_KIND_FILE; copied by the setter */
 	int flags;        /* for open(2) */

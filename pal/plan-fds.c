@@ -37,11 +37,13 @@ static bool is_closed(const struct pal_builder *builder, int fd)
 	return false;
 }
 
-/* Where what `request` asks for is said. There is always a request for stdout. */
+/* Where what `request` asks for is said. */
 static const struct pal__fd_request *meant_by(
 	const struct pal_builder *builder, const struct pal__fd_request *request)
 {
-	return request->from.kind == PAL_STDIO_KIND_STDOUT ? request_of(builder, 1) : request;
+	const struct pal__fd_request *out = request_of(builder, 1);
+
+	return request->from.kind == PAL_STDIO_KIND_STDOUT && out ? out : request;
 }
 
 static int source_of(const struct pal__fd_request *request, const struct pal__streams *streams)
