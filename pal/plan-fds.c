@@ -2,6 +2,7 @@
 #include <pal/plan-priv.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include <pal/util-priv.h>
@@ -193,7 +194,7 @@ static int leave_from(const struct pal__fd_plan *plan, const struct pal_builder 
 		highest = PAL_MAX(highest, plan->carried[i]);
 	for (size_t i = 0; i < process->procs_count; i++)
 		highest = PAL_MAX(highest, process->procs_fds[i]);
-	return PAL_MAX(highest, 2) + 1;
+	return highest == INT_MAX ? 0 : PAL_MAX(highest, 2) + 1;
 }
 
 int pal__fd_plan_make(struct pal__fd_plan *plan, const struct pal_builder *builder,
