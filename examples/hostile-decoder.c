@@ -162,7 +162,7 @@ bool hostile_decoder(FILE *file, struct mesh_message *request, char *text, size_
 		if (!strcmp(command, attempts[i].command)) {
 			const char *how = attempts[i].run() < 0 ? strerror(errno) : "SUCCEEDED";
 
-			snprintf(text, size, "it tried to %s: %s", attempts[i].words, how);
+			snprintf(text, size, "tried to %s: %s", attempts[i].words, how);
 		}
 	}
 	for (size_t i = 0; i < sizeof misdeeds / sizeof misdeeds[0]; i++) {

@@ -25,6 +25,7 @@
 
 #define BACKGROUND 0x16181d
 #define TEXT 0xc9ccd3
+#define FRAME 0x5d626e
 
 static const struct picture *pictures;
 static int count;
@@ -36,7 +37,7 @@ static void draw_text(gdImagePtr sheet, gdFontPtr font, int x, int y, const char
 
 static void draw_picture(gdImagePtr sheet, const struct picture *picture, int x, int y)
 {
-	static const int colours[] = {0xe0a33a, 0x5d626e, 0x5b9be0, 0xe0564f}; /* by state */
+	static const int colours[] = {0xe0a33a, FRAME, 0x5b9be0, 0xe0564f}; /* by state */
 	int right = x + CELL_WIDTH - 12, bottom = y + CELL_HEIGHT - 12;
 	const struct answer *answer = mesh_message_data(picture->message);
 	bool shown = picture->state == SHOWN;
@@ -110,9 +111,12 @@ static void draw_colours(gdImagePtr sheet, int y)
 	if (result.size)
 		draw_text(sheet, gdFontGetSmall(), MARGIN, y,
 			"The colours of all pictures together, found by an isolated call:", TEXT);
-	for (int i = 0; i < (int)(result.size / sizeof *colours); i++)
-		gdImageFilledRectangle(sheet, MARGIN + i * CELL_WIDTH, y + 20,
-			MARGIN + (i + 1) * CELL_WIDTH - 1, y + 36, colours[i]);
+	for (int i = 0; i < (int)(result.size / sizeof *colours); i++) {
+		int left = MARGIN + i * CELL_WIDTH, right = left + CELL_WIDTH - 12;
+
+		gdImageFilledRectangle(sheet, left, y + 20, right, y + 36, colours[i]);
+		gdImageRectangle(sheet, left, y + 20, right, y + 36, FRAME);
+	}
 	isolate_result_clear(&result);
 }
 

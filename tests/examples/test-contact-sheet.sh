@@ -102,9 +102,9 @@ expect hostile.txt 'tile exploit-flood\.png: host [0-9]+ cut off: broke the prot
 expect hostile.txt 'tile exploit-garbage\.png: host [0-9]+ cut off: broke the protocol'
 # What the sandbox is there for.
 for command in open create socket exec fork signal trace; do
-	expect hostile.txt "tile exploit-$command\.png: (refused: it tried to [a-z ]+: (Operation not permitted|Permission denied|Function not implemented)|host [0-9]+ died: SIGSYS)"
+	expect hostile.txt "tile exploit-$command\.png: (refused: tried to [a-z ]+: (Operation not permitted|Permission denied|Function not implemented)|host [0-9]+ died: SIGSYS)"
 done
-expect hostile.txt 'tile exploit-memory\.png: refused: it tried to take 1\.5 GiB: Cannot allocate memory'
+expect hostile.txt 'tile exploit-memory\.png: refused: tried to take 1\.5 GiB: Cannot allocate memory'
 ! grep -q SUCCEEDED "$scratch/hostile.txt" || fail "something got out of the sandbox"
 [ ! -e /tmp/procmesh-was-here ] || fail "something got out of the sandbox and lies in /tmp"
 
