@@ -327,7 +327,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < slots; i++)
 		pthread_join(threads[i], NULL);
 	if (mesh_process_shutdown(process, PAL_DEADLINE_MS(2000)) < 0)
-		warnx("a host did not end when it was told to, and was killed");
+		warnx("not every host ended when it was told to");
 	mesh_process_config_free(config);
 
 	fputs(isatty(STDERR_FILENO) ? "\r\033[K" : "", stderr);

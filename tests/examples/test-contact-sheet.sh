@@ -34,6 +34,7 @@ sheet()
 	shift 2
 	"$build/examples/contact-sheet" "$@" "$scratch/$folder" "$scratch/$name.png" \
 		>"$scratch/$name.txt" 2>"$scratch/$name-progress.txt" || fail "contact-sheet $*: exit $?"
+	! grep -q 'not every host' "$scratch/$name-progress.txt" || fail "contact-sheet $*: hosts had to be killed at the end"
 	grep '^tile' "$scratch/$name.txt" >"$scratch/$name-lines.txt"
 	"$build/tests/examples/sheet-tiles" "$scratch/$name.png" "$(wc -l <"$scratch/$name-lines.txt")" \
 		>"$scratch/$name-sums.txt" || fail "the sheet $name.png is not whole"
