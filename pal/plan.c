@@ -114,6 +114,8 @@ int pal__plan_make(struct pal__plan *plan, const struct pal_builder *builder, bo
 	};
 	plan->fds.carried[PAL__CARRY_LANDLOCK] = builder->sandbox.landlock_fd;
 	plan->fds.carried[PAL__CARRY_BORDER] = builder->sandbox.border_fd;
+	plan->fds.carried[PAL__CARRY_HANDOVER] = streams->handover[1];
+	plan->fds.carried[PAL__CARRY_HANDOVER_OTHER] = streams->handover[0];
 	plan->fds.carried[PAL__CARRY_READY] = ready_fd;
 	plan->fds.carried[PAL__CARRY_CWD] = builder->cwd_fd;
 	pal__plan_refresh(plan, builder);

@@ -179,13 +179,6 @@ int __wrap_fcntl(int fd, int command, ...)
 	return __real_fcntl(fd, command, argument);
 }
 
-ssize_t __real_write(int fd, const void *data, size_t size);
-ssize_t __wrap_write(int fd, const void *data, size_t size);
-ssize_t __wrap_write(int fd, const void *data, size_t size)
-{
-	return fails("write", EIO) ? -1 : __real_write(fd, data, size);
-}
-
 /* ---- processes ---- */
 
 /* Both names: see spawn.c for the second. */
@@ -246,6 +239,7 @@ static const struct {
 	{SYS_chdir, "sys_chdir", EACCES},
 	{SYS_prlimit64, "sys_prlimit64", EPERM},
 	{SYS_execve, "sys_execve", ENOMEM},
+	{SYS_write, "sys_write", EIO},
 	{SYS_pidfd_open, "sys_pidfd_open", EMFILE},
 };
 
