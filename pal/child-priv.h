@@ -13,6 +13,7 @@ struct pal_child {
 	pid_t pid;
 	int pidfd;
 	int stdio[3]; /* our ends of pipes, -1: none */
+	int notify_fd; /* the listener of its filter, -1: none */
 	struct pal__death_thread *death_thread; /* until the child has ended; NULL: none */
 	bool ended;   /* `result` and `status` are valid */
 	int result;   /* of every further wait: 0 or -ECHILD */

@@ -198,6 +198,7 @@ void pal_child_free(struct pal_child *child)
 	pal_close(child->pidfd);
 	for (int i = 0; i < 3; i++)
 		pal_close(child->stdio[i]);
+	pal_close(child->notify_fd);
 	free(child);
 	pthread_setcancelstate(cancel_state, NULL);
 	errno = saved;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <pal/seccomp.h>
 #include <pal/util-priv.h>
 
 struct pal_child *pal__child_new(void)
@@ -14,7 +15,7 @@ struct pal_child *pal__child_new(void)
 	struct pal_child *child = calloc(1, sizeof *child);
 
 	if (child)
-		*child = (struct pal_child){.owner = getpid(), .pidfd = -1, .stdio = {-1, -1, -1}};
+		*child = (struct pal_child){.owner = getpid(), .pidfd = -1, .stdio = {-1, -1, -1}, .notify_fd = -1};
 	return child;
 }
 
@@ -56,6 +57,11 @@ int pal_child_steal_stdout(struct pal_child *child)
 int pal_child_steal_stderr(struct pal_child *child)
 {
 	return pal_take_fd(&child->stdio[2]);
+}
+
+int pal_child_steal_notify(struct pal_child *child)
+{
+	return pal_take_fd(&child->notify_fd);
 }
 
 const char *pal_status_text(const struct pal_status *status, char *buffer, size_t size)

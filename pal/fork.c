@@ -71,11 +71,12 @@ static bool pass_gate(const struct fork_call *call)
  */
 static int say_ready(const struct fork_call *call, int ready_fd)
 {
+	const unsigned long key = call->launch.plan.sandbox->start_key;
 	const uint64_t one = 1;
 
-	if (write(ready_fd, &one, sizeof one) < 0)
+	if (syscall(SYS_write, ready_fd, &one, sizeof one, 0UL, 0UL, key) < 0)
 		return pal__report_fail(&call->page->report, PAL_STAGE_CLONE, 0, -errno);
-	close(ready_fd);
+	syscall(SYS_close, ready_fd, 0UL, 0UL, 0UL, 0UL, key);
 	return 0;
 }
 
@@ -168,6 +169,8 @@ static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 		return pal_error_set(error, PAL_STAGE_CLONE, pidfd, "pidfd of a forked child");
 	open_gate(call->page);
 	r = await_setup(call, builder, pidfd, error);
+	if (r >= 0)
+		r = pal__launch_receive(&call->launch, pidfd, error);
 	if (r < 0) {
 		pal_close(pidfd);
 		return r;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
+#include <pal/socket.h>
 #include <pal/util-priv.h>
 
 static int check_builder(const struct pal_builder *builder, bool program, struct pal_error *error)
@@ -91,6 +92,27 @@ int pal__launch_prepare(struct pal__launch *launch, struct pal_builder *builder,
 	return r;
 }
 
+int pal__launch_receive(struct pal__launch *launch, int pidfd, struct pal_error *error)
+{
+	int fds[PAL_SOCKET_MAX_FDS], fd;
+	size_t count;
+	ssize_t size;
+	char byte;
+
+	if (launch->streams.handover[0] < 0)
+		return 0;
+	size = pal_socket_receive(launch->streams.handover[0], &byte, 1, fds, &count);
+	fd = size < 0 ? (int)size : count == 1 ? pal__fd_lift(fds[0]) : -EPROTO;
+	if (fd < 0) {
+		pal__pidfd_signal(pidfd, SIGKILL);
+		pal__reap(pidfd);
+		return pal_error_set(
+			error, PAL_STAGE_SECCOMP, fd, "taking over the listener of a filter");
+	}
+	launch->child->notify_fd = fd;
+	return 0;
+}
+
 struct pal_child *pal__launch_finish(struct pal__launch *launch, pid_t pid, int pidfd)
 {
 	struct pal_child *child = PAL_TAKE_POINTER(launch->child);
@@ -105,5 +127,7 @@ struct pal_child *pal__launch_finish(struct pal__launch *launch, pid_t pid, int 
 void pal__launch_clear(struct pal__launch *launch)
 {
 	pal__streams_close(&launch->streams);
+	if (launch->child)
+		pal_close(launch->child->notify_fd);
 	free(launch->child);
 }

@@ -25,6 +25,8 @@
 enum {
 	PAL__CARRY_LANDLOCK,
 	PAL__CARRY_BORDER,
+	PAL__CARRY_HANDOVER, /* for the listener of a seccomp filter */
+	PAL__CARRY_HANDOVER_OTHER, /* not the child's: only to be closed, in pal_fork */
 	PAL__CARRY_READY,
 	PAL__CARRY_CWD, /* a copy: the number itself goes the way of any other */
 	PAL__CARRIED

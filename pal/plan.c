@@ -208,6 +208,8 @@ int pal__plan_update(struct pal__plan *plan, const struct pal_builder *builder, 
 	const int carried[PAL__CARRIED] = {
 		[PAL__CARRY_LANDLOCK] = builder->sandbox.landlock_fd,
 		[PAL__CARRY_BORDER] = builder->sandbox.border_fd,
+		[PAL__CARRY_HANDOVER] = streams->handover[1],
+		[PAL__CARRY_HANDOVER_OTHER] = streams->handover[0],
 		[PAL__CARRY_READY] = ready_fd,
 		[PAL__CARRY_CWD] = builder->cwd_fd,
 	};

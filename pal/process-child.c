@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <pal/capabilities-priv.h>
+
 /*
  * What kind of process the child is, under the rules at the top of spawn-child.c.
  *
@@ -238,6 +240,8 @@ int pal__child_become(const struct pal__plan *plan, struct pal__report *report)
 		syscall(SYS_umask, process->umask); /* always succeeds */
 	if (r >= 0)
 		r = set_limits(plan, report);
+	if (r >= 0 && pal__process_sets_uid(process))
+		r = pal__capabilities_hold(plan->sandbox, report);
 	if (r >= 0)
 		r = set_user(process, report);
 	return r;

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include <pal/builder-priv.h>
-#include <pal/capabilities-priv.h>
 #include <pal/landlock-priv.h>
 #include <pal/seccomp-priv.h>
 #include <pal/util-priv.h>
@@ -21,20 +20,9 @@ void pal_builder_no_new_privs(struct pal_builder *builder, bool on)
 		builder->sandbox.no_new_privs = on;
 }
 
-void pal_builder_capabilities(struct pal_builder *builder, const struct pal_capabilities *sets)
-{
-	if (!builder)
-		return;
-	if (!sets) {
-		pal__builder_fail(builder, PAL_STAGE_ARGUMENT, -EINVAL, "capabilities");
-		return;
-	}
-	pal__capabilities_plan(&builder->sandbox, sets);
-}
-
 void pal_builder_landlock(struct pal_builder *builder, const struct pal_landlock *ruleset)
 {
-	int fd;
+	int fd = -1;
 
 	if (!builder)
 		return;
@@ -42,14 +30,16 @@ void pal_builder_landlock(struct pal_builder *builder, const struct pal_landlock
 		pal__builder_fail(builder, PAL_STAGE_ARGUMENT, -EINVAL, "Landlock ruleset");
 		return;
 	}
-	fd = fcntl(ruleset->fd, F_DUPFD_CLOEXEC, 3); /* a closed stdin stays closed */
-	if (fd < 0) {
+	if (ruleset->fd >= 0)
+		fd = fcntl(ruleset->fd, F_DUPFD_CLOEXEC, 3); /* a closed stdin stays closed */
+	if (ruleset->fd >= 0 && fd < 0) {
 		pal__builder_fail(
 			builder, PAL_STAGE_LANDLOCK, -errno, "copying a Landlock ruleset");
 		return;
 	}
 	pal_close(builder->sandbox.landlock_fd);
 	builder->sandbox.landlock_fd = fd;
+	builder->sandbox.landlock_flags = ruleset->restrict_flags;
 }
 
 int pal__builder_border(struct pal_builder *builder, struct pal_error *error)
@@ -65,23 +55,43 @@ int pal__builder_border(struct pal_builder *builder, struct pal_error *error)
 	return 0;
 }
 
-void pal_builder_seccomp(struct pal_builder *builder, const struct pal_seccomp *filter)
+/* The outcome of making `program`, 0 or not, which `error` is about. */
+static void take_program(struct pal_builder *builder, int result,
+	const struct pal__seccomp_program *program, const struct pal_error *error)
 {
-	struct pal_error error;
-	struct sock_fprog program;
-	int result;
+	struct pal__sandbox *sandbox = &builder->sandbox;
 
-	if (!builder)
-		return;
-	result = pal__seccomp_compile(filter, &program, &error);
 	if (result < 0) {
 		if (!builder->first_error.code)
-			builder->first_error = error;
+			builder->first_error = *error;
 		return;
 	}
-	pal__seccomp_program_free(&builder->sandbox.seccomp);
-	builder->sandbox.seccomp = program;
-	builder->sandbox.exec_key = filter->exec_key;
+	pal__seccomp_program_free(&sandbox->seccomp);
+	sandbox->seccomp = program->code;
+	sandbox->exec_key = program->exec_key;
+	sandbox->start_key = program->start_key;
+	sandbox->notify = program->notify;
+}
+
+void pal_builder_seccomp(struct pal_builder *builder, const struct pal_seccomp *filter)
+{
+	struct pal__seccomp_program program;
+	struct pal_error error;
+
+	if (builder)
+		take_program(
+			builder, pal__seccomp_compile(filter, &program, &error), &program, &error);
+}
+
+void pal_builder_seccomp_bpf(
+	struct pal_builder *builder, const struct sock_filter *code, size_t count)
+{
+	struct pal__seccomp_program program;
+	struct pal_error error;
+
+	if (builder)
+		take_program(builder, pal__seccomp_copy(code, count, &program, &error), &program,
+			&error);
 }
 
 void pal__sandbox_clear(struct pal__sandbox *sandbox)
@@ -90,5 +100,6 @@ void pal__sandbox_clear(struct pal__sandbox *sandbox)
 	pal_close(sandbox->border_fd);
 	pal__seccomp_program_free(&sandbox->seccomp);
 	explicit_bzero(&sandbox->exec_key, sizeof sandbox->exec_key);
+	explicit_bzero(&sandbox->start_key, sizeof sandbox->start_key);
 	*sandbox = (struct pal__sandbox)PAL__SANDBOX_INIT;
 }

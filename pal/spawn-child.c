@@ -19,7 +19,7 @@
  * sanitizers and preloaded libraries put code of their own before them that
  * keeps books about descriptors and handlers - of the wrong process, here.
  * tests/abi/check-child-symbols.sh holds this file to that, and the others that
- * it calls: signals-child.c, process-child.c, steps-child.c, sandbox-child.c.
+ * it calls: signals-child.c, process-child.c, steps-child.c, capabilities-child.c, sandbox-child.c.
  *
  * Functions return instead of calling _exit, up to clone's own wrapper.
  */
@@ -215,9 +215,9 @@ static int execute(const struct pal__plan *plan, struct pal__report *report)
 
 	report->stage = PAL_STAGE_EXEC;
 	for (size_t i = 0; i < plan->candidates.count; i++) {
-		/* the fourth argument is for a seccomp filter to see: pal_seccomp_allow_first_exec */
+		/* the last three arguments are for a seccomp filter to see: see seccomp-priv.h */
 		int r = pal__child_result(syscall(SYS_execve, plan->candidates.items[i], plan->argv,
-			plan->envp, plan->sandbox->exec_key));
+			plan->envp, plan->sandbox->exec_key, 0UL, plan->sandbox->start_key));
 
 		switch (r) {
 		case -EACCES: /* told only if nothing else is found */
@@ -241,6 +241,20 @@ static int execute(const struct pal__plan *plan, struct pal__report *report)
 		}
 	}
 	return pal__report_fail(report, PAL_STAGE_EXEC, 0, failure);
+}
+
+static int enter_sandbox(
+	const struct pal__plan *plan, struct pal__report *report, const int carried[PAL__CARRIED])
+{
+	const struct pal__sandbox_entry entry = {
+		.landlock_fd = carried[PAL__CARRY_LANDLOCK],
+		.border_fd = carried[PAL__CARRY_BORDER],
+		.handover_fd = carried[PAL__CARRY_HANDOVER],
+		.handover_other = carried[PAL__CARRY_HANDOVER_OTHER],
+		.held = pal__process_sets_uid(plan->process),
+	};
+
+	return pal__sandbox_enter(plan->sandbox, &entry, report);
 }
 
 /* The order is explained in process.h. */
@@ -268,8 +282,7 @@ int pal__child_setup(struct pal__child_args *args)
 	if (r >= 0)
 		r = change_folder(plan, report, carried[PAL__CARRY_CWD]);
 	if (r >= 0)
-		r = pal__sandbox_enter(plan->sandbox, carried[PAL__CARRY_LANDLOCK],
-			carried[PAL__CARRY_BORDER], report);
+		r = enter_sandbox(plan, report, carried);
 	if (r >= 0)
 		r = pal__child_open_mask(plan, report);
 	return r;

@@ -29,7 +29,12 @@ int pal__launch_check(const struct pal_builder *builder, bool program, struct pa
  */
 int pal__launch_prepare(struct pal__launch *launch, struct pal_builder *builder, bool program,
 	int ready_fd, struct pal_error *error);
-/* The child runs: it becomes a handle. Takes `pidfd`. */
+/*
+ * The child runs: what it has handed over becomes ours. 0 or a negative errno; then the
+ * child, whose filter nobody would answer for, has been killed and reaped.
+ */
+int pal__launch_receive(struct pal__launch *launch, int pidfd, struct pal_error *error);
+/* It becomes a handle. Takes `pidfd`. */
 struct pal_child *pal__launch_finish(struct pal__launch *launch, pid_t pid, int pidfd);
 void pal__launch_clear(struct pal__launch *launch);
 

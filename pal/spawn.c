@@ -304,6 +304,8 @@ static int start(struct pal__launch *launch, const struct pal_builder *builder,
 
 	if (r >= 0)
 		r = judge(builder, call, error);
+	if (r >= 0)
+		r = pal__launch_receive(launch, call->pidfd, error);
 	if (r < 0) {
 		pal__death_thread_end(call->thread);
 		pal_close(call->pidfd);

@@ -4,7 +4,7 @@
 # refer to nothing but what is listed here.
 set -eu
 objects=
-for part in spawn signals process steps sandbox; do
+for part in spawn signals process steps capabilities sandbox; do
 	objects="$objects pal/.libs/libpal_core_la-$part-child.o"
 done
 
@@ -15,6 +15,7 @@ done
 allowed='syscall
 __errno_location
 pal__sandbox_enter(_unfiltered)?
+pal__capabilities_(hold|set)
 pal__child_[a-z_]*
 mem(cpy|set|move|cmp)
 _GLOBAL_OFFSET_TABLE_

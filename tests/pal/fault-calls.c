@@ -186,13 +186,6 @@ int __wrap_fcntl(int fd, int command, ...)
 	return __real_fcntl(fd, command, argument);
 }
 
-ssize_t __real_write(int fd, const void *data, size_t size);
-ssize_t __wrap_write(int fd, const void *data, size_t size);
-ssize_t __wrap_write(int fd, const void *data, size_t size)
-{
-	return fails("write", EIO) ? -1 : __real_write(fd, data, size);
-}
-
 /* ---- processes ---- */
 
 /* Both names: see spawn.c for the second. */

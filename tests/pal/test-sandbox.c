@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include <pal/builder-priv.h>
+#include <pal/process.h>
 #include <pal/util-priv.h>
 
 #include "sandboxed.h"
@@ -308,9 +310,11 @@ static const struct fault {
 } faults[] = {
 	{"capget", -1, PAL_STAGE_CAPABILITIES},
 	{"capset", -1, PAL_STAGE_CAPABILITIES},
+	{"prctl", PR_SET_KEEPCAPS, PAL_STAGE_CAPABILITIES},
 	{"prctl", PR_CAPBSET_READ, PAL_STAGE_CAPABILITIES},
 	{"prctl", PR_CAPBSET_DROP, PAL_STAGE_CAPABILITIES},
 	{"prctl", PR_CAP_AMBIENT, PAL_STAGE_CAPABILITIES},
+	{"prctl", PR_SET_SECUREBITS, PAL_STAGE_CAPABILITIES},
 	{"prctl", PR_SET_NO_NEW_PRIVS, PAL_STAGE_NO_NEW_PRIVS},
 	{"landlock_restrict_self", -1, PAL_STAGE_LANDLOCK},
 	{"seccomp", -1, PAL_STAGE_SECCOMP},
@@ -319,6 +323,8 @@ static const struct fault {
 /* Spawns with every step, and returns the stage that failed with EIO. */
 static int spawn_with_everything(void *arg)
 {
+	const uint64_t one = BIT(CAP_NET_BIND_SERVICE);
+	const struct pal_capabilities sets = {0, one, one, one, one};
 	struct pal_builder *builder = pal_builder_new("/bin/true");
 	struct pal_error error = {0};
 	struct pal_landlock *ruleset;
@@ -329,7 +335,9 @@ static int spawn_with_everything(void *arg)
 	need(pal_landlock_new(&ruleset, &error) == 0);
 	need(pal_seccomp_new(PAL_SECCOMP_ALLOW, &filter, &error) == 0);
 	pal_builder_vfork(builder, *(bool *)arg);
-	pal_builder_capabilities(builder, &PAL_CAPABILITIES_NONE);
+	pal_builder_uid(builder, NOBODY);
+	pal_builder_capabilities(builder, &sets);
+	pal_builder_securebits(builder, SECBIT_NOROOT);
 	pal_builder_no_new_privs(builder, true);
 	pal_builder_landlock(builder, ruleset);
 	pal_builder_seccomp(builder, filter);
@@ -384,8 +392,6 @@ static const struct fault preparation_faults[] = {
 	{"landlock_add_rule", -1, PAL_STAGE_LANDLOCK},
 	{"fcntl", -1, PAL_STAGE_LANDLOCK},
 	{"getrandom", -1, PAL_STAGE_SECCOMP},
-	{"memfd_create", -1, PAL_STAGE_SECCOMP},
-	{"pread64", -1, PAL_STAGE_SECCOMP},
 };
 
 static int prepare_landlock(struct pal_builder *builder, struct pal_error *error)
