@@ -91,7 +91,7 @@ bool pal__builder_shares_memory(const struct pal_builder *builder)
 	/* Seldom: most processes have nothing to reset. */
 	if (process->reset_ids && (getuid() != geteuid() || getgid() != getegid()))
 		return false;
-	return builder->vfork;
+	return builder->vfork && pal__namespaces_share_memory(&builder->namespaces);
 }
 
 /* ---- session, process group, terminal ---- */

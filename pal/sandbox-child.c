@@ -187,10 +187,15 @@ int pal__sandbox_enter(const struct pal__sandbox *sandbox, int landlock_fd, int 
 		syscall(SYS_close, landlock_fd);
 	if (border_fd >= 0)
 		syscall(SYS_close, border_fd);
-	if (sandbox->seccomp.len) {
-		report->stage = PAL_STAGE_SECCOMP;
-		if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &sandbox->seccomp) < 0)
-			return fail(report, 0);
-	}
+	return 0;
+}
+
+int pal__sandbox_filter(const struct pal__sandbox *sandbox, struct pal__report *report)
+{
+	if (!sandbox->seccomp.len)
+		return 0;
+	report->stage = PAL_STAGE_SECCOMP;
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &sandbox->seccomp) < 0)
+		return fail(report, 0);
 	return 0;
 }

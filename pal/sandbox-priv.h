@@ -32,13 +32,16 @@ void pal__sandbox_clear(struct pal__sandbox *sandbox);
 
 /*
  * In the child, after descriptors, cwd and rlimits: capabilities, no_new_privs,
- * Landlock, seccomp. `landlock_fd` and `border_fd` are the rulesets' numbers in the
- * child, and are closed here: the filter may forbid that later. Async-signal-safe
+ * Landlock. `landlock_fd` and `border_fd` are the rulesets' numbers in the
+ * child, and are closed here: a filter may forbid that later. Async-signal-safe
  * (sandbox-child.c). 0, or a negative errno with stage and index in the report,
  * whose stage is kept up to date on the way.
  */
 int pal__sandbox_enter(const struct pal__sandbox *sandbox, int landlock_fd, int border_fd,
 	struct pal__report *report);
+
+/* The last step of the sandbox: what follows is filtered. */
+int pal__sandbox_filter(const struct pal__sandbox *sandbox, struct pal__report *report);
 
 /* All but the filter, and without closing: what a thread of a running process does to itself. */
 int pal__sandbox_enter_unfiltered(const struct pal__sandbox *sandbox, int landlock_fd,
