@@ -4,7 +4,9 @@
 
 #include <pal/builder.h>
 #include <pal/environ-priv.h>
+#include <pal/namespaces-priv.h>
 #include <pal/process-priv.h>
+#include <pal/root-priv.h>
 #include <pal/sandbox-priv.h>
 #include <pal/steps-priv.h>
 #include <pal/strings-priv.h>
@@ -58,6 +60,8 @@ struct pal_builder {
 	bool close_others;
 	struct pal__steps steps;
 
+	struct pal__namespaces namespaces;
+	struct pal__root root;
 	struct pal__process process;
 	struct pal__signals signals;
 	struct rlimit limits[RLIM_NLIMITS];

@@ -99,7 +99,9 @@ bool pal__builder_shares_memory(const struct pal_builder *builder)
 
 	if (!builder->vfork || process->uid != (uid_t)-1 || process->gid != (gid_t)-1)
 		return false;
-	return !process->reset_ids || !has_ids_to_reset();
+	if (process->reset_ids && has_ids_to_reset())
+		return false;
+	return pal__namespaces_share_memory(&builder->namespaces);
 }
 
 /* ---- session, process group, terminal ---- */

@@ -91,6 +91,8 @@ void pal_builder_free(struct pal_builder *builder)
 	pal__environ_free(&builder->env);
 	pal__process_clear(&builder->process);
 	pal__steps_clear(&builder->steps);
+	pal__namespaces_clear(&builder->namespaces);
+	pal__root_clear(&builder->root);
 	free(builder->program);
 	free(builder->arg0);
 	free(builder->cwd);

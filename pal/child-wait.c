@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include <pal/util-priv.h>
@@ -64,6 +65,16 @@ static void set_ended(struct pal_child *child, int result)
 	pal__death_thread_end(PAL_TAKE_POINTER(child->death_thread));
 }
 
+/* Process 1 of a pid namespace cannot die of a signal as its program did: it tells. */
+static void take_program_status(struct pal_status *status, const struct pal__report *report)
+{
+	if (!report || !report->program_ended || status->signaled)
+		return;
+	status->signaled = report->program_end != CLD_EXITED;
+	status->code = report->program_status;
+	status->core = report->program_end == CLD_DUMPED;
+}
+
 static void take_status(struct pal_child *child, const siginfo_t *info, const struct rusage *usage)
 {
 	child->status = (struct pal_status){
@@ -72,6 +83,7 @@ static void take_status(struct pal_child *child, const siginfo_t *info, const st
 		.core = info->si_code == CLD_DUMPED,
 		.usage = *usage,
 	};
+	take_program_status(&child->status, child->report);
 	set_ended(child, 0);
 }
 
@@ -199,6 +211,8 @@ void pal_child_free(struct pal_child *child)
 	for (int i = 0; i < 3; i++)
 		pal_close(child->stdio[i]);
 	pal_close(child->notify_fd);
+	if (child->report)
+		munmap(child->report, sizeof *child->report);
 	free(child);
 	pthread_setcancelstate(cancel_state, NULL);
 	errno = saved;

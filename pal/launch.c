@@ -66,19 +66,23 @@ int pal__launch_check(const struct pal_builder *builder, bool program, struct pa
 {
 	int r = check_builder(builder, program, error);
 
-	return r < 0 ? r : check_sources(builder, error);
+	if (r >= 0)
+		r = check_sources(builder, error);
+	return r < 0 ? r : pal__namespaces_check(builder, error);
 }
 
 int pal__launch_prepare(struct pal__launch *launch, struct pal_builder *builder, bool program,
-	int ready_fd, struct pal_error *error)
+	struct pal_error *error)
 {
 	int r;
 
-	*launch = (struct pal__launch){.streams = PAL__STREAMS_INIT};
+	*launch = (struct pal__launch)PAL__LAUNCH_INIT;
 	launch->child = pal__child_new();
 	if (!launch->child)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "handle of a child");
-	r = pal__streams_open(&launch->streams, builder, error);
+	r = pal__plan_fds_open(&launch->own, builder, program, error);
+	if (r >= 0)
+		r = pal__streams_open(&launch->streams, builder, error);
 	if (r < 0)
 		return r;
 	if (!builder->plan)
@@ -86,7 +90,7 @@ int pal__launch_prepare(struct pal__launch *launch, struct pal_builder *builder,
 	if (!builder->plan)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "plan of a child");
 	launch->plan = builder->plan;
-	r = pal__plan_update(builder->plan, builder, program, &launch->streams, ready_fd, error);
+	r = pal__plan_update(builder->plan, builder, program, &launch->streams, &launch->own, error);
 	if (r >= 0)
 		builder->changed = false;
 	return r;
@@ -129,5 +133,6 @@ void pal__launch_clear(struct pal__launch *launch)
 	pal__streams_close(&launch->streams);
 	if (launch->child)
 		pal_close(launch->child->notify_fd);
+	pal__plan_fds_close(&launch->own);
 	free(launch->child);
 }

@@ -200,18 +200,20 @@ static void borrow(struct pal__plan *plan, const struct pal_builder *builder, bo
 	plan->limits = builder->limits;
 	plan->limit_set = builder->limit_set;
 	plan->sandbox = &builder->sandbox;
+	plan->root = &builder->root;
 }
 
 int pal__plan_update(struct pal__plan *plan, const struct pal_builder *builder, bool program,
-	const struct pal__streams *streams, int ready_fd, struct pal_error *error)
+	const struct pal__streams *streams, const struct pal__plan_fds *own, struct pal_error *error)
 {
 	const int carried[PAL__CARRIED] = {
 		[PAL__CARRY_LANDLOCK] = builder->sandbox.landlock_fd,
 		[PAL__CARRY_BORDER] = builder->sandbox.border_fd,
 		[PAL__CARRY_HANDOVER] = streams->handover[1],
 		[PAL__CARRY_HANDOVER_OTHER] = streams->handover[0],
-		[PAL__CARRY_READY] = ready_fd,
+		[PAL__CARRY_READY] = own->ready,
 		[PAL__CARRY_CWD] = builder->cwd_fd,
+		[PAL__CARRY_PARENT] = own->parent,
 	};
 
 	if (!still_fits(plan, builder, program, streams, carried)) {
@@ -220,6 +222,7 @@ int pal__plan_update(struct pal__plan *plan, const struct pal_builder *builder, 
 			return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "plan of a child");
 	}
 	borrow(plan, builder, program);
+	pal__ns_plan_make(&plan->namespaces, builder, program, own->sockets);
 	return 0;
 }
 

@@ -47,10 +47,15 @@ struct pal__sandbox_entry {
 
 /*
  * In the child, after descriptors, cwd and rlimits: capabilities, no_new_privs,
- * Landlock, seccomp. Async-signal-safe (sandbox-child.c). 0, or a negative errno
- * with stage and index in the report, whose stage is kept up to date on the way.
+ * Landlock. The rulesets are closed here: a filter may forbid that later.
+ * Async-signal-safe (sandbox-child.c). 0, or a negative errno with stage and index in
+ * the report, whose stage is kept up to date on the way.
  */
 int pal__sandbox_enter(const struct pal__sandbox *sandbox, const struct pal__sandbox_entry *entry,
+	struct pal__report *report);
+
+/* The last step of the sandbox: what follows is filtered. */
+int pal__sandbox_filter(const struct pal__sandbox *sandbox, const struct pal__sandbox_entry *entry,
 	struct pal__report *report);
 
 /* All but the filter, and without closing: what a thread of a running process does to itself. */

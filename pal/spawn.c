@@ -210,14 +210,16 @@ static int stage_of_clone(const struct clone_call *call, int code)
 /*
  * Copying a large table of descriptors costs more than all the rest, and most of
  * it would be closed: the child shares ours and leaves it with a copy of the part
- * that it needs. Not where the pidfd would get the number of a closed stream.
+ * that it needs. Not where the pidfd would get the number of a closed stream, and
+ * not where the way into namespaces leads over descriptors.
  */
 static int run_clone(
 	struct clone_call *call, const struct pal_builder *builder, struct pal_error *error)
 {
 	int reserved, r = reserve_number(&reserved);
 
-	call->args.shares_files = call->args.plan->fds.leave_from > 0 && r >= 0 && reserved < 0;
+	call->args.shares_files = call->args.plan->fds.leave_from > 0 && r >= 0 && reserved < 0 &&
+				  !call->args.plan->namespaces.used;
 	if (r >= 0 && builder->parent_death)
 		r = pal__death_thread_run(call_clone, call, &call->thread);
 	else if (r >= 0)
@@ -285,11 +287,21 @@ static bool died_before_exec(const struct clone_call *call)
 	return false;
 }
 
-static int judge(
-	const struct pal_builder *builder, const struct clone_call *call, struct pal_error *error)
+static int judge(struct pal__launch *launch, const struct pal_builder *builder,
+	struct clone_call *call, struct pal_error *error)
 {
 	const struct pal__report *report = call->args.report;
+	int r = 0;
 
+	if (launch->plan->namespaces.init)
+		return pal__await_ready(launch, report, &call->pid, &call->pidfd, builder,
+			PAL_DEADLINE_NONE, error);
+	if (launch->plan->namespaces.divides)
+		r = pal__divide_take(launch, report, &call->pid, &call->pidfd);
+	if (r < 0 && r != -EAGAIN) {
+		pal__reap(call->pidfd);
+		return pal_error_set(error, PAL_STAGE_CLONE, r, "pidfd of a child");
+	}
 	if (report->code < 0) {
 		pal__reap(call->pidfd);
 		return pal__report_error(builder, report, error);
@@ -303,7 +315,7 @@ static int start(struct pal__launch *launch, const struct pal_builder *builder,
 	int r = run_clone(call, builder, error);
 
 	if (r >= 0)
-		r = judge(builder, call, error);
+		r = judge(launch, builder, call, error);
 	if (r >= 0)
 		r = pal__launch_receive(launch, call->pidfd, error);
 	if (r < 0) {
@@ -313,6 +325,8 @@ static int start(struct pal__launch *launch, const struct pal_builder *builder,
 	}
 	*ret = pal__launch_finish(launch, call->pid, call->pidfd);
 	(*ret)->death_thread = call->thread;
+	if (launch->plan->namespaces.init)
+		(*ret)->report = PAL_TAKE_POINTER(call->args.report);
 	return 0;
 }
 
@@ -327,7 +341,7 @@ static int start_in_memory(struct pal__launch *launch, struct pal_builder *build
 			error, PAL_STAGE_STACK, r, "%s", pal_stage_name(PAL_STAGE_STACK));
 	call.args.plan = launch->plan;
 	r = start(launch, builder, &call, ret, error);
-	if (!call.share_memory)
+	if (!call.share_memory && call.args.report)
 		munmap(call.args.report, sizeof *call.args.report);
 	return r;
 }
@@ -339,7 +353,7 @@ static int spawn(struct pal_builder *builder, struct pal_child **ret, struct pal
 
 	if (r < 0)
 		return r;
-	r = pal__launch_prepare(&launch, builder, true, -1, error);
+	r = pal__launch_prepare(&launch, builder, true, error);
 	if (r >= 0)
 		r = start_in_memory(&launch, builder, ret, error);
 	pal__launch_clear(&launch);
