@@ -54,6 +54,8 @@ struct pal_builder {
 	struct pal__fd_request *fds; /* one per number of the child; 0, 1 and 2 are always there */
 	size_t fd_count;
 	char *stream_paths[3]; /* those of `fds` that are PAL_STDIO_KIND_FILE */
+	int *owned_fds; /* of take_fd; closed with the builder */
+	size_t owned_count;
 	struct pal__fd_close *closes;
 	size_t close_count;
 	int fd_calls; /* dup_fd and close_fd so far */

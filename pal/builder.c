@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <pal/profile.h>
+#include <pal/profile-priv.h>
 #include <pal/util-priv.h>
 
 /*
@@ -98,6 +98,9 @@ void pal_builder_free(struct pal_builder *builder)
 	free(builder->cwd);
 	for (int fd = 0; fd < 3; fd++)
 		free(builder->stream_paths[fd]);
+	while (builder->owned_count)
+		pal_close(builder->owned_fds[--builder->owned_count]);
+	free(builder->owned_fds);
 	free(builder->fds);
 	free(builder->closes);
 	free(builder);
@@ -239,7 +242,7 @@ void pal_builder_sandbox(struct pal_builder *builder, const struct pal_profile *
 		pal__builder_check(builder, r, "sandbox profile");
 		return;
 	}
-	r = profile->apply ? profile->apply(profile, builder, &error) : 0;
+	r = pal__profile_apply(profile, builder, &error);
 	if (r >= 0 || builder->first_error.code)
 		return;
 	if (error.code)

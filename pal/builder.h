@@ -124,6 +124,9 @@ PAL_EXPORT void pal_builder_stderr(struct pal_builder *builder, struct pal_stdio
  */
 PAL_EXPORT void pal_builder_dup_fd(struct pal_builder *builder, int fd, int child_fd);
 
+/* The same, and the builder owns `fd` from now on, also on failure: pal_builder_free closes it. */
+PAL_EXPORT void pal_builder_take_fd(struct pal_builder *builder, int fd, int child_fd);
+
 /* Closes a number in the child, after the moves and before close_others. A number that is not open is no error. */
 PAL_EXPORT void pal_builder_close_fd(struct pal_builder *builder, int child_fd);
 
@@ -177,7 +180,10 @@ PAL_EXPORT void pal_builder_vfork(struct pal_builder *builder, bool on);
  */
 PAL_EXPORT void pal_builder_start_deadline(struct pal_builder *builder, pal_deadline deadline);
 
-/* Calls the profile's apply hook now; its failure is remembered like an invalid value. See profile.h. */
+/*
+ * Calls the profile's apply hook now; its failure is remembered like an invalid value. Several
+ * profiles, and what was set before, all hold at once: see profile.h.
+ */
 PAL_EXPORT void pal_builder_sandbox(struct pal_builder *builder, const struct pal_profile *profile);
 
 /*

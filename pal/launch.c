@@ -24,8 +24,12 @@ static int check_builder(const struct pal_builder *builder, bool program, struct
 
 static bool is_open(const struct pal_builder *builder, int fd)
 {
-	return fcntl(fd, F_GETFD) >= 0 && fd != builder->sandbox.landlock_fd &&
-	       fd != builder->sandbox.border_fd;
+	const struct pal__sandbox *sandbox = &builder->sandbox;
+
+	for (size_t i = 0; i < PAL__STACKED_MAX; i++)
+		if (fd == sandbox->stacked_fds[i])
+			return false;
+	return fcntl(fd, F_GETFD) >= 0 && fd != sandbox->landlock_fd && fd != sandbox->border_fd;
 }
 
 /* As if the child had reported it. */

@@ -30,9 +30,11 @@ enum {
 	PAL__CARRY_READY,
 	PAL__CARRY_CWD, /* a copy: the number itself goes the way of any other */
 	PAL__CARRY_PARENT, /* a pidfd of the parent, where its pid says nothing: in a pid namespace */
+	PAL__CARRY_STACKED, /* of these there are several */
+	PAL__CARRY_STACKED_LAST = PAL__CARRY_STACKED + PAL__STACKED_MAX - 1,
 	PAL__CARRIED
 };
-#define PAL__CARRIED_NONE {-1, -1, -1, -1, -1}
+#define PAL__CARRIED_NONE {[0 ... PAL__CARRIED - 1] = -1}
 
 /* Descriptors that the library opens for one child and that are no stream; -1: none. */
 struct pal__plan_fds {

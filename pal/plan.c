@@ -206,7 +206,7 @@ static void borrow(struct pal__plan *plan, const struct pal_builder *builder, bo
 int pal__plan_update(struct pal__plan *plan, const struct pal_builder *builder, bool program,
 	const struct pal__streams *streams, const struct pal__plan_fds *own, struct pal_error *error)
 {
-	const int carried[PAL__CARRIED] = {
+	int carried[PAL__CARRIED] = {
 		[PAL__CARRY_LANDLOCK] = builder->sandbox.landlock_fd,
 		[PAL__CARRY_BORDER] = builder->sandbox.border_fd,
 		[PAL__CARRY_HANDOVER] = streams->handover[1],
@@ -216,6 +216,8 @@ int pal__plan_update(struct pal__plan *plan, const struct pal_builder *builder, 
 		[PAL__CARRY_PARENT] = own->parent,
 	};
 
+	memcpy(&carried[PAL__CARRY_STACKED], builder->sandbox.stacked_fds,
+		sizeof builder->sandbox.stacked_fds);
 	if (!still_fits(plan, builder, program, streams, carried)) {
 		pal__plan_clear(plan);
 		if (make_derived(plan, builder, program, streams, carried) < 0)

@@ -47,6 +47,11 @@ int pal__sandbox_enter_unfiltered(const struct pal__sandbox *sandbox,
 		if (syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) < 0)
 			return fail(report, 0);
 	}
+	for (size_t i = 0; i < PAL__STACKED_MAX; i++) {
+		result = enter_domain(entry->stacked_fds[i], sandbox->stacked_flags[i], report);
+		if (result < 0)
+			return result;
+	}
 	return enter_domain(entry->landlock_fd, sandbox->landlock_flags, report);
 }
 
@@ -113,6 +118,8 @@ int pal__sandbox_enter(const struct pal__sandbox *sandbox, const struct pal__san
 		return result;
 	/* before the filter, which may forbid it */
 	close_one(entry->landlock_fd);
+	for (size_t i = 0; i < PAL__STACKED_MAX; i++)
+		close_one(entry->stacked_fds[i]);
 	close_one(entry->border_fd);
 	close_one(entry->handover_other);
 	return 0;

@@ -7,6 +7,9 @@
 #include <pal/sandbox.h>
 #include <stdbool.h>
 
+/* Rulesets of profiles that are composed, apart from that of the last one: profile-stack.c. */
+#define PAL__STACKED_MAX 4
+
 /*
  * What a builder has been told about the sandbox, ready to be applied: filters
  * are compiled, rulesets are made. Embedded in struct pal_builder, read-only
@@ -24,13 +27,19 @@ struct pal__sandbox {
 	uint64_t bounding_seen;    /* in the parent's bounding set then: a hint */
 	int landlock_fd;           /* -1: none; a duplicate of the ruleset, owned */
 	unsigned landlock_flags;   /* of landlock_restrict_self */
+	int stacked_fds[PAL__STACKED_MAX]; /* more rulesets, entered before it; -1: none; owned */
+	unsigned stacked_flags[PAL__STACKED_MAX];
 	int border_fd;             /* -1: none; pal__landlock_border, stacks with the former; owned */
 	struct sock_fprog seccomp; /* len 0: none; owned copy */
 	unsigned long exec_key;    /* 4th argument of execve: pal_seccomp_allow_first_exec */
+	unsigned long shared_key;  /* 0: none; what filters from now on have as exec_key, if any */
 	unsigned long start_key;   /* 0: none; 6th argument of the calls in sandbox-child.c */
 	bool notify;               /* the filter wants a listener, which goes to the parent */
 };
-#define PAL__SANDBOX_INIT {.landlock_fd = -1, .border_fd = -1}
+#define PAL__SANDBOX_INIT                                                                          \
+	{.landlock_fd = -1,                                                                        \
+		.stacked_fds = {[0 ... PAL__STACKED_MAX - 1] = -1},                                \
+		.border_fd = -1}
 
 /* A child's processes cannot reach those outside: see pal__landlock_border. 0 or a negative errno. */
 int pal__builder_border(struct pal_builder *builder, struct pal_error *error);
@@ -40,6 +49,7 @@ void pal__sandbox_clear(struct pal__sandbox *sandbox);
 /* What differs from child to child: numbers in the child, -1: none. All are closed on the way. */
 struct pal__sandbox_entry {
 	int landlock_fd, border_fd;
+	int stacked_fds[PAL__STACKED_MAX];
 	int handover_fd;    /* a socket, for the listener of the filter */
 	int handover_other; /* its other end, which is not the child's */
 	bool held;          /* pal__capabilities_hold was called */

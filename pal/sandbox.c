@@ -78,9 +78,17 @@ void pal_builder_seccomp(struct pal_builder *builder, const struct pal_seccomp *
 	struct pal__seccomp_program program;
 	struct pal_error error;
 
-	if (builder)
-		take_program(
-			builder, pal__seccomp_compile(filter, &program, &error), &program, &error);
+	if (!builder)
+		return;
+	if (filter && filter->exec_key && builder->sandbox.shared_key) {
+		struct pal_seccomp with_key = *filter;
+
+		with_key.exec_key = builder->sandbox.shared_key;
+		take_program(builder, pal__seccomp_compile(&with_key, &program, &error), &program,
+			&error);
+		return;
+	}
+	take_program(builder, pal__seccomp_compile(filter, &program, &error), &program, &error);
 }
 
 void pal_builder_seccomp_bpf(
@@ -97,6 +105,8 @@ void pal_builder_seccomp_bpf(
 void pal__sandbox_clear(struct pal__sandbox *sandbox)
 {
 	pal_close(sandbox->landlock_fd);
+	for (size_t i = 0; i < PAL__STACKED_MAX; i++)
+		pal_close(sandbox->stacked_fds[i]);
 	pal_close(sandbox->border_fd);
 	pal__seccomp_program_free(&sandbox->seccomp);
 	explicit_bzero(&sandbox->exec_key, sizeof sandbox->exec_key);

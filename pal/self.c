@@ -37,7 +37,8 @@ static int tighten_all_threads(const struct pal_self_restrictions *asked, struct
 {
 	struct tightening tightening = {
 		.sandbox = PAL__SANDBOX_INIT,
-		.entry = {.landlock_fd = asked->landlock ? asked->landlock->fd : -1},
+		.entry = {.landlock_fd = asked->landlock ? asked->landlock->fd : -1,
+			.stacked_fds = {[0 ... PAL__STACKED_MAX - 1] = -1}},
 		.failed = ATOMIC_FLAG_INIT,
 	};
 	int result;

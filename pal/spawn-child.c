@@ -263,13 +263,17 @@ static int execute(const struct pal__plan *plan, struct pal__report *report)
 static struct pal__sandbox_entry sandbox_entry(
 	const struct pal__plan *plan, const int carried[PAL__CARRIED])
 {
-	return (struct pal__sandbox_entry){
+	struct pal__sandbox_entry entry = {
 		.landlock_fd = carried[PAL__CARRY_LANDLOCK],
 		.border_fd = carried[PAL__CARRY_BORDER],
 		.handover_fd = carried[PAL__CARRY_HANDOVER],
 		.handover_other = carried[PAL__CARRY_HANDOVER_OTHER],
 		.held = pal__process_sets_uid(plan->process),
 	};
+
+	for (size_t i = 0; i < PAL__STACKED_MAX; i++)
+		entry.stacked_fds[i] = carried[PAL__CARRY_STACKED + i];
+	return entry;
 }
 
 /* From the first descriptor to the last step but those that also bind system calls of process 1. */

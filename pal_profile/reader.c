@@ -100,8 +100,7 @@ static bool take_line(struct reader *reader, char **to)
 static void skip_comments(struct reader *reader)
 {
 	while (reader->at < reader->end) {
-		const char *newline =
-			memchr(reader->at, '\n', (size_t)(reader->end - reader->at));
+		const char *newline = memchr(reader->at, '\n', (size_t)(reader->end - reader->at));
 		const char *end = newline ? newline : reader->end;
 
 		if (!begins_with(reader->at, end, "#;"))
@@ -163,7 +162,8 @@ static char *begin_value(struct reader *reader, char *line)
 		return refuse(reader, -EINVAL, "line without =");
 	*equals = 0;
 	key = strip(line);
-	if (!*key || key[strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-")])
+	if (!*key ||
+		key[strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-")])
 		return refuse(reader, -EINVAL, "what stands before = is no key");
 	if (strlen(key) > MAX_KEY)
 		return refuse(reader, -EINVAL, "unknown key");
@@ -263,9 +263,16 @@ int pal_profile__read(const char *text, size_t size, const char *name, pal_profi
 	void *userdata, struct pal_error *error)
 {
 	PAL_CLEANUP_FREE char *joined = malloc(size + 1), *value = malloc(size + 1);
-	struct reader reader = {.at = text, .end = text + size, .name = name, .line = 1,
-		.this_line = 1, .joined = joined, .value = value, .assign = assign,
-		.userdata = userdata, .error = error};
+	struct reader reader = {.at = text,
+		.end = text + size,
+		.name = name,
+		.line = 1,
+		.this_line = 1,
+		.joined = joined,
+		.value = value,
+		.assign = assign,
+		.userdata = userdata,
+		.error = error};
 	int r;
 
 	if (!joined || !value)

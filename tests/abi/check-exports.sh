@@ -59,6 +59,7 @@ check() {
 }
 
 check pal pal
+check pal_profile profile
 check isolate isolate
 check mesh mesh mesh_Resource_msg # of mesh/resource.proto
 check mesh_process process
