@@ -69,8 +69,7 @@ static struct pal_child *start(struct pal_builder *builder, int kind)
 	struct pal_error error = {0};
 	struct pal_child *child = NULL;
 
-	pal_builder_args(
-		builder, (const char *const[]){"-c", "exit $(printf %d $(umask))", NULL});
+	pal_builder_args(builder, (const char *const[]){"-c", "exit $(printf %d $(umask))", NULL});
 	if (kind == FORK)
 		ck_assert_ok(pal_fork(builder, exit_with_umask, NULL, &child, &error), &error);
 	else
@@ -252,11 +251,11 @@ START_TEST(the_child_does_not_have_the_listener)
 		pal_builder_vfork(builder, _i / USERS == SPAWN_VFORK);
 		pal_builder_close_others(builder, false);
 		/* the shell opens what it globs on a descriptor of its own: 3 */
-		pal_builder_args(builder,
-			(const char *const[]){"-c",
-				"for fd in /proc/self/fd/*; do case $(readlink $fd) in "
-				"*seccomp*) exit 1;; esac; done; exit 0",
-				NULL});
+		pal_builder_args(
+			builder, (const char *const[]){"-c",
+					 "for fd in /proc/self/fd/*; do case $(readlink $fd) in "
+					 "*seccomp*) exit 1;; esac; done; exit 0",
+					 NULL});
 		ck_assert_int_eq(outcome_of_program(builder), 0);
 	}
 	pal_builder_free(builder);
@@ -408,8 +407,8 @@ static Suite *make_suite(void)
 	TCase *descriptors = support_tcase(suite, "descriptors");
 
 	tcase_add_loop_test(answers, the_parent_answers_for_the_kernel, 0, CASES);
-	tcase_add_loop_test(answers,
-		even_a_filter_that_asks_for_everything_does_not_hang_the_start, 0, CASES);
+	tcase_add_loop_test(
+		answers, even_a_filter_that_asks_for_everything_does_not_hang_the_start, 0, CASES);
 	tcase_add_loop_test(answers, a_program_of_ones_own_may_ask_too, 0, CASES);
 	tcase_add_test(answers, a_filter_without_it_has_no_listener);
 	tcase_add_test(answers, a_second_listener_is_an_error);

@@ -161,8 +161,8 @@ START_TEST(a_group_can_be_taken_away)
 	ck_assert_int_eq(outcome(builder, attempt_socket, NULL), EXFULL);
 	ck_assert_int_eq(outcome(builder, attempt_read, (char[]){"/etc/passwd"}), 0);
 	pal_builder_free(builder);
-	builder = builder_under(
-		filter_of(PAL_SECCOMP_ALLOW, PAL_SECCOMP_KILL, "@privileged"), NULL);
+	builder =
+		builder_under(filter_of(PAL_SECCOMP_ALLOW, PAL_SECCOMP_KILL, "@privileged"), NULL);
 	ck_assert_int_eq(outcome(builder, attempt_socket, NULL), 0);
 	pal_builder_free(builder);
 }
@@ -191,13 +191,11 @@ START_TEST(unknown_groups_are_refused)
 	struct pal_seccomp *filter;
 
 	ck_assert_ok(pal_seccomp_new(PAL_SECCOMP_KILL, &filter, &error), &error);
-	ck_assert_int_eq(
-		pal_seccomp_group(filter, PAL_SECCOMP_ALLOW, "@no-such", &error), -EINVAL);
+	ck_assert_int_eq(pal_seccomp_group(filter, PAL_SECCOMP_ALLOW, "@no-such", &error), -EINVAL);
 	ck_assert_int_eq(error.stage, PAL_STAGE_SECCOMP);
 	ck_assert_ptr_nonnull(strstr(error.text, "@no-such"));
 	ck_assert_int_eq(pal_seccomp_group(filter, PAL_SECCOMP_ALLOW, NULL, &error), -EINVAL);
-	ck_assert_int_eq(
-		pal_seccomp_group(NULL, PAL_SECCOMP_ALLOW, "@basic-io", &error), -EINVAL);
+	ck_assert_int_eq(pal_seccomp_group(NULL, PAL_SECCOMP_ALLOW, "@basic-io", &error), -EINVAL);
 	ck_assert_int_eq(pal_seccomp_group(filter, -6, "@basic-io", &error), -EINVAL);
 	pal_seccomp_free(filter);
 }
