@@ -43,20 +43,27 @@ static void run_floor(unsigned count)
 	}
 }
 
-static struct pal_builder *builder;
+static struct pal_builder *builder, *execve_builder;
 
 static void start_procmesh(void)
 {
 	builder = pal_builder_new(TINY);
 }
 
-static void run_procmesh(unsigned count)
+/* Without resetting what is ignored: with the signals that execve(2) gives, as the floor. */
+static void start_execve_signals(void)
+{
+	execve_builder = pal_builder_new(TINY);
+	pal_builder_keep_ignored_signals(execve_builder, NULL);
+}
+
+static void spawn_from(struct pal_builder *from, unsigned count)
 {
 	while (count--) {
 		struct pal_child *child;
 		struct pal_status status;
 
-		bench_check(pal_builder_spawn(builder, &child, NULL), "pal_builder_spawn");
+		bench_check(pal_builder_spawn(from, &child, NULL), "pal_builder_spawn");
 		bench_check(pal_child_wait(child, PAL_DEADLINE_NONE, &status, NULL), "pal_child_wait");
 		if (status.signaled || status.code)
 			bench_die("the child");
@@ -64,9 +71,24 @@ static void run_procmesh(unsigned count)
 	}
 }
 
+static void run_procmesh(unsigned count)
+{
+	spawn_from(builder, count);
+}
+
+static void run_execve_signals(unsigned count)
+{
+	spawn_from(execve_builder, count);
+}
+
 static void stop_procmesh(void)
 {
 	pal_builder_free(builder);
+}
+
+static void stop_execve_signals(void)
+{
+	pal_builder_free(execve_builder);
 }
 
 static void run_posix_spawn(unsigned count)
@@ -128,6 +150,7 @@ static void run_glib_open(unsigned count)
 static const struct bench_candidate candidates[] = {
 	{"floor", NULL, run_floor, NULL},
 	{"procmesh", start_procmesh, run_procmesh, stop_procmesh},
+	{"procmesh-execve-signals", start_execve_signals, run_execve_signals, stop_execve_signals},
 	{"posix_spawn", NULL, run_posix_spawn, NULL},
 #ifdef HAVE_LIBUV
 	{"libuv", NULL, run_libuv, NULL},

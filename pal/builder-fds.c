@@ -108,12 +108,15 @@ void pal_builder_close_fd(struct pal_builder *builder, int child_fd)
 	}
 	builder->closes = closes;
 	closes[builder->close_count++] = (struct pal__fd_close){child_fd, builder->fd_calls++};
+	builder->changed = true;
 }
 
 void pal_builder_close_others(struct pal_builder *builder, bool on)
 {
-	if (builder)
-		builder->close_others = on;
+	if (!builder)
+		return;
+	builder->close_others = on;
+	builder->changed = true;
 }
 
 bool pal__builder_gives_fd(const struct pal_builder *builder, int child_fd)

@@ -22,8 +22,23 @@ struct pal__fd_close {
 	int call;
 };
 
+struct pal__plan;
+
+/* The stack of a child that shares our memory, kept for the next one. Zeroes: none yet. */
+struct pal__stack {
+	char *base; /* a guard page, then the stack */
+	size_t size;
+};
+
 struct pal_builder {
 	struct pal_error first_error; /* of a setter; code 0: none */
+	/*
+	 * What the last spawn worked out, for the next one; NULL: nothing yet. `changed` is
+	 * set by every setter of what is worked out: arguments, environment, descriptors.
+	 */
+	struct pal__plan *plan;
+	bool changed;
+	struct pal__stack stack;
 	struct pal__sandbox sandbox;
 
 	char *program;   /* NULL: for pal_fork only */
@@ -51,6 +66,10 @@ struct pal_builder {
 	bool vfork;
 	pal_deadline start_deadline; /* of pal_fork */
 };
+
+/* What `plan` and `stack` hold. Take NULL, respectively zeroes. */
+void pal__plan_free(struct pal__plan *plan);
+void pal__stack_free(struct pal__stack *stack);
 
 /* Remembers the first failure of a setter. `builder` may be NULL. Formats as pal_error_set. */
 void pal__builder_fail(struct pal_builder *builder, int stage, int code, const char *format, ...) PAL_PRINTF(4, 5);

@@ -32,6 +32,7 @@ static void add_step(struct pal_builder *builder, struct pal__step step)
 	steps->items = items;
 	step.path = PAL_TAKE_POINTER(path);
 	items[steps->count++] = step;
+	builder->changed = true;
 }
 
 static void add_step_of_path(struct pal_builder *builder, struct pal__step step, const char *path)

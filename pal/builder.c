@@ -33,6 +33,7 @@ void pal__builder_fail(struct pal_builder *builder, int stage, int code, const c
 
 void pal__builder_check(struct pal_builder *builder, int code, const char *what)
 {
+	builder->changed = true;
 	if (code == -ENOMEM)
 		pal__builder_fail(builder, PAL_STAGE_MEMORY, code, "%s", what);
 	else if (code < 0)
@@ -83,6 +84,8 @@ void pal_builder_free(struct pal_builder *builder)
 
 	if (!builder)
 		return;
+	pal__plan_free(builder->plan);
+	pal__stack_free(&builder->stack);
 	pal__sandbox_clear(&builder->sandbox);
 	pal__strings_clear(&builder->args);
 	pal__environ_free(&builder->env);
@@ -107,6 +110,7 @@ void pal_builder_search(struct pal_builder *builder, unsigned flags)
 		pal__builder_check(builder, -EINVAL, "search flags");
 	else
 		builder->search = flags;
+	builder->changed = true;
 }
 
 void pal_builder_arg0(struct pal_builder *builder, const char *arg0)
@@ -146,8 +150,10 @@ void pal_builder_env_remove(struct pal_builder *builder, const char *name)
 
 void pal_builder_env_clear(struct pal_builder *builder)
 {
-	if (builder)
-		pal__environ_clear(&builder->env);
+	if (!builder)
+		return;
+	pal__environ_clear(&builder->env);
+	builder->changed = true;
 }
 
 void pal_builder_env_verbatim(struct pal_builder *builder, const char *const *entries)

@@ -57,7 +57,7 @@ static bool pass_gate(const struct fork_call *call)
 	while (atomic_load(&call->page->gate) == GATE_SHUT) {
 		pid_t parent = getppid();
 
-		if (parent != call->launch.plan.parent &&
+		if (parent != call->launch.plan->parent &&
 			parent != 0) /* 0: beyond a pid namespace */
 			return false;
 		syscall(SYS_futex, &call->page->gate, FUTEX_WAIT, GATE_SHUT, &gate_tick, NULL, 0);
@@ -82,11 +82,11 @@ static int say_ready(const struct fork_call *call, int ready_fd)
 
 static void __attribute__((noreturn)) run_child(struct fork_call *call)
 {
-	int carried[PAL__CARRIED];
+	struct pal__child_args args = {
+		.plan = call->launch.plan, .report = &call->page->report};
 
-	if (!pass_gate(call) ||
-		pal__child_setup(&call->launch.plan, &call->page->report, carried) < 0 ||
-		say_ready(call, carried[PAL__CARRY_READY]) < 0)
+	if (!pass_gate(call) || pal__child_setup(&args) < 0 ||
+		say_ready(call, args.carried[PAL__CARRY_READY]) < 0)
 		_exit(127);
 	_exit(call->fn(call->arg) & 0xff);
 }
@@ -180,7 +180,7 @@ static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 }
 
 static int prepare(
-	struct fork_call *call, const struct pal_builder *builder, struct pal_error *error)
+	struct fork_call *call, struct pal_builder *builder, struct pal_error *error)
 {
 	int fd = eventfd(0, EFD_CLOEXEC);
 
@@ -198,7 +198,7 @@ static int prepare(
 	return pal__launch_prepare(&call->launch, builder, false, fd, error);
 }
 
-static int fork_with(struct fork_call *call, const struct pal_builder *builder,
+static int fork_with(struct fork_call *call, struct pal_builder *builder,
 	struct pal_child **ret, struct pal_error *error)
 {
 	int r = pal__launch_check(builder, false, error);

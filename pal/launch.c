@@ -69,7 +69,7 @@ int pal__launch_check(const struct pal_builder *builder, bool program, struct pa
 	return r < 0 ? r : check_sources(builder, error);
 }
 
-int pal__launch_prepare(struct pal__launch *launch, const struct pal_builder *builder, bool program,
+int pal__launch_prepare(struct pal__launch *launch, struct pal_builder *builder, bool program,
 	int ready_fd, struct pal_error *error)
 {
 	int r;
@@ -81,7 +81,15 @@ int pal__launch_prepare(struct pal__launch *launch, const struct pal_builder *bu
 	r = pal__streams_open(&launch->streams, builder, error);
 	if (r < 0)
 		return r;
-	return pal__plan_make(&launch->plan, builder, program, &launch->streams, ready_fd, error);
+	if (!builder->plan)
+		builder->plan = calloc(1, sizeof *builder->plan);
+	if (!builder->plan)
+		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "plan of a child");
+	launch->plan = builder->plan;
+	r = pal__plan_update(builder->plan, builder, program, &launch->streams, ready_fd, error);
+	if (r >= 0)
+		builder->changed = false;
+	return r;
 }
 
 int pal__launch_receive(struct pal__launch *launch, int pidfd, struct pal_error *error)
@@ -118,7 +126,6 @@ struct pal_child *pal__launch_finish(struct pal__launch *launch, pid_t pid, int 
 
 void pal__launch_clear(struct pal__launch *launch)
 {
-	pal__plan_clear(&launch->plan);
 	pal__streams_close(&launch->streams);
 	if (launch->child)
 		pal_close(launch->child->notify_fd);

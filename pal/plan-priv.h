@@ -7,13 +7,15 @@
 #include <pal/streams-priv.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
  * Everything that a child does between clone and exec, worked out beforehand:
- * the child reads it and allocates nothing. Borrows strings, steps, limits and so
- * on from the builder, and the environment from the process; it lives
- * for the length of one spawn.
+ * the child reads it and allocates nothing. Borrows strings, steps, limits
+ * and so on from the builder, and the environment from the process. The builder
+ * keeps it from one spawn to the next, and what is allocated in it is made anew
+ * only where something that it was made for has changed.
  */
 
 /*
@@ -38,6 +40,11 @@ struct pal__fd_plan {
 	int *kept; /* what close_others leaves, apart from the carried: sorted, above 2; after the steps */
 	size_t kept_count;
 	bool close_others;
+	/*
+	 * A child that shares the parent's table of descriptors leaves it with a copy of
+	 * the numbers below this one: all that it reads are. 0: it needs all of them.
+	 */
+	int leave_from;
 	int *used; /* every number that the plan mentions, sorted: no temporary may take one */
 	size_t used_count;
 	int carried[PAL__CARRIED];       /* number in the parent, -1: none */
@@ -45,7 +52,7 @@ struct pal__fd_plan {
 };
 
 struct pal__plan {
-	/* what differs from spawn to spawn of an unchanged builder: pal__plan_refresh */
+	/* what differs from spawn to spawn of an unchanged builder */
 	pid_t parent;
 	struct pal__sigset mask;
 
@@ -69,16 +76,26 @@ struct pal__plan {
 	char **argv;
 	char **envp;
 	struct pal__strings candidates; /* paths to try in turn */
+
+	/* what the allocated parts were made for; besides that the builder's own `changed` */
+	struct pal__plan_key {
+		bool valid;
+		bool program;
+		struct pal__streams streams;
+		int carried[PAL__CARRIED];
+		char *path;     /* PATH, where it was searched; owned */
+		char **inherited; /* the parent's environment, where it was used: its entries, NULL at the end; owned */
+		uint64_t names;   /* a hash of their names: a freed entry's memory can hold another one */
+	} key;
 };
 
 /*
- * Freezes `builder`. `ready_fd` (-1: none) is carried into the child. `program`: whether
- * something is going to be executed. Half made on failure, for pal__plan_clear.
+ * Makes a plan, or brings an earlier one of the same builder up to date.
+ * `ready_fd` (-1: none) is carried into the child. `program`: whether something
+ * is going to be executed. Of no use after a failure but for pal__plan_clear.
  */
-int pal__plan_make(struct pal__plan *plan, const struct pal_builder *builder, bool program,
+int pal__plan_update(struct pal__plan *plan, const struct pal_builder *builder, bool program,
 	const struct pal__streams *streams, int ready_fd, struct pal_error *error);
-/* What the builder does not know: whose child it is going to be. For the thread that spawns. */
-void pal__plan_refresh(struct pal__plan *plan, const struct pal_builder *builder);
 void pal__plan_clear(struct pal__plan *plan);
 
 /* The descriptor part: 0 or -ENOMEM; plan->carried is set already. */

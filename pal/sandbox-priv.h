@@ -42,7 +42,7 @@ struct pal__sandbox_entry {
 	int landlock_fd, border_fd;
 	int handover_fd;    /* a socket, for the listener of the filter */
 	int handover_other; /* its other end, which is not the child's */
-	bool held;          /* pal__capabilities_hold was called */
+	bool user_set;      /* there was a setresuid(2) before this */
 };
 
 /*

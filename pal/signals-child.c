@@ -40,26 +40,29 @@ static int reset_handled(int signal)
 	return set_action(signal, default_action);
 }
 
-static int set_disposition(const struct pal__signals *wanted, int signal)
+static int set_disposition(
+	const struct pal__signals *wanted, int signal, bool handlers_cleared)
 {
 	if (pal__sigset_has(&wanted->ignored, signal))
 		return set_action(signal, ignore_action);
 	if (wanted->keep_ignored && !pal__sigset_has(&wanted->reset, signal))
-		return reset_handled(signal);
+		return handlers_cleared ? 0 : reset_handled(signal);
 	return set_action(signal, default_action);
 }
 
-int pal__child_dispositions(const struct pal__plan *plan, struct pal__report *report)
+int pal__child_dispositions(const struct pal__child_args *args)
 {
+	const struct pal__plan *plan = args->plan;
+
 	for (int signal = 1; signal < _NSIG; signal++) {
 		int r;
 
 		if (signal == SIGKILL || signal == SIGSTOP ||
 			(signal >= PAL__KERNEL_SIGRTMIN && signal < plan->first_reset_rt))
 			continue;
-		r = set_disposition(plan->signals, signal);
+		r = set_disposition(plan->signals, signal, args->handlers_cleared);
 		if (r < 0)
-			return pal__report_fail(report, PAL_STAGE_SIGNALS, signal, r);
+			return pal__report_fail(args->report, PAL_STAGE_SIGNALS, signal, r);
 	}
 	return 0;
 }

@@ -12,6 +12,9 @@
 struct pal__child_args {
 	const struct pal__plan *plan;
 	struct pal__report *report;
+	bool shares_files;     /* the parent's table of descriptors, until it has left it */
+	bool handlers_cleared; /* by clone3(2): no signal has a handler */
+	bool born_in_cgroup;   /* plan->cgroup_fd, by clone3(2) */
 	int carried[PAL__CARRIED]; /* the child's own */
 };
 
@@ -20,18 +23,18 @@ int pal__child_main(void *child_args);
 
 /*
  * All of the plan but exec: 0, or a negative errno that is also in the report.
- * `carried` is where the descriptors of plan->fds.carried are now.
+ * args->carried is where the descriptors of plan->fds.carried are then.
  */
-int pal__child_setup(const struct pal__plan *plan, struct pal__report *report, int carried[PAL__CARRIED]);
+int pal__child_setup(struct pal__child_args *args);
 
 /* ---- parts of the plan: 0, or a negative errno that is also in the report ---- */
 
 /* signals-child.c */
-int pal__child_dispositions(const struct pal__plan *plan, struct pal__report *report);
+int pal__child_dispositions(const struct pal__child_args *args);
 int pal__child_open_mask(const struct pal__plan *plan, struct pal__report *report);
 
 /* process-child.c */
-int pal__child_join_cgroups(const struct pal__plan *plan, struct pal__report *report);
+int pal__child_join_cgroups(const struct pal__child_args *args);
 /* Session, scheduling, umask, limits, user. */
 int pal__child_become(const struct pal__plan *plan, struct pal__report *report);
 

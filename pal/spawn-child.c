@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/close_range.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -136,6 +137,15 @@ static unsigned next_kept(
 	return lowest;
 }
 
+/* Before anything else is done to descriptors. What is left out of the copy is not even counted. */
+static int leave_shared_files(const struct pal__fd_plan *plan, struct pal__report *report)
+{
+	int r = pal__child_result(syscall(
+		SYS_close_range, plan->leave_from, UINT_MAX, (unsigned)CLOSE_RANGE_UNSHARE));
+
+	return r < 0 ? pal__report_fail(report, PAL_STAGE_CLOSE_OTHERS, 0, r) : 0;
+}
+
 int pal__child_close_from(
 	unsigned from, const int *kept, size_t kept_count, const int carried[PAL__CARRIED])
 {
@@ -241,21 +251,22 @@ static int enter_sandbox(
 		.border_fd = carried[PAL__CARRY_BORDER],
 		.handover_fd = carried[PAL__CARRY_HANDOVER],
 		.handover_other = carried[PAL__CARRY_HANDOVER_OTHER],
-		.held = pal__process_sets_uid(plan->process),
+		.user_set = pal__process_sets_uid(plan->process),
 	};
 
 	return pal__sandbox_enter(plan->sandbox, &entry, report);
 }
 
 /* The order is explained in process.h. */
-int pal__child_setup(
-	const struct pal__plan *plan, struct pal__report *report, int carried[PAL__CARRIED])
+int pal__child_setup(struct pal__child_args *args)
 {
-	int r;
+	const struct pal__plan *plan = args->plan;
+	struct pal__report *report = args->report;
+	int *carried = args->carried, r;
 
-	r = pal__child_dispositions(plan, report);
+	r = pal__child_dispositions(args);
 	if (r >= 0)
-		r = pal__child_join_cgroups(plan, report);
+		r = pal__child_join_cgroups(args);
 	if (r >= 0)
 		r = carry(&plan->fds, report, carried);
 	if (r >= 0)
@@ -281,7 +292,9 @@ int pal__child_main(void *child_args)
 {
 	struct pal__child_args *args = child_args;
 
-	if (pal__child_setup(args->plan, args->report, args->carried) >= 0)
+	if (args->shares_files && leave_shared_files(&args->plan->fds, args->report) < 0)
+		return 127;
+	if (pal__child_setup(args) >= 0)
 		execute(args->plan, args->report);
 	return 127;
 }

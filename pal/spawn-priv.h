@@ -13,7 +13,7 @@
 /* What one spawn owns until it has succeeded. */
 struct pal__launch {
 	struct pal__streams streams;
-	struct pal__plan plan;
+	struct pal__plan *plan; /* the builder's */
 	struct pal_child *child;
 };
 
@@ -25,9 +25,9 @@ int pal__launch_check(const struct pal_builder *builder, bool program, struct pa
 
 /*
  * Makes all of the above, for a builder that has been checked. `ready_fd`: see
- * pal__plan_make. Half made on failure, for pal__launch_clear.
+ * pal__plan_update. Half made on failure, for pal__launch_clear.
  */
-int pal__launch_prepare(struct pal__launch *launch, const struct pal_builder *builder, bool program,
+int pal__launch_prepare(struct pal__launch *launch, struct pal_builder *builder, bool program,
 	int ready_fd, struct pal_error *error);
 /*
  * The child runs: what it has handed over becomes ours. 0 or a negative errno; then the

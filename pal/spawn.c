@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <pal/clone3-priv.h>
 #include <pal/death-thread-priv.h>
 #include <pal/proc-stat-priv.h>
 #include <pal/signals-priv.h>
@@ -22,23 +23,24 @@
 /* Far more than the child's few frames need, also with sanitizers' red zones. */
 #define STACK_SIZE ((size_t)64 * 1024)
 
-/* ---- the child's stack and its report, in one mapping ---- */
-
-/*
- * From the bottom: a guard page, the stack, the report. Shared, so that the
- * report arrives from a child that has its own copy of the memory, too.
- */
-struct stage {
-	char *base;
-	size_t size;
-	struct pal__report *report; /* right above the stack */
+struct clone_call {
+	struct pal__child_args args;
+	struct pal__report report; /* of a child that shares our memory */
+	char *stack;
+	size_t stack_size;
+	bool share_memory;
+	pid_t pid; /* or a negative errno */
+	int pidfd;
+	struct pal__death_thread *thread; /* NULL: the calling thread has cloned */
 };
 
-static int stage_map(struct stage *stage)
+/* ---- what the child runs on ---- */
+
+static int stack_make(struct pal__stack *stack)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	size_t size = page + ((STACK_SIZE + page - 1) & ~(page - 1)) + page;
-	char *base = mmap(NULL, size, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	size_t size = page + ((STACK_SIZE + page - 1) & ~(page - 1));
+	char *base = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 
 	if (base == MAP_FAILED)
 		return -errno;
@@ -48,14 +50,39 @@ static int stage_map(struct stage *stage)
 		munmap(base, size);
 		return r;
 	}
-	*stage = (struct stage){base, size, (struct pal__report *)(void *)(base + size - page)};
+	*stack = (struct pal__stack){base, size};
 	return 0;
 }
 
-static void stage_unmap(struct stage *stage)
+void pal__stack_free(struct pal__stack *stack)
 {
-	if (stage->base)
-		munmap(stage->base, stage->size);
+	if (stack->base)
+		munmap(stack->base, stack->size);
+	*stack = (struct pal__stack){0};
+}
+
+/*
+ * The builder's stack, made at its first spawn: mapping one costs a third of a
+ * spawn. Private: a copy of this process has its own. But the report of a child
+ * that does not share our memory has to come through memory that both see.
+ */
+static int prepare_memory(struct pal_builder *builder, struct clone_call *call)
+{
+	int r = builder->stack.base ? 0 : stack_make(&builder->stack);
+
+	if (r < 0)
+		return r;
+	call->stack = builder->stack.base;
+	call->stack_size = builder->stack.size;
+	if (call->share_memory) {
+		call->args.report = &call->report;
+		return 0;
+	}
+	call->args.report = mmap(NULL, sizeof *call->args.report, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (call->args.report == MAP_FAILED)
+		return -errno;
+	return 0;
 }
 
 /* ---- clone ---- */
@@ -78,13 +105,46 @@ extern __typeof__(clone) CLONE_PLAIN;
 #define CLONE_PLAIN clone
 #endif
 
-struct clone_call {
-	struct pal__child_args args;
-	bool share_memory;
-	pid_t pid; /* or a negative errno */
-	int pidfd;
-	struct pal__death_thread *thread; /* NULL: the calling thread has cloned */
-};
+static int flags_of(const struct clone_call *call)
+{
+	return CLONE_VFORK | CLONE_PIDFD | (call->share_memory ? CLONE_VM : 0) |
+	       (call->args.shares_files ? CLONE_FILES : 0);
+}
+
+/* For what only clone3 can do; otherwise libc's clone, which works everywhere. */
+static pid_t try_clone3(struct clone_call *call)
+{
+	const struct pal__plan *plan = call->args.plan;
+	struct clone_args args = {
+		.flags = (uint64_t)(unsigned)flags_of(call),
+		.pidfd = (uintptr_t)&call->pidfd,
+		.exit_signal = SIGCHLD,
+		.stack = (uintptr_t)call->stack,
+		.stack_size = call->stack_size,
+	};
+	pid_t pid;
+
+	call->args.handlers_cleared = plan->signals->keep_ignored;
+	call->args.born_in_cgroup = plan->cgroup_fd >= 0;
+	if (!call->args.handlers_cleared && !call->args.born_in_cgroup)
+		return -ENOSYS;
+	if (call->args.handlers_cleared)
+		args.flags |= CLONE_CLEAR_SIGHAND;
+	if (call->args.born_in_cgroup) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)plan->cgroup_fd;
+	}
+	pid = (pid_t)pal__clone3(&args, pal__child_main, &call->args);
+	if (pid < 0)
+		call->args.handlers_cleared = call->args.born_in_cgroup = false;
+	return pid;
+}
+
+/* What kernels that lack clone3 or one of its flags say, and filters that cannot look into its arguments. */
+static bool is_missing(int code)
+{
+	return code == -ENOSYS || code == -E2BIG || code == -EINVAL || code == -EPERM;
+}
 
 /*
  * The only part that runs in a chosen thread. CLONE_VFORK without CLONE_VM, too:
@@ -94,13 +154,15 @@ struct clone_call {
 static void call_clone(void *arg)
 {
 	struct clone_call *call = arg;
-	int flags = CLONE_VFORK | CLONE_PIDFD | SIGCHLD | (call->share_memory ? CLONE_VM : 0);
 	struct pal__sigset before = pal__signals_block_all();
 
-	call->pid =
-		CLONE_PLAIN(pal__child_main, call->args.report, flags, &call->args, &call->pidfd);
-	if (call->pid < 0)
-		call->pid = -errno;
+	call->pid = try_clone3(call);
+	if (is_missing(call->pid)) {
+		call->pid = CLONE_PLAIN(pal__child_main, call->stack + call->stack_size,
+			flags_of(call) | SIGCHLD, &call->args, &call->pidfd);
+		if (call->pid < 0)
+			call->pid = -errno;
+	}
 	pal__signals_restore(&before);
 }
 
@@ -135,11 +197,27 @@ static int place_pidfd(int pidfd, int reserved)
 	return reserved;
 }
 
+/* These are about the cgroup, where the child was to be born in one: clone(2). */
+static int stage_of_clone(const struct clone_call *call, int code)
+{
+	bool cgroup = call->args.plan->cgroup_fd >= 0 &&
+		      (code == -EACCES || code == -EBUSY || code == -EOPNOTSUPP || code == -EBADF ||
+			      code == -ENODEV);
+
+	return cgroup ? PAL_STAGE_CGROUP : PAL_STAGE_CLONE;
+}
+
+/*
+ * Copying a large table of descriptors costs more than all the rest, and most of
+ * it would be closed: the child shares ours and leaves it with a copy of the part
+ * that it needs. Not where the pidfd would get the number of a closed stream.
+ */
 static int run_clone(
 	struct clone_call *call, const struct pal_builder *builder, struct pal_error *error)
 {
 	int reserved, r = reserve_number(&reserved);
 
+	call->args.shares_files = call->args.plan->fds.leave_from > 0 && r >= 0 && reserved < 0;
 	if (r >= 0 && builder->parent_death)
 		r = pal__death_thread_run(call_clone, call, &call->thread);
 	else if (r >= 0)
@@ -147,9 +225,10 @@ static int run_clone(
 	if (r >= 0)
 		r = call->pid < 0 ? call->pid : 0;
 	if (r < 0) {
+		int stage = stage_of_clone(call, r);
+
 		pal_close(reserved);
-		return pal_error_set(
-			error, PAL_STAGE_CLONE, r, "%s", pal_stage_name(PAL_STAGE_CLONE));
+		return pal_error_set(error, stage, r, "%s", pal_stage_name(stage));
 	}
 	call->pidfd = place_pidfd(call->pidfd, reserved);
 	return 0;
@@ -173,13 +252,17 @@ static bool has_executed(pid_t pid)
 	       errno == EPERM;
 }
 
+/* How often to look whether the child has come out of execve before the processor is given to others for longer. */
+#define YIELDS 100
+
 /*
  * The child reported no error. It has been killed on the way if it has not come
  * to execve; from there on it has either executed or been killed, and may have
  * run and ended by now, so only the kernel knows. It lets the parent go on a
- * moment before either can be seen. A child that SIGCHLD's disposition has
- * removed already counts as started, and pal_child_wait will say that its
- * status is lost.
+ * moment before either can be seen: then a child that has ended without having
+ * executed was killed. Where setpgid does not tell, /proc does, at a price. A child that
+ * SIGCHLD's disposition has removed already counts as started, and
+ * pal_child_wait will say that its status is lost.
  */
 static bool died_before_exec(const struct clone_call *call)
 {
@@ -187,9 +270,14 @@ static bool died_before_exec(const struct clone_call *call)
 
 	if (call->args.report->stage != PAL_STAGE_EXEC)
 		return true;
-	while (!has_executed(call->pid)) {
-		enum pal__progress progress = pal__progress(call->pid);
+	for (unsigned looks = 0; !has_executed(call->pid); looks++) {
+		enum pal__progress progress;
 
+		if (looks < YIELDS) {
+			sched_yield();
+			continue;
+		}
+		progress = pal__progress(call->pid);
 		if (progress != PAL__PROGRESS_NOT_YET)
 			return progress == PAL__PROGRESS_DIED;
 		poll(&end, 1, 1);
@@ -210,47 +298,50 @@ static int judge(
 }
 
 static int start(struct pal__launch *launch, const struct pal_builder *builder,
-	const struct stage *stage, struct pal_child **ret, struct pal_error *error)
+	struct clone_call *call, struct pal_child **ret, struct pal_error *error)
 {
-	struct clone_call call = {
-		.args = {.plan = &launch->plan, .report = stage->report},
-		.share_memory = pal__builder_shares_memory(builder),
-		.pidfd = -1,
-	};
-	int r = run_clone(&call, builder, error);
+	int r = run_clone(call, builder, error);
 
 	if (r >= 0)
-		r = judge(builder, &call, error);
+		r = judge(builder, call, error);
 	if (r >= 0)
-		r = pal__launch_receive(launch, call.pidfd, error);
+		r = pal__launch_receive(launch, call->pidfd, error);
 	if (r < 0) {
-		pal__death_thread_end(call.thread);
-		pal_close(call.pidfd);
+		pal__death_thread_end(call->thread);
+		pal_close(call->pidfd);
 		return r;
 	}
-	*ret = pal__launch_finish(launch, call.pid, call.pidfd);
-	(*ret)->death_thread = call.thread;
+	*ret = pal__launch_finish(launch, call->pid, call->pidfd);
+	(*ret)->death_thread = call->thread;
 	return 0;
 }
 
-static int spawn(const struct pal_builder *builder, struct pal_child **ret, struct pal_error *error)
+static int start_in_memory(struct pal__launch *launch, struct pal_builder *builder,
+	struct pal_child **ret, struct pal_error *error)
+{
+	struct clone_call call = {.share_memory = pal__builder_shares_memory(builder), .pidfd = -1};
+	int r = prepare_memory(builder, &call);
+
+	if (r < 0)
+		return pal_error_set(
+			error, PAL_STAGE_STACK, r, "%s", pal_stage_name(PAL_STAGE_STACK));
+	call.args.plan = launch->plan;
+	r = start(launch, builder, &call, ret, error);
+	if (!call.share_memory)
+		munmap(call.args.report, sizeof *call.args.report);
+	return r;
+}
+
+static int spawn(struct pal_builder *builder, struct pal_child **ret, struct pal_error *error)
 {
 	struct pal__launch launch;
-	struct stage stage = {0};
 	int r = pal__launch_check(builder, true, error);
 
 	if (r < 0)
 		return r;
 	r = pal__launch_prepare(&launch, builder, true, -1, error);
-	if (r >= 0) {
-		r = stage_map(&stage);
-		if (r < 0)
-			pal_error_set(
-				error, PAL_STAGE_STACK, r, "%s", pal_stage_name(PAL_STAGE_STACK));
-	}
 	if (r >= 0)
-		r = start(&launch, builder, &stage, ret, error);
-	stage_unmap(&stage);
+		r = start_in_memory(&launch, builder, ret, error);
 	pal__launch_clear(&launch);
 	return r;
 }

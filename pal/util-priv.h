@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define PAL_MAX(a, b) ((a) > (b) ? (a) : (b)) /* evaluates one of them twice */
 #define PAL_ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 /*
