@@ -71,7 +71,7 @@ static bool pass_gate(const struct fork_call *call)
  */
 static int say_ready(const struct fork_call *call, int ready_fd)
 {
-	const unsigned long key = call->launch.plan.sandbox->start_key;
+	const unsigned long key = call->launch.plan->sandbox->start_key;
 	const uint64_t one = 1;
 
 	if (syscall(SYS_write, ready_fd, &one, sizeof one, 0UL, 0UL, key) < 0)

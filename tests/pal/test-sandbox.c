@@ -102,6 +102,10 @@ static const struct fault {
 	{"prctl", PR_SET_NO_NEW_PRIVS, PAL_STAGE_NO_NEW_PRIVS},
 	{"landlock_restrict_self", -1, PAL_STAGE_LANDLOCK},
 	{"seccomp", -1, PAL_STAGE_SECCOMP},
+	{"sendmsg", -1, PAL_STAGE_SECCOMP},
+	/* of the parent */
+	{"socketpair", -1, PAL_STAGE_SECCOMP},
+	{"recvmsg", -1, PAL_STAGE_SECCOMP},
 };
 
 /* Spawns with every step, and returns the stage that failed with EIO. */
@@ -117,7 +121,10 @@ static int spawn_with_everything(void *arg)
 	int result;
 
 	need(pal_landlock_new(&ruleset, &error) == 0);
+	need(pal_landlock_allow_path(
+		     ruleset, "/", PAL_LANDLOCK_READ | PAL_LANDLOCK_EXECUTE, &error) == 0);
 	need(pal_seccomp_new(PAL_SECCOMP_ALLOW, &filter, &error) == 0);
+	need(pal_seccomp_rule(filter, PAL_SECCOMP_NOTIFY, "sync", &error) == 0);
 	pal_builder_vfork(builder, *(bool *)arg);
 	pal_builder_uid(builder, NOBODY);
 	pal_builder_capabilities(builder, &sets);
