@@ -126,7 +126,8 @@ static int spawn_with_everything(void *arg)
 	need(pal_seccomp_new(PAL_SECCOMP_ALLOW, &filter, &error) == 0);
 	need(pal_seccomp_rule(filter, PAL_SECCOMP_NOTIFY, "sync", &error) == 0);
 	pal_builder_vfork(builder, *(bool *)arg);
-	pal_builder_uid(builder, NOBODY);
+	if (!*(bool *)arg) /* with it the memory is copied in any case */
+		pal_builder_uid(builder, NOBODY);
 	pal_builder_capabilities(builder, &sets);
 	pal_builder_securebits(builder, SECBIT_NOROOT);
 	pal_builder_no_new_privs(builder, true);
@@ -170,7 +171,8 @@ START_TEST(a_step_that_fails_fails_the_spawn_with_its_stage)
 	break_call(builder, &faults[_i]);
 	ck_assert_int_eq(outcome(builder, spawn_with_everything, &vfork), faults[_i].stage);
 	vfork = true;
-	ck_assert_int_eq(outcome(builder, spawn_with_everything, &vfork), faults[_i].stage);
+	if (faults[_i].option != PR_SET_KEEPCAPS)
+		ck_assert_int_eq(outcome(builder, spawn_with_everything, &vfork), faults[_i].stage);
 	pal_builder_free(builder);
 }
 END_TEST

@@ -201,6 +201,33 @@ START_TEST(unknown_groups_are_refused)
 }
 END_TEST
 
+/* ---- calls that can be made by another one ---- */
+
+START_TEST(a_rule_is_about_both_ways_to_make_a_call)
+{
+	const struct pal__seccomp_multiplexer *by = pal__seccomp_multiplexer("connect");
+	struct pal__seccomp_rule rule = {.number = 1, .verdict = 7, .count = 0}, other = {0};
+
+	ck_assert_ptr_null(pal__seccomp_multiplexer("read"));
+	ck_assert_str_eq(pal__seccomp_multiplexer("shmctl")->name, "ipc");
+	ck_assert_uint_eq(pal__seccomp_multiplexer("shmctl")->which, 24);
+	ck_assert_uint_eq(pal__seccomp_multiplexer("shmctl")->mask, 0xffff);
+	ck_assert_str_eq(by->name, "socketcall");
+	ck_assert(pal__seccomp_multiplexed_rule(&rule, true, by, 102, &other));
+	ck_assert_uint_eq(other.number, 102);
+	ck_assert_uint_eq(other.verdict, 7);
+	ck_assert_uint_eq(other.count, 1);
+	ck_assert_uint_eq(other.conditions[0].arg, 0);
+	ck_assert_uint_eq(other.conditions[0].value, 3);
+	ck_assert_uint_eq(other.conditions[0].mask, UINT32_MAX);
+	/* conditions on arguments: denied without them, and not allowed */
+	rule.count = 1;
+	ck_assert(pal__seccomp_multiplexed_rule(&rule, false, by, 102, &other));
+	ck_assert_uint_eq(other.count, 1);
+	ck_assert(!pal__seccomp_multiplexed_rule(&rule, true, by, 102, &other));
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/seccomp-groups");
@@ -209,6 +236,7 @@ static Suite *make_suite(void)
 
 	tcase_add_test(table, every_group_is_known_by_its_name_and_ends);
 	tcase_add_test(table, members_are_those_of_systemd);
+	tcase_add_test(table, a_rule_is_about_both_ways_to_make_a_call);
 	tcase_add_loop_test(filters, an_ordinary_program_runs_with_system_service, 0, USERS);
 	tcase_add_loop_test(filters, what_is_not_in_it_is_denied, 0, USERS);
 	tcase_add_loop_test(filters, a_group_can_be_taken_away, 0, USERS);
