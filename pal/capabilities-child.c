@@ -202,25 +202,23 @@ static int make_effective(struct pal__report *report)
 	return put_sets(&now) < 0 ? fail(report, 0) : 0;
 }
 
-int pal__capabilities_hold(const struct pal__sandbox *sandbox, struct pal__report *report)
+int pal__capabilities_hold(const struct pal__sandbox *sandbox, bool on, struct pal__report *report)
 {
 	if (!sandbox->set_capabilities && !sandbox->keep_capabilities)
 		return 0;
 	report->stage = PAL_STAGE_CAPABILITIES;
-	return control(PR_SET_KEEPCAPS, 1, 0) < 0 ? fail(report, 0) : 0;
+	return control(PR_SET_KEEPCAPS, on, 0) < 0 ? fail(report, 0) : 0;
 }
 
-int pal__capabilities_set(const struct pal__sandbox *sandbox, bool held, struct pal__report *report)
+int pal__capabilities_set(
+	const struct pal__sandbox *sandbox, bool user_set, struct pal__report *report)
 {
 	int result = 0;
 
 	report->stage = PAL_STAGE_CAPABILITIES;
-	if (held && (sandbox->set_capabilities || sandbox->keep_capabilities) &&
-		control(PR_SET_KEEPCAPS, 0, 0) < 0)
-		return fail(report, 0);
 	if (sandbox->set_capabilities)
 		return set_sets(sandbox, report);
-	if (held && sandbox->keep_capabilities)
+	if (user_set && sandbox->keep_capabilities)
 		result = make_effective(report);
 	return result < 0 ? result : set_securebits(sandbox, report);
 }

@@ -9,9 +9,9 @@ void pal__capabilities_plan(struct pal__sandbox *sandbox, const struct pal_capab
 
 /* ---- in the child (capabilities-child.c): 0, or a negative errno that is also in the report ---- */
 
-/* Before a change of user: it shall not cost what is going to be kept or set. */
-int pal__capabilities_hold(const struct pal__sandbox *sandbox, struct pal__report *report);
-/* `held`: whether the former was called. */
-int pal__capabilities_set(const struct pal__sandbox *sandbox, bool held, struct pal__report *report);
+/* Around a change of user, on and off again: it shall not cost what is going to be kept or set. */
+int pal__capabilities_hold(const struct pal__sandbox *sandbox, bool on, struct pal__report *report);
+/* `user_set`: after a change of user. */
+int pal__capabilities_set(const struct pal__sandbox *sandbox, bool user_set, struct pal__report *report);
 
 #endif

@@ -24,8 +24,8 @@ struct pal_capabilities {
 
 /*
  * The five sets of the child, as they are when its program is executed - also
- * when uid() makes it another user, in which case the child holds on to its
- * capabilities until they are set (PR_SET_KEEPCAPS). Capabilities that this
+ * when uid() makes it another user: a change of user (process.h) takes none away from
+ * what can be asked for here. Capabilities that this
  * process does not have cannot be given (-EPERM at PAL_STAGE_CAPABILITIES), nor
  * ambient ones that are not permitted and inheritable too; leaving the bounding
  * set narrower than now needs CAP_SETPCAP, and without it the bounding set is

@@ -199,21 +199,29 @@ static int set_gid(const struct pal__process *process, struct pal__report *repor
 	return passed(report, PAL_STAGE_GID, 0, syscall(CALL_SETRESGID, gid, gid, gid));
 }
 
-static int set_uid(const struct pal__process *process, struct pal__report *report)
+static int set_uid(const struct pal__plan *plan, struct pal__report *report)
 {
+	const struct pal__process *process = plan->process;
 	const struct ids now = ids_by(CALL_GETRESUID);
 	uid_t uid = process->uid;
+	int r;
 
 	if (uid == (uid_t)-1) {
 		if (!process->reset_ids || are_all(&now, now.real))
 			return 0;
 		uid = now.real;
 	}
-	return passed(report, PAL_STAGE_UID, 0, syscall(CALL_SETRESUID, uid, uid, uid));
+	r = pal__capabilities_hold(plan->sandbox, true, report);
+	if (r >= 0)
+		r = passed(report, PAL_STAGE_UID, 0, syscall(CALL_SETRESUID, uid, uid, uid));
+	if (r >= 0)
+		r = pal__capabilities_hold(plan->sandbox, false, report);
+	return r;
 }
 
-static int set_user(const struct pal__process *process, struct pal__report *report)
+static int set_user(const struct pal__plan *plan, struct pal__report *report)
 {
+	const struct pal__process *process = plan->process;
 	int r;
 
 	if (process->uid == (uid_t)-1 && process->gid == (gid_t)-1 && !process->reset_ids &&
@@ -223,7 +231,7 @@ static int set_user(const struct pal__process *process, struct pal__report *repo
 	if (r >= 0)
 		r = set_gid(process, report);
 	if (r >= 0)
-		r = set_uid(process, report);
+		r = set_uid(plan, report);
 	return r;
 }
 
@@ -240,9 +248,7 @@ int pal__child_become(const struct pal__plan *plan, struct pal__report *report)
 		syscall(SYS_umask, process->umask); /* always succeeds */
 	if (r >= 0)
 		r = set_limits(plan, report);
-	if (r >= 0 && pal__process_sets_uid(process))
-		r = pal__capabilities_hold(plan->sandbox, report);
 	if (r >= 0)
-		r = set_user(process, report);
+		r = set_user(plan, report);
 	return r;
 }

@@ -38,7 +38,7 @@ static int enter_domain(int ruleset_fd, unsigned flags, struct pal__report *repo
 int pal__sandbox_enter_unfiltered(const struct pal__sandbox *sandbox,
 	const struct pal__sandbox_entry *entry, struct pal__report *report)
 {
-	int result = pal__capabilities_set(sandbox, entry->held, report);
+	int result = pal__capabilities_set(sandbox, entry->user_set, report);
 
 	if (result < 0)
 		return result;

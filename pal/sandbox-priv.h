@@ -52,7 +52,7 @@ struct pal__sandbox_entry {
 	int stacked_fds[PAL__STACKED_MAX];
 	int handover_fd;    /* a socket, for the listener of the filter */
 	int handover_other; /* its other end, which is not the child's */
-	bool held;          /* pal__capabilities_hold was called */
+	bool user_set;      /* there was a setresuid(2) before this */
 };
 
 /*

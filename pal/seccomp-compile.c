@@ -25,6 +25,7 @@
 #define SECCOMP_RET_USER_NOTIF 0x7fc00000U
 #endif
 #define X32_BIT 0x40000000u
+#define LAST_NUMBER 512u
 #define FAR 255     /* a conditional jump has 8 bits */
 #define NEARBY 200  /* what a jump that is not written yet will surely reach */
 #define VERDICTS 16 /* whose last place is remembered */
@@ -239,6 +240,7 @@ static void cut(struct stretches *all, const struct pal_seccomp *filter,
 	begin_plain(all, X32_BIT, filter->foreign);
 	begin_plain(all, UINT32_MAX, rest); /* a tracer's way to skip a call */
 #endif
+	all->items[all->count].first = UINT32_MAX;
 }
 
 static label put_call(struct writer *writer, const struct stretch *stretch)
@@ -256,13 +258,36 @@ static label put_call(struct writer *writer, const struct stretch *stretch)
 	return next;
 }
 
+/* How many calls of a kernel are in [begin, end), about. One more each, so that none weighs nothing. */
+static size_t weight(const struct stretch *begin, const struct stretch *end)
+{
+	uint32_t from = begin->first < LAST_NUMBER ? begin->first : LAST_NUMBER;
+	uint32_t to = end->first < LAST_NUMBER ? end->first : LAST_NUMBER;
+
+	return to - from + (size_t)(end - begin);
+}
+
+/*
+ * Splits where half of the calls are on either side: the kernel goes all these ways when it
+ * loads the filter. There is one stretch behind the last one.
+ */
+static size_t middle(const struct stretch *stretches, size_t count)
+{
+	size_t all = weight(stretches, stretches + count), half = 1;
+
+	while (half < count - 1 && 2 * weight(stretches, stretches + half + 1) <= all)
+		half++;
+	return half;
+}
+
 static label put_tree(struct writer *writer, const struct stretch *stretches, size_t count)
 {
-	size_t half = count / 2;
 	label below, above;
+	size_t half;
 
 	if (count == 1)
 		return put_call(writer, stretches);
+	half = middle(stretches, count);
 	above = put_tree(writer, stretches + half, count - half);
 	below = put_tree(writer, stretches, half);
 	return branch(writer, BPF_JGE, stretches[half].first, above, below);
@@ -409,7 +434,7 @@ int pal__seccomp_compile(
 	room = filter->count + 2;
 	rules = calloc(room, sizeof *rules);
 	sorted = calloc(room, sizeof *sorted);
-	items = stretches.items = calloc(2 * room + 4, sizeof *items);
+	items = stretches.items = calloc(2 * room + 5, sizeof *items);
 	writer = calloc(1, sizeof *writer);
 	if (!rules || !sorted || !items || !writer)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "seccomp filter");

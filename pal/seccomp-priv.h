@@ -48,6 +48,17 @@ void pal__seccomp_program_free(struct sock_fprog *program);
 unsigned pal__seccomp_newest_known(void);
 /* libseccomp's: negative for a call that this architecture does not have. -EINVAL: no call. */
 int pal__seccomp_number(const char *name, int *ret);
+/* The call by which another one can be made, too, on some architectures. */
+struct pal__seccomp_multiplexer {
+	const char *name;
+	uint64_t mask; /* of its first argument ... */
+	uint64_t which; /* ... that is then this */
+};
+/* NULL: there is none. */
+const struct pal__seccomp_multiplexer *pal__seccomp_multiplexer(const char *name);
+/* What `rule` means for it, whose number is `number`; false: nothing. */
+bool pal__seccomp_multiplexed_rule(const struct pal__seccomp_rule *rule, bool allows,
+	const struct pal__seccomp_multiplexer *by, unsigned number, struct pal__seccomp_rule *ret);
 /* A number other than 0 that nobody can guess. 0 or a negative errno. */
 int pal__seccomp_key(unsigned long *ret);
 

@@ -150,6 +150,21 @@ static int check_conditions(struct pal__seccomp_rule *rule)
 	return 0;
 }
 
+/* The same where the call can be made by another one, too. */
+static int append_multiplexed(
+	struct pal_seccomp *filter, const struct pal__seccomp_rule *rule, const char *name)
+{
+	const struct pal__seccomp_multiplexer *by = pal__seccomp_multiplexer(name);
+	bool allows = rule->verdict == SECCOMP_RET_ALLOW || rule->verdict == SECCOMP_RET_LOG;
+	struct pal__seccomp_rule theirs;
+	int number;
+
+	if (!by || pal__seccomp_number(by->name, &number) < 0 || number < 0 ||
+		!pal__seccomp_multiplexed_rule(rule, allows, by, (unsigned)number, &theirs))
+		return 0;
+	return append(filter, &theirs);
+}
+
 int pal_seccomp_rule_compare(struct pal_seccomp *filter, int action, const char *name,
 	const struct pal_seccomp_compare *conditions, size_t count, struct pal_error *error)
 {
@@ -168,10 +183,10 @@ int pal_seccomp_rule_compare(struct pal_seccomp *filter, int action, const char 
 	result = pal__seccomp_number(name, &number);
 	if (result < 0)
 		return pal_error_set(error, PAL_STAGE_SECCOMP, result, "seccomp rule for %s", name);
-	if (number < 0) /* another architecture has it */
-		return 0;
 	rule.number = (unsigned)number;
-	result = append(filter, &rule);
+	result = number < 0 ? 0 : append(filter, &rule); /* else another architecture has it */
+	if (result >= 0)
+		result = append_multiplexed(filter, &rule, name);
 	if (result < 0)
 		return pal_error_set(error, PAL_STAGE_MEMORY, result, "seccomp rule for %s", name);
 	return 0;

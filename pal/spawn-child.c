@@ -268,7 +268,7 @@ static struct pal__sandbox_entry sandbox_entry(
 		.border_fd = carried[PAL__CARRY_BORDER],
 		.handover_fd = carried[PAL__CARRY_HANDOVER],
 		.handover_other = carried[PAL__CARRY_HANDOVER_OTHER],
-		.held = pal__process_sets_uid(plan->process),
+		.user_set = pal__process_sets_uid(plan->process),
 	};
 
 	for (size_t i = 0; i < PAL__STACKED_MAX; i++)

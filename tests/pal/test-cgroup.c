@@ -211,6 +211,29 @@ START_TEST(what_is_no_cgroup_fails_the_spawn)
 }
 END_TEST
 
+/* The child needs a copy of that number, too, from then on. */
+START_TEST(a_cgroup_can_be_asked_for_between_two_spawns)
+{
+	struct pal_builder *builder = pal_builder_new("/bin/true");
+	struct pal_error error = {0};
+	struct pal_child *child;
+	int file = new_file_at(300);
+	char text[8] = "";
+
+	pal_builder_vfork(builder, _i == MODE_VFORK);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_ok(pal_builder_spawn(builder, &child, &error), &error);
+		ck_assert_int_eq(wait_take(child).code, 0);
+		if (i == 0)
+			pal_builder_cgroup_procs(builder, file);
+	}
+	ck_assert_int_eq(pread(file, text, sizeof text, 0), 1);
+	ck_assert_str_eq(text, "0");
+	pal_builder_free(builder);
+	close(file);
+}
+END_TEST
+
 /* Not written to what the library opens there in a moment. */
 START_TEST(a_closed_descriptor_of_a_cgroup_is_EBADF)
 {
@@ -222,7 +245,7 @@ START_TEST(a_closed_descriptor_of_a_cgroup_is_EBADF)
 		struct pal_error error = {0};
 		struct pal_child *child;
 
-		pal_builder_stdin(builder, PAL_STDIO_PIPE);
+		pal_builder_stdin(builder, PAL_STDIO_NULL); /* takes what is written */
 		if (which)
 			pal_builder_cgroup_procs(builder, closed);
 		else
@@ -260,6 +283,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(cgroup, a_child_can_move_itself_in_several_hierarchies, 0, MODES);
 	tcase_add_loop_test(cgroup, a_child_can_move_itself_by_a_tasks_file, 0, MODES);
 	tcase_add_loop_test(cgroup, what_is_no_cgroup_fails_the_spawn, 0, KINDS);
+	tcase_add_loop_test(cgroup, a_cgroup_can_be_asked_for_between_two_spawns, 0, MODES);
 	tcase_add_loop_test(cgroup, a_closed_descriptor_of_a_cgroup_is_EBADF, 0, KINDS);
 	tcase_add_loop_test(cgroup, there_is_a_number_of_cgroups, 0, KINDS);
 	return suite;

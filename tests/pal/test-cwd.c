@@ -76,6 +76,18 @@ START_TEST(the_descriptor_of_a_folder_can_be_given_as_well)
 }
 END_TEST
 
+START_TEST(the_descriptor_of_a_folder_stays_where_others_do)
+{
+	struct pal_builder *builder = builder_for("show-fds", _i);
+	int fd = open("/proc", O_RDONLY); /* without close-on-exec */
+
+	pal_builder_close_others(builder, false);
+	pal_builder_cwd_fd(builder, fd);
+	ck_assert(shows(output_of(builder), fd, fd));
+	close(fd);
+}
+END_TEST
+
 START_TEST(what_is_no_folder_is_an_error)
 {
 	struct pal_builder *builder = process_builder(_i);
@@ -109,6 +121,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(cwd, the_later_folder_counts, 0, MODES);
 	tcase_add_loop_test(cwd, the_descriptor_of_a_folder_does_not_arrive, 0, MODES);
 	tcase_add_loop_test(cwd, the_descriptor_of_a_folder_can_be_given_as_well, 0, MODES);
+	tcase_add_loop_test(cwd, the_descriptor_of_a_folder_stays_where_others_do, 0, MODES);
 	tcase_add_loop_test(cwd, what_is_no_folder_is_an_error, 0, KINDS);
 	return suite;
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <pal/process.h>
+#include <pal/sandbox.h>
 #include <pal/steps.h>
 
 #include "fault-calls.h"
@@ -78,7 +79,7 @@ static const struct {
 	{"sys_setgroups", {PAL_STAGE_GROUPS}, USER_},
 	{"sys_setresgid", {PAL_STAGE_GID}, USER_},
 	{"sys_setresuid", {PAL_STAGE_UID}, USER_},
-	{"sys_prctl", {PAL_STAGE_PARENT_DEATH}, GROUP_},
+	{"sys_prctl", {PAL_STAGE_PARENT_DEATH, PAL_STAGE_CAPABILITIES}, GROUP_ | USER_},
 	{"sys_close_range", {PAL_STAGE_CLOSE_OTHERS, PAL_STAGE_STEP}, GROUP_ | SESSION_},
 	{"sys_chdir", {PAL_STAGE_CHDIR, PAL_STAGE_STEP}, GROUP_ | SESSION_},
 	{"sys_fchdir", {PAL_STAGE_CHDIR, PAL_STAGE_STEP}, SESSION_},
@@ -242,6 +243,7 @@ static struct pal_builder *another_user(void)
 		return builder;
 	pal_builder_uid(builder, 65534);
 	pal_builder_gid(builder, 65534);
+	pal_builder_capabilities(builder, &PAL_CAPABILITIES_NONE);
 	return builder;
 }
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include <pal/builder-priv.h>
+#include <pal/sandbox.h>
 #include <pal/steps.h>
 
 #include "process-support.h"
@@ -196,12 +198,13 @@ START_TEST(the_folder_is_entered_as_the_new_user)
 }
 END_TEST
 
+/* By number: libc's calls would look for threads, of which a sanitizer may have one. */
 static int regain(void *arg)
 {
 	(void)arg;
-	if (setresuid((uid_t)-1, 0, (uid_t)-1) == 0 || errno != EPERM)
+	if (syscall(SYS_setresuid, -1, 0, -1) == 0 || errno != EPERM)
 		return 1;
-	if (setresgid((gid_t)-1, 0, (gid_t)-1) == 0 || errno != EPERM)
+	if (syscall(SYS_setresgid, -1, 0, -1) == 0 || errno != EPERM)
 		return 2;
 	return 0;
 }
@@ -224,6 +227,65 @@ START_TEST(there_is_no_way_back)
 	pal_builder_uid(builder, NOBODY);
 	pal_builder_gid(builder, NOBODY);
 	ck_assert_int_eq(outcome_of(builder, regain), 0);
+}
+END_TEST
+
+/* ---- with capabilities, which another user would lose ---- */
+
+/* S77 */
+START_TEST(another_user_can_have_capabilities)
+{
+	const uint64_t one = UINT64_C(1) << CAP_NET_BIND_SERVICE;
+	const struct pal_capabilities sets = {one, one, one, one, one};
+	struct pal_builder *builder = process_builder(_i);
+	const char *text;
+
+	pal_builder_uid(builder, NOBODY);
+	pal_builder_capabilities(builder, &sets);
+	text = process_text(builder, _i);
+	ck_assert_str_eq(uid_line(text), ALL_NOBODY);
+	ck_assert_str_eq(process_line(text, "CapPrm"), "0000000000000400");
+	ck_assert_str_eq(process_line(text, "CapEff"), "0000000000000400");
+	ck_assert_str_eq(process_line(text, "CapAmb"), "0000000000000400");
+	ck_assert_str_eq(process_line(text, "CapBnd"), "0000000000000400");
+}
+END_TEST
+
+START_TEST(another_user_can_be_without_any_for_good)
+{
+	struct pal_builder *builder = process_builder(_i);
+	const char *text;
+
+	pal_builder_uid(builder, NOBODY);
+	pal_builder_capabilities(builder, &PAL_CAPABILITIES_NONE);
+	text = process_text(builder, _i);
+	ck_assert_str_eq(process_line(text, "CapPrm"), "0000000000000000");
+	ck_assert_str_eq(process_line(text, "CapBnd"), "0000000000000000");
+}
+END_TEST
+
+/* What is kept for the sandbox is of no use on the way there, and not kept any longer. */
+static int keeps_capabilities(void *arg)
+{
+	(void)arg;
+	return prctl(PR_GET_KEEPCAPS);
+}
+
+START_TEST(what_is_kept_of_capabilities_cannot_be_used_before)
+{
+	struct pal_builder *builder = process_builder(_i);
+	char folder[] = "/tmp/procmesh-ids-XXXXXX";
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	pal_builder_uid(builder, NOBODY);
+	pal_builder_capabilities(builder, &PAL_CAPABILITIES_NONE);
+	pal_builder_cwd(builder, folder);
+	assert_refused(builder, _i, -EACCES, PAL_STAGE_CHDIR, 0);
+	ck_assert_int_eq(rmdir(folder), 0);
+	builder = pal_builder_new(NULL);
+	pal_builder_uid(builder, NOBODY);
+	pal_builder_capabilities(builder, &PAL_CAPABILITIES_NONE);
+	ck_assert_int_eq(outcome_of(builder, keeps_capabilities), 0);
 }
 END_TEST
 
@@ -441,6 +503,9 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(user, a_user_with_too_many_processes_fails_at_exec, 0, MODES);
 	tcase_add_loop_test(user, the_folder_is_entered_as_the_new_user, 0, KINDS);
 	tcase_add_test(user, there_is_no_way_back);
+	tcase_add_loop_test(user, another_user_can_have_capabilities, 0, KINDS);
+	tcase_add_loop_test(user, another_user_can_be_without_any_for_good, 0, KINDS);
+	tcase_add_loop_test(user, what_is_kept_of_capabilities_cannot_be_used_before, 0, KINDS);
 	tcase_add_loop_test(user, ids_can_be_reset_to_the_real_ones, 0, KINDS);
 	tcase_add_test(user, there_is_no_way_back_from_a_reset);
 	tcase_add_test(user, only_children_that_change_ids_are_copied);

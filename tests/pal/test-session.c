@@ -143,6 +143,21 @@ START_TEST(a_terminal_can_be_the_controlling_one)
 }
 END_TEST
 
+/* One that is not given to the program. */
+START_TEST(an_inherited_terminal_can_be_the_controlling_one)
+{
+	struct pal_builder *builder = process_builder(_i);
+	int master, slave = open_terminal(&master);
+
+	ck_assert_int_eq(dup3(slave, 300, O_CLOEXEC), 300);
+	pal_builder_controlling_tty(builder, 300);
+	ck_assert_int_eq(process_stat(process_text(builder, _i), STAT_TTY), tty_number(slave));
+	close(300);
+	close(slave);
+	close(master);
+}
+END_TEST
+
 START_TEST(what_is_no_terminal_cannot_control)
 {
 	struct pal_builder *builder = process_builder(_i);
@@ -246,6 +261,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(groups, a_group_that_cannot_be_joined_is_an_error, 0, KINDS);
 	tcase_add_loop_test(groups, what_was_switched_on_can_be_switched_off, 0, KINDS);
 	tcase_add_loop_test(terminals, a_terminal_can_be_the_controlling_one, 0, KINDS);
+	tcase_add_loop_test(terminals, an_inherited_terminal_can_be_the_controlling_one, 0, KINDS);
 	tcase_add_loop_test(terminals, what_is_no_terminal_cannot_control, 0, KINDS);
 	tcase_add_loop_test(terminals, the_terminal_of_another_session_is_not_stolen, 0, KINDS);
 	tcase_add_loop_test(terminals, a_child_can_take_the_foreground, 0, MODES);

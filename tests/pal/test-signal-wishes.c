@@ -41,6 +41,12 @@ static unsigned long long bits_of(const char *text, const char *name)
 
 #define BIT(signal) (1ULL << ((signal)-1))
 
+/* Without libc's two: its posix_spawn(3) - make(1)'s, for one - gives them to us ignored. */
+static unsigned long long ignored_of(const char *text)
+{
+	return bits_of(text, "SigIgn") & ~(BIT(32) | BIT(33));
+}
+
 /* Of the parent: USR1 and a real-time signal ignored, USR2 handled, TERM and RTMAX blocked. */
 static void prepare(void)
 {
@@ -61,7 +67,7 @@ START_TEST(signals_can_be_ignored_in_the_child)
 	pal_builder_ignore_signals(builder, set_of(SIGPIPE, SIGUSR2, 0)); /* adds */
 	text = process_text(builder, _i);
 	ck_assert_uint_eq(
-		bits_of(text, "SigIgn"), BIT(SIGHUP) | BIT(SIGPIPE) | BIT(SIGUSR2) | BIT(SIGRTMIN));
+		ignored_of(text), BIT(SIGHUP) | BIT(SIGPIPE) | BIT(SIGUSR2) | BIT(SIGRTMIN));
 	ck_assert_uint_eq(bits_of(text, "SigBlk"), 0);
 }
 END_TEST
@@ -89,7 +95,7 @@ START_TEST(ignored_signals_can_stay_ignored)
 
 	pal_builder_keep_ignored_signals(builder, NULL);
 	text = process_text(builder, _i);
-	ck_assert_uint_eq(bits_of(text, "SigIgn"), BIT(SIGUSR1) | BIT(SIGRTMIN + 2));
+	ck_assert_uint_eq(ignored_of(text), BIT(SIGUSR1) | BIT(SIGRTMIN + 2));
 	ck_assert_uint_eq(bits_of(text, "SigCgt") & BIT(SIGUSR2), 0);
 }
 END_TEST
@@ -100,8 +106,7 @@ START_TEST(of_ignored_signals_some_can_be_reset)
 
 	pal_builder_keep_ignored_signals(builder, set_of(SIGUSR1, SIGKILL, SIGUSR2));
 	pal_builder_ignore_signals(builder, set_of(SIGUSR2, 0, 0)); /* counts more */
-	ck_assert_uint_eq(
-		bits_of(process_text(builder, _i), "SigIgn"), BIT(SIGUSR2) | BIT(SIGRTMIN + 2));
+	ck_assert_uint_eq(ignored_of(process_text(builder, _i)), BIT(SIGUSR2) | BIT(SIGRTMIN + 2));
 }
 END_TEST
 

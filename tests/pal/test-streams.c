@@ -106,15 +106,15 @@ END_TEST
 START_TEST(the_name_of_a_file_is_copied)
 {
 	struct pal_builder *builder = shell("echo line", _i);
-	char *name = strdup("other");
+	char name[] = "wrong";
 
 	pal_builder_stdout(builder, PAL_STDIO_APPEND(name));
+	strcpy(name, "right");
+	pal_builder_stdout(builder, PAL_STDIO_APPEND(name));
 	strcpy(name, "wrong");
-	pal_builder_stdout(builder, PAL_STDIO_APPEND("right"));
-	free(name);
 	run(builder);
 	ck_assert_str_eq(content("right"), "line\n");
-	ck_assert_int_eq(access("other", F_OK), -1);
+	ck_assert_int_eq(access("wrong", F_OK), -1);
 }
 END_TEST
 
