@@ -36,7 +36,7 @@ static int passed(struct pal__report *report, int stage, int index, long value)
 {
 	int r = pal__child_result(value);
 
-	return r < 0 ? fail(report, stage, index, r) : 0;
+	return r < 0 ? fail(report, stage, index, r) : r;
 }
 
 static int open_at(int folder, const char *path, int flags)
@@ -88,16 +88,16 @@ static void close_pipe(const struct helper *helper)
 	syscall(SYS_close, helper->pipe[1]);
 }
 
-/* In the helper. The child's report is still 0 where it ends without having been asked. */
+/* In the helper. Nothing to read: the child has failed, or has been killed. */
 static int help(const struct helper *helper, const struct pal__ns_plan *plan, int self,
 	struct pal__report *report)
 {
 	char byte;
+	int r;
 
 	syscall(SYS_close, helper->pipe[1]);
-	if (syscall(SYS_read, helper->pipe[0], &byte, 1) != 1)
-		return 1;
-	return write_maps(plan, self, report) < 0;
+	r = passed(report, PAL_STAGE_ID_MAP, 0, syscall(SYS_read, helper->pipe[0], &byte, 1));
+	return r <= 0 || write_maps(plan, self, report) < 0;
 }
 
 /* No signal tells of its end, and only who asks for it by name gets its status. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -59,7 +60,9 @@ int fault_stray_allocations(void)
 
 static bool fails(const char *name, int error)
 {
-	if (!state || !state->left || --state->left)
+	/* several processes of one child may be on their way at once */
+	if (!state || __atomic_load_n(&state->left, __ATOMIC_RELAXED) <= 0 ||
+		__atomic_sub_fetch(&state->left, 1, __ATOMIC_RELAXED))
 		return false;
 	strncpy(state->fired, name, sizeof state->fired - 1);
 	state->error = error;
@@ -186,6 +189,22 @@ ssize_t __wrap_write(int fd, const void *data, size_t size)
 	return fails("write", EIO) ? -1 : __real_write(fd, data, size);
 }
 
+/* ---- sockets ---- */
+
+int __real_socketpair(int domain, int type, int protocol, int ends[2]);
+int __wrap_socketpair(int domain, int type, int protocol, int ends[2]);
+int __wrap_socketpair(int domain, int type, int protocol, int ends[2])
+{
+	return fails("socketpair", EMFILE) ? -1 : __real_socketpair(domain, type, protocol, ends);
+}
+
+ssize_t __real_recvmsg(int fd, struct msghdr *message, int flags);
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags);
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
+{
+	return fails("recvmsg", ENOMEM) ? -1 : __real_recvmsg(fd, message, flags);
+}
+
 /* ---- processes ---- */
 
 /* Both names: see spawn.c for the second. */
@@ -247,6 +266,36 @@ static const struct {
 	{SYS_prlimit64, "sys_prlimit64", EPERM},
 	{SYS_execve, "sys_execve", ENOMEM},
 	{SYS_pidfd_open, "sys_pidfd_open", EMFILE},
+	{SYS_unshare, "sys_unshare", ENOSPC},
+	{SYS_setns, "sys_setns", EPERM},
+	{SYS_clone3, "sys_clone3", EAGAIN},
+	{SYS_wait4, "sys_wait4", ECHILD},
+	{SYS_pipe2, "sys_pipe2", ENFILE},
+	{SYS_read, "sys_read", EIO},
+	{SYS_write, "sys_write", EIO},
+	{SYS_openat, "sys_openat", EIO},
+	{SYS_sendmsg, "sys_sendmsg", ETOOMANYREFS},
+	{SYS_setresuid, "sys_setresuid", EAGAIN},
+	{SYS_setresgid, "sys_setresgid", EPERM},
+	{SYS_setgroups, "sys_setgroups", EPERM},
+	{SYS_sethostname, "sys_sethostname", EPERM},
+	{SYS_socket, "sys_socket", EMFILE},
+	{SYS_ioctl, "sys_ioctl", EPERM},
+	{SYS_capset, "sys_capset", EPERM},
+	{SYS_mount, "sys_mount", EPERM},
+	{SYS_open_tree, "sys_open_tree", EPERM},
+	{SYS_move_mount, "sys_move_mount", EPERM},
+	{SYS_mount_setattr, "sys_mount_setattr", EPERM},
+	{SYS_fsopen, "sys_fsopen", EPERM},
+	{SYS_fsconfig, "sys_fsconfig", ENOMEM},
+	{SYS_fsmount, "sys_fsmount", ENOSPC},
+	{SYS_openat2, "sys_openat2", EAGAIN},
+	{SYS_mkdirat, "sys_mkdirat", ENOSPC},
+	{SYS_symlinkat, "sys_symlinkat", ENOSPC},
+	{SYS_newfstatat, "sys_newfstatat", EIO},
+	{SYS_fchdir, "sys_fchdir", EACCES},
+	{SYS_pivot_root, "sys_pivot_root", EINVAL},
+	{SYS_umount2, "sys_umount2", EBUSY},
 };
 
 long __real_syscall(long number, ...);
