@@ -82,16 +82,25 @@ void pal_builder_reset_ids(struct pal_builder *builder, bool on)
 		builder->process.reset_ids = on;
 }
 
+/* As the child will see it, which makes no call then: process-child.c. */
+static bool has_ids_to_reset(void)
+{
+	uid_t uid, effective_uid, saved_uid;
+	gid_t gid, effective_gid, saved_gid;
+
+	getresuid(&uid, &effective_uid, &saved_uid);
+	getresgid(&gid, &effective_gid, &saved_gid);
+	return effective_uid != uid || saved_uid != uid || effective_gid != gid || saved_gid != gid;
+}
+
 bool pal__builder_shares_memory(const struct pal_builder *builder)
 {
 	const struct pal__process *process = &builder->process;
 
-	if (process->uid != (uid_t)-1 || process->gid != (gid_t)-1)
+	if (!builder->vfork || process->uid != (uid_t)-1 || process->gid != (gid_t)-1 ||
+		!pal__namespaces_share_memory(&builder->namespaces))
 		return false;
-	/* Seldom: most processes have nothing to reset. */
-	if (process->reset_ids && (getuid() != geteuid() || getgid() != getegid()))
-		return false;
-	return builder->vfork && pal__namespaces_share_memory(&builder->namespaces);
+	return !process->reset_ids || !has_ids_to_reset();
 }
 
 /* ---- session, process group, terminal ---- */
@@ -120,6 +129,7 @@ void pal_builder_controlling_tty(struct pal_builder *builder, int child_fd)
 		invalid(builder, "descriptor of a controlling terminal", child_fd);
 	else
 		builder->process.tty = child_fd;
+	builder->changed = true;
 }
 
 /* ---- scheduling ---- */
@@ -191,6 +201,7 @@ void pal_builder_cgroup(struct pal_builder *builder, int directory_fd)
 		invalid(builder, "descriptor of a cgroup", directory_fd);
 	else
 		builder->process.cgroup_fd = directory_fd;
+	builder->changed = true;
 }
 
 void pal_builder_cgroup_procs(struct pal_builder *builder, int procs_fd)
@@ -206,4 +217,5 @@ void pal_builder_cgroup_procs(struct pal_builder *builder, int procs_fd)
 		invalid(builder, "cgroups beyond", PAL_CGROUPS_MAX);
 	else
 		process->procs_fds[process->procs_count++] = procs_fd;
+	builder->changed = true;
 }

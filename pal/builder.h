@@ -108,7 +108,7 @@ struct pal_stdio {
 	((struct pal_stdio){.kind = PAL_STDIO_KIND_FILE, .fd = -1, .path = (name),                 \
 		.flags = (open_flags), .mode = (create_mode)})
 #define PAL_STDIO_APPEND(name) PAL_STDIO_OPEN(name, O_WRONLY | O_CREAT | O_APPEND, 0666)
-/* Of stderr: what stdout is, whichever of the two was set first. */
+/* Of stderr: what stdout is, whichever of the two was set first; closed where stdout is. */
 #define PAL_STDIO_STDOUT ((struct pal_stdio){.kind = PAL_STDIO_KIND_STDOUT, .fd = -1})
 
 /* With INHERIT a stream that is closed in the parent is closed in the child. */
@@ -128,8 +128,8 @@ PAL_EXPORT void pal_builder_dup_fd(struct pal_builder *builder, int fd, int chil
 PAL_EXPORT void pal_builder_close_fd(struct pal_builder *builder, int child_fd);
 
 /*
- * Whether the child loses every descriptor that is not one of 0, 1, 2 or a
- * dup_fd target. On by default, and then it does not matter whether another
+ * Whether the child loses every descriptor that is not one of 0, 1, 2, a dup_fd
+ * target or opened by a step (steps.h). On by default, and then it does not matter whether another
  * thread or library forgot close-on-exec. Off: close-on-exec decides (and
  * nothing is closed in pal_fork). Needs close_range(2), Linux 5.9: without it
  * spawn fails with -ENOSYS.
@@ -138,7 +138,7 @@ PAL_EXPORT void pal_builder_close_others(struct pal_builder *builder, bool on);
 
 /* The later of the two counts. The directory is entered after the change of user, so that user must be able to. */
 PAL_EXPORT void pal_builder_cwd(struct pal_builder *builder, const char *path);
-/* An open directory, also with O_PATH; borrowed, must be open at every spawn. */
+/* An open directory, also with O_PATH; borrowed, must be open at every spawn. The child does not get it. */
 PAL_EXPORT void pal_builder_cwd_fd(struct pal_builder *builder, int fd);
 PAL_EXPORT void pal_builder_rlimit(struct pal_builder *builder, int resource, rlim_t soft, rlim_t hard);
 

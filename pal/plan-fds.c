@@ -2,7 +2,6 @@
 #include <pal/plan-priv.h>
 
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 
 #include <pal/util-priv.h>
@@ -138,17 +137,6 @@ static void keep(struct pal__fd_plan *plan, int fd)
 		plan->kept[plan->kept_count++] = fd;
 }
 
-/* Forgets what a step closes: the numbers from `first` to `last`. */
-static void drop(struct pal__fd_plan *plan, int first, int last)
-{
-	size_t left = 0;
-
-	for (size_t i = 0; i < plan->kept_count; i++)
-		if (plan->kept[i] < first || plan->kept[i] > last)
-			plan->kept[left++] = plan->kept[i];
-	plan->kept_count = left;
-}
-
 static void plan_ordered(struct pal__fd_plan *plan, const struct pal__steps *steps)
 {
 	for (size_t i = 0; i < steps->count; i++) {
@@ -164,12 +152,8 @@ static void plan_ordered(struct pal__fd_plan *plan, const struct pal__steps *ste
 			plan->used[plan->used_count++] = step->to;
 			keep(plan, step->to);
 			break;
-		case PAL__STEP_CLOSE:
-			drop(plan, step->fd, step->fd);
-			break;
+		case PAL__STEP_CLOSE: /* what is closed may as well be spared later */
 		case PAL__STEP_CLOSE_FROM:
-			drop(plan, step->fd, INT_MAX);
-			break;
 		case PAL__STEP_CHDIR:
 		case PAL__STEP_FCHDIR:
 		case PAL__STEP_FOREGROUND:
@@ -197,13 +181,12 @@ static int leave_from(const struct pal__fd_plan *plan, const struct pal_builder 
 	const struct pal__streams *streams)
 {
 	const struct pal__process *process = &builder->process;
-	int highest = process->cgroup_fd;
+	int highest = PAL_MAX(process->cgroup_fd, process->tty);
 
 	if (!builder->close_others || builder->steps.count)
 		return 0;
 	for (size_t i = 0; i < builder->fd_count; i++)
-		highest = PAL_MAX(
-			highest, source_of(meant_by(builder, &builder->fds[i]), streams));
+		highest = PAL_MAX(highest, source_of(meant_by(builder, &builder->fds[i]), streams));
 	for (int i = 0; i < PAL__CARRIED; i++)
 		highest = PAL_MAX(highest, plan->carried[i]);
 	for (size_t i = 0; i < process->procs_count; i++)

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,15 +22,13 @@
 #define CALL_SETRESGID SYS_setresgid32
 #define CALL_SETGROUPS SYS_setgroups32
 #define CALL_GETRESUID SYS_getresuid32
-#define CALL_GETUID SYS_getuid32
-#define CALL_GETGID SYS_getgid32
+#define CALL_GETRESGID SYS_getresgid32
 #else
 #define CALL_SETRESUID SYS_setresuid
 #define CALL_SETRESGID SYS_setresgid
 #define CALL_SETGROUPS SYS_setgroups
 #define CALL_GETRESUID SYS_getresuid
-#define CALL_GETUID SYS_getuid
-#define CALL_GETGID SYS_getgid
+#define CALL_GETRESGID SYS_getresgid
 #endif
 
 static int passed(struct pal__report *report, int stage, int index, long value)
@@ -145,15 +144,29 @@ static int set_limits(const struct pal__plan *plan, struct pal__report *report)
 
 /* ---- user ---- */
 
+/* Real, effective, saved; cannot fail, the addresses are valid. */
+struct ids {
+	unsigned real, effective, saved;
+};
+
+static struct ids ids_by(long call)
+{
+	struct ids ids = {0};
+
+	syscall(call, &ids.real, &ids.effective, &ids.saved);
+	return ids;
+}
+
+static bool are_all(const struct ids *ids, unsigned id)
+{
+	return ids->real == id && ids->effective == id && ids->saved == id;
+}
+
 static bool changes_user(const struct pal__process *process)
 {
-	uid_t real, effective, saved;
+	const struct ids now = ids_by(CALL_GETRESUID);
 
-	if (process->uid == (uid_t)-1)
-		return false;
-	if (syscall(CALL_GETRESUID, &real, &effective, &saved) < 0)
-		return true;
-	return real != process->uid || effective != process->uid || saved != process->uid;
+	return process->uid != (uid_t)-1 && !are_all(&now, process->uid);
 }
 
 /* Supplementary groups that nobody mentioned do not stay with another user. */
@@ -167,27 +180,67 @@ static int set_groups(const struct pal__process *process, struct pal__report *re
 	return 0;
 }
 
-/* The saved id changes in any case: else the child could go back to it. */
+/*
+ * The saved id changes in any case: else the child could go back to it. A reset
+ * that resets nothing makes no call: the child may share the parent's memory
+ * then, and file-system ids that differ would make that undumpable.
+ */
 static int set_gid(const struct pal__process *process, struct pal__report *report)
 {
+	const struct ids now = ids_by(CALL_GETRESGID);
 	gid_t gid = process->gid;
 
-	if (gid == (gid_t)-1 && !process->reset_ids)
-		return 0;
-	if (gid == (gid_t)-1)
-		gid = (gid_t)syscall(CALL_GETGID);
+	if (gid == (gid_t)-1) {
+		if (!process->reset_ids || are_all(&now, now.real))
+			return 0;
+		gid = now.real;
+	}
 	return passed(report, PAL_STAGE_GID, 0, syscall(CALL_SETRESGID, gid, gid, gid));
 }
 
-static int set_uid(const struct pal__process *process, struct pal__report *report)
+/* What capabilities() asks for is set later, and could not be if the change of user dropped all there are. */
+static int keep_capabilities(const struct pal__plan *plan, bool on, struct pal__report *report)
 {
-	uid_t uid = process->uid;
-
-	if (uid == (uid_t)-1 && !process->reset_ids)
+	if (!plan->sandbox->set_capabilities)
 		return 0;
-	if (uid == (uid_t)-1)
-		uid = (uid_t)syscall(CALL_GETUID);
-	return passed(report, PAL_STAGE_UID, 0, syscall(CALL_SETRESUID, uid, uid, uid));
+	return passed(report, PAL_STAGE_CAPABILITIES, 0,
+		syscall(SYS_prctl, PR_SET_KEEPCAPS, (unsigned long)on, 0UL, 0UL, 0UL));
+}
+
+static int set_uid(const struct pal__plan *plan, struct pal__report *report)
+{
+	const struct pal__process *process = plan->process;
+	const struct ids now = ids_by(CALL_GETRESUID);
+	uid_t uid = process->uid;
+	int r;
+
+	if (uid == (uid_t)-1) {
+		if (!process->reset_ids || are_all(&now, now.real))
+			return 0;
+		uid = now.real;
+	}
+	r = keep_capabilities(plan, true, report);
+	if (r >= 0)
+		r = passed(report, PAL_STAGE_UID, 0, syscall(CALL_SETRESUID, uid, uid, uid));
+	if (r >= 0)
+		r = keep_capabilities(plan, false, report);
+	return r;
+}
+
+static int set_user(const struct pal__plan *plan, struct pal__report *report)
+{
+	const struct pal__process *process = plan->process;
+	int r;
+
+	if (process->uid == (uid_t)-1 && process->gid == (gid_t)-1 && !process->reset_ids &&
+		process->groups_kind != PAL__GROUPS_SET)
+		return 0; /* as most children: three calls less */
+	r = set_groups(process, report);
+	if (r >= 0)
+		r = set_gid(process, report);
+	if (r >= 0)
+		r = set_uid(plan, report);
+	return r;
 }
 
 /* ---- in the order that process.h promises ---- */
@@ -204,10 +257,6 @@ int pal__child_become(const struct pal__plan *plan, struct pal__report *report)
 	if (r >= 0)
 		r = set_limits(plan, report);
 	if (r >= 0)
-		r = set_groups(process, report);
-	if (r >= 0)
-		r = set_gid(process, report);
-	if (r >= 0)
-		r = set_uid(process, report);
+		r = set_user(plan, report);
 	return r;
 }

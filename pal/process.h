@@ -33,7 +33,9 @@ struct pal_builder;
  * the default. Where the user changes - also if only one of the three was another -
  * and nothing is said about supplementary groups, the child has none
  * (CVE-2021-41617). -EPERM without CAP_SETUID, CAP_SETGID. The file-system ids follow.
- * A user who has RLIMIT_NPROC processes already is -EAGAIN at PAL_STAGE_EXEC:
+ * The kernel makes such a child undumpable until it executes something; after
+ * pal_fork its /proc/self belongs to root, unless it calls prctl(PR_SET_DUMPABLE).
+ * A user who has more than RLIMIT_NPROC processes already is -EAGAIN at PAL_STAGE_EXEC:
  * there the kernel looks. With pal_fork nothing does.
  */
 PAL_EXPORT void pal_builder_uid(struct pal_builder *builder, uid_t uid);

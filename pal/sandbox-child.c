@@ -136,6 +136,8 @@ static int set_capabilities(const struct pal__sandbox *sandbox, struct pal__repo
 	if (result < 0)
 		return result;
 	now.inheritable |= asked->inheritable;
+	if (!sandbox->only_narrow) /* a change of user leaves them permitted only */
+		now.effective |= now.permitted & UINT64_C(1) << CAP_SETPCAP;
 	if (put_sets(&now) < 0)
 		return fail(report, first_of(asked->inheritable));
 	result = drop_bounding(sandbox, report);

@@ -40,7 +40,8 @@ struct pal_capabilities {
 
 /*
  * The five sets of the child. Capabilities that this process does not have
- * cannot be given (-EPERM at PAL_STAGE_CAPABILITIES); leaving the bounding set
+ * cannot be given (-EPERM at PAL_STAGE_CAPABILITIES); a change of user (process.h)
+ * takes none away from what can be asked for here. Leaving the bounding set
  * narrower than now needs CAP_SETPCAP, and without it the bounding set is left
  * alone if and only if no_new_privs is set too, which makes it moot.
  * Numbers above the running kernel's last capability are ignored. The bounding

@@ -19,6 +19,7 @@ static struct state {
 	int left; /* calls until the one that fails */
 	int error;
 	int strays;
+	char only[32]; /* fault_arm_call */
 	pid_t owner;
 	char fired[32];
 } * state;
@@ -33,6 +34,13 @@ void fault_arm(int n)
 			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	memset(state, 0, sizeof *state);
 	state->owner = getpid();
+	state->left = n;
+}
+
+void fault_arm_call(const char *call, int n)
+{
+	fault_arm(0);
+	snprintf(state->only, sizeof state->only, "%s", call);
 	state->left = n;
 }
 
@@ -60,8 +68,10 @@ int fault_stray_allocations(void)
 
 static bool fails(const char *name, int error)
 {
+	if (!state || (*state->only && strcmp(state->only, name) != 0))
+		return false;
 	/* several processes of one child may be on their way at once */
-	if (!state || __atomic_load_n(&state->left, __ATOMIC_RELAXED) <= 0 ||
+	if (__atomic_load_n(&state->left, __ATOMIC_RELAXED) <= 0 ||
 		__atomic_sub_fetch(&state->left, 1, __ATOMIC_RELAXED))
 		return false;
 	strncpy(state->fired, name, sizeof state->fired - 1);
@@ -149,8 +159,15 @@ int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...)
 {
+	va_list args;
+	mode_t mode;
+
+	va_start(args, flags);
+	mode = va_arg(args, mode_t);
+	va_end(args);
 	/* /proc is only asked when in doubt, and may be missing */
-	return strncmp(path, "/proc/", 6) && fails("open", EMFILE) ? -1 : __real_open(path, flags);
+	return strncmp(path, "/proc/", 6) && fails("open", EMFILE) ? -1
+								   : __real_open(path, flags, mode);
 }
 
 int __real_pipe2(int ends[2], int flags);
@@ -251,36 +268,66 @@ int __wrap_pthread_create(
 					       : __real_pthread_create(ret, attributes, fn, arg);
 }
 
+long __real_syscall(long number, ...);
+
+/* 32-bit machines have other numbers for these: process-child.c. */
+#ifdef SYS_setresuid32
+#define CALL_SETRESUID SYS_setresuid32
+#define CALL_SETRESGID SYS_setresgid32
+#define CALL_SETGROUPS SYS_setgroups32
+#else
+#define CALL_SETRESUID SYS_setresuid
+#define CALL_SETRESGID SYS_setresgid
+#define CALL_SETGROUPS SYS_setgroups
+#endif
+
 /* The child's calls, and those that libc has no function for. Others cannot fail there. */
 static const struct {
 	long number;
 	const char *name;
 	int error;
+	bool only_child; /* it cannot fail in the parent, who does not look */
 } calls[] = {
-	{SYS_rt_sigaction, "sys_rt_sigaction", EINVAL},
-	{SYS_prctl, "sys_prctl", EINVAL},
-	{SYS_fcntl, "sys_fcntl", EIO},
-	{SYS_dup3, "sys_dup3", EBADF},
-	{SYS_close_range, "sys_close_range", ENOMEM},
-	{SYS_chdir, "sys_chdir", EACCES},
-	{SYS_prlimit64, "sys_prlimit64", EPERM},
-	{SYS_execve, "sys_execve", ENOMEM},
-	{SYS_pidfd_open, "sys_pidfd_open", EMFILE},
+	{SYS_rt_sigaction, "sys_rt_sigaction", EINVAL, false},
+	{SYS_rt_sigprocmask, "sys_rt_sigprocmask", EINVAL, true},
+	{SYS_prctl, "sys_prctl", EINVAL, false},
+	{SYS_fcntl, "sys_fcntl", EIO, false},
+	{SYS_dup3, "sys_dup3", EBADF, false},
+	{SYS_openat, "sys_openat", EACCES, false},
+	{SYS_write, "sys_write", EOPNOTSUPP, false},
+	{SYS_close_range, "sys_close_range", ENOMEM, false},
+	{SYS_chdir, "sys_chdir", EACCES, false},
+	{SYS_fchdir, "sys_fchdir", EACCES, false},
+	{SYS_setsid, "sys_setsid", EPERM, false},
+	{SYS_setpgid, "sys_setpgid", ESRCH, true},
+	{SYS_ioctl, "sys_ioctl", ENOTTY, false},
+	{SYS_setpriority, "sys_setpriority", EACCES, false},
+	{SYS_sched_setscheduler, "sys_sched_setscheduler", EPERM, false},
+	{SYS_sched_setparam, "sys_sched_setparam", EPERM, false},
+	{SYS_sched_setaffinity, "sys_sched_setaffinity", EINVAL, false},
+	{SYS_prlimit64, "sys_prlimit64", EPERM, false},
+	{CALL_SETGROUPS, "sys_setgroups", ENOMEM, false},
+	{CALL_SETRESGID, "sys_setresgid", EAGAIN, false},
+	{CALL_SETRESUID, "sys_setresuid", EAGAIN, false},
+	{SYS_execve, "sys_execve", ENOMEM, false},
+	{SYS_pidfd_open, "sys_pidfd_open", EMFILE, false},
+};
+
+/* Of fault_arm_call. */
+static const struct {
+	long number;
+	const char *name;
+	int error;
+} more_calls[] = {
 	{SYS_unshare, "sys_unshare", ENOSPC},
 	{SYS_setns, "sys_setns", EPERM},
 	{SYS_clone3, "sys_clone3", EAGAIN},
 	{SYS_wait4, "sys_wait4", ECHILD},
 	{SYS_pipe2, "sys_pipe2", ENFILE},
 	{SYS_read, "sys_read", EIO},
-	{SYS_write, "sys_write", EIO},
-	{SYS_openat, "sys_openat", EIO},
 	{SYS_sendmsg, "sys_sendmsg", ETOOMANYREFS},
-	{SYS_setresuid, "sys_setresuid", EAGAIN},
-	{SYS_setresgid, "sys_setresgid", EPERM},
-	{SYS_setgroups, "sys_setgroups", EPERM},
 	{SYS_sethostname, "sys_sethostname", EPERM},
 	{SYS_socket, "sys_socket", EMFILE},
-	{SYS_ioctl, "sys_ioctl", EPERM},
 	{SYS_capset, "sys_capset", EPERM},
 	{SYS_mount, "sys_mount", EPERM},
 	{SYS_open_tree, "sys_open_tree", EPERM},
@@ -293,12 +340,23 @@ static const struct {
 	{SYS_mkdirat, "sys_mkdirat", ENOSPC},
 	{SYS_symlinkat, "sys_symlinkat", ENOSPC},
 	{SYS_newfstatat, "sys_newfstatat", EIO},
-	{SYS_fchdir, "sys_fchdir", EACCES},
 	{SYS_pivot_root, "sys_pivot_root", EINVAL},
 	{SYS_umount2, "sys_umount2", EBUSY},
 };
 
-long __real_syscall(long number, ...);
+static bool one_more_fails(long number)
+{
+	for (size_t i = 0; state && *state->only && i < sizeof more_calls / sizeof more_calls[0]; i++)
+		if (more_calls[i].number == number)
+			return fails(more_calls[i].name, more_calls[i].error);
+	return false;
+}
+
+static bool may_fail(bool only_child)
+{
+	return !only_child || (state && __real_syscall(SYS_getpid) != state->owner);
+}
+
 long __wrap_syscall(long number, ...);
 /* Takes six arguments where there may be fewer, as libc's own does: not for a sanitizer to see. */
 __attribute__((no_sanitize("address"))) long __wrap_syscall(long number, ...)
@@ -311,8 +369,11 @@ __attribute__((no_sanitize("address"))) long __wrap_syscall(long number, ...)
 		arguments[i] = va_arg(args, long);
 	va_end(args);
 	for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
-		if (calls[i].number == number && fails(calls[i].name, calls[i].error))
+		if (calls[i].number == number && may_fail(calls[i].only_child) &&
+			fails(calls[i].name, calls[i].error))
 			return -1;
+	if (one_more_fails(number))
+		return -1;
 	return __real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3],
 		arguments[4], arguments[5]);
 }

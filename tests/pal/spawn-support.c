@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "spawn-support.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "support.h"
@@ -60,4 +65,44 @@ const char *output_of(struct pal_builder *builder)
 	ck_assert(!status.signaled);
 	ck_assert_int_eq(status.code, 0);
 	return text;
+}
+
+int new_file(void)
+{
+	int fd = memfd_create("file", MFD_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+int new_file_at(int number)
+{
+	int fd = new_file();
+
+	if (fd != number) {
+		ck_assert_int_eq(dup3(fd, number, O_CLOEXEC), number);
+		close(fd);
+	}
+	return number;
+}
+
+bool shows(const char *text, int number, int fd)
+{
+	char line[128], first[128];
+	struct stat info;
+
+	ck_assert_int_eq(fstat(fd, &info), 0);
+	snprintf(line, sizeof line, "\n%d %lx:%lx\n", number, (unsigned long)info.st_dev,
+		(unsigned long)info.st_ino);
+	snprintf(first, sizeof first, "%s", line + 1);
+	return strstr(text, line) || !strncmp(text, first, strlen(first));
+}
+
+int count_lines(const char *text)
+{
+	int count = 0;
+
+	for (; *text; text++)
+		count += *text == '\n';
+	return count;
 }

@@ -4,6 +4,7 @@
 
 #include <pal/builder.h>
 #include <pal/child.h>
+#include <stdbool.h>
 
 /*
  * Every spawn behaves the same with shared and with copied memory: such tests
@@ -34,6 +35,14 @@ const char *output_of(struct pal_builder *builder);
 
 /* Reads `fd` to its end into the same text. */
 const char *read_to_end(int fd);
+
+/* A file of its own, close-on-exec; at that number. */
+int new_file(void);
+int new_file_at(int number);
+
+/* Whether a line of show-fds says that the child's `number` is our file `fd`. */
+bool shows(const char *text, int number, int fd);
+int count_lines(const char *text);
 
 /* Waits for the end, and frees the child. */
 struct pal_status wait_take(struct pal_child *child);

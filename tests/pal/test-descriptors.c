@@ -24,47 +24,6 @@
 /* Where show-fds writes when the standard streams are under test. */
 #define OUT 100
 
-static int new_file(void)
-{
-	int fd = memfd_create("file", MFD_CLOEXEC);
-
-	ck_assert_int_ge(fd, 0);
-	return fd;
-}
-
-static int new_file_at(int number)
-{
-	int fd = new_file();
-
-	if (fd != number) {
-		ck_assert_int_eq(dup3(fd, number, O_CLOEXEC), number);
-		close(fd);
-	}
-	return number;
-}
-
-/* Whether a line of show-fds says that the child's `number` is our file `fd`. */
-static bool shows(const char *text, int number, int fd)
-{
-	char line[128], first[128];
-	struct stat info;
-
-	ck_assert_int_eq(fstat(fd, &info), 0);
-	snprintf(line, sizeof line, "\n%d %lx:%lx\n", number, (unsigned long)info.st_dev,
-		(unsigned long)info.st_ino);
-	snprintf(first, sizeof first, "%s", line + 1);
-	return strstr(text, line) || !strncmp(text, first, strlen(first));
-}
-
-static int lines(const char *text)
-{
-	int count = 0;
-
-	for (; *text; text++)
-		count += *text == '\n';
-	return count;
-}
-
 /* Spawns show-fds with its text on OUT; frees the builder. */
 static const char *shown_on_out(struct pal_builder *builder)
 {
@@ -112,7 +71,7 @@ START_TEST(numbers_can_be_exchanged)
 		for (int j = 0; j < 3; j++)
 			ck_assert_msg(shows(text, swaps[i][j].to, swaps[i][j].from), "swap %zu: %s",
 				i, text);
-		ck_assert_int_eq(lines(text), 6);
+		ck_assert_int_eq(count_lines(text), 6);
 	}
 	for (int i = 0; i < 3; i++)
 		close(files[i]);
@@ -151,7 +110,7 @@ static void without_streams(unsigned closed, int mode)
 		ck_assert_int_eq(shows(text, fd, saved[fd]), !(closed >> fd & 1));
 		ck_assert_int_eq(fcntl(fd, F_GETFD) < 0, closed >> fd & 1);
 	}
-	ck_assert_int_eq(lines(text), 4 - __builtin_popcount(closed));
+	ck_assert_int_eq(count_lines(text), 4 - __builtin_popcount(closed));
 
 	/* pipes and /dev/null: nothing of ours may land on the numbers, nor stay there */
 	builder = builder_for("end-with", mode);
@@ -196,7 +155,7 @@ START_TEST(every_stream_has_its_source)
 	ck_assert(shows(text, 0, null));
 	ck_assert(shows(text, 1, file));
 	ck_assert(shows(text, 2, file));
-	ck_assert_int_eq(lines(text), 4);
+	ck_assert_int_eq(count_lines(text), 4);
 	close(null);
 	close(file);
 }
@@ -243,7 +202,7 @@ START_TEST(close_fd_closes_after_the_moves_and_takes_what_is_not_open)
 	pal_builder_close_fd(builder, 0);
 	pal_builder_close_fd(builder, 77);
 	text = shown_on_out(builder);
-	ck_assert_int_eq(lines(text), 4);
+	ck_assert_int_eq(count_lines(text), 4);
 	ck_assert(shows(text, 31, one));
 	close(one);
 }
@@ -337,7 +296,7 @@ START_TEST(a_child_gets_nothing_that_was_not_given)
 	pal_builder_dup_fd(builder, inheritable[30], inheritable[30]);
 	pal_builder_dup_fd(builder, inheritable[79], 200);
 	text = output_of(builder);
-	ck_assert_int_eq(lines(text), 6);
+	ck_assert_int_eq(count_lines(text), 6);
 	ck_assert(shows(text, inheritable[20], inheritable[10]));
 	ck_assert(shows(text, inheritable[30], inheritable[30]));
 	ck_assert(shows(text, 200, inheritable[79]));
@@ -470,7 +429,7 @@ START_TEST(what_another_thread_opens_meanwhile_does_not_arrive)
 
 	ck_assert_int_eq(pthread_create(&thread, NULL, make_inheritable_pipes, NULL), 0);
 	for (int i = 0; i < 50; i++)
-		ck_assert_int_eq(lines(output_of(builder_for("show-fds", _i))), 3);
+		ck_assert_int_eq(count_lines(output_of(builder_for("show-fds", _i))), 3);
 	stop = true;
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 }

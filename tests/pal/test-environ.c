@@ -114,6 +114,34 @@ START_TEST(many_changes_are_kept_in_order)
 }
 END_TEST
 
+START_TEST(verbatim_entries_are_everything)
+{
+	static const char *const first[] = {"A=0", NULL};
+	static const char *const entries_[] = {"A=1", "junk", "", "A=2", NULL};
+	struct pal__environ env = {0};
+
+	ck_assert_int_eq(pal__environ_verbatim(&env, first), 0);
+	ck_assert_int_eq(pal__environ_set(&env, "B", "1"), 0);
+	ck_assert_int_eq(pal__environ_verbatim(&env, entries_), 0);
+	pal__environ_clear(&env);
+	ck_assert_merged(&env, parent, "A=1|junk||A=2|");
+}
+END_TEST
+
+/* What is set here, by the whole name. */
+START_TEST(a_value_can_be_looked_at)
+{
+	struct pal__environ env = {0};
+
+	ck_assert_int_eq(pal__environ_set(&env, "AB", "1"), 0);
+	ck_assert_ptr_null(pal__environ_peek(&env, "A"));
+	ck_assert_str_eq(pal__environ_peek(&env, "AB"), "1");
+	ck_assert_int_eq(pal__environ_remove(&env, "AB"), 0);
+	ck_assert_ptr_null(pal__environ_peek(&env, "AB"));
+	pal__environ_free(&env);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/environ");
@@ -126,6 +154,8 @@ static Suite *make_suite(void)
 	tcase_add_test(changes, clear_forgets_the_parent_and_earlier_changes);
 	tcase_add_test(changes, names_must_be_names);
 	tcase_add_test(changes, many_changes_are_kept_in_order);
+	tcase_add_test(changes, verbatim_entries_are_everything);
+	tcase_add_test(changes, a_value_can_be_looked_at);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#include <pal/process.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <pal/steps.h>
+
+#include "process-support.h"
+#include "spawn-support.h"
+#include "support.h"
+
+/* The file mode mask and resource limits. S83 */
+
+START_TEST(a_child_has_its_own_umask)
+{
+	struct pal_builder *builder = process_builder(_i);
+
+	umask(022);
+	ck_assert_str_eq(process_line(process_text(process_builder(_i), _i), "Umask"), "0022");
+	pal_builder_umask(builder, 053);
+	ck_assert_str_eq(process_line(process_text(builder, _i), "Umask"), "0053");
+	ck_assert_uint_eq(umask(022), 022);
+}
+END_TEST
+
+static int open_something(void *arg)
+{
+	(void)arg;
+	return open("/", O_PATH | O_CLOEXEC) < 0 ? errno : 0;
+}
+
+START_TEST(a_child_may_open_nothing)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+	struct pal_error error = {0};
+	struct pal_child *child;
+	int folder = open("/", O_PATH | O_CLOEXEC);
+
+	pal_builder_rlimit(builder, RLIMIT_NOFILE, 0, 0);
+	pal_builder_stdin(builder, PAL_STDIO_PIPE);
+	pal_builder_dup_fd(builder, folder, 70);
+	pal_builder_cwd_fd(builder, folder); /* what the library needs is there already */
+	ck_assert_ok(pal_fork(builder, open_something, NULL, &child, &error), &error);
+	ck_assert_int_eq(wait_take(child).code, EMFILE);
+	pal_builder_step_open(builder, 70, "/", O_PATH, 0);
+	ck_assert_int_eq(pal_fork(builder, open_something, NULL, &child, &error), -EMFILE);
+	ck_assert_int_eq(error.stage, PAL_STAGE_STEP);
+	pal_builder_free(builder);
+	close(folder);
+}
+END_TEST
+
+static void raise_beyond_hard(int kind)
+{
+	struct rlimit limit = {100, 100};
+	struct pal_builder *builder = process_builder(kind);
+
+	ck_assert_int_eq(setrlimit(RLIMIT_CORE, &limit), 0);
+	pal_builder_rlimit(builder, RLIMIT_CORE, 200, 200);
+	assert_refused(builder, kind, -EPERM, PAL_STAGE_RLIMIT, RLIMIT_CORE);
+	builder = process_builder(kind);
+	pal_builder_rlimit(builder, RLIMIT_CORE, 2, 1);
+	assert_refused(builder, kind, -EINVAL, PAL_STAGE_RLIMIT, RLIMIT_CORE);
+}
+
+START_TEST(a_limit_above_the_hard_one_is_an_error)
+{
+	if (geteuid() != 0)
+		support_skip("needs root");
+	run_as(NOBODY, raise_beyond_hard, _i);
+}
+END_TEST
+
+static int core_limit(void *arg)
+{
+	struct rlimit limit;
+
+	(void)arg;
+	ck_assert_int_eq(getrlimit(RLIMIT_CORE, &limit), 0);
+	return (int)limit.rlim_max;
+}
+
+/* Limits are set while the child still has the right to. */
+START_TEST(a_child_that_changes_its_user_may_have_its_limits_raised)
+{
+	struct rlimit limit = {100, 100};
+	struct pal_builder *builder = pal_builder_new(NULL);
+	struct pal_error error = {0};
+	struct pal_child *child;
+
+	ck_assert_int_eq(setrlimit(RLIMIT_CORE, &limit), 0);
+	limit.rlim_max = 101;
+	if (setrlimit(RLIMIT_CORE, &limit) < 0) {
+		pal_builder_free(builder);
+		support_skip("no CAP_SYS_RESOURCE");
+	}
+	pal_builder_rlimit(builder, RLIMIT_CORE, 200, 200);
+	pal_builder_uid(builder, NOBODY);
+	ck_assert_ok(pal_fork(builder, core_limit, NULL, &child, &error), &error);
+	ck_assert_int_eq(wait_take(child).code, 200);
+	pal_builder_free(builder);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+	Suite *suite = suite_create("pal/limits");
+	TCase *limits = support_tcase(suite, "limits");
+
+	tcase_add_loop_test(limits, a_child_has_its_own_umask, 0, KINDS);
+	tcase_add_test(limits, a_child_may_open_nothing);
+	tcase_add_loop_test(limits, a_limit_above_the_hard_one_is_an_error, 0, KINDS);
+	tcase_add_test(limits, a_child_that_changes_its_user_may_have_its_limits_raised);
+	return suite;
+}
+SUPPORT_MAIN(make_suite)
