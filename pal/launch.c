@@ -97,10 +97,12 @@ int pal__launch_prepare(struct pal__launch *launch, struct pal_builder *builder,
 
 struct pal_child *pal__launch_finish(struct pal__launch *launch, pid_t pid, int pidfd)
 {
+	const struct pal__process *process = launch->plan->process;
 	struct pal_child *child = PAL_TAKE_POINTER(launch->child);
 
 	child->pid = pid;
 	child->pidfd = pidfd;
+	child->leads_group = process->setsid || process->tty >= 0 || process->group == 0;
 	for (int i = 0; i < 3; i++)
 		child->stdio[i] = pal_take_fd(&launch->streams.parent_side[i]);
 	return child;
