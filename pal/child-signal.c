@@ -29,8 +29,8 @@ int pal_child_signal_group(struct pal_child *child, int signal)
 {
 	if (!child->leads_group || signal < 0 || signal >= _NSIG)
 		return -EINVAL;
-	if (syscall(SYS_pidfd_send_signal, child->pidfd, signal, NULL, PIDFD_SIGNAL_PROCESS_GROUP) ==
-		0)
+	if (syscall(SYS_pidfd_send_signal, child->pidfd, signal, NULL,
+		    PIDFD_SIGNAL_PROCESS_GROUP) == 0)
 		return 0;
 	if (errno != EINVAL)
 		return -errno;

@@ -204,8 +204,8 @@ static int wait_options(unsigned changes)
 }
 
 /* The change that the kernel told: one of PAL_CHILD_*. */
-static int take_change(struct pal_child *child, const siginfo_t *info, const struct rusage *usage,
-	int *ret_signal)
+static int take_change(
+	struct pal_child *child, const siginfo_t *info, const struct rusage *usage, int *ret_signal)
 {
 	if (info->si_code == CLD_CONTINUED)
 		return PAL_CHILD_CONTINUED;
@@ -257,7 +257,7 @@ static int await_change(
 {
 	if (child->ended)
 		return changes & PAL_CHILD_ENDED && child->result == 0 ? (int)PAL_CHILD_ENDED
-								      : -ECHILD;
+								       : -ECHILD;
 	if (deadline == PAL_DEADLINE_NONE)
 		return wait_change(child, changes, 0, ret_signal);
 	return wait_change_until(child, changes, deadline, ret_signal);

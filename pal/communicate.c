@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include <pal/builder.h>
@@ -131,8 +130,8 @@ static int collect(struct talk *talk, int number, short revents)
 
 static void note_end(struct talk *talk)
 {
-	pal_deadline drained = talk->drain_ms < 0 ? PAL_DEADLINE_NOW
-						  : pal_deadline_after_ms(talk->drain_ms);
+	pal_deadline drained =
+		talk->drain_ms < 0 ? PAL_DEADLINE_NOW : pal_deadline_after_ms(talk->drain_ms);
 
 	if (drained < talk->deadline)
 		talk->deadline = drained;
@@ -229,8 +228,8 @@ static int failed(struct talk *talk, int code, struct pal_error *error)
 		pal_error_set(error, PAL_STAGE_STDIO, code, "child %d writes more than %zu bytes",
 			(int)talk->child->pid, talk->streams[0].limit);
 	else if (code == -ENOMEM)
-		pal_error_set(error, PAL_STAGE_MEMORY, code, "output of child %d",
-			(int)talk->child->pid);
+		pal_error_set(
+			error, PAL_STAGE_MEMORY, code, "output of child %d", (int)talk->child->pid);
 	else
 		pal__child_wait_error(talk->child, code, error);
 	pal__child_kill(talk->child);

@@ -62,8 +62,8 @@ int pal_child_event_new(struct event_base *base, struct pal_child *child, pal_ch
 	int r;
 
 	if (!base || !child || !fn)
-		return pal_error_set(
-			error, PAL_STAGE_ARGUMENT, -EINVAL, "event without base, child or function");
+		return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL,
+			"event without base, child or function");
 	event = calloc(1, sizeof *event);
 	if (!event)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "event of a child");

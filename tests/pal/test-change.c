@@ -16,7 +16,12 @@
 #define ANY (PAL_CHILD_ENDED | PAL_CHILD_STOPPED | PAL_CHILD_CONTINUED)
 
 /* Each way to wait: the change is there already, or may come meanwhile. */
-enum { NOW, FAR, NONE, DEADLINES };
+enum {
+	NOW,
+	FAR,
+	NONE,
+	DEADLINES
+};
 
 static pal_deadline deadline(int which)
 {
@@ -39,8 +44,7 @@ static void await_change(struct pal_child *child, int which)
 {
 	siginfo_t info;
 
-	ck_assert_int_eq(
-		waitid(P_PID, (id_t)pal_child_pid(child), &info, which | WNOWAIT), 0);
+	ck_assert_int_eq(waitid(P_PID, (id_t)pal_child_pid(child), &info, which | WNOWAIT), 0);
 }
 
 static void send_and_await(struct pal_child *child, int number, int which)
@@ -94,7 +98,8 @@ START_TEST(only_what_was_asked_for_is_told)
 		wait_change(child, PAL_CHILD_ENDED | PAL_CHILD_CONTINUED, PAL_DEADLINE_MS(1), NULL),
 		-ETIMEDOUT);
 	send_and_await(child, SIGCONT, WCONTINUED);
-	ck_assert_int_eq(wait_change(child, PAL_CHILD_STOPPED, PAL_DEADLINE_MS(1), NULL), -ETIMEDOUT);
+	ck_assert_int_eq(
+		wait_change(child, PAL_CHILD_STOPPED, PAL_DEADLINE_MS(1), NULL), -ETIMEDOUT);
 	close(pal_child_steal_stdin(child));
 	await_change(child, WEXITED);
 	/* not asked for, and nothing else can come any more */
@@ -121,8 +126,8 @@ START_TEST(a_change_ends_the_wait)
 	pthread_t thread;
 
 	ck_assert_int_eq(pthread_create(&thread, NULL, stop_then_kill, child), 0);
-	ck_assert_int_eq(wait_change(child, PAL_CHILD_ENDED, deadline(FAR + _i), NULL),
-		PAL_CHILD_ENDED);
+	ck_assert_int_eq(
+		wait_change(child, PAL_CHILD_ENDED, deadline(FAR + _i), NULL), PAL_CHILD_ENDED);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 	pal_child_free(child);
 }
@@ -150,8 +155,8 @@ START_TEST(nonsense_is_refused)
 	struct pal_error error = {0};
 
 	ck_assert_int_eq(pal_child_wait_change(child, 0, PAL_DEADLINE_NOW, NULL, &error), -EINVAL);
-	ck_assert_int_eq(pal_child_wait_change(child, 8 | ANY, PAL_DEADLINE_NOW, NULL, &error),
-		-EINVAL);
+	ck_assert_int_eq(
+		pal_child_wait_change(child, 8 | ANY, PAL_DEADLINE_NOW, NULL, &error), -EINVAL);
 	ck_assert_int_eq(error.stage, PAL_STAGE_ARGUMENT);
 	pal_child_free(child);
 }

@@ -67,7 +67,8 @@ START_TEST(a_child_of_posix_spawn_is_adopted_and_killed_with_its_handle)
 	struct pal_child *child;
 	pid_t pid;
 
-	ck_assert_int_eq(posix_spawn(&pid, support_helper("end-with"), NULL, NULL, argv, environ), 0);
+	ck_assert_int_eq(
+		posix_spawn(&pid, support_helper("end-with"), NULL, NULL, argv, environ), 0);
 	ck_assert_ok(pal_child_adopt(pid, &child, &error), &error);
 	pal_child_free(child);
 	ck_assert_int_eq(kill(pid, 0), -1);

@@ -44,9 +44,11 @@ static int talk(struct pal_builder *builder, const struct pal_communicate_option
 /* What helpers/say.c writes. */
 static void check_alphabet(const char *text, size_t size)
 {
-	for (size_t i = 0; i < size; i++)
-		ck_assert_msg(text[i] == (char)('a' + i % 26), "byte %zu of %zu is %#x", i, size,
-			(unsigned)text[i]);
+	size_t i = 0;
+
+	while (i < size && text[i] == (char)('a' + i % 26)) /* an assertion each would take long */
+		i++;
+	ck_assert_msg(i == size, "byte %zu of %zu is %#x", i, size, (unsigned)text[i]);
 	ck_assert_int_eq(text[size], 0);
 }
 
@@ -241,8 +243,8 @@ START_TEST(or_it_is_thrown_away)
 	ck_assert_ok(talk(say("both", options.max_output), &options, &output, &error), &error);
 	ck_assert(!output.truncated);
 	pal_output_clear(&output);
-	ck_assert_ok(talk(say("both", options.max_output + 300001), &options, &output, &error),
-		&error);
+	ck_assert_ok(
+		talk(say("both", options.max_output + 300001), &options, &output, &error), &error);
 	ck_assert_int_eq(output.status.code, 0);
 	ck_assert(!output.status.signaled);
 	ck_assert(output.truncated);

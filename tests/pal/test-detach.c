@@ -193,8 +193,8 @@ START_TEST(a_detached_child_dies_with_the_process)
 		pal_builder_arg(builder, "nothing");
 		pal_builder_parent_death(builder, SIGKILL);
 		pal_builder_stdout(builder, PAL_STDIO_FD(ends[1]));
-		if (pal_builder_spawn(builder, &child, NULL) < 0 || pal_child_detach(child, NULL) < 0 ||
-			write(ends[1], "x", 1) != 1)
+		if (pal_builder_spawn(builder, &child, NULL) < 0 ||
+			pal_child_detach(child, NULL) < 0 || write(ends[1], "x", 1) != 1)
 			_exit(1);
 		close(ends[1]);
 		for (;;)

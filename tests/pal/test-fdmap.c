@@ -376,16 +376,17 @@ static bool moves_rightly(int mapping, unsigned closed)
 {
 	const struct pal__streams streams = PAL__STREAMS_INIT;
 	struct pal__report report = {0};
-	int source_of[NUMBERS], carried[PAL__CARRIED], r, failed = 0;
+	struct pal__plan plan = {0};
+	struct pal__child_args args = {.plan = &plan, .report = &report, .reserved = -1};
+	int source_of[NUMBERS], r, failed = 0;
 	struct pal_builder *builder;
-	struct pal__plan plan;
 
 	decode(mapping, source_of);
 	builder = builder_of(NULL, source_of);
 	pal_builder_close_others(builder, false);
-	if (!restore_numbers(closed) || pal__plan_make(&plan, builder, false, &streams, -1, NULL))
+	if (!restore_numbers(closed) || pal__plan_update(&plan, builder, false, &streams, -1, NULL))
 		return false;
-	r = pal__child_setup(&plan, &report, carried);
+	r = pal__child_setup(&args);
 	if (r < 0)
 		failed = builder->fds[report.index].from.fd;
 	pal__plan_clear(&plan);

@@ -15,7 +15,11 @@
 #include "support.h"
 
 /* Each way to lead a group. */
-enum { GROUP, SESSION, LEADERS };
+enum {
+	GROUP,
+	SESSION,
+	LEADERS
+};
 
 /* A child and one more in its group, which both have the pipe of stdout; it is ready. */
 static struct pal_child *start_group(int leader, const char *how)
@@ -72,7 +76,8 @@ static void await_change(struct pal_child *child, int which)
 static bool kernel_signals_groups(struct pal_child *child)
 {
 	/* Old kernels know no flags, and this flag is nobody's. */
-	return syscall(SYS_pidfd_send_signal, pal_child_peek_pidfd(child), 0, NULL, 4u) == 0 || errno == ESRCH;
+	return syscall(SYS_pidfd_send_signal, pal_child_peek_pidfd(child), 0, NULL, 4u) == 0 ||
+	       errno == ESRCH;
 }
 
 START_TEST(a_group_outlives_its_reaped_leader)
@@ -200,8 +205,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(signals, a_group_outlives_its_reaped_leader, 0, LEADERS);
 	tcase_add_test(signals, a_group_with_a_recycled_number_is_not_signalled);
 	tcase_add_test(signals, a_child_that_leads_no_group_has_none_to_signal);
-	tcase_add_loop_test(stop, stop_leaves_nobody_of_the_group, 0,
-		(int)(sizeof stops / sizeof stops[0]));
+	tcase_add_loop_test(
+		stop, stop_leaves_nobody_of_the_group, 0, (int)(sizeof stops / sizeof stops[0]));
 	tcase_add_test(stop, a_leader_that_does_not_leave_is_killed_with_its_group);
 	return suite;
 }

@@ -73,12 +73,13 @@ static bool ends_nothing(int number)
 START_TEST(a_signal_is_never_shown_as_an_exit)
 {
 	for (int number = 1; number <= 64; number++) {
-		struct pal_builder *builder = builder_for("end-with", _i);
+		struct pal_builder *builder;
 		struct pal_status status;
 		struct pal_child *child;
 
 		if (ends_nothing(number))
 			continue;
+		builder = builder_for("end-with", _i);
 		pal_builder_arg(builder, "nothing");
 		pal_builder_cwd(builder, "/proc"); /* where no core can be written */
 		child = spawn_take(builder);
@@ -225,8 +226,8 @@ START_TEST(a_wait_and_a_thief_do_not_hold_each_other_up)
 		void *stolen;
 
 		ck_assert_int_eq(pthread_create(&thread, NULL, steal, &input), 0);
-		r = pal_child_wait(child, _i ? PAL_DEADLINE_NONE : PAL_DEADLINE_MS(600000), NULL,
-			NULL);
+		r = pal_child_wait(
+			child, _i ? PAL_DEADLINE_NONE : PAL_DEADLINE_MS(600000), NULL, NULL);
 		ck_assert_int_eq(pthread_join(thread, &stolen), 0);
 		ck_assert((r == 0 && (intptr_t)stolen == -1) ||
 			  (r == -ECHILD && (intptr_t)stolen == pid));
@@ -471,8 +472,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(waiting, a_deadline_ends_the_wait_but_not_the_child, 0, MODES);
 	tcase_add_loop_test(waiting,
 		where_the_host_ignores_SIGCHLD_the_status_is_lost_and_said_to_be, 0, 2 * MODES);
-	tcase_add_loop_test(
-		waiting, where_SIGCHLD_is_ignored_a_wait_lasts_until_the_end, 0, 2);
+	tcase_add_loop_test(waiting, where_SIGCHLD_is_ignored_a_wait_lasts_until_the_end, 0, 2);
 	tcase_add_loop_test(waiting, a_status_that_somebody_else_took_is_ECHILD, 0, MODES);
 	tcase_add_loop_test(waiting, a_wait_and_a_thief_do_not_hold_each_other_up, 0, 2);
 	tcase_add_loop_test(waiting, interruptions_do_not_end_the_wait, 0, MODES);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -197,6 +198,37 @@ static void cancellation_waits(void)
 	say("cancelled: %d, child: %s", result == PTHREAD_CANCELED, ending_of(pid));
 }
 
+static pid_t this_process;
+static volatile sig_atomic_t alarms, strays;
+
+static void count_alarm(int signal)
+{
+	(void)signal;
+	alarms++;
+	strays += getpid() != this_process;
+}
+
+/* S44, S45, S61: handlers run here and never in the child; no call is disturbed. */
+static void under_a_storm_of_signals(void)
+{
+	const struct itimerval storm = {{0, 500}, {0, 500}}, calm = {{0, 0}, {0, 0}};
+	int good = 0;
+
+	this_process = getpid();
+	sigaction(SIGALRM, &(struct sigaction){.sa_handler = count_alarm}, NULL);
+	must(setitimer(ITIMER_REAL, &storm, NULL) == 0);
+	for (int i = 0; i < 100; i++) {
+		char *const argv[] = {(char *)"x", NULL};
+		pid_t pid = start("exit 11");
+
+		good += strcmp(ending_of(pid), "exit 11") == 0;
+		good += posix_spawn(&pid, "/bin/no-such", NULL, NULL, argv, environ) == ENOENT;
+		good += i % 10 || WEXITSTATUS(system("exit 12")) == 12;
+	}
+	must(setitimer(ITIMER_REAL, &calm, NULL) == 0);
+	say("%d, alarms here: %d, in children: %d, children left: %s", good, alarms > 0, strays, ending_of(-1));
+}
+
 /*
  * Libraries that keep glibc's own functions (RTLD_DEEPBIND) may share objects
  * with those that do not: one adds, the other uses and frees. Without the
@@ -246,4 +278,5 @@ const struct spawn_case parent_cases[] = {{"an_ordinary_child", an_ordinary_chil
 	{"from_many_threads", from_many_threads}, {"from_a_small_stack", from_a_small_stack},
 	{"a_child_outlives_its_thread", a_child_outlives_its_thread},
 	{"cancellation_waits", cancellation_waits},
+	{"under_a_storm_of_signals", under_a_storm_of_signals},
 	{"objects_are_shared_with_libc", objects_are_shared_with_libc}, {NULL, NULL}};
