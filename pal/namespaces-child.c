@@ -165,6 +165,17 @@ static int become_first(const struct pal__ns_plan *plan, struct pal__report *rep
 	return r;
 }
 
+/*
+ * Whoever has the same user outside could trace a process that is privileged in here,
+ * and has it run something else. A new user alone does not forbid that. Until
+ * exec: a function goes on as dumpable as its process was.
+ */
+static int hide_from_tracers(struct pal__report *report)
+{
+	return passed(
+		report, PAL_STAGE_NAMESPACE, 0, syscall(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0));
+}
+
 static int make_user(const struct pal__ns_plan *plan, struct pal__report *report)
 {
 	struct helper helper;
@@ -181,7 +192,9 @@ static int make_user(const struct pal__ns_plan *plan, struct pal__report *report
 			r = write_maps(plan, self, report);
 	}
 	syscall(SYS_close, self);
-	return r < 0 ? r : become_first(plan, report);
+	if (r >= 0)
+		r = become_first(plan, report);
+	return r < 0 || plan->fork_call ? r : hide_from_tracers(report);
 }
 
 /* ---- the others ---- */

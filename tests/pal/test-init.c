@@ -235,6 +235,62 @@ START_TEST(a_failure_inside_is_told_as_outside)
 }
 END_TEST
 
+static int status_of(pid_t pid)
+{
+	int status;
+
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* Who waits with waitpid(2) has the pid of process 1, and its exit code. */
+START_TEST(the_pid_is_process_1s)
+{
+	struct pal_error error = {0};
+	struct pal_child *child;
+
+	inside_become(_i);
+	if (inside_kind(_i) == INSIDE_FORK)
+		return;
+	for (int init = 0; init < 2; init++) {
+		struct pal_builder *builder = in_pids(_i, init);
+		pid_t pid;
+
+		pal_builder_arg(builder, "exit");
+		pal_builder_arg(builder, "9");
+		ck_assert_ok(pal_builder_spawn_pid(builder, &pid, &error), &error);
+		ck_assert_int_eq(status_of(pid), 9);
+		ck_assert_ok(pal_builder_spawn(builder, &child, &error), &error);
+		ck_assert_int_eq(status_of(pal_child_steal_pid(child)), 9);
+		pal_builder_cwd(builder, "/no/such/folder");
+		ck_assert_int_eq(pal_builder_spawn_pid(builder, &pid, &error), -ENOENT);
+		ck_assert_int_eq(error.stage, PAL_STAGE_CHDIR);
+		pal_builder_free(builder);
+	}
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+	ck_assert_int_eq(errno, ECHILD);
+}
+END_TEST
+
+START_TEST(a_signal_is_an_exit_code_for_who_waits_for_the_pid)
+{
+	struct pal_builder *builder;
+	struct pal_error error = {0};
+	pid_t pid;
+
+	inside_become(_i);
+	if (inside_kind(_i) == INSIDE_FORK)
+		return;
+	builder = in_pids(_i, true);
+	pal_builder_arg(builder, "kill");
+	pal_builder_arg(builder, number(SIGTERM));
+	ck_assert_ok(pal_builder_spawn_pid(builder, &pid, &error), &error);
+	ck_assert_int_eq(status_of(pid), 128 + SIGTERM);
+	pal_builder_free(builder);
+}
+END_TEST
+
 /* The program has a filter that process 1 does not have: it must not use that one's hands. */
 START_TEST(process_1_cannot_be_traced)
 {
@@ -253,6 +309,9 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(pids, the_status_is_the_programs, 0, INSIDE_WAYS);
 	tcase_add_loop_test(pids, orphans_are_reaped, 0, INSIDE_WAYS);
 	tcase_add_loop_test(pids, process_1_cannot_be_traced, 0, INSIDE_WAYS);
+	tcase_add_loop_test(ends, the_pid_is_process_1s, 0, INSIDE_WAYS);
+	tcase_add_loop_test(
+		ends, a_signal_is_an_exit_code_for_who_waits_for_the_pid, 0, INSIDE_WAYS);
 	tcase_add_loop_test(ends, a_signal_is_passed_on, 0, INSIDE_WAYS);
 	tcase_add_loop_test(ends, killing_process_1_kills_all, 0, INSIDE_WAYS);
 	tcase_add_loop_test(ends, process_1_holds_no_descriptor, 0, INSIDE_WAYS);

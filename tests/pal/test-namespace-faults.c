@@ -233,12 +233,39 @@ START_TEST(every_call_on_the_way_into_namespaces_may_fail)
 }
 END_TEST
 
+START_TEST(memory_may_run_out_in_every_setter)
+{
+	for (int n = 1;; n++) {
+		struct pal_error error = {0};
+		struct pal_builder *builder;
+		struct pal_child *child;
+		bool fired;
+
+		fault_arm(n);
+		builder = isolated(PROGRAM);
+		fired = fault_fired();
+		fault_arm(0);
+		if (fired)
+			ck_assert_int_eq(pal_builder_spawn(builder, &child, &error), -ENOMEM);
+		if (fired)
+			ck_assert_int_eq(error.stage, PAL_STAGE_MEMORY);
+		pal_builder_free(builder);
+		if (!fired) {
+			ck_assert_int_gt(n, 40);
+			break;
+		}
+	}
+	fault_end();
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/namespace-faults");
 	TCase *calls = support_tcase(suite, "calls");
 
 	tcase_add_loop_test(calls, every_call_on_the_way_into_namespaces_may_fail, 0, KINDS);
+	tcase_add_test(calls, memory_may_run_out_in_every_setter);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -281,6 +282,79 @@ START_TEST(nested_user_namespaces_can_be_forbidden)
 }
 END_TEST
 
+/* A child that stands in its steps: it has opened one fifo, and waits for a reader of the other. */
+struct standing {
+	char folder[64], passed[80], stands[80];
+	pid_t spawner, child;
+};
+
+static void spawn_standing(struct standing *at, int way, unsigned flags)
+{
+	struct pal_builder *builder = in_namespaces(way, flags);
+	struct pal_error error = {0};
+	struct pal_child *child;
+
+	pal_builder_step_open(builder, 70, at->passed, O_WRONLY, 0);
+	pal_builder_step_open(builder, 71, at->stands, O_WRONLY, 0);
+	pal_builder_arg(builder, "exit");
+	pal_builder_arg(builder, "0");
+	_exit(pal_builder_spawn(builder, &child, &error) < 0);
+}
+
+static pid_t only_child_of(pid_t pid)
+{
+	char path[64];
+	FILE *file;
+	int child = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	file = fopen(path, "re");
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(fscanf(file, "%d", &child), 1);
+	fclose(file);
+	return (pid_t)child;
+}
+
+/* The errno of looking into the child's memory meanwhile. */
+static int look_into(int way, unsigned flags)
+{
+	struct standing at;
+	char path[64];
+	int fd, r, status;
+
+	make_folder(at.folder);
+	snprintf(at.passed, sizeof at.passed, "%s/passed", at.folder);
+	snprintf(at.stands, sizeof at.stands, "%s/stands", at.folder);
+	ck_assert_int_eq(mkfifo(at.passed, 0600), 0);
+	ck_assert_int_eq(mkfifo(at.stands, 0600), 0);
+	at.spawner = fork();
+	if (at.spawner == 0)
+		spawn_standing(&at, way, flags);
+	close(open(at.passed, O_RDONLY | O_CLOEXEC));
+	snprintf(path, sizeof path, "/proc/%d/mem", (int)only_child_of(at.spawner));
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	r = fd < 0 ? errno : 0;
+	if (fd >= 0)
+		close(fd);
+	close(open(at.stands, O_RDONLY | O_CLOEXEC));
+	ck_assert_int_eq(waitpid(at.spawner, &status, 0), at.spawner);
+	ck_assert_int_eq(status, 0);
+	remove_folder(at.folder);
+	return r;
+}
+
+/* S80 */
+START_TEST(a_child_cannot_be_traced_on_its_way)
+{
+	inside_become(_i);
+	if (inside_user(_i) == USER_ROOT || inside_kind(_i) == INSIDE_FORK)
+		return;
+	ck_assert_int_eq(look_into(_i, 0), 0);
+	ck_assert_int_eq(look_into(_i, PAL_NS_USER), EACCES);
+	ck_assert_int_eq(look_into(_i, PAL_NS_USER | PAL_NS_MOUNT | PAL_NS_NET), EACCES);
+}
+END_TEST
+
 /* ---- ipc, uts, network ---- */
 
 START_TEST(shared_memory_of_others_is_out_of_reach)
@@ -528,6 +602,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(users, three_hundred_and_forty_lines_are_a_map, 0, INSIDE_WAYS);
 	tcase_add_loop_test(users, setgroups_is_denied_where_it_has_to_be, 0, INSIDE_WAYS);
 	tcase_add_loop_test(users, nested_user_namespaces_can_be_forbidden, 0, INSIDE_WAYS);
+	tcase_add_loop_test(users, a_child_cannot_be_traced_on_its_way, 0, INSIDE_WAYS);
 	tcase_add_loop_test(others, shared_memory_of_others_is_out_of_reach, 0, INSIDE_WAYS);
 	tcase_add_loop_test(others, a_host_has_its_own_name, 0, INSIDE_WAYS);
 	tcase_add_loop_test(others, a_network_of_its_own_reaches_nobody, 0, INSIDE_WAYS);
