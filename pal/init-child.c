@@ -82,21 +82,24 @@ static int run_init(pid_t program, struct pal__report *report)
 }
 
 /* Of a program: clone has let us go on because it runs, or has failed to. In a fork the function's process does it. */
-static void say_ready(const struct pal__child_args *args)
+static int say_ready(const struct pal__child_args *args)
 {
 	const uint64_t one = 1;
+	int ready = args->carried[PAL__CARRY_READY];
 
-	if (args->report->code == 0 && args->report->stage == PAL_STAGE_EXEC)
-		syscall(SYS_write, args->carried[PAL__CARRY_READY], &one, sizeof one);
+	if (args->report->code < 0 || args->report->stage != PAL_STAGE_EXEC)
+		return 0;
+	return pal__child_result(syscall(SYS_write, ready, &one, sizeof one));
 }
 
 static int stay(struct pal__child_args *args, pid_t program)
 {
 	const int none[PAL__CARRIED] = PAL__CARRIED_NONE;
+	int r = args->plan->namespaces.fork_call ? 0 : say_ready(args);
 
-	if (!args->plan->namespaces.fork_call)
-		say_ready(args);
-	pal__child_close_from(0, NULL, 0, none);
+	if (r < 0) /* with process 1 everything ends */
+		return pal__report_fail(args->report, PAL_STAGE_CLONE, 0, r);
+	pal__child_close_from(0, NULL, 0, none); /* the program has its own */
 	args->exit_code = run_init(program, args->report);
 	return PAL__CHILD_LEAVES;
 }

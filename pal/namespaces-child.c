@@ -36,7 +36,7 @@ static int passed(struct pal__report *report, int stage, int index, long value)
 {
 	int r = pal__child_result(value);
 
-	return r < 0 ? fail(report, stage, index, r) : 0;
+	return r < 0 ? fail(report, stage, index, r) : r;
 }
 
 static int open_at(int folder, const char *path, int flags)
@@ -88,16 +88,16 @@ static void close_pipe(const struct helper *helper)
 	syscall(SYS_close, helper->pipe[1]);
 }
 
-/* In the helper. The child's report is still 0 where it ends without having been asked. */
+/* In the helper. Nothing to read: the child has failed, or has been killed. */
 static int help(const struct helper *helper, const struct pal__ns_plan *plan, int self,
 	struct pal__report *report)
 {
 	char byte;
+	int r;
 
 	syscall(SYS_close, helper->pipe[1]);
-	if (syscall(SYS_read, helper->pipe[0], &byte, 1) != 1)
-		return 1;
-	return write_maps(plan, self, report) < 0;
+	r = passed(report, PAL_STAGE_ID_MAP, 0, syscall(SYS_read, helper->pipe[0], &byte, 1));
+	return r <= 0 || write_maps(plan, self, report) < 0;
 }
 
 /* No signal tells of its end, and only who asks for it by name gets its status. */
@@ -165,6 +165,17 @@ static int become_first(const struct pal__ns_plan *plan, struct pal__report *rep
 	return r;
 }
 
+/*
+ * Whoever has the same user outside could trace a process that is privileged in here,
+ * and has it run something else. A new user alone does not forbid that. Until
+ * exec: a function goes on as dumpable as its process was.
+ */
+static int hide_from_tracers(struct pal__report *report)
+{
+	return passed(
+		report, PAL_STAGE_NAMESPACE, 0, syscall(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0));
+}
+
 static int make_user(const struct pal__ns_plan *plan, struct pal__report *report)
 {
 	struct helper helper;
@@ -181,7 +192,9 @@ static int make_user(const struct pal__ns_plan *plan, struct pal__report *report
 			r = write_maps(plan, self, report);
 	}
 	syscall(SYS_close, self);
-	return r < 0 ? r : become_first(plan, report);
+	if (r >= 0)
+		r = become_first(plan, report);
+	return r < 0 || plan->fork_call ? r : hide_from_tracers(report);
 }
 
 /* ---- the others ---- */

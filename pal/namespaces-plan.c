@@ -70,8 +70,12 @@ static int invalid(struct pal_error *error, const char *what)
 static int check_root(const struct pal_builder *builder, unsigned all, struct pal_error *error)
 {
 	for (size_t i = 0; i < builder->root.count; i++) {
-		enum pal__mount_kind kind = builder->root.items[i].kind;
+		const struct pal__mount *mount = &builder->root.items[i];
+		enum pal__mount_kind kind = mount->kind;
 
+		/* the process would not see it: its root is what lies below */
+		if (!builder->root.private_root && !*mount->target && kind != PAL__MOUNT_READ_ONLY)
+			return invalid(error, "mount on / without a private root");
 		if (kind == PAL__MOUNT_PROC && !(all & PAL_NS_PID))
 			return invalid(error, "mount_proc without a pid namespace");
 		if (kind == PAL__MOUNT_SYMLINK && !builder->root.private_root)

@@ -16,6 +16,7 @@
 struct pal__place {
 	const struct pal__root *root;
 	int root_fd;
+	bool covered; /* the private root, by an entry whose target is "/" */
 	size_t made; /* entries of `root` */
 };
 
@@ -50,8 +51,8 @@ int pal__child_path_status(int fd, struct stat *ret);
 int pal__child_path_open(const struct pal__place *place, const char *path);
 /* In a private root: made where it is missing, symbolic links are -ELOOP. Otherwise as the former. */
 int pal__child_path_make(const struct pal__place *place, const char *path, bool folder);
-/* Whether `folder` is in a tmpfs of this root, and not of the host. */
-bool pal__child_path_is_own(const struct pal__place *place, int folder);
+/* Whether `folder` is in a tmpfs of this root, and not of the host: 1, 0, or a negative errno. */
+int pal__child_path_is_own(const struct pal__place *place, int folder);
 
 /* ---- root-dev-child.c ---- */
 

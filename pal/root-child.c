@@ -27,12 +27,32 @@ static uint64_t flags_of(const struct pal__mount *mount)
 
 /* ---- one entry ---- */
 
+/* What is mounted over the root is the root from then on: paths begin in it. Takes `mount`. */
+static int put_as_root(struct pal__place *place, int mount)
+{
+	int copy = pal__child_result(syscall(SYS_fcntl, mount, F_DUPFD_CLOEXEC, 3));
+	int r = copy < 0 ? copy : pal__child_mount_attach(mount, place->root_fd);
+
+	if (copy < 0)
+		syscall(SYS_close, mount);
+	if (r < 0) {
+		pal__place_close(copy);
+		return r;
+	}
+	syscall(SYS_close, place->root_fd);
+	place->root_fd = copy;
+	place->covered = true;
+	return 0;
+}
+
 /* Takes `mount`, also if it is a negative errno. */
-static int put(const struct pal__place *place, const char *path, int mount)
+static int put(struct pal__place *place, const char *path, int mount)
 {
 	struct stat status;
 	int r = mount < 0 ? mount : pal__child_path_status(mount, &status), target;
 
+	if (r >= 0 && !*path && place->root->private_root)
+		return put_as_root(place, mount);
 	target = r < 0 ? r : pal__child_path_make(place, path, S_ISDIR(status.st_mode));
 	if (target < 0) {
 		pal__place_close(mount);
@@ -43,7 +63,7 @@ static int put(const struct pal__place *place, const char *path, int mount)
 	return r;
 }
 
-static int bind_source(const struct pal__place *place, const struct pal__mount *mount)
+static int bind_source(struct pal__place *place, const struct pal__mount *mount)
 {
 	int tree = pal__child_mount_copy(AT_FDCWD, mount->source, 0, flags_of(mount));
 
@@ -54,14 +74,15 @@ static int bind_source(const struct pal__place *place, const struct pal__mount *
 
 static int make_link(const struct pal__place *place, const struct pal__mount *mount)
 {
-	int folder = pal__child_path_make(place, mount->target, true), r = -EROFS;
+	int folder = pal__child_path_make(place, mount->target, true);
+	int r = folder < 0 ? folder : pal__child_path_is_own(place, folder);
 
-	if (folder < 0)
-		return folder;
-	if (pal__child_path_is_own(place, folder))
+	if (r > 0)
 		r = pal__child_result(
 			syscall(SYS_symlinkat, mount->source, folder, mount->name));
-	syscall(SYS_close, folder);
+	else if (r == 0)
+		r = -EROFS;
+	pal__place_close(folder);
 	return r;
 }
 
@@ -108,7 +129,7 @@ static int hide(const struct pal__place *place, const struct pal__mount *mount)
 	return r;
 }
 
-static int make_entry(const struct pal__place *place, const struct pal__mount *mount)
+static int make_entry(struct pal__place *place, const struct pal__mount *mount)
 {
 	switch (mount->kind) {
 	case PAL__MOUNT_BIND:
@@ -151,10 +172,12 @@ static int new_root(int old_root)
  * pivot_root(2) puts the old root on top of the new one, if both its arguments are
  * that; there it is detached, by a process that stands in it and then leaves.
  */
-static int enter_root(int root, int old_root)
+static int enter_root(const struct pal__place *place, int old_root)
 {
-	int r = pal__child_mount_set_flags(root, MOUNT_ATTR_RDONLY, false);
+	int root = place->root_fd, r = 0;
 
+	if (!place->covered)
+		r = pal__child_mount_set_flags(root, MOUNT_ATTR_RDONLY, false);
 	if (r >= 0)
 		r = pal__child_result(syscall(SYS_fchdir, root));
 	if (r >= 0)
@@ -194,7 +217,7 @@ static int make_in_root(const struct pal__root *root, int old_root, struct pal__
 	if (!root->private_root)
 		return r;
 	if (r >= 0) {
-		r = enter_root(place.root_fd, old_root);
+		r = enter_root(&place, old_root);
 		if (r < 0)
 			pal__report_fail(report, PAL_STAGE_MOUNT, (int)root->count, r);
 	}

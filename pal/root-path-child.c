@@ -58,42 +58,46 @@ static bool is_visible(const struct pal__place *place, size_t index)
 	return true;
 }
 
-static bool is_same_file_system(int fd, dev_t device)
+/* 1, 0, or a negative errno; also for an `fd` that is one. */
+static int is_same_file_system(int fd, dev_t device)
 {
 	struct stat status;
+	int r = fd < 0 ? fd : pal__child_path_status(fd, &status);
 
-	return fd >= 0 && pal__child_path_status(fd, &status) >= 0 && status.st_dev == device;
+	return r < 0 ? r : status.st_dev == device;
 }
 
-bool pal__child_path_is_own(const struct pal__place *place, int folder)
+int pal__child_path_is_own(const struct pal__place *place, int folder)
 {
 	const struct pal__mount *items = place->root->items;
 	struct stat status;
-	bool own;
+	int r;
 
-	if (!place->root->private_root || pal__child_path_status(folder, &status) < 0)
-		return false;
-	own = is_same_file_system(place->root_fd, status.st_dev);
-	for (size_t i = 0; !own && i < place->made; i++) {
+	if (!place->root->private_root)
+		return 0;
+	r = pal__child_path_status(folder, &status);
+	if (r >= 0)
+		r = is_same_file_system(place->root_fd, status.st_dev);
+	for (size_t i = 0; r == 0 && i < place->made; i++) {
 		int fd;
 
 		if (items[i].kind != PAL__MOUNT_TMPFS || !is_visible(place, i))
 			continue;
 		fd = pal__child_path_open(place, items[i].target);
-		own = is_same_file_system(fd, status.st_dev);
+		r = is_same_file_system(fd, status.st_dev);
 		pal__place_close(fd);
 	}
-	return own;
+	return r;
 }
 
 /* ---- making what is missing ---- */
 
 static int make_missing(const struct pal__place *place, int parent, const char *name, bool folder)
 {
-	int fd;
+	int own = pal__child_path_is_own(place, parent), fd;
 
-	if (!pal__child_path_is_own(place, parent))
-		return -ENOENT;
+	if (own <= 0)
+		return own < 0 ? own : -ENOENT;
 	if (folder)
 		return pal__child_result(syscall(SYS_mkdirat, parent, name, 0755));
 	fd = pal__child_result(syscall(SYS_openat, parent, name,

@@ -90,6 +90,9 @@ static void add(struct pal_builder *builder, struct pal__mount mount, const char
 	if (!builder)
 		return;
 	r = mount.flags & ~ALL_FLAGS ? -EINVAL : normal_path(target, &mount.target);
+	if (r >= 0 && !*mount.target &&
+		(mount.kind == PAL__MOUNT_HIDE || mount.kind == PAL__MOUNT_DEV))
+		r = -EINVAL; /* not the root */
 	if (r >= 0 && source) {
 		r = *source ? 0 : -EINVAL;
 		mount.source = strdup(source);

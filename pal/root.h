@@ -19,7 +19,8 @@ struct pal_builder;
  *
  * The mounts are made in the order of the calls; a failure is PAL_STAGE_MOUNT with
  * index = the n-th call, from 0, or the number of calls for entering the root.
- * Targets are absolute, without "..". Descriptors that the child is given lead
+ * Targets are absolute, without ".."; "/" is one only in a private root, and for
+ * remount_read_only. Descriptors that the child is given lead
  * where they led before, whatever is mounted.
  */
 
@@ -29,7 +30,8 @@ struct pal_builder;
  * done. The working directory is "/", or cwd() in there. Targets and the folders to
  * them are made where they are missing: in the root and in tmpfs() of this
  * builder, never in a folder of the host that is bound. A
- * target that leads through a symbolic link is -ELOOP.
+ * target that leads through a symbolic link is -ELOOP. What is bound to "/", first, is
+ * the root in place of that tmpfs.
  * -EINVAL in a process whose root is no mount, after chroot(2).
  */
 PAL_EXPORT void pal_builder_private_root(struct pal_builder *builder, bool on);
