@@ -2,6 +2,7 @@
 #ifndef PROCMESH_PAL_LANDLOCK_PRIV_H
 #define PROCMESH_PAL_LANDLOCK_PRIV_H
 
+#include <pal/landlock-words-priv.h>
 #include <pal/landlock.h>
 #include <stdint.h>
 
@@ -11,6 +12,8 @@ struct pal_landlock {
 	uint64_t handled_net;
 	unsigned restrict_flags; /* of landlock_restrict_self */
 	struct pal_landlock_rights missing;
+	uint64_t scopes;
+	struct pal__landlock_words *words;
 };
 
 /*

@@ -132,12 +132,18 @@ static int make(const struct pal__landlock_ruleset_attr *attr, struct pal_landlo
 		.fd = -1,
 		.handled_fs = attr->handled_access_fs,
 		.handled_net = attr->handled_access_net,
+		.scopes = attr->scoped,
+		.words = pal__landlock_words_new(),
 	};
+	if (!ruleset->words)
+		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "Landlock ruleset");
 	if (attr->handled_access_fs | attr->handled_access_net | attr->scoped) {
 		ruleset->fd = create_ruleset(attr);
-		if (ruleset->fd < 0)
+		if (ruleset->fd < 0) {
+			pal__landlock_words_unref(ruleset->words);
 			return pal_error_set(error, PAL_STAGE_LANDLOCK, ruleset->fd,
 				"making a Landlock ruleset");
+		}
 	}
 	*ret = PAL_TAKE_POINTER(ruleset);
 	return 0;
@@ -262,6 +268,16 @@ static bool is_rule(const struct pal_landlock *ruleset, unsigned access)
 	return ruleset && access && are_file_rights(access);
 }
 
+/* What was allowed, with `result`, in words. */
+static int record(struct pal_landlock *ruleset, const char *path, unsigned access, int result,
+	struct pal_error *error)
+{
+	if (result < 0)
+		return result;
+	result = pal__landlock_words_add(ruleset->words, path, -1, access);
+	return result < 0 ? pal_error_set(error, PAL_STAGE_MEMORY, result, "Landlock rule") : 0;
+}
+
 int pal_landlock_allow_path(
 	struct pal_landlock *ruleset, const char *path, unsigned access, struct pal_error *error)
 {
@@ -274,7 +290,7 @@ int pal_landlock_allow_path(
 	if (fd < 0)
 		return pal_error_set(
 			error, PAL_STAGE_LANDLOCK, -errno, "Landlock rule for %s", path);
-	return allow(ruleset, fd, path, access, error);
+	return record(ruleset, path, access, allow(ruleset, fd, path, access, error), error);
 }
 
 int pal_landlock_allow_fd(
@@ -286,7 +302,7 @@ int pal_landlock_allow_fd(
 		return pal_error_set(
 			error, PAL_STAGE_ARGUMENT, -EINVAL, "Landlock rule for a descriptor");
 	snprintf(name, sizeof name, "descriptor %d", fd);
-	return allow(ruleset, fd, name, access, error);
+	return record(ruleset, name, access, allow(ruleset, fd, name, access, error), error);
 }
 
 int pal_landlock_allow_port(
@@ -307,6 +323,8 @@ int pal_landlock_allow_port(
 	if (syscall(SYS_landlock_add_rule, ruleset->fd, PAL__LANDLOCK_RULE_NET_PORT, &rule, 0) < 0)
 		return pal_error_set(
 			error, PAL_STAGE_LANDLOCK, -errno, "Landlock rule for port %u", port);
+	if (pal__landlock_words_add(ruleset->words, NULL, port, access) < 0)
+		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "Landlock rule");
 	return 0;
 }
 
@@ -317,6 +335,7 @@ void pal_landlock_free(struct pal_landlock *ruleset)
 	if (!ruleset)
 		return;
 	pal_close(ruleset->fd);
+	pal__landlock_words_unref(ruleset->words);
 	free(ruleset);
 	errno = saved;
 }

@@ -37,7 +37,16 @@ static void stack_capabilities(struct pal__sandbox *sandbox, const struct pal__s
 	sandbox->set_securebits |= before->set_securebits;
 }
 
-static int stack_ruleset(struct pal__sandbox *sandbox, int *fd, unsigned flags)
+static struct pal__landlock_view take_view(struct pal__landlock_view *view)
+{
+	struct pal__landlock_view taken = *view;
+
+	*view = (struct pal__landlock_view){0};
+	return taken;
+}
+
+static int stack_ruleset(
+	struct pal__sandbox *sandbox, int *fd, unsigned flags, struct pal__landlock_view *view)
 {
 	if (*fd < 0)
 		return 0;
@@ -45,6 +54,7 @@ static int stack_ruleset(struct pal__sandbox *sandbox, int *fd, unsigned flags)
 		if (sandbox->stacked_fds[i] < 0) {
 			sandbox->stacked_fds[i] = pal_take_fd(fd);
 			sandbox->stacked_flags[i] = flags;
+			sandbox->stacked_views[i] = take_view(view);
 			return 0;
 		}
 	return -E2BIG;
@@ -56,12 +66,15 @@ static int stack_landlock(struct pal__sandbox *sandbox, struct pal__sandbox *bef
 	int r = 0;
 
 	for (size_t i = 0; i < PAL__STACKED_MAX && r >= 0; i++)
-		r = stack_ruleset(sandbox, &before->stacked_fds[i], before->stacked_flags[i]);
+		r = stack_ruleset(sandbox, &before->stacked_fds[i], before->stacked_flags[i],
+			&before->stacked_views[i]);
 	if (r >= 0 && sandbox->landlock_fd < 0) {
 		sandbox->landlock_fd = pal_take_fd(&before->landlock_fd);
 		sandbox->landlock_flags = before->landlock_flags;
+		sandbox->landlock_view = take_view(&before->landlock_view);
 	} else if (r >= 0) {
-		r = stack_ruleset(sandbox, &before->landlock_fd, before->landlock_flags);
+		r = stack_ruleset(sandbox, &before->landlock_fd, before->landlock_flags,
+			&before->landlock_view);
 	}
 	if (sandbox->border_fd < 0)
 		sandbox->border_fd = pal_take_fd(&before->border_fd);

@@ -140,6 +140,14 @@ PAL_EXPORT int pal_profile_by_name(const char *name, const char *const *paramete
 PAL_EXPORT int pal_profile_compose(const struct pal_profile *first, const struct pal_profile *second,
 	struct pal_profile **ret, struct pal_error *error) PAL_MUST_CHECK;
 
+/*
+ * What a program under this profile has and has not, a line for each thing, for people: found out by
+ * applying it to a builder that nothing is spawned from, and going through what that has then; calls are
+ * put through the compiled filter one by one. *ret is for free(3). Fails as apply does.
+ */
+PAL_EXPORT int pal_profile_describe(const struct pal_profile *profile, char **ret, struct pal_error *error)
+	PAL_MUST_CHECK;
+
 PAL_END_DECLS
 
 #endif

@@ -3,9 +3,17 @@
 #define PROCMESH_PAL_SANDBOX_PRIV_H
 
 #include <linux/filter.h>
+#include <pal/landlock-words-priv.h>
 #include <pal/report-priv.h>
 #include <pal/sandbox.h>
 #include <stdbool.h>
+
+/* What pal_profile_describe says of a ruleset. */
+struct pal__landlock_view {
+	bool files, ports;
+	unsigned scopes;
+	struct pal__landlock_words *words; /* owned, NULL: no ruleset */
+};
 
 /* Rulesets of profiles that are composed, apart from that of the last one: profile-stack.c. */
 #define PAL__STACKED_MAX 4
@@ -27,8 +35,10 @@ struct pal__sandbox {
 	uint64_t bounding_seen;    /* in the parent's bounding set then: a hint */
 	int landlock_fd;           /* -1: none; a duplicate of the ruleset, owned */
 	unsigned landlock_flags;   /* of landlock_restrict_self */
+	struct pal__landlock_view landlock_view;
 	int stacked_fds[PAL__STACKED_MAX]; /* more rulesets, entered before it; -1: none; owned */
 	unsigned stacked_flags[PAL__STACKED_MAX];
+	struct pal__landlock_view stacked_views[PAL__STACKED_MAX];
 	int border_fd;             /* -1: none; pal__landlock_border, stacks with the former; owned */
 	struct sock_fprog seccomp; /* len 0: none; owned copy */
 	unsigned long exec_key;    /* 4th argument of execve: pal_seccomp_allow_first_exec */

@@ -40,6 +40,13 @@ void pal_builder_landlock(struct pal_builder *builder, const struct pal_landlock
 	pal_close(builder->sandbox.landlock_fd);
 	builder->sandbox.landlock_fd = fd;
 	builder->sandbox.landlock_flags = ruleset->restrict_flags;
+	pal__landlock_words_unref(builder->sandbox.landlock_view.words);
+	builder->sandbox.landlock_view = (struct pal__landlock_view){
+		.files = ruleset->handled_fs,
+		.ports = ruleset->handled_net,
+		.scopes = (unsigned)ruleset->scopes,
+		.words = pal__landlock_words_ref(ruleset->words),
+	};
 }
 
 int pal__builder_border(struct pal_builder *builder, struct pal_error *error)
@@ -105,8 +112,11 @@ void pal_builder_seccomp_bpf(
 void pal__sandbox_clear(struct pal__sandbox *sandbox)
 {
 	pal_close(sandbox->landlock_fd);
-	for (size_t i = 0; i < PAL__STACKED_MAX; i++)
+	for (size_t i = 0; i < PAL__STACKED_MAX; i++) {
 		pal_close(sandbox->stacked_fds[i]);
+		pal__landlock_words_unref(sandbox->stacked_views[i].words);
+	}
+	pal__landlock_words_unref(sandbox->landlock_view.words);
 	pal_close(sandbox->border_fd);
 	pal__seccomp_program_free(&sandbox->seccomp);
 	explicit_bzero(&sandbox->exec_key, sizeof sandbox->exec_key);

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <pal_profile/settings-priv.h>
 
-#include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #include <pal/root.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <pal/util-priv.h>
 #include <pal_profile/places-priv.h>
@@ -17,9 +12,9 @@
 /*
  * Gives a builder what a text says about files. Where things are only taken away, mounts are
  * changed in place. Where less is taken away in the middle of something (ReadWritePaths= in
- * ReadOnlyPaths=), or there is a RootDirectory=, the child gets a root of its own, into
- * which each entry of the other is mounted with the rights that it shall have: what
- * is not mounted as it was before cannot be had back.
+ * ReadOnlyPaths=), or there is a RootDirectory=, the child gets a root of its own, into which everything
+ * is mounted from the old one with the rights that it shall have: so no mount has to
+ * give back what another has taken.
  */
 
 struct applying {
@@ -41,75 +36,17 @@ static unsigned flags_for(bool read_only, bool no_exec, bool devices)
 	       (devices ? PAL_MOUNT_DEVICES : 0);
 }
 
-/* ---- a root of its own ---- */
-
-static bool is_covered(const struct applying *applying, const char *path)
+/* The host's root, or the folder that is to be it, as the root of the child. */
+static void take_root(struct applying *applying)
 {
-	const struct pal_profile__place *cover =
-		pal_profile__holds_at(applying->places, path, NULL).cover;
+	struct pal_profile__holds holds = pal_profile__holds_at(applying->places, "/", NULL);
 
-	return cover && !strcmp(cover->path, path);
-}
-
-static int take_link(struct applying *applying, const char *source, const char *path)
-{
-	char content[PATH_MAX];
-	ssize_t length = readlink(source, content, sizeof content - 1);
-
-	if (length < 0)
-		return pal_error_set(applying->error, PAL_STAGE_PROFILE, -errno, "%s", source);
-	content[length] = 0;
-	pal_builder_symlink(applying->builder, content, path);
-	return 0;
-}
-
-static int take_entry(struct applying *applying, const struct dirent *entry)
-{
-	PAL_CLEANUP_FREE char *path = NULL, *source = NULL;
-	struct pal_profile__holds holds;
-
-	if (asprintf(&path, "/%s", entry->d_name) < 0) {
-		path = NULL;
-		return no_memory(applying);
-	}
-	if (asprintf(&source, "%s%s", applying->root ? applying->root : "", path) < 0) {
-		source = NULL;
-		return no_memory(applying);
-	}
-	if (is_covered(applying, path))
-		return 0;
-	if (entry->d_type == DT_LNK)
-		return take_link(applying, source, path);
-	holds = pal_profile__holds_at(applying->places, path, NULL);
-	pal_builder_bind(applying->builder, source, path,
-		flags_for(holds.read_only, holds.no_exec, true) | PAL_MOUNT_OPTIONAL);
-	return 0;
-}
-
-static int take_root(struct applying *applying)
-{
-	const char *root = applying->root ? applying->root : "/";
-	DIR *folder = opendir(root);
-	struct dirent *entry;
-	int r = 0;
-
-	if (!folder)
-		return pal_error_set(
-			applying->error, PAL_STAGE_PROFILE, -errno, "RootDirectory=%s", root);
 	pal_builder_private_root(applying->builder, true);
-	while (r >= 0 && (entry = readdir(folder)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			r = take_entry(applying, entry);
-	closedir(folder);
-	return r;
+	pal_builder_bind(applying->builder, applying->root ? applying->root : "/", "/",
+		flags_for(holds.read_only, holds.no_exec, true));
 }
 
 /* ---- one place ---- */
-
-static bool is_top(const char *path)
-{
-	return !strchr(path + 1, '/');
-}
 
 /* Mounts what is at the path once more, with what holds there. */
 static int bind_again(struct applying *applying, const struct pal_profile__place *place)
@@ -136,21 +73,12 @@ static int bind_again(struct applying *applying, const struct pal_profile__place
 	return 0;
 }
 
-/* Whether the mount that covers the path has its flags already. */
-static bool is_done(const struct applying *applying, const struct pal_profile__place *place)
-{
-	const struct pal_profile__place *cover =
-		pal_profile__holds_at(applying->places, place->path, NULL).cover;
-
-	return !cover && applying->own_root && is_top(place->path);
-}
-
 static int restrict_place(struct applying *applying, const struct pal_profile__place *place)
 {
 	const struct pal_profile__place *cover;
 
-	if (is_done(applying, place))
-		return 0;
+	if (applying->own_root && !strcmp(place->path, "/"))
+		return 0; /* done: take_root */
 	cover = pal_profile__holds_at(applying->places, place->path, NULL).cover;
 	if (place->kind == PAL_PROFILE__READ_ONLY &&
 		(!applying->own_root || (cover && cover->kind != PAL_PROFILE__BIND))) {
@@ -213,7 +141,7 @@ int pal_profile__apply_files(const struct pal_profile__settings *settings,
 		return r;
 	applying.own_root = applying.root || pal_profile__places_lift(&places);
 	if (applying.own_root)
-		r = take_root(&applying);
+		take_root(&applying);
 	for (size_t i = 0; i < places.count && r >= 0; i++)
 		r = apply_place(&applying, &places.items[i]);
 	pal_profile__places_clear(&places);
