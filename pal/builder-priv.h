@@ -4,7 +4,9 @@
 
 #include <pal/builder.h>
 #include <pal/environ-priv.h>
+#include <pal/namespaces-priv.h>
 #include <pal/process-priv.h>
+#include <pal/root-priv.h>
 #include <pal/sandbox-priv.h>
 #include <pal/steps-priv.h>
 #include <pal/strings-priv.h>
@@ -52,12 +54,16 @@ struct pal_builder {
 	struct pal__fd_request *fds; /* one per number of the child; 0, 1 and 2 are always there */
 	size_t fd_count;
 	char *stream_paths[3]; /* those of `fds` that are PAL_STDIO_KIND_FILE */
+	int *owned_fds; /* of take_fd; closed with the builder */
+	size_t owned_count;
 	struct pal__fd_close *closes;
 	size_t close_count;
 	int fd_calls; /* dup_fd and close_fd so far */
 	bool close_others;
 	struct pal__steps steps;
 
+	struct pal__namespaces namespaces;
+	struct pal__root root;
 	struct pal__process process;
 	struct pal__signals signals;
 	struct rlimit limits[RLIM_NLIMITS];

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <pal/profile.h>
+#include <pal/profile-priv.h>
 #include <pal/util-priv.h>
 
 /*
@@ -108,11 +108,16 @@ void pal_builder_free(struct pal_builder *builder)
 	pal__environ_free(&builder->env);
 	pal__process_clear(&builder->process);
 	pal__steps_clear(&builder->steps);
+	pal__namespaces_clear(&builder->namespaces);
+	pal__root_clear(&builder->root);
 	free(builder->program);
 	free(builder->arg0);
 	free(builder->cwd);
 	for (int fd = 0; fd < 3; fd++)
 		free(builder->stream_paths[fd]);
+	while (builder->owned_count)
+		pal_close(builder->owned_fds[--builder->owned_count]);
+	free(builder->owned_fds);
 	free(builder->fds);
 	free(builder->closes);
 	free(builder);
@@ -256,7 +261,7 @@ void pal_builder_sandbox(struct pal_builder *builder, const struct pal_profile *
 			builder, r, "sandbox profile %s", profile ? "of another size" : "(null)");
 		return;
 	}
-	r = profile->apply ? profile->apply(profile, builder, &error) : 0;
+	r = pal__profile_apply(profile, builder, &error);
 	if (r >= 0 || builder->first_error.code)
 		return;
 	if (error.code)

@@ -127,6 +127,9 @@ PAL_EXPORT void pal_builder_stderr(struct pal_builder *builder, struct pal_stdio
  */
 PAL_EXPORT void pal_builder_dup_fd(struct pal_builder *builder, int fd, int child_fd);
 
+/* The same, and the builder owns `fd` from now on, also on failure: pal_builder_free closes it. */
+PAL_EXPORT void pal_builder_take_fd(struct pal_builder *builder, int fd, int child_fd);
+
 /* Closes a number in the child, after the moves and before close_others. A number that is not open is no error. */
 PAL_EXPORT void pal_builder_close_fd(struct pal_builder *builder, int child_fd);
 
@@ -167,7 +170,7 @@ PAL_EXPORT void pal_builder_parent_death(struct pal_builder *builder, int signal
  * the parent. Off: the memory is copied. Errors and stages are the same.
  * A child that changes its user or group (process.h) is copied in any case: the
  * kernel makes memory undumpable in which credentials change, and that would be
- * this process's, too.
+ * this process's, too. So is one with a user, pid or time namespace (namespaces.h).
  */
 PAL_EXPORT void pal_builder_vfork(struct pal_builder *builder, bool on);
 
@@ -181,7 +184,10 @@ PAL_EXPORT void pal_builder_vfork(struct pal_builder *builder, bool on);
  */
 PAL_EXPORT void pal_builder_start_deadline(struct pal_builder *builder, pal_deadline deadline);
 
-/* Calls the profile's apply hook now; its failure is remembered like an invalid value. See profile.h. */
+/*
+ * Calls the profile's apply hook now; its failure is remembered like an invalid value. Several
+ * profiles, and what was set before, all hold at once: see profile.h.
+ */
 PAL_EXPORT void pal_builder_sandbox(struct pal_builder *builder, const struct pal_profile *profile);
 
 /*
@@ -212,6 +218,7 @@ PAL_EXPORT int pal_builder_spawn(struct pal_builder *builder, struct pal_child *
  * number. Without them a child that is killed before its program runs cannot be told
  * from one that is killed afterwards: that is success here, and the caller's wait sees the signal.
  * -EINVAL, PAL_STAGE_ARGUMENT, with parent_death() or PAL_STDIO_PIPE: both are the handle's.
+ * A pid namespace (namespaces.h) needs descriptors in any case, and tells of a child killed before.
  */
 PAL_EXPORT int pal_builder_spawn_pid(struct pal_builder *builder, pid_t *ret, struct pal_error *error)
 	PAL_MUST_CHECK;

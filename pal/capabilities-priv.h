@@ -7,4 +7,11 @@
 /* Sets `sets` in the sandbox, without the numbers that the running kernel does not have. */
 void pal__capabilities_plan(struct pal__sandbox *sandbox, const struct pal_capabilities *sets);
 
+/* ---- in the child (capabilities-child.c): 0, or a negative errno that is also in the report ---- */
+
+/* Around a change of user, on and off again: it shall not cost what is going to be kept or set. */
+int pal__capabilities_hold(const struct pal__sandbox *sandbox, bool on, struct pal__report *report);
+/* `user_set`: after a change of user. */
+int pal__capabilities_set(const struct pal__sandbox *sandbox, bool user_set, struct pal__report *report);
+
 #endif

@@ -84,6 +84,16 @@ static void set_ended(struct pal_child *child, int result)
 	pal__death_thread_end(PAL_TAKE_POINTER(child->death_thread));
 }
 
+/* Process 1 of a pid namespace cannot die of a signal as its program did: it tells. */
+static void take_program_status(struct pal_status *status, const struct pal__report *report)
+{
+	if (!report || !report->program_ended || status->signaled)
+		return;
+	status->signaled = report->program_end != CLD_EXITED;
+	status->code = report->program_status;
+	status->core = report->program_end == CLD_DUMPED;
+}
+
 static void take_status(struct pal_child *child, const siginfo_t *info, const struct rusage *usage)
 {
 	child->status = (struct pal_status){
@@ -93,6 +103,7 @@ static void take_status(struct pal_child *child, const siginfo_t *info, const st
 		.usage = *usage,
 		.wall_us = (pal__now_ns() - child->started_ns) / 1000,
 	};
+	take_program_status(&child->status, child->report);
 	set_ended(child, 0);
 }
 

@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include <pal/deadline-priv.h>
 #include <pal/detach-priv.h>
+#include <pal/seccomp.h>
 #include <pal/streams-priv.h>
 #include <pal/util-priv.h>
 
@@ -24,6 +26,7 @@ struct pal_child *pal__child_new(void)
 		*child = (struct pal_child){.owner = getpid(),
 			.pidfd = -1,
 			.stdio = {-1, -1, -1},
+			.notify_fd = -1,
 			.started_ns = pal__now_ns()};
 	return child;
 }
@@ -108,6 +111,11 @@ int pal_child_steal_stderr(struct pal_child *child)
 	return pal_take_fd(&child->stdio[2]);
 }
 
+int pal_child_steal_notify(struct pal_child *child)
+{
+	return pal_take_fd(&child->notify_fd);
+}
+
 const char *pal_status_text(const struct pal_status *status, char *buffer, size_t size)
 {
 	const char *core = status->core ? " (core dumped)" : "";
@@ -131,6 +139,9 @@ void pal__child_release(struct pal_child *child)
 	pal_close(child->pidfd);
 	for (int i = 0; i < 3; i++)
 		pal_close(child->stdio[i]);
+	pal_close(child->notify_fd);
+	if (child->report)
+		munmap(child->report, sizeof *child->report);
 	free(child);
 }
 

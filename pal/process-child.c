@@ -3,10 +3,11 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <pal/capabilities-priv.h>
 
 /*
  * What kind of process the child is, under the rules at the top of spawn-child.c.
@@ -198,15 +199,6 @@ static int set_gid(const struct pal__process *process, struct pal__report *repor
 	return passed(report, PAL_STAGE_GID, 0, syscall(CALL_SETRESGID, gid, gid, gid));
 }
 
-/* What capabilities() asks for is set later, and could not be if the change of user dropped all there are. */
-static int keep_capabilities(const struct pal__plan *plan, bool on, struct pal__report *report)
-{
-	if (!plan->sandbox->set_capabilities)
-		return 0;
-	return passed(report, PAL_STAGE_CAPABILITIES, 0,
-		syscall(SYS_prctl, PR_SET_KEEPCAPS, (unsigned long)on, 0UL, 0UL, 0UL));
-}
-
 static int set_uid(const struct pal__plan *plan, struct pal__report *report)
 {
 	const struct pal__process *process = plan->process;
@@ -219,11 +211,11 @@ static int set_uid(const struct pal__plan *plan, struct pal__report *report)
 			return 0;
 		uid = now.real;
 	}
-	r = keep_capabilities(plan, true, report);
+	r = pal__capabilities_hold(plan->sandbox, true, report);
 	if (r >= 0)
 		r = passed(report, PAL_STAGE_UID, 0, syscall(CALL_SETRESUID, uid, uid, uid));
 	if (r >= 0)
-		r = keep_capabilities(plan, false, report);
+		r = pal__capabilities_hold(plan->sandbox, false, report);
 	return r;
 }
 

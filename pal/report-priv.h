@@ -2,11 +2,20 @@
 #ifndef PROCMESH_PAL_REPORT_PRIV_H
 #define PROCMESH_PAL_REPORT_PRIV_H
 
+#include <stdbool.h>
+#include <sys/types.h>
+
 /* What the child tells the parent, in memory that both see. Written with plain stores by one process at a time. */
 struct pal__report {
 	int stage; /* enum pal_stage: how far it got, or where it failed */
 	int code;  /* negative errno; 0: nothing failed */
 	int index;
+
+	/* of pid namespaces: namespaces-child.c, init-child.c */
+	pid_t second;         /* the child that goes on in place of the first; 0: none yet */
+	bool program_ended;   /* the init's child; then the two below are valid */
+	int program_end;      /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
+	int program_status;   /* exit code or signal */
 };
 
 static inline int pal__report_fail(struct pal__report *report, int stage, int index, int code)

@@ -215,7 +215,8 @@ static int stage_of_clone(const struct clone_call *call, int code)
 /*
  * Copying a large table of descriptors costs more than all the rest, and most of
  * it would be closed: the child shares ours and leaves it with a copy of the part
- * that it needs. Not where the pidfd would get the number of a closed stream.
+ * that it needs. Not where the pidfd would get the number of a closed stream, and
+ * not where the way into namespaces leads over descriptors.
  */
 static int run_clone(
 	struct clone_call *call, const struct pal_builder *builder, struct pal_error *error)
@@ -223,7 +224,8 @@ static int run_clone(
 	int reserved = -1, r = call->pid_only ? 0 : reserve_number(&reserved);
 
 	call->args.reserved = reserved;
-	call->args.shares_files = call->args.plan->fds.leave_from > 0 && r >= 0 && reserved < 0;
+	call->args.shares_files = call->args.plan->fds.leave_from > 0 && r >= 0 && reserved < 0 &&
+				  !call->args.plan->namespaces.used;
 	if (r >= 0 && builder->parent_death)
 		r = pal__death_thread_run(call_clone, call, &call->thread);
 	else if (r >= 0)
@@ -295,11 +297,21 @@ static bool died_before_exec(const struct clone_call *call)
 	return false;
 }
 
-static int judge(
-	const struct pal_builder *builder, const struct clone_call *call, struct pal_error *error)
+static int judge(struct pal__launch *launch, const struct pal_builder *builder,
+	struct clone_call *call, struct pal_error *error)
 {
 	const struct pal__report *report = call->args.report;
+	int r = 0;
 
+	if (launch->plan->namespaces.init)
+		return pal__await_ready(launch, report, &call->pid, &call->pidfd, builder,
+			PAL_DEADLINE_NONE, error);
+	if (launch->plan->namespaces.divides)
+		r = pal__divide_take(launch, report, &call->pid, &call->pidfd);
+	if (r < 0 && r != -EAGAIN) {
+		pal__reap(call->pidfd);
+		return pal_error_set(error, PAL_STAGE_CLONE, r, "pidfd of a child");
+	}
 	if (report->code < 0) {
 		pal__reap(call->pidfd);
 		return pal__report_error(builder, report, error);
@@ -313,7 +325,9 @@ static int start(struct pal__launch *launch, const struct pal_builder *builder,
 	int r = run_clone(call, builder, error);
 
 	if (r >= 0)
-		r = judge(builder, call, error);
+		r = judge(launch, builder, call, error);
+	if (r >= 0)
+		r = pal__launch_receive(launch, call->pid, &call->pidfd, error);
 	if (r < 0) {
 		pal__death_thread_end(call->thread);
 		pal_close(call->pidfd);
@@ -321,17 +335,29 @@ static int start(struct pal__launch *launch, const struct pal_builder *builder,
 	}
 	*ret = pal__launch_finish(launch, call->pid, call->pidfd);
 	(*ret)->death_thread = call->thread;
+	if (launch->plan->namespaces.init)
+		(*ret)->report = PAL_TAKE_POINTER(call->args.report);
 	return 0;
 }
 
-/* Judged by the report alone: where it is empty, the rest is between the child and its waiter. */
-static int start_pid(const struct pal_builder *builder, struct clone_call *call, pid_t *ret,
-	struct pal_error *error)
+/*
+ * Judged by the report alone: where it is empty, the rest is between the child and its waiter.
+ * One that is not the child that was made first has come with a pidfd.
+ */
+static int start_pid(struct pal__launch *launch, const struct pal_builder *builder,
+	struct clone_call *call, pid_t *ret, struct pal_error *error)
 {
 	int r = run_clone(call, builder, error);
 
 	if (r < 0)
 		return r;
+	if (!call->pid_only) {
+		r = judge(launch, builder, call, error);
+		pal_close(call->pidfd);
+		if (r >= 0)
+			*ret = call->pid;
+		return r;
+	}
 	if (call->args.report->code < 0) {
 		while (waitpid(call->pid, NULL, 0) < 0 && errno == EINTR)
 			;
@@ -359,16 +385,16 @@ static int start_in_memory(struct pal__launch *launch, struct pal_builder *build
 {
 	struct clone_call call = {.share_memory = pal__builder_shares_memory(builder),
 		.pidfd = -1,
-		.pid_only = ret_pid != NULL};
+		.pid_only = ret_pid && !launch->plan->namespaces.divides};
 	int r = prepare_memory(builder, &call);
 
 	if (r < 0)
 		return pal_error_set(
 			error, PAL_STAGE_STACK, r, "%s", pal_stage_name(PAL_STAGE_STACK));
 	call.args.plan = launch->plan;
-	r = ret_pid ? start_pid(builder, &call, ret_pid, error)
+	r = ret_pid ? start_pid(launch, builder, &call, ret_pid, error)
 		    : start(launch, builder, &call, ret, error);
-	if (!call.share_memory)
+	if (!call.share_memory && call.args.report)
 		munmap(call.args.report, sizeof *call.args.report);
 	return r;
 }
@@ -383,7 +409,7 @@ static int spawn(struct pal_builder *builder, struct pal_child **ret, pid_t *ret
 		r = check_pid_only(builder, error);
 	if (r < 0)
 		return r;
-	r = pal__launch_prepare(&launch, builder, true, -1, error);
+	r = pal__launch_prepare(&launch, builder, true, error);
 	if (r >= 0)
 		r = start_in_memory(&launch, builder, ret, ret_pid, error);
 	pal__launch_clear(&launch);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@ static struct state {
 	int left; /* calls until the one that fails */
 	int error;
 	int strays;
+	char only[32]; /* fault_arm_call */
 	pid_t owner;
 	char fired[32];
 } * state;
@@ -32,6 +34,13 @@ void fault_arm(int n)
 			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	memset(state, 0, sizeof *state);
 	state->owner = getpid();
+	state->left = n;
+}
+
+void fault_arm_call(const char *call, int n)
+{
+	fault_arm(0);
+	snprintf(state->only, sizeof state->only, "%s", call);
 	state->left = n;
 }
 
@@ -59,7 +68,11 @@ int fault_stray_allocations(void)
 
 static bool fails(const char *name, int error)
 {
-	if (!state || !state->left || --state->left)
+	if (!state || (*state->only && strcmp(state->only, name) != 0))
+		return false;
+	/* several processes of one child may be on their way at once */
+	if (__atomic_load_n(&state->left, __ATOMIC_RELAXED) <= 0 ||
+		__atomic_sub_fetch(&state->left, 1, __ATOMIC_RELAXED))
 		return false;
 	strncpy(state->fired, name, sizeof state->fired - 1);
 	state->error = error;
@@ -200,6 +213,22 @@ ssize_t __wrap_write(int fd, const void *data, size_t size)
 	return fails("write", EIO) ? -1 : __real_write(fd, data, size);
 }
 
+/* ---- sockets ---- */
+
+int __real_socketpair(int domain, int type, int protocol, int ends[2]);
+int __wrap_socketpair(int domain, int type, int protocol, int ends[2]);
+int __wrap_socketpair(int domain, int type, int protocol, int ends[2])
+{
+	return fails("socketpair", EMFILE) ? -1 : __real_socketpair(domain, type, protocol, ends);
+}
+
+ssize_t __real_recvmsg(int fd, struct msghdr *message, int flags);
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags);
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
+{
+	return fails("recvmsg", ENOMEM) ? -1 : __real_recvmsg(fd, message, flags);
+}
+
 /* ---- processes ---- */
 
 /* Both names: see spawn.c for the second. */
@@ -293,6 +322,45 @@ static const struct {
 	{SYS_waitid, "sys_waitid", EFAULT, false},
 };
 
+/* Of fault_arm_call. */
+static const struct {
+	long number;
+	const char *name;
+	int error;
+} more_calls[] = {
+	{SYS_unshare, "sys_unshare", ENOSPC},
+	{SYS_setns, "sys_setns", EPERM},
+	{SYS_clone3, "sys_clone3", EAGAIN},
+	{SYS_wait4, "sys_wait4", ECHILD},
+	{SYS_pipe2, "sys_pipe2", ENFILE},
+	{SYS_read, "sys_read", EIO},
+	{SYS_sendmsg, "sys_sendmsg", ETOOMANYREFS},
+	{SYS_sethostname, "sys_sethostname", EPERM},
+	{SYS_socket, "sys_socket", EMFILE},
+	{SYS_capset, "sys_capset", EPERM},
+	{SYS_mount, "sys_mount", EPERM},
+	{SYS_open_tree, "sys_open_tree", EPERM},
+	{SYS_move_mount, "sys_move_mount", EPERM},
+	{SYS_mount_setattr, "sys_mount_setattr", EPERM},
+	{SYS_fsopen, "sys_fsopen", EPERM},
+	{SYS_fsconfig, "sys_fsconfig", ENOMEM},
+	{SYS_fsmount, "sys_fsmount", ENOSPC},
+	{SYS_openat2, "sys_openat2", EAGAIN},
+	{SYS_mkdirat, "sys_mkdirat", ENOSPC},
+	{SYS_symlinkat, "sys_symlinkat", ENOSPC},
+	{SYS_newfstatat, "sys_newfstatat", EIO},
+	{SYS_pivot_root, "sys_pivot_root", EINVAL},
+	{SYS_umount2, "sys_umount2", EBUSY},
+};
+
+static bool one_more_fails(long number)
+{
+	for (size_t i = 0; state && *state->only && i < sizeof more_calls / sizeof more_calls[0]; i++)
+		if (more_calls[i].number == number)
+			return fails(more_calls[i].name, more_calls[i].error);
+	return false;
+}
+
 static bool may_fail(bool only_child)
 {
 	return !only_child || (state && __real_syscall(SYS_getpid) != state->owner);
@@ -313,6 +381,8 @@ __attribute__((no_sanitize("address"))) long __wrap_syscall(long number, ...)
 		if (calls[i].number == number && may_fail(calls[i].only_child) &&
 			fails(calls[i].name, calls[i].error))
 			return -1;
+	if (one_more_fails(number))
+		return -1;
 	return __real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3],
 		arguments[4], arguments[5]);
 }

@@ -13,6 +13,12 @@
 /* The n-th call from now on fails, counted from 1; 0: none. */
 void fault_arm(int n);
 
+/*
+ * The n-th call of this name, also of those on the way into namespaces, which
+ * fault_arm leaves alone: there several processes make calls at once.
+ */
+void fault_arm_call(const char *call, int n);
+
 /* The call that was made to fail, "mmap" or "sys_chdir"; NULL: there were fewer calls. */
 const char *fault_fired(void);
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -135,6 +136,21 @@ unsigned long long status_number(const char *name)
 			number = strtoull(line + strlen(name) + 1, NULL, 16);
 	fclose(file);
 	return number;
+}
+
+void copy_file(const char *from, const char *to, mode_t mode)
+{
+	int in = open(from, O_RDONLY | O_CLOEXEC),
+	    out = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+	struct stat status;
+
+	ck_assert_int_ge(in, 0);
+	ck_assert_int_ge(out, 0);
+	ck_assert_int_eq(fstat(in, &status), 0);
+	ck_assert_int_eq(sendfile(out, in, NULL, (size_t)status.st_size), status.st_size);
+	ck_assert_int_eq(fchmod(out, mode), 0);
+	close(in);
+	close(out);
 }
 
 void make_folder(char path[static 64])

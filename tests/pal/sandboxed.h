@@ -68,6 +68,9 @@ int attempt_bind_privileged_port(void *unused);
 /* A hexadecimal line, such as "CapPrm", of the calling thread's status in /proc. */
 unsigned long long status_number(const char *name);
 
+/* An executable, for set-user-ID copies of ordinary programs. */
+void copy_file(const char *from, const char *to, mode_t mode);
+
 /* A fresh folder that everybody may use; path for the caller to remove with remove_folder. */
 void make_folder(char path[static 64]);
 void remove_folder(const char *path);

@@ -60,7 +60,7 @@ static const struct {
 	{"clone", {PAL_STAGE_CLONE}},
 	{"fork", {PAL_STAGE_CLONE}},
 	{"pthread_create", {PAL_STAGE_CLONE}},
-	{"write", {PAL_STAGE_CLONE}},
+	{"sys_write", {PAL_STAGE_CLONE}},
 	{"sys_pidfd_open", {PAL_STAGE_CLONE}},
 	{"sys_rt_sigaction", {PAL_STAGE_SIGNALS}, GROUP_ | SESSION_},
 	{"sys_rt_sigprocmask", {PAL_STAGE_SIGNALS}, GROUP_ | SESSION_},

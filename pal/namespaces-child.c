@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+#include <pal/spawn-child-priv.h>
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/sched.h>
+#include <net/if.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/*
+ * A child's way into its namespaces, under the rules at the top of spawn-child.c,
+ * while its descriptors still have the parent's numbers. It may be one of up to
+ * three processes that all run this plan:
+ *
+ *   helper   writes the id maps that the child may not write itself. Cloned before
+ *            the child is in its user namespace, so with the parent's credentials.
+ *            Waits for a byte on a pipe; a child that dies is the pipe's end.
+ *   first    the one that the parent has made. Where a pid namespace is asked for
+ *            it clones, as another child of the parent (CLONE_PARENT), the
+ *   second   and leaves, after it has sent the second's pidfd to the parent.
+ */
+
+static int fail(struct pal__report *report, int stage, int index, int code)
+{
+	return pal__report_fail(report, stage, index, code);
+}
+
+static int passed(struct pal__report *report, int stage, int index, long value)
+{
+	int r = pal__child_result(value);
+
+	return r < 0 ? fail(report, stage, index, r) : r;
+}
+
+static int open_at(int folder, const char *path, int flags)
+{
+	return pal__child_result(
+		syscall(SYS_openat, folder, path, flags | O_CLOEXEC | O_LARGEFILE, 0));
+}
+
+/* A text of the kernel's own making is written whole or not at all. */
+static int write_file(int folder, const char *path, const char *text, size_t size)
+{
+	int fd = open_at(folder, path, O_WRONLY), r;
+
+	if (fd < 0)
+		return fd;
+	r = pal__child_result(syscall(SYS_write, fd, text, size));
+	syscall(SYS_close, fd);
+	return r < 0 ? r : 0;
+}
+
+/* ---- id maps ---- */
+
+static int write_map(int self, const char *name, const struct pal__map_plan *map)
+{
+	return write_file(self, name, map->text ? map->text : map->own, map->size);
+}
+
+static int write_maps(const struct pal__ns_plan *plan, int self, struct pal__report *report)
+{
+	int r = 0;
+
+	if (plan->deny_setgroups)
+		r = write_file(self, "setgroups", "deny", 4);
+	if (r >= 0)
+		r = write_map(self, "uid_map", &plan->uids);
+	if (r >= 0)
+		r = write_map(self, "gid_map", &plan->gids);
+	return r < 0 ? fail(report, PAL_STAGE_ID_MAP, 0, r) : 0;
+}
+
+struct helper {
+	pid_t pid;
+	int pipe[2];
+};
+
+static void close_pipe(const struct helper *helper)
+{
+	syscall(SYS_close, helper->pipe[0]);
+	syscall(SYS_close, helper->pipe[1]);
+}
+
+/* In the helper. Nothing to read: the child has failed, or has been killed. */
+static int help(const struct helper *helper, const struct pal__ns_plan *plan, int self,
+	struct pal__report *report)
+{
+	char byte;
+	int r;
+
+	syscall(SYS_close, helper->pipe[1]);
+	r = passed(report, PAL_STAGE_ID_MAP, 0, syscall(SYS_read, helper->pipe[0], &byte, 1));
+	return r <= 0 || write_maps(plan, self, report) < 0;
+}
+
+/* No signal tells of its end, and only who asks for it by name gets its status. */
+static int start_helper(struct helper *helper, const struct pal__ns_plan *plan, int self,
+	struct pal__report *report)
+{
+	struct clone_args args = {0};
+	int r = pal__child_result(syscall(SYS_pipe2, helper->pipe, O_CLOEXEC));
+
+	if (r < 0)
+		return fail(report, PAL_STAGE_ID_MAP, 0, r);
+	helper->pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+	if (helper->pid == 0)
+		syscall(SYS_exit_group, help(helper, plan, self, report));
+	if (helper->pid > 0)
+		return 0;
+	r = fail(report, PAL_STAGE_ID_MAP, 0, -errno);
+	close_pipe(helper);
+	return r;
+}
+
+/* Lets it write, unless `r` says that there is nothing to write for, and waits for its end. */
+static int finish_helper(const struct helper *helper, int r, struct pal__report *report)
+{
+	int status = 0;
+	long ended;
+
+	if (r >= 0)
+		r = passed(report, PAL_STAGE_ID_MAP, 0, syscall(SYS_write, helper->pipe[1], "", 1));
+	close_pipe(helper);
+	do
+		ended = syscall(SYS_wait4, helper->pid, &status, __WALL, NULL);
+	while (ended < 0 && errno == EINTR);
+	if (r < 0)
+		return r;
+	if (report->code < 0)
+		return report->code;
+	return ended < 0 || status ? fail(report, PAL_STAGE_ID_MAP, 0, -ECHILD) : 0;
+}
+
+/* ---- the user namespace ---- */
+
+#ifdef SYS_setresuid32
+#define CALL_SETRESUID SYS_setresuid32
+#define CALL_SETRESGID SYS_setresgid32
+#define CALL_SETGROUPS SYS_setgroups32
+#else
+#define CALL_SETRESUID SYS_setresuid
+#define CALL_SETRESGID SYS_setresgid
+#define CALL_SETGROUPS SYS_setgroups
+#endif
+
+/* An id that the namespace does not have owns nothing, and can make no file. */
+static int become_first(const struct pal__ns_plan *plan, struct pal__report *report)
+{
+	unsigned uid = plan->uids.first, gid = plan->gids.first;
+	int r = 0;
+
+	if ((uid != (unsigned)-1 || gid != (unsigned)-1) && plan->drop_groups)
+		r = passed(report, PAL_STAGE_GROUPS, 0, syscall(CALL_SETGROUPS, 0, NULL));
+	if (r >= 0 && gid != (unsigned)-1)
+		r = passed(report, PAL_STAGE_GID, 0, syscall(CALL_SETRESGID, gid, gid, gid));
+	if (r >= 0 && uid != (unsigned)-1)
+		r = passed(report, PAL_STAGE_UID, 0, syscall(CALL_SETRESUID, uid, uid, uid));
+	return r;
+}
+
+/*
+ * Whoever has the same user outside could trace a process that is privileged in here,
+ * and has it run something else. A new user alone does not forbid that. Until
+ * exec: a function goes on as dumpable as its process was.
+ */
+static int hide_from_tracers(struct pal__report *report)
+{
+	return passed(
+		report, PAL_STAGE_NAMESPACE, 0, syscall(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0));
+}
+
+static int make_user(const struct pal__ns_plan *plan, struct pal__report *report)
+{
+	struct helper helper;
+	int self = open_at(AT_FDCWD, "/proc/self", O_PATH | O_DIRECTORY), r;
+
+	if (self < 0)
+		return fail(report, PAL_STAGE_ID_MAP, 0, self);
+	r = plan->helper ? start_helper(&helper, plan, self, report) : 0;
+	if (r >= 0) {
+		r = passed(report, PAL_STAGE_NAMESPACE, 0, syscall(SYS_unshare, CLONE_NEWUSER));
+		if (plan->helper)
+			r = finish_helper(&helper, r, report);
+		else if (r >= 0)
+			r = write_maps(plan, self, report);
+	}
+	syscall(SYS_close, self);
+	if (r >= 0)
+		r = become_first(plan, report);
+	return r < 0 || plan->fork_call ? r : hide_from_tracers(report);
+}
+
+/* ---- the others ---- */
+
+static int join(const struct pal__ns_plan *plan, bool user, struct pal__report *report)
+{
+	for (size_t i = 0; i < plan->join_count; i++) {
+		const struct pal__join *join = &plan->joins[i];
+		int r;
+
+		if ((join->which == PAL_NS_USER) != user)
+			continue;
+		/* 0: of whatever kind it is; the parent has looked */
+		r = passed(report, PAL_STAGE_NAMESPACE, (int)join->which,
+			syscall(SYS_setns, join->fd, 0));
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int join_all(const struct pal__ns_plan *plan, struct pal__report *report)
+{
+	int r = join(plan, !plan->user_joined_last, report);
+
+	return r < 0 ? r : join(plan, plan->user_joined_last, report);
+}
+
+/* Also a time namespace is for children, but one can be entered that is still empty. */
+static int enter_own_time(struct pal__report *report)
+{
+	int fd = open_at(AT_FDCWD, "/proc/self/ns/time_for_children", O_RDONLY), r;
+
+	if (fd < 0)
+		return fail(report, PAL_STAGE_NAMESPACE, 0, fd);
+	r = passed(report, PAL_STAGE_NAMESPACE, 0, syscall(SYS_setns, fd, CLONE_NEWTIME));
+	syscall(SYS_close, fd);
+	return r;
+}
+
+/* ---- the second child ---- */
+
+static int send_fd(int socket, int fd)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {.header = {
+			     .cmsg_len = CMSG_LEN(sizeof(int)),
+			     .cmsg_level = SOL_SOCKET,
+			     .cmsg_type = SCM_RIGHTS,
+		     }};
+	char byte = 0;
+	struct iovec data = {&byte, 1};
+	struct msghdr message = {
+		.msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof control,
+	};
+
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+	return pal__child_result(syscall(SYS_sendmsg, socket, &message, MSG_NOSIGNAL));
+}
+
+/*
+ * One that executes a program keeps this one waiting until then, as this one
+ * keeps the parent. The kernel puts its pid into the report before it runs: the
+ * parent knows of it also if this one is killed.
+ */
+static int divide(struct pal__child_args *args)
+{
+	const struct pal__ns_plan *plan = &args->plan->namespaces;
+	int pidfd = -1, r;
+	struct clone_args clone_args = {
+		.flags = CLONE_PARENT | CLONE_PIDFD | CLONE_PARENT_SETTID |
+			 (plan->init ? 0 : CLONE_VFORK),
+		.pidfd = (uintptr_t)&pidfd,
+		.parent_tid = (uintptr_t)&args->report->second,
+	};
+	long pid = syscall(SYS_clone3, &clone_args, sizeof clone_args);
+
+	if (pid < 0)
+		return fail(args->report, PAL_STAGE_NAMESPACE, 0, -errno);
+	if (pid == 0) {
+		syscall(SYS_close, plan->sockets[PAL__SOCKET_PARENT]);
+		syscall(SYS_close, plan->sockets[PAL__SOCKET_CHILD]);
+		return 0;
+	}
+	r = send_fd(plan->sockets[PAL__SOCKET_CHILD], pidfd);
+	if (r < 0)
+		return fail(args->report, PAL_STAGE_CLONE, 0, r);
+	return PAL__CHILD_LEAVES;
+}
+
+/* ---- inside ---- */
+
+static int raise_loopback(struct pal__report *report)
+{
+	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+	int fd = pal__child_result(syscall(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)), r;
+
+	if (fd < 0)
+		return fail(report, PAL_STAGE_LOOPBACK, 0, fd);
+	r = passed(report, PAL_STAGE_LOOPBACK, 0, syscall(SYS_ioctl, fd, SIOCSIFFLAGS, &request));
+	syscall(SYS_close, fd);
+	return r;
+}
+
+/* Whoever has CAP_SYS_RESOURCE in the namespace could raise the limit again. */
+static int drop_resource_capability(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+	struct __user_cap_data_struct *word = &data[CAP_TO_INDEX(CAP_SYS_RESOURCE)];
+	unsigned bit = CAP_TO_MASK(CAP_SYS_RESOURCE);
+
+	if (syscall(SYS_prctl, PR_CAPBSET_DROP, CAP_SYS_RESOURCE, 0, 0, 0) < 0 ||
+		syscall(SYS_capget, &header, data) < 0)
+		return -errno;
+	word->effective &= ~bit;
+	word->permitted &= ~bit;
+	word->inheritable &= ~bit;
+	return pal__child_result(syscall(SYS_capset, &header, data));
+}
+
+static int forbid_user_namespaces(struct pal__report *report)
+{
+	int r = write_file(AT_FDCWD, "/proc/sys/user/max_user_namespaces", "0", 1);
+
+	if (r >= 0)
+		r = drop_resource_capability();
+	return r < 0 ? fail(report, PAL_STAGE_NAMESPACE, 0, r) : 0;
+}
+
+static int furnish(const struct pal__plan *plan, struct pal__report *report)
+{
+	const struct pal__ns_plan *namespaces = &plan->namespaces;
+	int r = 0;
+
+	if (namespaces->hostname)
+		r = passed(report, PAL_STAGE_HOSTNAME, 0,
+			syscall(SYS_sethostname, namespaces->hostname, namespaces->hostname_length));
+	if (r >= 0 && namespaces->loopback)
+		r = raise_loopback(report);
+	if (r >= 0 && namespaces->forbid_user)
+		r = forbid_user_namespaces(report);
+	if (r >= 0 && namespaces->unshared & CLONE_NEWNS)
+		r = pal__child_mount(plan->root, report);
+	return r;
+}
+
+int pal__child_enter_namespaces(struct pal__child_args *args)
+{
+	const struct pal__ns_plan *plan = &args->plan->namespaces;
+	struct pal__report *report = args->report;
+	int r;
+
+	if (!plan->used)
+		return 0;
+	r = join_all(plan, report);
+	if (r >= 0 && plan->user)
+		r = make_user(plan, report);
+	if (r >= 0 && plan->unshared)
+		r = passed(report, PAL_STAGE_NAMESPACE, 0, syscall(SYS_unshare, plan->unshared));
+	if (r >= 0 && plan->unshared & CLONE_NEWTIME && !plan->divides)
+		r = enter_own_time(report);
+	if (r >= 0 && plan->divides)
+		r = divide(args);
+	return r < 0 || r == PAL__CHILD_LEAVES ? r : furnish(args->plan, report);
+}

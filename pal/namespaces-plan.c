@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+#include <pal/builder-priv.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <pal/util-priv.h>
+
+/* What namespaces.c has been told, made ready for the child (namespaces-child.c). */
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+/* By the number of the PAL_NS_ bit. */
+static const struct {
+	int flag;
+	const char *name;
+} kinds[PAL__NS_KINDS] = {
+	{CLONE_NEWUSER, "user"},
+	{CLONE_NEWNS, "mount"},
+	{CLONE_NEWPID, "pid"},
+	{CLONE_NEWIPC, "ipc"},
+	{CLONE_NEWUTS, "uts"},
+	{CLONE_NEWNET, "network"},
+	{CLONE_NEWCGROUP, "cgroup"},
+	{CLONE_NEWTIME, "time"},
+};
+
+static unsigned kind_of(unsigned which)
+{
+	return (unsigned)__builtin_ctz(which);
+}
+
+static unsigned joined_flags(const struct pal__namespaces *namespaces)
+{
+	unsigned flags = 0;
+
+	for (size_t i = 0; i < namespaces->join_count; i++)
+		flags |= namespaces->joins[i].which;
+	return flags;
+}
+
+static bool has_capability(unsigned number)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return false;
+	return data[CAP_TO_INDEX(number)].effective & CAP_TO_MASK(number);
+}
+
+/* ---- whether a builder can be spawned from ---- */
+
+static int invalid(struct pal_error *error, const char *what)
+{
+	return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL, "%s", what);
+}
+
+static int check_root(const struct pal_builder *builder, unsigned all, struct pal_error *error)
+{
+	for (size_t i = 0; i < builder->root.count; i++) {
+		const struct pal__mount *mount = &builder->root.items[i];
+		enum pal__mount_kind kind = mount->kind;
+
+		/* the process would not see it: its root is what lies below */
+		if (!builder->root.private_root && !*mount->target && kind != PAL__MOUNT_READ_ONLY)
+			return invalid(error, "mount on / without a private root");
+		if (kind == PAL__MOUNT_PROC && !(all & PAL_NS_PID))
+			return invalid(error, "mount_proc without a pid namespace");
+		if (kind == PAL__MOUNT_SYMLINK && !builder->root.private_root)
+			return invalid(error, "symbolic link without a private root");
+	}
+	return 0;
+}
+
+static int check_requests(const struct pal_builder *builder, struct pal_error *error)
+{
+	const struct pal__namespaces *asked = &builder->namespaces;
+	unsigned joined = joined_flags(asked);
+	bool maps = asked->uids.lines || asked->gids.lines || asked->setgroups;
+
+	if (asked->flags & joined)
+		return invalid(error, "a namespace both new and joined");
+	if (maps && !(asked->flags & PAL_NS_USER))
+		return invalid(error, "id map without a new user namespace");
+	if (asked->forbid_user && !(asked->flags & PAL_NS_USER))
+		return invalid(error, "forbid_user_namespaces without a new one");
+	if (asked->init && !pal__namespaces_divide(builder))
+		return invalid(error, "pid_init without a pid namespace");
+	return check_root(builder, asked->flags | joined, error);
+}
+
+/* The user to whom a namespace belongs. 0 or a negative errno. */
+static int owner_of(const struct pal__join *join, uid_t *ret)
+{
+	PAL_CLEANUP_CLOSE int user = -1;
+
+	if (join->which == PAL_NS_USER)
+		return ioctl(join->fd, NS_GET_OWNER_UID, ret) < 0 ? -errno : 0;
+	user = ioctl(join->fd, NS_GET_USERNS);
+	if (user < 0)
+		return -errno;
+	return ioctl(user, NS_GET_OWNER_UID, ret) < 0 ? -errno : 0;
+}
+
+/*
+ * The first user namespace of all has no owner to ask for, and those around ours
+ * are not shown to us (-EPERM): nobody below us has made either.
+ */
+static int check_join(const struct pal__join *join, struct pal_error *error)
+{
+	const char *name = kinds[kind_of(join->which)].name;
+	int type = ioctl(join->fd, NS_GET_NSTYPE), r;
+	uid_t owner;
+
+	if (type < 0 && errno != ENOTTY)
+		r = -errno;
+	else if (type != kinds[kind_of(join->which)].flag)
+		r = -EINVAL;
+	else {
+		r = owner_of(join, &owner);
+		if (r == -EPERM || (r >= 0 && (owner == 0 || owner == geteuid())))
+			return 0;
+		if (r >= 0)
+			r = -EPERM;
+	}
+	pal_error_set(error, PAL_STAGE_NAMESPACE, r, "descriptor %d as %s namespace", join->fd, name);
+	if (error)
+		error->index = (int)join->which;
+	return r;
+}
+
+int pal__namespaces_check(const struct pal_builder *builder, struct pal_error *error)
+{
+	const struct pal__namespaces *asked = &builder->namespaces;
+	int r = check_requests(builder, error);
+
+	for (size_t i = 0; r >= 0 && i < asked->join_count; i++)
+		r = check_join(&asked->joins[i], error);
+	return r;
+}
+
+bool pal__namespaces_divide(const struct pal_builder *builder)
+{
+	const struct pal__namespaces *asked = &builder->namespaces;
+
+	return (asked->flags | joined_flags(asked)) & PAL_NS_PID;
+}
+
+bool pal__namespaces_init(const struct pal_builder *builder, bool program)
+{
+	return pal__namespaces_divide(builder) && (builder->namespaces.init || !program);
+}
+
+/*
+ * A user namespace changes credentials, and a time namespace the clocks' pages;
+ * who makes another process of itself must not do so in our memory either.
+ */
+bool pal__namespaces_share_memory(const struct pal__namespaces *namespaces)
+{
+	unsigned own = PAL_NS_USER | PAL_NS_PID | PAL_NS_TIME;
+
+	return !((namespaces->flags | joined_flags(namespaces)) & own);
+}
+
+/* ---- the plan ---- */
+
+static bool is_own_id(const struct pal__id_map *map, unsigned id)
+{
+	return !map->lines || (map->lines == 1 && map->count == 1 && map->outside == id);
+}
+
+/* Line by line: "inside outside count". */
+static bool contains(const struct pal__id_map *map, unsigned id)
+{
+	const char *line = map->text;
+	unsigned inside, outside, count;
+
+	for (; line && sscanf(line, "%u %u %u", &inside, &outside, &count) == 3;
+		line = strchr(line, '\n') + 1)
+		if (id >= outside && id - outside < count)
+			return true;
+	return !map->text;
+}
+
+static void plan_map(struct pal__map_plan *plan, const struct pal__id_map *map, unsigned id)
+{
+	snprintf(plan->own, sizeof plan->own, "%u %u 1\n", id, id);
+	plan->text = map->text;
+	plan->size = strlen(map->text ? map->text : plan->own);
+	plan->first = contains(map, id) ? (unsigned)-1 : map->inside;
+}
+
+/*
+ * The process in the new namespace may write one line with its own id, and for
+ * groups only without setgroups(2); everything else is for somebody outside who
+ * has CAP_SETUID and CAP_SETGID there.
+ */
+static void plan_user(struct pal__ns_plan *plan, const struct pal_builder *builder)
+{
+	const struct pal__namespaces *asked = &builder->namespaces;
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+
+	plan->user = asked->flags & PAL_NS_USER;
+	if (!plan->user)
+		return;
+	plan->deny_setgroups = asked->setgroups == PAL__SETGROUPS_UNSAID
+				       ? !has_capability(CAP_SETGID)
+				       : asked->setgroups == PAL__SETGROUPS_DENIED;
+	plan->helper = !is_own_id(&asked->uids, uid) || !is_own_id(&asked->gids, gid) ||
+		       !plan->deny_setgroups;
+	plan_map(&plan->uids, &asked->uids, uid);
+	plan_map(&plan->gids, &asked->gids, gid);
+	plan->drop_groups = builder->process.groups_kind == PAL__GROUPS_UNSAID;
+}
+
+static int call_fork(void)
+{
+	return fork();
+}
+
+void pal__ns_plan_make(struct pal__ns_plan *plan, const struct pal_builder *builder, bool program,
+	const int sockets[2])
+{
+	const struct pal__namespaces *asked = &builder->namespaces;
+
+	*plan = (struct pal__ns_plan){
+		.used = asked->flags || asked->join_count,
+		.joins = asked->joins,
+		.join_count = asked->join_count,
+		.divides = sockets[0] >= 0,
+		.sockets = {sockets[0], sockets[1]},
+		.init = pal__namespaces_init(builder, program),
+		.fork_call = program ? NULL : call_fork,
+		.hostname = asked->hostname,
+		.hostname_length = asked->hostname ? strlen(asked->hostname) : 0,
+		.loopback = asked->loopback,
+		.forbid_user = asked->forbid_user,
+	};
+	for (unsigned kind = kind_of(PAL_NS_MOUNT); kind < PAL__NS_KINDS; kind++)
+		if (asked->flags >> kind & 1)
+			plan->unshared |= kinds[kind].flag;
+	if (plan->join_count)
+		plan->user_joined_last = has_capability(CAP_SYS_ADMIN);
+	plan_user(plan, builder);
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#include <pal/root-child-priv.h>
+
+#include <fcntl.h>
+#include <linux/mount.h>
+
+/*
+ * A child's mounts, one after the other, under the rules at the top of
+ * spawn-child.c. Each is made detached (root-mount-child.c) and has its flags
+ * before it is put in its place (root-path-child.c).
+ *
+ * The new root is mounted over the old one before it is filled: absolute paths,
+ * those of sources, still begin in the old one, because that is this process's
+ * root until it is changed.
+ */
+
+#define DETACH 2 /* MNT_DETACH is in sys/mount.h, which linux/mount.h does not go with */
+
+#define STRICT (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+
+static uint64_t flags_of(const struct pal__mount *mount)
+{
+	return MOUNT_ATTR_NOSUID | (mount->flags & PAL_MOUNT_READ_ONLY ? MOUNT_ATTR_RDONLY : 0) |
+	       (mount->flags & PAL_MOUNT_NO_EXEC ? MOUNT_ATTR_NOEXEC : 0) |
+	       (mount->flags & PAL_MOUNT_DEVICES ? 0 : MOUNT_ATTR_NODEV);
+}
+
+/* ---- one entry ---- */
+
+/* What is mounted over the root is the root from then on: paths begin in it. Takes `mount`. */
+static int put_as_root(struct pal__place *place, int mount)
+{
+	int copy = pal__child_result(syscall(SYS_fcntl, mount, F_DUPFD_CLOEXEC, 3));
+	int r = copy < 0 ? copy : pal__child_mount_attach(mount, place->root_fd);
+
+	if (copy < 0)
+		syscall(SYS_close, mount);
+	if (r < 0) {
+		pal__place_close(copy);
+		return r;
+	}
+	syscall(SYS_close, place->root_fd);
+	place->root_fd = copy;
+	place->covered = true;
+	return 0;
+}
+
+/* Takes `mount`, also if it is a negative errno. */
+static int put(struct pal__place *place, const char *path, int mount)
+{
+	struct stat status;
+	int r = mount < 0 ? mount : pal__child_path_status(mount, &status), target;
+
+	if (r >= 0 && !*path && place->root->private_root)
+		return put_as_root(place, mount);
+	target = r < 0 ? r : pal__child_path_make(place, path, S_ISDIR(status.st_mode));
+	if (target < 0) {
+		pal__place_close(mount);
+		return target;
+	}
+	r = pal__child_mount_attach(mount, target);
+	syscall(SYS_close, target);
+	return r;
+}
+
+static int bind_source(struct pal__place *place, const struct pal__mount *mount)
+{
+	int tree = pal__child_mount_copy(AT_FDCWD, mount->source, 0, flags_of(mount));
+
+	if ((tree == -ENOENT || tree == -ENOTDIR) && mount->flags & PAL_MOUNT_OPTIONAL)
+		return 0;
+	return put(place, mount->target, tree);
+}
+
+static int make_link(const struct pal__place *place, const struct pal__mount *mount)
+{
+	int folder = pal__child_path_make(place, mount->target, true);
+	int r = folder < 0 ? folder : pal__child_path_is_own(place, folder);
+
+	if (r > 0)
+		r = pal__child_result(
+			syscall(SYS_symlinkat, mount->source, folder, mount->name));
+	else if (r == 0)
+		r = -EROFS;
+	pal__place_close(folder);
+	return r;
+}
+
+/* What is no mount yet becomes one: a copy of itself, on top of it. */
+static int copy_read_only(int target, bool recursive)
+{
+	int tree = pal__child_mount_copy(target, "", AT_EMPTY_PATH, 0);
+	int r = tree < 0 ? tree : pal__child_mount_set_flags(tree, MOUNT_ATTR_RDONLY, recursive);
+
+	if (r >= 0)
+		return pal__child_mount_attach(tree, target);
+	pal__place_close(tree);
+	return r;
+}
+
+static int make_read_only(const struct pal__place *place, const struct pal__mount *mount)
+{
+	int target = pal__child_path_open(place, mount->target), r;
+
+	if (target < 0)
+		return target;
+	r = pal__child_mount_set_flags(target, MOUNT_ATTR_RDONLY, mount->recursive);
+	if (r == -EINVAL)
+		r = copy_read_only(target, mount->recursive);
+	syscall(SYS_close, target);
+	return r;
+}
+
+/* A device file on a mount without devices cannot be opened, whoever tries. */
+static int hide(const struct pal__place *place, const struct pal__mount *mount)
+{
+	int target = pal__child_path_open(place, mount->target), cover, r;
+	struct stat status;
+
+	r = target < 0 ? target : pal__child_path_status(target, &status);
+	if (r >= 0) {
+		cover = S_ISDIR(status.st_mode)
+				? pal__child_mount_tmpfs("000", "4k", STRICT | MOUNT_ATTR_RDONLY)
+				: pal__child_mount_device("/dev/null", makedev(1, 3),
+					  STRICT | MOUNT_ATTR_RDONLY);
+		r = pal__child_mount_attach(cover, target);
+	}
+	pal__place_close(target);
+	return r;
+}
+
+static int make_entry(struct pal__place *place, const struct pal__mount *mount)
+{
+	switch (mount->kind) {
+	case PAL__MOUNT_BIND:
+		return bind_source(place, mount);
+	case PAL__MOUNT_TMPFS:
+		return put(place, mount->target,
+			pal__child_mount_tmpfs(mount->mode, mount->size, flags_of(mount)));
+	case PAL__MOUNT_PROC:
+		return put(place, mount->target, pal__child_mount_new("proc", STRICT, NULL, 0));
+	case PAL__MOUNT_DEV:
+		return pal__child_mount_dev(place, mount->target);
+	case PAL__MOUNT_SYMLINK:
+		return make_link(place, mount);
+	case PAL__MOUNT_READ_ONLY:
+		return make_read_only(place, mount);
+	case PAL__MOUNT_HIDE:
+		return hide(place, mount);
+	}
+	return -EINVAL;
+}
+
+/* ---- the root ---- */
+
+/* Read-only at the end: its only content is names of mounts. */
+static int new_root(int old_root)
+{
+	int root = pal__child_mount_tmpfs("0755", NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV), r;
+
+	if (root < 0)
+		return root;
+	r = pal__child_result(syscall(SYS_move_mount, root, "", old_root, "",
+		MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+	if (r >= 0)
+		return root;
+	syscall(SYS_close, root);
+	return r;
+}
+
+/*
+ * pivot_root(2) puts the old root on top of the new one, if both its arguments are
+ * that; there it is detached, by a process that stands in it and then leaves.
+ */
+static int enter_root(const struct pal__place *place, int old_root)
+{
+	int root = place->root_fd, r = 0;
+
+	if (!place->covered)
+		r = pal__child_mount_set_flags(root, MOUNT_ATTR_RDONLY, false);
+	if (r >= 0)
+		r = pal__child_result(syscall(SYS_fchdir, root));
+	if (r >= 0)
+		r = pal__child_result(syscall(SYS_pivot_root, ".", "."));
+	if (r >= 0)
+		r = pal__child_result(syscall(SYS_fchdir, old_root));
+	if (r >= 0)
+		r = pal__child_result(syscall(SYS_umount2, ".", DETACH));
+	if (r >= 0)
+		r = pal__child_result(syscall(SYS_fchdir, root));
+	return r;
+}
+
+static int make_all(struct pal__place *place, struct pal__report *report)
+{
+	const struct pal__root *root = place->root;
+
+	for (; place->made < root->count; place->made++) {
+		int r = make_entry(place, &root->items[place->made]);
+
+		if (r < 0)
+			return pal__report_fail(report, PAL_STAGE_MOUNT, (int)place->made, r);
+	}
+	return 0;
+}
+
+static int make_in_root(const struct pal__root *root, int old_root, struct pal__report *report)
+{
+	struct pal__place place = {.root = root, .root_fd = old_root};
+	int r = 0;
+
+	if (root->private_root)
+		r = place.root_fd = new_root(old_root);
+	if (r < 0)
+		return pal__report_fail(report, PAL_STAGE_MOUNT, (int)root->count, r);
+	r = make_all(&place, report);
+	if (!root->private_root)
+		return r;
+	if (r >= 0) {
+		r = enter_root(&place, old_root);
+		if (r < 0)
+			pal__report_fail(report, PAL_STAGE_MOUNT, (int)root->count, r);
+	}
+	syscall(SYS_close, place.root_fd);
+	return r;
+}
+
+/* Nothing propagates, also if nothing is mounted here: the program may mount something. */
+int pal__child_mount(const struct pal__root *root, struct pal__report *report)
+{
+	int old_root, r;
+	long mask;
+
+	old_root = pal__child_result(
+		syscall(SYS_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0));
+	r = old_root;
+	if (r >= 0)
+		r = pal__child_result(
+			syscall(SYS_mount, NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	if (r < 0) {
+		pal__report_fail(report, PAL_STAGE_MOUNT, (int)root->count, r);
+	} else {
+		mask = syscall(SYS_umask, 0);
+		r = make_in_root(root, old_root, report);
+		syscall(SYS_umask, mask);
+	}
+	pal__place_close(old_root);
+	return r;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_PAL_ROOT_PRIV_H
+#define PROCMESH_PAL_ROOT_PRIV_H
+
+#include <pal/error.h>
+#include <pal/report-priv.h>
+#include <pal/root.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What root.h adds to a builder; the child reads it as it is (root-child.c). */
+
+struct pal__mount {
+	enum pal__mount_kind {
+		PAL__MOUNT_BIND,
+		PAL__MOUNT_TMPFS,
+		PAL__MOUNT_PROC,
+		PAL__MOUNT_DEV,
+		PAL__MOUNT_SYMLINK,
+		PAL__MOUNT_READ_ONLY,
+		PAL__MOUNT_HIDE
+	} kind;
+	unsigned flags;  /* PAL_MOUNT_ */
+	bool recursive;  /* READ_ONLY */
+	char *source;    /* BIND; content of SYMLINK; owned */
+	char *target;    /* owned, relative to the root, names with one slash between; "": the root */
+	char *name;      /* SYMLINK: the last of `target`, which is cut before it; owned */
+	char size[24];   /* TMPFS, as mount options; "": not said */
+	char mode[8];
+};
+
+struct pal__root {
+	bool private_root;
+	struct pal__mount *items;
+	size_t count;
+};
+
+void pal__root_clear(struct pal__root *root);
+
+/* root-child.c. 0, or a negative errno that is also in the report. */
+int pal__child_mount(const struct pal__root *root, struct pal__report *report);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROCMESH_PAL_ROOT_H
+#define PROCMESH_PAL_ROOT_H
+
+#include <pal/export.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+PAL_BEGIN_DECLS
+
+struct pal_builder;
+
+/*
+ * Which files a builder's children see, by mounts in a mount namespace of their
+ * own: all of this implies PAL_NS_MOUNT (namespaces.h), and needs CAP_SYS_ADMIN or
+ * PAL_NS_USER. Linux 5.12. Nothing propagates between that namespace and this
+ * process's, in either direction.
+ *
+ * The mounts are made in the order of the calls; a failure is PAL_STAGE_MOUNT with
+ * index = the n-th call, from 0, or the number of calls for entering the root.
+ * Targets are absolute, without ".."; "/" is one only in a private root, and for
+ * remount_read_only. Descriptors that the child is given lead
+ * where they led before, whatever is mounted.
+ */
+
+/*
+ * The root is an empty tmpfs, entered by pivot_root(2); the old one is detached,
+ * and only what is mounted below is in it. It is read-only itself, once that is
+ * done. The working directory is "/", or cwd() in there. Targets and the folders to
+ * them are made where they are missing: in the root and in tmpfs() of this
+ * builder, never in a folder of the host that is bound. A
+ * target that leads through a symbolic link is -ELOOP. What is bound to "/", first, is
+ * the root in place of that tmpfs.
+ * -EINVAL in a process whose root is no mount, after chroot(2).
+ */
+PAL_EXPORT void pal_builder_private_root(struct pal_builder *builder, bool on);
+
+#define PAL_MOUNT_READ_ONLY 1u
+#define PAL_MOUNT_NO_EXEC 2u
+#define PAL_MOUNT_DEVICES 4u  /* device files work */
+#define PAL_MOUNT_OPTIONAL 8u /* of bind: a missing source is skipped */
+
+/*
+ * The file or folder `source`, as this process sees it, with all that is mounted
+ * in it; flags count for all of that, and set-user-ID programs never gain anything.
+ */
+PAL_EXPORT void pal_builder_bind(
+	struct pal_builder *builder, const char *source, const char *target, unsigned flags);
+/* An empty tmpfs; 0: the kernel's limit, half of the memory. */
+PAL_EXPORT void pal_builder_tmpfs(struct pal_builder *builder, const char *target, size_t max_bytes,
+	mode_t mode, unsigned flags);
+/* Of PAL_NS_PID, new or joined (-EINVAL without): its processes. */
+PAL_EXPORT void pal_builder_mount_proc(struct pal_builder *builder, const char *target);
+/*
+ * A read-only folder with null, zero, full, random, urandom, tty, an empty writable
+ * shm, pts with terminals of its own, ptmx, fd, stdin, stdout, stderr.
+ */
+PAL_EXPORT void pal_builder_mount_dev(struct pal_builder *builder, const char *target);
+/* A symbolic link `path` that says `content`; of a private root (-EINVAL without). */
+PAL_EXPORT void pal_builder_symlink(
+	struct pal_builder *builder, const char *content, const char *path);
+
+/*
+ * For paths that exist (-ENOENT), with or without a private root, and which may lead through
+ * symbolic links. Read-only: itself, and with `recursive` also what is mounted in it.
+ * Hidden: an empty folder without rights, or a file that nobody can open.
+ */
+PAL_EXPORT void pal_builder_remount_read_only(
+	struct pal_builder *builder, const char *path, bool recursive);
+PAL_EXPORT void pal_builder_hide(struct pal_builder *builder, const char *path);
+
+PAL_END_DECLS
+
+#endif

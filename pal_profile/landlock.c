@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#include <pal_profile/settings-priv.h>
+
+#include <errno.h>
+
+#include <pal/util-priv.h>
+
+/* The ruleset that the X-Landlock keys ask for. */
+
+#define PORTS (PAL_LANDLOCK_BIND | PAL_LANDLOCK_CONNECT)
+
+/* All rights on files that the running kernel can deny. */
+static uint64_t file_rights(void)
+{
+	uint64_t rights = PAL_LANDLOCK_ALL_FILE_RIGHTS;
+	int abi = pal_landlock_abi();
+
+	if (abi < 5)
+		rights &= ~(uint64_t)PAL_LANDLOCK_IOCTL_DEV;
+	if (abi < 3)
+		rights &= ~(uint64_t)PAL_LANDLOCK_TRUNCATE;
+	if (abi < 2)
+		rights &= ~(uint64_t)PAL_LANDLOCK_REFER;
+	return rights;
+}
+
+static int allow_paths(struct pal_landlock *ruleset, const struct pal_profile__list *paths,
+	unsigned access, struct pal_error *error)
+{
+	for (size_t i = 0; i < paths->count; i++) {
+		bool optional = *paths->items[i] == '-';
+		int r = pal_landlock_allow_path(ruleset, paths->items[i] + optional, access, error);
+
+		if (r < 0 && !(optional && (r == -ENOENT || r == -ENOTDIR)))
+			return r;
+	}
+	return 0;
+}
+
+static int allow_ports(struct pal_landlock *ruleset, const uint16_t *ports, size_t count,
+	unsigned access, struct pal_error *error)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < count && r >= 0; i++)
+		r = pal_landlock_allow_port(ruleset, ports[i], access, error);
+	return r;
+}
+
+static int allow(struct pal_landlock *ruleset, const struct pal_profile__landlock *asked,
+	struct pal_error *error)
+{
+	static const unsigned accesses[PAL_PROFILE__ACCESSES] = {
+		[PAL_PROFILE__READ] = PAL_LANDLOCK_READ,
+		[PAL_PROFILE__WRITE] = PAL_LANDLOCK_READ | PAL_LANDLOCK_WRITE,
+		[PAL_PROFILE__EXECUTE] = PAL_LANDLOCK_READ | PAL_LANDLOCK_EXECUTE,
+	};
+	int r = 0;
+
+	for (size_t i = 0; i < PAL_PROFILE__ACCESSES && r >= 0; i++)
+		r = allow_paths(ruleset, &asked->paths[i], accesses[i], error);
+	if (r >= 0)
+		r = allow_ports(
+			ruleset, asked->connect, asked->connect_count, PAL_LANDLOCK_CONNECT, error);
+	if (r >= 0)
+		r = allow_ports(ruleset, asked->bind, asked->bind_count, PAL_LANDLOCK_BIND, error);
+	return r;
+}
+
+int pal_profile__make_landlock(const struct pal_profile__landlock *landlock,
+	struct pal_landlock **ret, struct pal_error *error)
+{
+	uint64_t scopes = (landlock->scope_signals ? PAL_LANDLOCK_SCOPE_SIGNALS : 0) |
+			  (landlock->scope_sockets ? PAL_LANDLOCK_SCOPE_ABSTRACT_SOCKETS : 0);
+	struct pal_landlock *ruleset;
+	int r;
+
+	if (!landlock->files && !landlock->ports && !scopes) {
+		*ret = NULL;
+		return 0;
+	}
+	r = pal_landlock_new_handling(landlock->files ? file_rights() : 0,
+		landlock->ports ? PORTS : 0, scopes, 0, &ruleset, error);
+	if (r < 0)
+		return r;
+	r = allow(ruleset, landlock, error);
+	if (r < 0) {
+		pal_landlock_free(ruleset);
+		return r;
+	}
+	*ret = ruleset;
+	return 0;
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+#include <pal_profile/places-priv.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <pal/util-priv.h>
+
+/* ---- what the keys for whole areas stand for ---- */
+
+static int add(
+	struct pal_profile__places *places, enum pal_profile__place_kind kind, const char *path)
+{
+	struct pal_profile__place place = {.kind = kind,
+		.path = strdup(path),
+		.optional = kind != PAL_PROFILE__DEV && kind != PAL_PROFILE__PROC,
+		.mode = 0755};
+
+	return pal_profile__place_add(places, place);
+}
+
+static int add_all(struct pal_profile__places *places, enum pal_profile__place_kind kind,
+	const char *const *paths)
+{
+	int r = 0;
+
+	for (; *paths && r >= 0; paths++)
+		r = add(places, kind, *paths);
+	return r;
+}
+
+static int add_system(struct pal_profile__places *places, enum pal_profile__protect protect)
+{
+	static const char *const programs[] = {"/usr", "/boot", "/efi", NULL};
+	static const char *const interfaces[] = {"/dev", "/proc", "/sys", NULL};
+	int r = 0;
+
+	if (protect == PAL_PROFILE__PROTECT_STRICT) {
+		r = add(places, PAL_PROFILE__READ_ONLY, "/");
+		return r < 0 ? r : add_all(places, PAL_PROFILE__READ_WRITE, interfaces);
+	}
+	if (protect != PAL_PROFILE__PROTECT_NO)
+		r = add_all(places, PAL_PROFILE__READ_ONLY, programs);
+	if (r >= 0 && protect == PAL_PROFILE__PROTECT_FULL)
+		r = add(places, PAL_PROFILE__READ_ONLY, "/etc");
+	return r;
+}
+
+static int add_home(struct pal_profile__places *places, enum pal_profile__protect protect)
+{
+	static const char *const homes[] = {"/home", "/root", "/run/user", NULL};
+	static const enum pal_profile__place_kind kinds[] = {
+		[PAL_PROFILE__PROTECT_YES] = PAL_PROFILE__HIDE,
+		[PAL_PROFILE__PROTECT_FULL] = PAL_PROFILE__READ_ONLY,
+		[PAL_PROFILE__PROTECT_STRICT] = PAL_PROFILE__TMPFS,
+	};
+	size_t before = places->count;
+	int r = 0;
+
+	if (protect != PAL_PROFILE__PROTECT_NO)
+		r = add_all(places, kinds[protect], homes);
+	for (size_t i = before; i < places->count; i++)
+		places->items[i].read_only = true;
+	return r;
+}
+
+static int add_tmp(struct pal_profile__places *places)
+{
+	static const char *const folders[] = {"/tmp", "/var/tmp", NULL};
+	size_t before = places->count;
+	int r = add_all(places, PAL_PROFILE__TMPFS, folders);
+
+	for (size_t i = before; i < places->count; i++)
+		places->items[i].mode = 01777;
+	return r;
+}
+
+static int add_kernel(struct pal_profile__places *places, const struct pal_profile__files *files)
+{
+	static const char *const tunables[] = {"/proc/sys", "/proc/sysrq-trigger",
+		"/proc/latency_stats", "/proc/mtrr", "/proc/acpi", "/proc/asound", "/proc/bus",
+		"/proc/fs", "/proc/irq", "/sys", NULL};
+	static const char *const addresses[] = {"/proc/kallsyms", "/proc/kcore", NULL};
+	static const char *const modules[] = {"/usr/lib/modules", "/lib/modules", NULL};
+	static const char *const logs[] = {"/dev/kmsg", "/proc/kmsg", NULL};
+	int r = 0;
+
+	if (files->kernel_tunables) {
+		r = add_all(places, PAL_PROFILE__READ_ONLY, tunables);
+		if (r >= 0)
+			r = add_all(places, PAL_PROFILE__HIDE, addresses);
+	}
+	if (r >= 0 && files->kernel_modules)
+		r = add_all(places, PAL_PROFILE__HIDE, modules);
+	if (r >= 0 && files->kernel_logs)
+		r = add_all(places, PAL_PROFILE__HIDE, logs);
+	if (r >= 0 && files->control_groups)
+		r = add(places, PAL_PROFILE__READ_ONLY, "/sys/fs/cgroup");
+	return r;
+}
+
+static int add_areas(
+	struct pal_profile__places *places, const struct pal_profile__settings *settings)
+{
+	const struct pal_profile__files *files = &settings->files;
+	int r = add_system(places, files->system);
+
+	if (r >= 0)
+		r = add_home(places, files->home);
+	if (r >= 0 && files->tmp)
+		r = add_tmp(places);
+	if (r >= 0 && files->devices)
+		r = add(places, PAL_PROFILE__DEV, "/dev");
+	if (r >= 0 && settings->process.pids)
+		r = add(places, PAL_PROFILE__PROC, "/proc");
+	return r < 0 ? r : add_kernel(places, files);
+}
+
+/* ---- one list ---- */
+
+static int copy_places(struct pal_profile__places *to, const struct pal_profile__places *from)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < from->count && r >= 0; i++) {
+		struct pal_profile__place place = from->items[i];
+
+		place.path = strdup(place.path);
+		place.source = place.source ? strdup(place.source) : NULL;
+		r = pal_profile__place_add(to, place);
+	}
+	return r;
+}
+
+/* As the kernel will find it: without symbolic links, without "//" and "/." A path that leads nowhere stays. */
+static int resolve_path(char **path)
+{
+	char *resolved = realpath(*path, NULL);
+
+	if (!resolved)
+		return errno == ENOMEM ? -ENOMEM : 0;
+	free(*path);
+	*path = resolved;
+	return 0;
+}
+
+/* '/' comes before everything: what is in a folder follows it at once. */
+static int compare_paths(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	if (*a == *b)
+		return 0;
+	if (!*a || !*b)
+		return *a ? 1 : -1;
+	return (*a == '/' ? 0 : (unsigned char)*a) - (*b == '/' ? 0 : (unsigned char)*b);
+}
+
+static int compare_places(const void *first, const void *second)
+{
+	const struct pal_profile__place *a = first, *b = second;
+	int order = compare_paths(a->path, b->path);
+
+	return order ? order : (int)a->kind - (int)b->kind;
+}
+
+/* Whether it is there, as far as can be seen from here. 1, 0 or -ENOMEM. */
+static int is_there(const struct pal_profile__places *places, const char *root,
+	const struct pal_profile__place *place)
+{
+	PAL_CLEANUP_FREE char *path = NULL;
+	int r = 0;
+
+	if (place->kind == PAL_PROFILE__BIND)
+		return access(place->source, F_OK) == 0;
+	path = pal_profile__host_path(places, root, place->path, place, &r);
+	if (r < 0)
+		return r;
+	return path && access(path, F_OK) == 0;
+}
+
+static int leave_out(struct pal_profile__places *places, const char *root)
+{
+	size_t kept = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < places->count && r >= 0; i++)
+		if (places->items[i].optional) {
+			r = is_there(places, root, &places->items[i]);
+			if (r == 0) /* nothing asks for an empty kind of place */
+				places->items[i].kind = PAL_PROFILE__KINDS;
+		}
+	for (size_t i = 0; i < places->count; i++)
+		if (places->items[i].kind == PAL_PROFILE__KINDS) {
+			free(places->items[i].path);
+			free(places->items[i].source);
+		} else {
+			places->items[kept++] = places->items[i];
+		}
+	places->count = kept;
+	return r;
+}
+
+int pal_profile__places_collect(const struct pal_profile__settings *settings,
+	struct pal_profile__places *ret, struct pal_error *error)
+{
+	struct pal_profile__places places = {0};
+	int r = copy_places(&places, &settings->files.places);
+
+	if (r >= 0)
+		r = add_areas(&places, settings);
+	for (size_t i = 0; i < places.count && r >= 0 && !settings->files.root; i++)
+		r = resolve_path(&places.items[i].path);
+	if (r >= 0 && places.count)
+		qsort(places.items, places.count, sizeof *places.items, compare_places);
+	if (r >= 0)
+		r = leave_out(&places, settings->files.root);
+	if (r < 0) {
+		pal_profile__places_clear(&places);
+		return pal_error_set(error, PAL_STAGE_MEMORY, r, "places of a profile");
+	}
+	*ret = places;
+	return 0;
+}
+
+/* ---- questions ---- */
+
+bool pal_profile__is_within(const char *path, const char *outer)
+{
+	size_t length = strlen(outer);
+
+	if (length == 1) /* the root */
+		return true;
+	return !strncmp(path, outer, length) && (!path[length] || path[length] == '/');
+}
+
+static bool is_mount(const struct pal_profile__place *place)
+{
+	return place->kind == PAL_PROFILE__TMPFS || place->kind == PAL_PROFILE__BIND ||
+	       place->kind == PAL_PROFILE__DEV || place->kind == PAL_PROFILE__PROC;
+}
+
+/* The list is sorted: a later one that `path` is in is an inner one, or of the same path. */
+struct pal_profile__holds pal_profile__holds_at(const struct pal_profile__places *places,
+	const char *path, const struct pal_profile__place *itself)
+{
+	struct pal_profile__holds holds = {0};
+
+	for (size_t i = 0; i < places->count; i++) {
+		const struct pal_profile__place *place = &places->items[i];
+
+		if (!pal_profile__is_within(path, place->path))
+			continue;
+		if (is_mount(place)) {
+			if (place != itself)
+				holds = (struct pal_profile__holds){
+					place->read_only, place->no_exec, place};
+		} else if (place->kind == PAL_PROFILE__READ_WRITE) {
+			holds.read_only = false;
+		} else if (place->kind == PAL_PROFILE__READ_ONLY) {
+			holds.read_only = true; /* also where the same path is to be writable */
+		} else if (place->kind == PAL_PROFILE__EXEC) {
+			holds.no_exec = false;
+		} else if (place->kind == PAL_PROFILE__NO_EXEC) {
+			holds.no_exec = true;
+		}
+	}
+	return holds;
+}
+
+bool pal_profile__places_lift(const struct pal_profile__places *places)
+{
+	for (size_t i = 0; i < places->count; i++) {
+		const struct pal_profile__place *place = &places->items[i];
+		struct pal_profile__places before = {places->items, i};
+		struct pal_profile__holds around =
+			pal_profile__holds_at(&before, place->path, NULL);
+
+		if (place->kind == PAL_PROFILE__READ_WRITE && around.read_only)
+			return true;
+		if (place->kind == PAL_PROFILE__EXEC && around.no_exec)
+			return true;
+		if (place->kind == PAL_PROFILE__NO_EXEC && !strcmp(place->path, "/"))
+			return true;
+	}
+	return false;
+}
+
+char *pal_profile__host_path(const struct pal_profile__places *places, const char *root,
+	const char *path, const struct pal_profile__place *itself, int *code)
+{
+	const struct pal_profile__place *cover = pal_profile__holds_at(places, path, itself).cover;
+	const char *from = root ? root : "", *rest = path;
+	char *joined;
+
+	if (cover && cover->kind != PAL_PROFILE__BIND && cover->kind != PAL_PROFILE__PROC)
+		return NULL;
+	if (cover && cover->kind == PAL_PROFILE__BIND) {
+		from = cover->source;
+		rest = path + strlen(cover->path);
+	}
+	if (asprintf(&joined, "%s%s", from, rest) < 0) {
+		*code = -ENOMEM;
+		return NULL;
+	}
+	return joined;
+}

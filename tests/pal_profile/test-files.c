@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <pal/util-priv.h>
+
+#include "profiled.h"
+
+/*
+ * What the keys about files do, as root and as nobody with a user namespace. Each test has a folder
+ * with: open/, open/inner/, file, and a copy of true, "program".
+ */
+
+static char folder[64];
+
+static void path_in(char path[static 128], const char *name)
+{
+	snprintf(path, 128, "%s/%s", folder, name);
+}
+
+static void copy_program(const char *to)
+{
+	char command[256];
+
+	snprintf(command, sizeof command, "cp /bin/true %s && chmod 755 %s", to, to);
+	ck_assert_int_eq(system(command), 0);
+}
+
+static void prepare(void)
+{
+	char path[128];
+	int fd;
+
+	make_folder(folder);
+	path_in(path, "open");
+	ck_assert_int_eq(mkdir(path, 0777), 0);
+	chmod(path, 0777);
+	path_in(path, "open/inner");
+	ck_assert_int_eq(mkdir(path, 0777), 0);
+	chmod(path, 0777);
+	path_in(path, "file");
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	ck_assert_int_eq(write(fd, "text", 4), 4);
+	close(fd);
+	path_in(path, "program");
+	copy_program(path);
+	path_in(path, "open/program");
+	copy_program(path);
+}
+
+static void finish(void)
+{
+	remove_folder(folder);
+}
+
+static int create(void *name)
+{
+	char path[128];
+	int fd;
+
+	path_in(path, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return unlink(path) < 0 ? errno : 0;
+}
+
+static int read_it(void *name)
+{
+	char path[128];
+
+	path_in(path, name);
+	return attempt_read(path);
+}
+
+static int run(void *name)
+{
+	char path[128];
+
+	path_in(path, name);
+	execl(path, path, (char *)NULL);
+	return errno;
+}
+
+/* "%" in the text is the folder; "*" begins a user namespace where one is needed. */
+static int inside(int user, const char *text, int (*attempt)(void *arg), const void *arg)
+{
+	char expanded[1024] = "";
+	size_t length = 0;
+
+	if (user == USER_NOBODY)
+		length = (size_t)snprintf(expanded, sizeof expanded, AS_ANYBODY);
+	for (; *text && length < sizeof expanded - sizeof folder; text++)
+		if (*text == '%')
+			length += (size_t)snprintf(
+				expanded + length, sizeof expanded - length, "%s", folder);
+		else
+			expanded[length++] = *text;
+	expanded[length] = 0;
+	return under(expanded, attempt, arg);
+}
+
+static const struct files_case {
+	const char *text;
+	int (*attempt)(void *arg);
+	const char *name;
+	int without, with;
+} cases[] = {
+	{"ReadOnlyPaths=%", create, "new", 0, EROFS},
+	{"ReadOnlyPaths=%", create, "open/new", 0, EROFS},
+	{"ReadOnlyPaths=%", read_it, "file", 0, 0},
+	{"ReadOnlyPaths=%/file", create, "new", 0, 0},
+	{"ReadOnlyPaths=/", create, "new", 0, EROFS},
+	{"ReadOnlyPaths=% -/no/such -%/nope", create, "new", 0, EROFS},
+	{"ReadOnlyPaths=%\nReadOnlyPaths=", create, "new", 0, 0},
+	{"ReadOnlyPaths=%\nReadWritePaths=%/open", create, "open/new", 0, 0},
+	{"ReadOnlyPaths=%\nReadWritePaths=%/open", create, "new", 0, EROFS},
+	{"ReadOnlyPaths=/\nReadWritePaths=%/open", create, "open/new", 0, 0},
+	{"ReadOnlyPaths=/\nReadWritePaths=%/open", create, "new", 0, EROFS},
+	{"ReadOnlyPaths=/ %/open/inner\nReadWritePaths=%/open", create, "open/inner/new", 0, EROFS},
+	{"ReadOnlyPaths=/ %/open/inner\nReadWritePaths=%/open", create, "open/new", 0, 0},
+	{"ReadWritePaths=%\nReadOnlyPaths=%", create, "new", 0, EROFS},
+	{"InaccessiblePaths=%/file", read_it, "file", 0, EACCES},
+	{"InaccessiblePaths=%/open", read_it, "open/program", 0, ENOENT},
+	{"InaccessiblePaths=%/file", read_it, "program", 0, 0},
+	{"NoExecPaths=%", run, "program", 0, EACCES},
+	{"NoExecPaths=%/open", run, "program", 0, 0},
+	{"NoExecPaths=%\nExecPaths=%/open", run, "open/program", 0, 0},
+	{"NoExecPaths=%\nExecPaths=%/open", run, "program", 0, EACCES},
+	{"NoExecPaths=/\nExecPaths=/usr /bin -/lib -/lib64", run, "program", 0, EACCES},
+	{"NoExecPaths=/\nExecPaths=/usr -/lib -/lib64\nReadOnlyPaths=/\nReadWritePaths=%", create,
+		"new", 0, 0},
+	{"BindPaths=%/open:%/open/inner", read_it, "open/inner/program", ENOENT, 0},
+	{"BindPaths=%/open:%/open/inner:rbind", create, "open/inner/new", 0, 0},
+	{"BindReadOnlyPaths=%/open:%/open/inner", create, "open/inner/new", 0, EROFS},
+	{"BindReadOnlyPaths=%/open:%/open/inner\nBindPaths=", create, "open/inner/new", 0, 0},
+	{"BindReadOnlyPaths=-%/nope:%/open/inner", create, "open/inner/new", 0, 0},
+	{"BindReadOnlyPaths=%/file:%/program", run, "program", 0, EACCES},
+	{"TemporaryFileSystem=%", read_it, "file", 0, ENOENT},
+	{"TemporaryFileSystem=%:mode=0777", create, "new", 0, 0},
+	{"TemporaryFileSystem=%:ro", create, "new", 0, EROFS},
+	{"TemporaryFileSystem=%\nTemporaryFileSystem=", read_it, "file", 0, 0},
+	{"TemporaryFileSystem=%:ro,mode=0755\nBindPaths=%/open", create, "open/new", 0, 0},
+	{"TemporaryFileSystem=%:ro\nBindReadOnlyPaths=%/open", create, "open/new", 0, EROFS},
+	{"ReadOnlyPaths=/\nTemporaryFileSystem=%:mode=0777", create, "new", 0, 0},
+	{"PrivateTmp=yes", read_it, "file", 0, ENOENT},
+	{"PrivateTmp=no", read_it, "file", 0, 0},
+	{"ProtectSystem=strict", create, "new", 0, EROFS},
+	{"ProtectSystem=strict\nReadWritePaths=%", create, "new", 0, 0},
+	{"ProtectSystem=full", create, "new", 0, 0},
+	{"RootDirectory=%", read_it, "file", 0, ENOENT},
+};
+#define CASES ((int)PAL_ARRAY_LENGTH(cases) * USERS)
+
+START_TEST(a_key_changes_what_it_names_and_nothing_else)
+{
+	const struct files_case *one = &cases[_i / USERS];
+	int user = _i % USERS, without, with;
+
+	become(user);
+	prepare();
+	without = inside(user, "", one->attempt, one->name);
+	with = inside(user, one->text, one->attempt, one->name);
+	finish();
+	ck_assert_msg(without == one->without, "%s: %d without", one->text, without);
+	ck_assert_msg(with == one->with, "%s: %d", one->text, with);
+}
+END_TEST
+
+/* ---- what is elsewhere ---- */
+
+static int write_to(void *path)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 ? errno : 0;
+}
+
+static int reads_nothing(void *path)
+{
+	int r = attempt_read(path);
+
+	return r == EACCES || r == ENXIO || r == ENOENT || r == EPERM ? 1 : r;
+}
+
+static int create_at(void *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return unlink(path) < 0 ? errno : 0;
+}
+
+static int has_device(void *path)
+{
+	struct stat status;
+
+	return stat(path, &status) < 0 ? errno : S_ISCHR(status.st_mode) ? 0 : 1;
+}
+
+START_TEST(whole_areas_of_the_system_are_protected)
+{
+	become(USER_ROOT);
+	ck_assert_int_eq(under("", create_at, "/usr/procmesh-test-files"), 0);
+	ck_assert_int_eq(under("ProtectSystem=yes", create_at, "/usr/procmesh-test-files"), EROFS);
+	ck_assert_int_eq(under("ProtectSystem=yes", create_at, "/etc/procmesh-test-files"), 0);
+	ck_assert_int_eq(under("ProtectSystem=full", create_at, "/etc/procmesh-test-files"), EROFS);
+	ck_assert_int_eq(
+		under("ProtectHome=read-only", create_at, "/root/procmesh-test-files"), EROFS);
+	ck_assert_int_eq(under("ProtectHome=tmpfs", attempt_read, "/root/.bashrc"), ENOENT);
+	ck_assert_int_eq(under("ProtectHome=yes", attempt_read, "/root/.bashrc"), ENOENT);
+	ck_assert_int_eq(
+		under("ProtectKernelTunables=yes", write_to, "/proc/sys/kernel/printk"), EROFS);
+	ck_assert_int_eq(under("", write_to, "/proc/sys/kernel/printk"), 0);
+	ck_assert_int_eq(under("ProtectKernelTunables=yes", reads_nothing, "/proc/kallsyms"), 1);
+	ck_assert_int_eq(under("", has_device, "/dev/null"), 0);
+	ck_assert_int_eq(under("PrivateDevices=yes", has_device, "/dev/null"), 0);
+	ck_assert_int_eq(under("PrivateDevices=yes", has_device, "/dev/kmsg"), ENOENT);
+	ck_assert_int_eq(under("ProtectKernelLogs=yes", reads_nothing, "/dev/kmsg"), 1);
+}
+END_TEST
+
+static int capabilities_lack(void *mask)
+{
+	return status_number("CapBnd") & *(unsigned long long *)mask ? 1 : 0;
+}
+
+START_TEST(areas_take_capabilities_away)
+{
+	static const struct {
+		const char *text;
+		unsigned long long mask;
+	} taken[] = {
+		{"PrivateDevices=yes", 1ull << 27 | 1ull << 17}, /* MKNOD, SYS_RAWIO */
+		{"ProtectKernelModules=yes", 1ull << 16},
+		{"ProtectKernelLogs=yes", 1ull << 34},
+		{"ProtectClock=yes", 1ull << 25 | 1ull << 35},
+	};
+
+	become(USER_ROOT);
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(taken); i++) {
+		ck_assert_int_eq(under("", capabilities_lack, &taken[i].mask), 1);
+		ck_assert_msg(!under(taken[i].text, capabilities_lack, &taken[i].mask), "%s",
+			taken[i].text);
+	}
+}
+END_TEST
+
+static int tmpfs_is_small(void *unused)
+{
+	struct statvfs status;
+
+	(void)unused;
+	need(statvfs("/tmp", &status) == 0);
+	return status.f_blocks * status.f_frsize == 1 << 20 ? 0 : 1;
+}
+
+static int has_processes(void *unused)
+{
+	(void)unused;
+	return access("/proc/1/comm", F_OK) == 0 && getpid() < 4 ? 0 : 1;
+}
+
+START_TEST(sizes_and_processes_are_its_own)
+{
+	become(_i);
+	ck_assert_int_eq(inside(_i, "TemporaryFileSystem=/tmp:size=1M", tmpfs_is_small, NULL), 0);
+	ck_assert_int_eq(inside(_i, "TemporaryFileSystem=/tmp:size=2m", tmpfs_is_small, NULL), 1);
+	ck_assert_int_eq(inside(_i, "", has_processes, NULL), 1);
+	ck_assert_int_eq(inside(_i, "PrivatePIDs=yes", has_processes, NULL), 0);
+}
+END_TEST
+
+START_TEST(without_privileges_mounts_fail_the_spawn)
+{
+	become(USER_NOBODY);
+	ck_assert_int_eq(stage_refused("ReadOnlyPaths=/usr"), PAL_STAGE_NAMESPACE);
+	ck_assert_int_eq(stage_refused("PrivateTmp=yes"), PAL_STAGE_NAMESPACE);
+}
+END_TEST
+
+START_TEST(a_path_that_is_missing_fails_the_spawn)
+{
+	become(USER_ROOT);
+	ck_assert_int_eq(stage_refused("ReadOnlyPaths=/no/such"), PAL_STAGE_MOUNT);
+	ck_assert_int_eq(stage_refused("InaccessiblePaths=/no/such"), PAL_STAGE_MOUNT);
+	ck_assert_int_eq(stage_refused("BindPaths=/no/such:/tmp"), PAL_STAGE_MOUNT);
+	ck_assert_int_eq(stage_refused("RootDirectory=/no/such"), PAL_STAGE_MOUNT);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+	Suite *suite = suite_create("pal_profile/files");
+	TCase *keys = support_tcase(suite, "keys");
+	TCase *areas = support_tcase(suite, "areas");
+
+	tcase_add_loop_test(keys, a_key_changes_what_it_names_and_nothing_else, 0, CASES);
+	tcase_add_loop_test(keys, sizes_and_processes_are_its_own, 0, USERS);
+	tcase_add_test(keys, without_privileges_mounts_fail_the_spawn);
+	tcase_add_test(keys, a_path_that_is_missing_fails_the_spawn);
+	tcase_add_test(areas, whole_areas_of_the_system_are_protected);
+	tcase_add_test(areas, areas_take_capabilities_away);
+	return suite;
+}
+SUPPORT_MAIN(make_suite)
