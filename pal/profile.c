@@ -90,7 +90,7 @@ int pal_profile_compose(const struct pal_profile *first, const struct pal_profil
 		.size = sizeof both->profile,
 		.name = both->name,
 		.apply = apply_both,
-		.finalize = finalize_both,
+		.finalize = first->finalize || second->finalize ? finalize_both : NULL,
 		.data = both,
 		.destroy = destroy_both,
 	};

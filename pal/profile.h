@@ -103,8 +103,8 @@ PAL_EXPORT const struct pal_profile *pal_profile_pure_compute(void);
 /*
  * Reads the files and folders that are named (absolute; they must be there when it is
  * applied), NULL at the end. As pure computation, and Landlock is needed from the start: until finalize
- * the system's programs, libraries and settings (/usr, /lib, /etc, ...) can be read too, /dev/null be
- * written, and the first program be executed; from then on only what is named can be
+ * the system's programs, libraries and settings (/usr, /lib, /etc, ...), /proc and the builder's program
+ * can be read too, /dev/null be written, and the first program be executed; from then on only what is named can be
  * opened, to be read.
  */
 PAL_EXPORT int pal_profile_file_reader_new(const char *const *paths, struct pal_profile **ret,

@@ -90,10 +90,28 @@ static int restrict_place(struct applying *applying, const struct pal_profile__p
 	return bind_again(applying, place);
 }
 
+/* Whether something is to be mounted in it: the next of the list is, if any. */
+static bool is_target(const struct applying *applying, const struct pal_profile__place *place)
+{
+	const struct pal_profile__place *next = place + 1;
+
+	return next < applying->places->items + applying->places->count &&
+	       pal_profile__is_within(next->path, place->path);
+}
+
+/* One that gets folders for mounts is read-only when they are there: close_tmpfs. */
 static void mount_tmpfs(struct applying *applying, const struct pal_profile__place *place)
 {
+	bool read_only = place->read_only && !is_target(applying, place);
+
 	pal_builder_tmpfs(applying->builder, place->path, (size_t)place->size, place->mode,
-		flags_for(place->read_only, place->no_exec, place->devices));
+		flags_for(read_only, place->no_exec, place->devices));
+}
+
+static void close_tmpfs(struct applying *applying, const struct pal_profile__place *place)
+{
+	if (place->kind == PAL_PROFILE__TMPFS && place->read_only && is_target(applying, place))
+		pal_builder_remount_read_only(applying->builder, place->path, false);
 }
 
 static int apply_place(struct applying *applying, const struct pal_profile__place *place)
@@ -144,6 +162,8 @@ int pal_profile__apply_files(const struct pal_profile__settings *settings,
 		take_root(&applying);
 	for (size_t i = 0; i < places.count && r >= 0; i++)
 		r = apply_place(&applying, &places.items[i]);
+	for (size_t i = 0; i < places.count && r >= 0; i++)
+		close_tmpfs(&applying, &places.items[i]);
 	pal_profile__places_clear(&places);
 	return r;
 }

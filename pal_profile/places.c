@@ -274,19 +274,33 @@ struct pal_profile__holds pal_profile__holds_at(const struct pal_profile__places
 	return holds;
 }
 
+/* Whether this one needs what others have hidden or taken away. */
+static bool lifts(const struct pal_profile__places *before, const struct pal_profile__place *place)
+{
+	struct pal_profile__holds around = pal_profile__holds_at(before, place->path, NULL);
+
+	switch (place->kind) {
+	case PAL_PROFILE__READ_WRITE:
+		return around.read_only;
+	case PAL_PROFILE__EXEC:
+		return around.no_exec;
+	case PAL_PROFILE__NO_EXEC: /* the root cannot be mounted on itself */
+		return !strcmp(place->path, "/");
+	case PAL_PROFILE__BIND:
+		return pal_profile__holds_at(before, place->source, NULL).cover;
+	case PAL_PROFILE__DEV: /* is filled from what it covers */
+		return true;
+	default:
+		return false;
+	}
+}
+
 bool pal_profile__places_lift(const struct pal_profile__places *places)
 {
 	for (size_t i = 0; i < places->count; i++) {
-		const struct pal_profile__place *place = &places->items[i];
-		struct pal_profile__places before = {places->items, i};
-		struct pal_profile__holds around =
-			pal_profile__holds_at(&before, place->path, NULL);
+		const struct pal_profile__places before = {places->items, i};
 
-		if (place->kind == PAL_PROFILE__READ_WRITE && around.read_only)
-			return true;
-		if (place->kind == PAL_PROFILE__EXEC && around.no_exec)
-			return true;
-		if (place->kind == PAL_PROFILE__NO_EXEC && !strcmp(place->path, "/"))
+		if (lifts(&before, &places->items[i]))
 			return true;
 	}
 	return false;

@@ -105,14 +105,16 @@ static int fill(struct text_profile *made, const char *text, size_t size, const 
 		.data = made,
 	};
 	made->profile = made->own;
+	made->profile.finalize = NULL;
 	made->profile.apply = inherited ? refuse_to_apply : apply;
-	made->profile.finalize = finalize;
 	made->profile.destroy = destroy;
 	made->profile.text = made->text;
 	r = pal_profile__check_settings(&made->settings, name, error);
 	if (r >= 0 && made->settings.stage.base)
 		r = pal_profile_compose(
 			made->settings.stage.base, &made->own, &made->stacked, error);
+	if (r >= 0 && (made->stacked ? made->stacked : &made->own)->finalize)
+		made->profile.finalize = finalize;
 	return r;
 }
 
