@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
+#include <mesh/control-priv.h>
 #include <mesh/node-priv.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,8 @@
  * A node that is evicted in these tests lives on: its links would go on for ever, as
  * those of a dead process do of which somebody has a copy.
  */
+
+/* ---- one node ---- */
 
 /* A leader that does nothing unless the test waits at it, and one more node. */
 struct frozen {
@@ -114,62 +116,135 @@ START_TEST(an_evicted_node_is_not_waited_for)
 }
 END_TEST
 
-/*
- * Both ask the leader for the link: who asks gets an answer, and perhaps an order for the question of
- * the other. Who has asked must not take the news for the answer; `_i` is which one is evicted.
- */
-START_TEST(nodes_that_have_met_an_evicted_one_are_told)
-{
-	struct mesh_node *leader, *hosts[3];
-	struct mesh_port *at_leader[3], *at_host[3], *ports[2], *ends[2], *others[2];
-	struct pal_error error = {0};
-	int gone = _i, left = !_i;
+/* ---- the nodes that it has met ---- */
 
-	ck_assert_ok(mesh_node_new(NULL, &leader, &error), &error);
+/* Three hosts; the first two have met and have a pair, and so have the first and the third. */
+struct party {
+	struct mesh_node *leader, *hosts[3];
+	struct mesh_port *at_leader[3], *at_host[3];
+	struct mesh_port *pair[2], *other[2];
+};
+
+static void introduce(struct party *party, int first, int second, struct mesh_port *ports[2])
+{
+	ck_assert_int_eq(mesh_port_pair(&ports[0], &ports[1]), 0);
+	nodes_send_port(party->at_leader[first], "meet", ports[0]);
+	nodes_send_port(party->at_leader[second], "meet", ports[1]);
+	ports[0] = nodes_expect_port(party->at_host[first], "meet");
+	ports[1] = nodes_expect_port(party->at_host[second], "meet");
+}
+
+static void hello(struct mesh_port *from, struct mesh_port *to)
+{
+	nodes_send_text(from, "hello");
+	nodes_expect_text(to, "hello");
+	nodes_send_text(to, "hello yourself");
+	nodes_expect_text(from, "hello yourself");
+}
+
+static void party_make(struct party *party)
+{
+	struct pal_error error = {0};
+
+	ck_assert_ok(mesh_node_new(NULL, &party->leader, &error), &error);
 	for (int i = 0; i < 3; i++)
-		nodes_invite(leader, &hosts[i], &at_leader[i], &at_host[i]);
-	/* Two pairs: between the first two nodes, and between the one that stays and the third. */
-	ck_assert_int_eq(mesh_port_pair(&ends[0], &ends[1]), 0);
-	for (int i = 0; i < 2; i++) {
-		nodes_send_port(at_leader[i], "meet", ends[i]);
-		ports[i] = nodes_expect_port(at_host[i], "meet");
+		nodes_invite(party->leader, &party->hosts[i], &party->at_leader[i], &party->at_host[i]);
+	introduce(party, 0, 1, party->pair);
+	introduce(party, 0, 2, party->other);
+	/* All requests and orders have arrived after that. */
+	for (int trip = 0; trip < 3; trip++) {
+		hello(party->pair[0], party->pair[1]);
+		hello(party->other[0], party->other[1]);
+		for (int i = 0; i < 3; i++)
+			hello(party->at_leader[i], party->at_host[i]);
 	}
-	ck_assert_int_eq(mesh_port_pair(&others[0], &others[1]), 0);
-	nodes_send_port(at_leader[left], "other", others[0]);
-	nodes_send_port(at_leader[2], "other", others[1]);
-	others[0] = nodes_expect_port(at_host[left], "other");
-	others[1] = nodes_expect_port(at_host[2], "other");
-	for (int trip = 0; trip < 3; trip++)
-		for (int i = 0; i < 2; i++) {
-			nodes_send_text(ports[i], "hello");
-			nodes_expect_text(ports[!i], "hello");
-			nodes_send_text(others[i], "hello");
-			nodes_expect_text(others[!i], "hello");
-			nodes_send_text(at_leader[i], "hello");
-			nodes_expect_text(at_host[i], "hello");
-			nodes_send_text(at_host[i], "hello");
-			nodes_expect_text(at_leader[i], "hello");
-		}
-	nodes_send_text(ports[gone], "last");
-	ck_assert_int_eq(mesh_node_evict(leader, &hosts[gone]->space.node), 0);
-	nodes_expect_text(ports[left], "last");
-	nodes_expect_end(ports[left], -ECONNRESET);
-	nodes_send_text(others[0], "still here");
-	nodes_expect_text(others[1], "still here");
-	nodes_send_text(at_host[left], "still here");
-	nodes_expect_text(at_leader[left], "still here");
+}
+
+static void party_free(struct party *party)
+{
 	for (int i = 0; i < 2; i++) {
-		mesh_port_free(ports[i]);
-		mesh_port_free(others[i]);
+		mesh_port_free(party->pair[i]);
+		mesh_port_free(party->other[i]);
 	}
 	for (int i = 0; i < 3; i++) {
-		mesh_port_free(at_host[i]);
-		mesh_port_free(at_leader[i]);
-		mesh_node_free(hosts[i]);
+		mesh_port_free(party->at_host[i]);
+		mesh_port_free(party->at_leader[i]);
+		mesh_node_free(party->hosts[i]);
 	}
-	mesh_node_free(leader);
+	mesh_node_free(party->leader);
+}
+
+/* `_i` is which one of the two is evicted: one of them has asked for the other, or both. */
+START_TEST(nodes_that_have_met_an_evicted_one_are_told)
+{
+	struct party party;
+	int gone = _i, left = !_i;
+
+	party_make(&party);
+	nodes_send_text(party.pair[gone], "last");
+	ck_assert_int_eq(mesh_node_evict(party.leader, &party.hosts[gone]->space.node), 0);
+	nodes_expect_text(party.pair[left], "last");
+	nodes_expect_end(party.pair[left], -ECONNRESET);
+	hello(party.at_leader[left], party.at_host[left]);
+	hello(party.at_leader[2], party.at_host[2]);
+	if (left == 0)
+		hello(party.other[0], party.other[1]);
+	else
+		nodes_expect_end(party.other[1], -ECONNRESET);
+	party_free(&party);
 }
 END_TEST
+
+static bool has_asked(struct mesh_node *node, const struct mesh_id *id)
+{
+	struct mesh__peer *peer;
+	bool asked;
+
+	mesh__space_lock(&node->space);
+	peer = mesh__peer_find(node, id);
+	ck_assert(peer && peer->connected);
+	asked = peer->asked;
+	mesh__space_unlock(&node->space);
+	return asked;
+}
+
+static void say_no_such_node(struct mesh_node *leader, const struct mesh_id *to, const struct mesh_id *id)
+{
+	struct mesh__follower *follower;
+	struct mesh_message *message;
+
+	ck_assert_int_eq(mesh__control_write_connect_order(id, -1, &message), 0);
+	mesh__space_lock(&leader->space);
+	HASH_FIND(hh, leader->followers, to, sizeof *to, follower);
+	ck_assert_ptr_nonnull(follower);
+	ck_assert_int_eq(mesh__port_send(follower->orders, message, false), 0);
+	mesh__space_unlock(&leader->space);
+}
+
+/* The other has asked too, and its link was there first; when this node's question was answered it was leaving. */
+START_TEST(the_answer_that_there_is_no_such_node_ends_no_link)
+{
+	struct party party;
+	int askers = 0;
+
+	party_make(&party);
+	for (int i = 0; i < 2; i++) {
+		const struct mesh_id *self = &party.hosts[i]->space.node, *other = &party.hosts[!i]->space.node;
+
+		if (!has_asked(party.hosts[i], other))
+			continue;
+		askers++;
+		say_no_such_node(party.leader, self, other);
+		hello(party.at_leader[i], party.at_host[i]); /* it has heard that */
+		ck_assert(!has_asked(party.hosts[i], other));
+	}
+	ck_assert_int_gt(askers, 0);
+	hello(party.pair[0], party.pair[1]);
+	party_free(&party);
+}
+END_TEST
+
+/* ---- how it is called ---- */
 
 struct reaction {
 	struct mesh_node *node;
@@ -233,6 +308,7 @@ static Suite *make_suite(void)
 	tcase_add_test(evict, an_evicted_invitation_is_worth_nothing);
 	tcase_add_test(evict, an_evicted_node_is_not_waited_for);
 	tcase_add_loop_test(evict, nodes_that_have_met_an_evicted_one_are_told, 0, 2);
+	tcase_add_test(evict, the_answer_that_there_is_no_such_node_ends_no_link);
 	tcase_add_test(evict, a_callback_may_evict_who_has_called);
 	tcase_add_test(evict, wrong_evictions_are_refused);
 	return suite;
