@@ -23,6 +23,7 @@ void mesh__follower_ask(struct mesh_node *node, struct mesh__peer *peer)
 		result = mesh__control_write_connect_request(&peer->remote.id, &message);
 		if (!result)
 			result = mesh__port_send(node->requests, message, false);
+		peer->asked = !result;
 		if (!result)
 			return;
 	}
@@ -63,10 +64,28 @@ static void take_link(struct mesh_node *node, const struct mesh_id *id, int fd)
 		mesh__peer_lose(node, peer);
 }
 
+/*
+ * The leader has no such node. To a node that is linked to it that is the answer to a question from before
+ * the link, of which the link knows better: the other one may be leaving, with more to say. Or it is not an answer: then
+ * that node is gone, and somebody else keeps its end of the link open.
+ */
+static void take_no_link(struct mesh_node *node, const struct mesh_id *id)
+{
+	struct mesh__peer *peer = mesh__peer_find(node, id);
+
+	if (!peer)
+		return;
+	if (!peer->connected)
+		mesh__peer_lose(node, peer);
+	else if (peer->asked)
+		peer->asked = false;
+	else
+		mesh__link_give_up(&peer->link);
+}
+
 void mesh__follower_serve(struct mesh_node *node, struct mesh__control *control, struct mesh_message *message)
 {
 	struct mesh__order order;
-	struct mesh__peer *peer;
 	struct pal_error error;
 
 	if (mesh__control_read_order(message, &order, &error) < 0) {
@@ -76,9 +95,7 @@ void mesh__follower_serve(struct mesh_node *node, struct mesh__control *control,
 	} else if (order.has_fd) {
 		take_link(node, &order.node, mesh_message_take_fd(message, order.fd));
 	} else {
-		peer = mesh__peer_find(node, &order.node);
-		if (peer && !peer->connected)
-			mesh__peer_lose(node, peer);
+		take_no_link(node, &order.node);
 	}
 	mesh__event_message_free(&node->space, message);
 }

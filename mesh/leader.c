@@ -310,6 +310,35 @@ static void introduce(struct mesh_node *node, struct mesh__follower *asker, cons
 	order(asker, wanted, ends[1]);
 }
 
+static bool has_asked_for(const struct mesh__follower *asker, const struct mesh__follower *other)
+{
+	struct mesh__introduction *introduction;
+
+	HASH_FIND(hh, asker->introductions, &other->node, sizeof other->node, introduction);
+	return introduction;
+}
+
+/*
+ * To one that has asked for that node the word may be the answer, as it comes without being asked for where both have
+ * asked (see take_no_link in follower.c); the second time it is not.
+ */
+void mesh__leader_announce_end(struct mesh_node *node, const struct mesh_id *id)
+{
+	struct mesh__follower *gone, *other, *next;
+
+	HASH_FIND(hh, node->followers, id, sizeof *id, gone);
+	if (!gone)
+		return;
+	HASH_ITER(hh, node->followers, other, next) {
+		bool asked = has_asked_for(other, gone);
+
+		if (asked)
+			order(other, id, -1);
+		if (asked || has_asked_for(gone, other))
+			order(other, id, -1);
+	}
+}
+
 /* A follower asks for an invitation: done at home, without the lock. */
 static void invite_later(struct mesh_node *node, struct mesh__follower *asker, struct mesh_port *user_port,
 	struct mesh_port *reply)

@@ -160,16 +160,21 @@ static int put(struct mesh_message *message, struct mesh__resource resource)
 	return 0;
 }
 
-int mesh_message_put_fd(struct mesh_message *message, int fd)
+static int put_open_fd(struct mesh_message *message, int fd)
 {
-	int r;
+	int r = put(message, (struct mesh__resource){.kind = MESH__RESOURCE_FD, .fd = fd});
 
-	if (fd < 0)
-		return -EBADF;
-	r = put(message, (struct mesh__resource){.kind = MESH__RESOURCE_FD, .fd = fd});
 	if (r < 0)
 		pal_close(fd);
 	return r;
+}
+
+int mesh_message_put_fd(struct mesh_message *message, int fd)
+{
+	/* Told here, where the mistake is; on its way it would cost the port that the message is sent on. */
+	if (fcntl(fd, F_GETFD) < 0)
+		return -errno;
+	return put_open_fd(message, fd);
 }
 
 int mesh_message_dup_fd(struct mesh_message *message, int fd)
@@ -181,7 +186,7 @@ int mesh_message_dup_fd(struct mesh_message *message, int fd)
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (copy < 0)
 		return -errno;
-	return mesh_message_put_fd(message, copy);
+	return put_open_fd(message, copy);
 }
 
 int mesh_message_put_port(struct mesh_message *message, struct mesh_port *port)

@@ -27,6 +27,7 @@ struct mesh__peer {
 	bool connected;
 	struct mesh__link link;
 	bool writing;               /* EPOLLOUT is asked for */
+	bool asked;                 /* follower: the leader may still have an answer to give */
 	STAILQ_HEAD(, mesh__parked_event) parked;
 	size_t parked_count;
 	enum mesh__peer_task { MESH__TASK_NONE, MESH__TASK_CONNECT, MESH__TASK_LOSE } task;
@@ -135,6 +136,8 @@ void mesh__control_remove_all(struct mesh_node *node);
 int mesh__leader_invite(struct mesh_node *node, struct mesh_port *user_port, struct mesh__guest_list *guest_list,
 	struct mesh_invitation *ret);
 void mesh__leader_serve(struct mesh_node *node, struct mesh__control *control, struct mesh_message *message);
+/* Tells the nodes that were introduced to that one that it is gone. */
+void mesh__leader_announce_end(struct mesh_node *node, const struct mesh_id *id);
 void mesh__leader_request_port_ended(struct mesh_node *node, struct mesh__follower *follower);
 /* At home: answers those who asked for an invitation, the last time when the node has left; releases the lock for each. */
 void mesh__leader_answer_invites(struct mesh_node *node);

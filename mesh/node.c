@@ -2,6 +2,7 @@
 #include <mesh/node-priv.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -232,11 +233,24 @@ int mesh_node_new(const struct mesh_node_options *options, struct mesh_node **re
 
 /* ---- joining ---- */
 
+/*
+ * Nobody is at the other end, or the inviter has shut it down both ways. Its first message may lie in the socket
+ * all the same, but leads nowhere. (One that leaves in order shuts down its sending alone, and waits for this node.)
+ */
+static bool is_hung_up(int fd)
+{
+	struct pollfd poller = {.fd = fd};
+
+	return poll(&poller, 1, 0) == 1 && poller.revents & POLLHUP;
+}
+
 static int connect_to_inviter(struct mesh_node *node, struct mesh_invitation *invitation, struct mesh_port **ret)
 {
 	struct mesh__peer *peer;
 	int result;
 
+	if (is_hung_up(invitation->fd))
+		return -ECONNRESET;
 	node->leader_id = invitation->remote_node;
 	peer = mesh__peer_get(node, &invitation->remote_node);
 	if (!peer)
@@ -330,6 +344,27 @@ int mesh_node_invite(struct mesh_node *node, struct mesh_port *port, struct mesh
 	if (result < 0)
 		return pal_error_set(error, MESH_STAGE_INVITATION, result, "inviting a node");
 	return 0;
+}
+
+int mesh_node_evict(struct mesh_node *node, const struct mesh_id *id)
+{
+	struct mesh__peer *peer;
+	int result = -ENOENT;
+
+	if (!node || !id)
+		return -EINVAL;
+	if (!node->leader)
+		return -EOPNOTSUPP;
+	mesh__space_lock(&node->space);
+	peer = mesh__peer_find(node, id);
+	if (peer && peer->connected) {
+		mesh__leader_announce_end(node, id);
+		/* The socket gives what it holds, then end of file, to whoever drives: only that thread ends a link. */
+		mesh__link_give_up(&peer->link);
+		result = 0;
+	}
+	mesh__space_unlock(&node->space);
+	return result;
 }
 
 /* ---- leaving ---- */

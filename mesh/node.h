@@ -64,7 +64,7 @@ PAL_EXPORT int mesh_node_new(const struct mesh_node_options *options, struct mes
 /*
  * Joins by an invitation, whose descriptor is consumed, also on failure. Waits
  * until the leader's first message is there; *ret_port is the end that the
- * inviter gave for this node. -ETIMEDOUT, -ECONNRESET (the inviter is gone),
+ * inviter gave for this node. -ETIMEDOUT, -ECONNRESET (the inviter is gone, or has evicted this node),
  * -EPROTO (it sent something else), or an error of mesh_node_new.
  */
 PAL_EXPORT int mesh_node_join(struct mesh_invitation *invitation, const struct mesh_node_options *options,
@@ -79,6 +79,19 @@ PAL_EXPORT int mesh_node_join(struct mesh_invitation *invitation, const struct m
  */
 PAL_EXPORT int mesh_node_invite(struct mesh_node *node, struct mesh_port *port, struct mesh_invitation *ret,
 	struct pal_error *error) PAL_MUST_CHECK;
+
+/*
+ * Ends the membership of an invited node for it; `id` is the local_node of its
+ * invitation. For one that has not joined and shall not any more, or one whose
+ * process is dead while something else holds its descriptors (a fork of it),
+ * so that no link of it ends by itself. It is as if it had closed its links now: what
+ * has arrived is delivered, then its ports fail with -ECONNRESET, here and at the
+ * nodes that it was introduced to. Its invitation is worth nothing any more:
+ * mesh_node_join fails with -ECONNRESET. Works at the leader, in any thread, in
+ * callbacks too; does not wait: the ports fail when the link is read next.
+ * -ENOENT (not or no longer linked to this node), -EOPNOTSUPP (not the leader), -EINVAL.
+ */
+PAL_EXPORT int mesh_node_evict(struct mesh_node *node, const struct mesh_id *id);
 
 /*
  * Leaves in order: waits until no port of this node is on the move any more,

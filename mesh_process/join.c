@@ -15,15 +15,16 @@
 
 /*
  * Once the link or the process is known to be gone, the news of the other
- * follows at once - unless a child of the host has kept the link, or the host
- * has closed it and lives on. For those the rest of the deadline is not wasted.
+ * follows at once: the node of a process that has ended is evicted, whoever else
+ * has its link. Unless the host has closed its link and lives on: for that the
+ * rest of the deadline is not wasted.
  */
 #define GRACE_MS 1000
 
 struct joining {
-	const char *name;
+	struct mesh_process *process;
+	struct mesh_process_host *host;
 	struct mesh_port *port;
-	struct pal_child *child;
 	pal_deadline deadline;
 	bool link_lost, ended;
 };
@@ -52,14 +53,14 @@ static void shorten(struct joining *joining)
 }
 
 /* Sleeps until there is news and takes it: 1 joined, 0 something else, -ETIMEDOUT, -ESHUTDOWN. */
-static int await_news(struct joining *joining, int port_fd, int wake_fd)
+static int await_news(struct joining *joining, int port_fd)
 {
 	bool was_clear = !joining->link_lost && !joining->ended;
 	struct pollfd fds[] = {
 		{.fd = joining->link_lost ? -1 : port_fd, .events = POLLIN},
-		{.fd = joining->ended ? -1 : pal_child_peek_pidfd(joining->child),
+		{.fd = joining->ended ? -1 : pal_child_peek_pidfd(joining->host->child),
 			.events = POLLIN},
-		{.fd = wake_fd, .events = POLLIN},
+		{.fd = joining->process->wake_fd, .events = POLLIN},
 	};
 	int count = poll(fds, PAL_ARRAY_LENGTH(fds), pal_deadline_left_ms(joining->deadline));
 
@@ -69,8 +70,10 @@ static int await_news(struct joining *joining, int port_fd, int wake_fd)
 		return -ETIMEDOUT;
 	if (fds[0].revents && look_at_port(joining))
 		return 1;
-	if (fds[1].revents)
+	if (fds[1].revents) {
 		joining->ended = true;
+		(void)mesh_node_evict(joining->process->node, &joining->host->node);
+	}
 	if (fds[2].revents)
 		return -ESHUTDOWN;
 	if (was_clear && (joining->link_lost || joining->ended))
@@ -85,29 +88,29 @@ static int explain(const struct joining *joining, int result, struct pal_error *
 	char text[64] = "its status is lost";
 
 	if (joining->ended) {
-		if (!pal_child_wait(joining->child, PAL_DEADLINE_NOW, &status, NULL))
+		if (!pal_child_wait(joining->host->child, PAL_DEADLINE_NOW, &status, NULL))
 			pal_status_text(&status, text, sizeof text);
 		return mesh_process__fail(error, MESH_PROCESS_STAGE_JOIN, -ECHILD,
-			"host '%s' ended before it joined: %s", joining->name, text);
+			"host '%s' ended before it joined: %s", joining->host->name, text);
 	}
 	if (joining->link_lost)
 		return mesh_process__fail(error, MESH_PROCESS_STAGE_JOIN, -ECONNRESET,
-			"host '%s' closed its link instead of joining", joining->name);
+			"host '%s' closed its link instead of joining", joining->host->name);
 	if (result == -ETIMEDOUT)
 		return mesh_process__fail(error, MESH_PROCESS_STAGE_JOIN, result,
-			"host '%s' did not join in time", joining->name);
+			"host '%s' did not join in time", joining->host->name);
 	return pal_error_set(
-		error, MESH_PROCESS_STAGE_JOIN, result, "host '%s' did not join", joining->name);
+		error, MESH_PROCESS_STAGE_JOIN, result, "host '%s' did not join", joining->host->name);
 }
 
-int mesh_process__await_join(struct mesh_process_host *host, struct mesh_port *port, int wake_fd,
-	pal_deadline deadline, struct pal_error *error)
+int mesh_process__await_join(struct mesh_process *process, struct mesh_process_host *host,
+	struct mesh_port *port, pal_deadline deadline, struct pal_error *error)
 {
 	struct joining joining = {
-		.name = host->name, .port = port, .child = host->child, .deadline = deadline};
+		.process = process, .host = host, .port = port, .deadline = deadline};
 	int port_fd = mesh_port_peek_fd(port), result = port_fd < 0 ? port_fd : 0;
 
 	while (!result && !(joining.link_lost && joining.ended))
-		result = await_news(&joining, port_fd, wake_fd);
+		result = await_news(&joining, port_fd);
 	return result == 1 ? 0 : explain(&joining, result, error);
 }

@@ -150,6 +150,7 @@ static int start(struct mesh_process *process, const struct mesh_process_config 
 		return pal_error_set(error, MESH_PROCESS_STAGE_FIRST_MESSAGE, result,
 			"host '%s': first message", config->name);
 	result = invite(process, first, &invitation, &port);
+	host->node = invitation.local_node;
 	if (result)
 		pal_error_set(error, MESH_PROCESS_STAGE_INVITATION, result, "host '%s': invitation",
 			config->name);
@@ -175,7 +176,7 @@ static int launch(struct mesh_process *process, const struct mesh_process_config
 
 	if (result)
 		return result;
-	result = mesh_process__await_join(host, port, process->wake_fd, deadline, error);
+	result = mesh_process__await_join(process, host, port, deadline, error);
 	mesh_port_free(port);
 	if (result)
 		return result;
@@ -184,6 +185,15 @@ static int launch(struct mesh_process *process, const struct mesh_process_config
 		return pal_error_set(
 			error, MESH_PROCESS_STAGE_WATCH, result, "host '%s'", host->name);
 	return 0;
+}
+
+/* Nothing is left: neither the process nor, should it have passed its link on, a way to join. */
+static void undo(struct mesh_process *process, struct mesh_process_host *host)
+{
+	const struct mesh_id node = host->node;
+
+	mesh_process__host_unref(host); /* kills and reaps */
+	(void)mesh_node_evict(process->node, &node); /* -ENOENT: its link has ended already, or was never made */
 }
 
 static int check(struct mesh_process *process, const struct mesh_process_config *config,
@@ -225,7 +235,7 @@ int mesh_process_launch_message(struct mesh_process *process,
 	}
 	result = launch(process, config, init, host, error);
 	if (result)
-		mesh_process__host_unref(host); /* kills and reaps, before shutdown may go on */
+		undo(process, host); /* before shutdown may go on */
 	else
 		*ret_host = host;
 	mesh_process__launch_end(process);

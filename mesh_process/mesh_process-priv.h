@@ -106,6 +106,7 @@ struct mesh_process_host {
 	atomic_uint refs; /* the caller's handle; the set of live hosts, while it runs */
 	char *name;
 	pid_t pid;
+	struct mesh_id node; /* zero until it was invited */
 	LIST_ENTRY(mesh_process_host) live; /* under the set's lock */
 
 	struct mesh_process__monitor monitor; /* of everything below */
@@ -134,10 +135,10 @@ void mesh_process__host_ended(struct mesh_process_host *host, int result,
 
 /*
  * Waits until the new host has taken the message that was the last one on `port`, until it
- * cannot any more, until the deadline, or until `wake_fd` is readable (-ESHUTDOWN).
+ * cannot any more, until the deadline, or until shutdown has begun (-ESHUTDOWN).
  */
-int mesh_process__await_join(struct mesh_process_host *host, struct mesh_port *port, int wake_fd,
-	pal_deadline deadline, struct pal_error *error);
+int mesh_process__await_join(struct mesh_process *process, struct mesh_process_host *host,
+	struct mesh_port *port, pal_deadline deadline, struct pal_error *error);
 
 /* ---- the set of live hosts (group.c) and their exits (watch.c) ---- */
 

@@ -122,7 +122,8 @@ PAL_EXPORT void mesh_process_config_join_deadline(struct mesh_process_config *co
  * Starts a host and waits until it has joined, at most its join deadline; other
  * threads' launches go on meanwhile. *ret_port is the peer of the port that the
  * host function gets; *ret_host the handle, to be freed. On failure nothing is
- * left: the process has been killed and reaped.
+ * left: the process has been killed and reaped, and its node evicted, so that
+ * whatever it has passed its link on to cannot join either.
  * Not in a callback that runs in the node's own thread: -EDEADLK (an exit function may launch).
  * -ETIMEDOUT, -ECHILD (it ended; text says how) or -ECONNRESET (it gave up its
  * link) at MESH_PROCESS_STAGE_JOIN, an error of pal_builder_spawn at
@@ -144,7 +145,11 @@ PAL_EXPORT pid_t mesh_process_host_pid(const struct mesh_process_host *host);
 PAL_EXPORT const char *mesh_process_host_name(const struct mesh_process_host *host);
 
 /*
- * How a host ended. As an event: `fn` is called once, with no lock held, in a
+ * How a host ended: the process that was launched, whatever it has forked. Its node is
+ * evicted, and only then the end is told: what it has sent arrives, and its
+ * ports fail with -ECONNRESET behind that, also while a fork of it holds its
+ * link. Nobody waits for that here: a port may fail before the event or after it.
+ * As an event: `fn` is called once, with no lock held, in a
  * thread of the library that does nothing but watch for the ends of hosts; or
  * before on_exit returns, if the host has ended already. `status` is NULL when it
  * is lost (see pal_child_wait). `fn` may free the host or launch another one.

@@ -42,6 +42,8 @@ static void reap(struct mesh_process *process, struct mesh_process_host *host)
 	 */
 	epoll_ctl(process->epoll_fd, EPOLL_CTL_DEL, pal_child_peek_pidfd(host->child), NULL);
 	log_end(host, result, &status);
+	/* Its link has ended with it, or a process that it has forked holds it: -ENOENT or 0, and no port waits for the dead. */
+	(void)mesh_node_evict(process->node, &host->node);
 	mesh_process__host_ended(host, result, &status);
 
 	mesh_process__lock(&process->monitor);

@@ -136,6 +136,8 @@ START_TEST(wrong_arguments_are_refused)
 
 	close(fd);
 	ck_assert_int_eq(mesh_message_put_fd(message, -1), -EBADF);
+	ck_assert_int_eq(mesh_message_put_fd(message, fd), -EBADF);
+	ck_assert_int_eq(mesh_message_put_fd(NULL, fd), -EBADF);
 	ck_assert_int_eq(mesh_message_dup_fd(message, -1), -EBADF);
 	ck_assert_int_eq(mesh_message_dup_fd(message, fd), -EBADF);
 	ck_assert_int_eq(mesh_message_dup_fd(NULL, fd), -EINVAL);

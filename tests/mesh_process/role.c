@@ -142,6 +142,20 @@ static void return_resources(struct mesh_message *from, struct mesh_message *to)
 	}
 }
 
+/* A copy of this process with all its descriptors, which does nothing; not for ever, should the test fail. */
+static pid_t fork_idler(void)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		abort();
+	while (!pid) {
+		alarm(300);
+		pause();
+	}
+	return pid;
+}
+
 /* Does it; what is to be said about it into `answer`. */
 static void obey(struct mesh_message *message, const char *command, char *answer)
 {
@@ -163,6 +177,8 @@ static void obey(struct mesh_message *message, const char *command, char *answer
 		finalize(answer);
 	} else if (!strcmp(command, "hang")) {
 		strcpy(answer, "hanging");
+	} else if (!strcmp(command, "fork")) {
+		sprintf(answer, "%d", (int)fork_idler());
 	} else if (!strncmp(command, "raise ", 6)) {
 		raise(atoi(command + 6));
 	} else {
@@ -177,6 +193,14 @@ static int pour(struct mesh_port *port, int count)
 		if (mesh_port_send(port, mesh_message_new_sized(1000)))
 			abort();
 	return 0;
+}
+
+static void die_after_answers(struct mesh_port *port, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (mesh_port_send(port, mesh_message_new(&i, sizeof i)))
+			abort();
+	raise(SIGKILL);
 }
 
 static int do_as_told(struct mesh_port *port, void *userdata)
@@ -194,6 +218,8 @@ static int do_as_told(struct mesh_port *port, void *userdata)
 			mesh_message_free(message);
 			return *command == 'r' ? atoi(command + 7) : pour(port, atoi(command + 5));
 		}
+		if (!strncmp(command, "last ", 5))
+			die_after_answers(port, atoi(command + 5));
 		obey(message, command, answer);
 		reply = answer_with(answer);
 		return_resources(message, reply);

@@ -43,6 +43,8 @@ const char *role_expect_failure_alone(struct mesh_process_config *config, int co
  *   return N        no answer: the host function returns N
  *   pour N          N answers of 1000 bytes, and the function returns 0
  *   raise N         no answer
+ *   fork            the pid of a fork, which holds all that the host holds until it is killed
+ *   last N          N answers, which are the numbers from 0 (int), and SIGKILL
  *   hang            "hanging", and then nothing ever again
  */
 char *role_ask(struct mesh_port *port, int fd, const char *format, ...) PAL_PRINTF(3, 4);

@@ -45,7 +45,7 @@ START_TEST(a_program_that_knows_no_mesh_is_told_by_its_end)
 }
 END_TEST
 
-/* What it leaves behind keeps the link open: the launch must not wait for that. */
+/* What it leaves behind keeps the link open: neither launch nor shutdown may wait for that. */
 START_TEST(a_link_that_outlives_its_host_delays_nothing)
 {
 	struct mesh_process_config *config = shell("sleep 1000 & echo $! >&2; exit 5");
@@ -62,10 +62,10 @@ START_TEST(a_link_that_outlives_its_host_delays_nothing)
 	size = read(fds[0], pid, sizeof pid - 1);
 	ck_assert_int_gt(size, 0);
 	pid[size] = 0;
+	role_shutdown(process);
 	ck_assert_int_eq(kill(atoi(pid), SIGKILL), 0);
 	close(fds[0]);
 	close(fds[1]);
-	role_shutdown(process);
 }
 END_TEST
 
