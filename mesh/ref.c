@@ -54,6 +54,45 @@ void mesh__ref_clear(struct mesh__ref *ref)
 		mesh__remote_unref(old.remote);
 }
 
+static struct mesh__tie_list *list_of(const struct mesh__ref *ref)
+{
+	if (ref->kind == MESH__REF_LOCAL)
+		return &ref->port->named_by;
+	if (ref->kind == MESH__REF_REMOTE && !ref->remote->failed)
+		return &ref->remote->named_by;
+	return NULL;
+}
+
+static struct mesh__tie *tie_of(struct mesh_port *port, const struct mesh__ref *which)
+{
+	return &port->ties[which == &port->peer ? 0 : which == &port->target ? 1 : 2];
+}
+
+struct mesh__ref mesh__port_unrefer(struct mesh_port *port, struct mesh__ref *which)
+{
+	struct mesh__tie *tie = tie_of(port, which);
+
+	if (tie->listed)
+		LIST_REMOVE(tie, next);
+	tie->listed = false;
+	return mesh__ref_take(which);
+}
+
+void mesh__port_refer(struct mesh_port *port, struct mesh__ref *which, struct mesh__ref to)
+{
+	struct mesh__ref old = mesh__port_unrefer(port, which);
+	struct mesh__tie_list *list = list_of(&to);
+	struct mesh__tie *tie = tie_of(port, which);
+
+	*which = to;
+	tie->holder = port;
+	if (list) {
+		LIST_INSERT_HEAD(list, tie, next);
+		tie->listed = true;
+	}
+	mesh__ref_clear(&old);
+}
+
 bool mesh__ref_equal(const struct mesh__ref *a, const struct mesh__ref *b)
 {
 	if (a->kind != b->kind)

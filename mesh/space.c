@@ -160,6 +160,10 @@ void mesh__space_rehome(struct mesh_port *port, struct mesh__space *space)
 {
 	LIST_REMOVE(port, in_space);
 	LIST_INSERT_HEAD(&space->all, port, in_space);
+	if (port->forlorn) {
+		LIST_REMOVE(port, in_forlorn);
+		LIST_INSERT_HEAD(&space->forlorn, port, in_forlorn);
+	}
 	pthread_mutex_lock(&port->guard);
 	__atomic_store_n(&port->space, space, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&port->guard);
@@ -220,6 +224,21 @@ void mesh__space_unregister(struct mesh_port *port)
 	mesh__port_unref(port);
 }
 
+void mesh__space_add_forlorn(struct mesh_port *port)
+{
+	if (port->forlorn || mesh__port_ended(port))
+		return;
+	port->forlorn = true;
+	LIST_INSERT_HEAD(&port->space->forlorn, port, in_forlorn);
+}
+
+void mesh__space_remove_forlorn(struct mesh_port *port)
+{
+	if (port->forlorn)
+		LIST_REMOVE(port, in_forlorn);
+	port->forlorn = false;
+}
+
 size_t mesh__space_moving(const struct mesh__space *space)
 {
 	return space->moving;
@@ -265,29 +284,41 @@ void mesh__space_run(struct mesh__space *space)
 
 /* ---- another node is lost ---- */
 
-static void break_ports_of(struct mesh__space *space, const struct mesh__remote *remote)
+static void check_tied(struct mesh_port *port, const struct mesh__remote *remote)
 {
-	struct mesh_port *port, *next;
+	port->space->checked_for_loss++;
+	mesh__port_ref(port);
+	if (mesh__port_ended(port) && mesh__ref_is_on(&port->target, remote))
+		mesh__port_leave(port, MESH__FAILED);
+	else if (mesh__ref_is_on(&port->peer, remote) || mesh__ref_is_on(&port->target, remote))
+		mesh__port_break(port, &remote->id, NULL, "its peer's node is lost");
+	else
+		mesh__port_check_origin(port);
+	if (mesh__ref_is_on(&port->origin, remote))
+		mesh__space_add_forlorn(port); /* for the second look */
+	mesh__port_unref(port);
+}
 
-	HASH_ITER(hh, space->ports, port, next) {
-		mesh__port_ref(port);
-		if (mesh__port_ended(port) && mesh__ref_is_on(&port->target, remote))
-			mesh__port_leave(port, MESH__FAILED);
-		else if (mesh__ref_is_on(&port->peer, remote) ||
-		         mesh__ref_is_on(&port->target, remote))
-			mesh__port_break(port, &remote->id, NULL, "its peer's node is lost");
-		else
-			mesh__port_check_origin(port);
-		mesh__port_unref(port);
+/* Only what names it: a peer may name as many nodes as it likes, and each of them is lost once. */
+static void break_ports_of(struct mesh__remote *remote)
+{
+	struct mesh__tie *tie;
+
+	while ((tie = LIST_FIRST(&remote->named_by))) {
+		LIST_REMOVE(tie, next);
+		tie->listed = false;
+		check_tied(tie->holder, remote);
 	}
 }
 
 static void check_ports_left_alone(struct mesh__space *space)
 {
-	struct mesh_port *port, *next;
+	struct mesh_port *port;
 
-	HASH_ITER(hh, space->ports, port, next) {
+	while ((port = LIST_FIRST(&space->forlorn))) {
+		space->checked_for_loss++;
 		mesh__port_ref(port);
+		mesh__space_remove_forlorn(port);
 		if (!mesh__port_check_peer(port))
 			mesh__port_check_arrivals(port);
 		mesh__port_unref(port);
@@ -297,7 +328,7 @@ static void check_ports_left_alone(struct mesh__space *space)
 void mesh__space_lost(struct mesh__space *space, struct mesh__remote *remote)
 {
 	remote->failed = true;
-	break_ports_of(space, remote);
+	break_ports_of(remote);
 	check_ports_left_alone(space);
 	mesh__space_run(space);
 }
