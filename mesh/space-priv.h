@@ -27,15 +27,12 @@
  * mesh_message_free. mesh__space_unlock frees what was collected.
  */
 
-#define HASH_NONFATAL_OOM 1 /* an element that did not fit has hh.tbl == NULL */
-#define HASH_FUNCTION(key, size, hash) HASH_FNV(key, size, hash) /* uthash's own falls through cases, with warnings */
-
 #include <mesh/event-priv.h>
+#include <mesh/hash-priv.h>
 #include <mesh/message-priv.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <sys/queue.h>
-#include <uthash.h>
 
 struct mesh_port;
 struct mesh__space;
@@ -228,7 +225,6 @@ struct mesh__space {
 	struct mesh_id node;               /* zero in the local space */
 	size_t max_message;                /* UINT32_MAX unless set after init */
 	struct mesh__held max_held;        /* for each remote; unlimited unless set after init */
-	uint64_t hash_key[2];              /* ids are chosen by peers */
 	struct mesh_port *ports;           /* uthash by id */
 	LIST_HEAD(, mesh_port) all;        /* registered or not */
 	/*

@@ -24,8 +24,6 @@ struct mesh__space *mesh__local_space(void)
 void mesh__space_init(
         struct mesh__space *space, const struct mesh__space_ops *ops, const struct mesh_id *node)
 {
-	struct mesh_id key = {0};
-
 	*space = (struct mesh__space){.ops = ops,
 	        .node = *node,
 	        .max_message = UINT32_MAX,
@@ -36,9 +34,6 @@ void mesh__space_init(
 	STAILQ_INIT(&space->local);
 	STAILQ_INIT(&space->out);
 	STAILQ_INIT(&space->discarded);
-	/* Without random bytes the table still works; a peer could only make it slow. */
-	(void)mesh__id_random(&key);
-	memcpy(space->hash_key, &key, sizeof space->hash_key);
 }
 
 /* Accounts end with the node that kept them. */
@@ -171,22 +166,11 @@ void mesh__space_rehome(struct mesh_port *port, struct mesh__space *space)
 
 /* ---- the table of ids ---- */
 
-/* Keyed, so that a peer, which chooses ids, cannot choose them to collide. */
-static unsigned hash_id(const struct mesh__space *space, const struct mesh_id *id)
-{
-	uint64_t part[2], hash;
-
-	memcpy(part, id, sizeof part);
-	hash = (part[0] ^ space->hash_key[0]) * 0x9e3779b97f4a7c15u;
-	hash = (hash ^ hash >> 32 ^ part[1] ^ space->hash_key[1]) * 0xd6e8feb86659fd93u;
-	return (unsigned)(hash ^ hash >> 32);
-}
-
 struct mesh_port *mesh__space_find(struct mesh__space *space, const struct mesh_id *id)
 {
 	struct mesh_port *port;
 
-	HASH_FIND_BYHASHVALUE(hh, space->ports, id, sizeof *id, hash_id(space, id), port);
+	HASH_FIND(hh, space->ports, id, sizeof *id, port);
 	return port;
 }
 
@@ -206,8 +190,7 @@ int mesh__space_register(struct mesh_port *port, const struct mesh_id *id)
 	if (mesh__space_find(space, &new_id))
 		return -EEXIST;
 	port->id = new_id;
-	HASH_ADD_KEYPTR_BYHASHVALUE(
-	        hh, space->ports, &port->id, sizeof port->id, hash_id(space, &port->id), port);
+	HASH_ADD(hh, space->ports, id, sizeof port->id, port);
 	if (!port->hh.tbl)
 		return -ENOMEM;
 	port->registered = true;
