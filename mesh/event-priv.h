@@ -87,7 +87,7 @@ struct mesh__incoming {
 	const uint8_t *data;
 	size_t size;
 	bool detached;
-	struct mesh_message *body; /* detached: body_size bytes, or NULL: too large, or no memory for it */
+	struct mesh_message *body; /* detached: body_size bytes, or NULL: too large, not wanted, or no memory for it */
 };
 
 /* Sizes and writing. `out` has room for exactly that many bytes. */

@@ -202,6 +202,32 @@ static int end_or_empty(const struct mesh__link *link)
 	return -EBADMSG;
 }
 
+/* Called and returns with the lock, which it releases for the reading. */
+static int read_large(struct mesh__link *link, int memfd, struct mesh__incoming *event,
+	const struct mesh__link_reader *reader, void *userdata)
+{
+	size_t max_message = link->max_message;
+	int result;
+
+	/* Only the thread that drives ends a link, and it is here: the link is still there afterwards. */
+	if (reader->unlock)
+		reader->unlock(userdata);
+	result = mesh__large_event_read_head(memfd, max_message, event);
+	if (reader->lock)
+		reader->lock(userdata);
+	if (result < 0 || (reader->wants && !reader->wants(userdata, event)))
+		return result;
+	link->bodies_read++;
+	if (reader->unlock)
+		reader->unlock(userdata);
+	result = mesh__large_event_read_body(memfd, max_message, event);
+	if (reader->lock)
+		reader->lock(userdata);
+	if (result < 0)
+		free((void *)event->data);
+	return result;
+}
+
 static int receive_large(struct mesh__link *link, int *fds, size_t fd_count, size_t *ret_size,
 	const struct mesh__link_reader *reader, void *userdata)
 {
@@ -210,13 +236,8 @@ static int receive_large(struct mesh__link *link, int *fds, size_t fd_count, siz
 
 	if (!fd_count)
 		return -EBADMSG;
-	/* Only the thread that drives ends a link, and it is here: the link is still there afterwards. */
-	if (reader->unlock)
-		reader->unlock(userdata);
-	result = mesh__large_event_read(fds[0], link->max_message, &event);
+	result = read_large(link, fds[0], &event, reader, userdata);
 	pal_close(fds[0]);
-	if (reader->lock)
-		reader->lock(userdata);
 	if (result < 0) {
 		close_all(fds + 1, fd_count - 1);
 		return result;

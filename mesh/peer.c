@@ -215,6 +215,13 @@ static int deliver(void *userdata, struct mesh__incoming *event, int *fds, size_
 	return mesh__space_receive(peer->remote.space, &peer->remote, event, fds, fd_count);
 }
 
+static bool wants(void *userdata, const struct mesh__incoming *event)
+{
+	struct mesh__peer *peer = userdata;
+
+	return mesh__space_wants(peer->remote.space, &peer->remote, event);
+}
+
 static void unlock(void *userdata)
 {
 	mesh__space_unlock(((struct mesh__peer *)userdata)->remote.space);
@@ -225,7 +232,8 @@ static void lock(void *userdata)
 	mesh__space_lock(((struct mesh__peer *)userdata)->remote.space);
 }
 
-static const struct mesh__link_reader reader = {.deliver = deliver, .unlock = unlock, .lock = lock};
+static const struct mesh__link_reader reader = {
+	.deliver = deliver, .wants = wants, .unlock = unlock, .lock = lock};
 
 /* Why the reading of a link has ended, for the log. */
 static void log_end(struct mesh_node *node, const struct mesh__peer *peer, int result)

@@ -263,6 +263,12 @@ int mesh__space_receive(struct mesh__space *space, struct mesh__remote *from, st
 	size_t fd_count);
 
 /*
+ * Whether the body of a large event is worth reading: a message for a port that is there. What else there is fits
+ * into a packet. Changes nothing.
+ */
+bool mesh__space_wants(struct mesh__space *space, const struct mesh__remote *from, const struct mesh__incoming *event);
+
+/*
  * The bytes of an event for a connected remote: moves the ports of its message (they become
  * Sending) and hands over its descriptors: fds[0..*ret_fds) are the caller's.
  * `ret_data` is allocated with `headroom` free bytes in front; *ret_size is that of

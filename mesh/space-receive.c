@@ -296,6 +296,18 @@ static void receive(struct arrival *arrival, const struct mesh__incoming *incomi
 	mesh__port_deliver(port, event, arrival->from);
 }
 
+bool mesh__space_wants(struct mesh__space *space, const struct mesh__remote *from, const struct mesh__incoming *event)
+{
+	struct mesh__raw_event raw;
+	struct mesh_port *port;
+
+	if (from->failed || mesh__raw_event_parse(event->data, event->size, &raw) < 0 ||
+	        raw.type != MESH__EVENT_MESSAGE || !(raw.flags & MESH__FLAG_MESSAGE))
+		return false;
+	port = mesh__space_find(space, &raw.port);
+	return port && !mesh__port_ended(port);
+}
+
 static bool is_within(const struct mesh__held *held, const struct mesh__held *most)
 {
 	return held->bytes <= most->bytes && held->events <= most->events && held->fds <= most->fds;

@@ -328,6 +328,32 @@ START_TEST(a_large_event_costs_what_its_sender_has_paid_for) /* S139 */
 }
 END_TEST
 
+static bool wants_nothing(void *userdata, const struct mesh__incoming *event)
+{
+	(void)userdata;
+	ck_assert(event->detached);
+	ck_assert_ptr_null(event->body);
+	return false;
+}
+
+/* A memfd costs its sender once, and may be sent again and again. */
+START_TEST(a_body_that_nobody_wants_is_not_read)
+{
+	static const struct mesh__link_reader picky = {.deliver = close_fds, .wants = wants_nothing};
+	struct mesh__incoming seen = {0};
+
+	make_links();
+	for (int i = 0; i < 3; i++) {
+		send_memfd(new_event_memfd(2, 100000, 102400));
+		ck_assert_int_eq(mesh__link_receive(&far, 1, &picky, &seen), 0);
+		ck_assert_uint_eq(seen.size, mesh__event_size(2, 100000));
+		ck_assert_ptr_null(seen.body);
+	}
+	ck_assert_uint_eq(far.bodies_read, 0);
+	drop_links();
+}
+END_TEST
+
 START_TEST(one_call_reads_no_more_than_so_many_bytes)
 {
 	struct seen seen = {0};
@@ -378,7 +404,7 @@ static void step_lock(void *userdata)
 	step(userdata, 'l');
 }
 
-/* While megabytes are copied other threads must be able to use the node. */
+/* While megabytes are copied other threads must be able to use the node. First the head, then the body, if it is wanted. */
 START_TEST(large_events_and_only_those_are_read_without_the_lock)
 {
 	static const struct mesh__link_reader stepping = {
@@ -391,7 +417,7 @@ START_TEST(large_events_and_only_those_are_read_without_the_lock)
 	send_bytes(&near, 100, 1, NULL, 0);
 	send_memfd(new_memfd(4096, 0)); /* without seals */
 	ck_assert_int_eq(mesh__link_receive(&far, 10, &stepping, &steps), -EBADMSG);
-	ck_assert_str_eq(steps.text, "duldd" "ul");
+	ck_assert_str_eq(steps.text, "d" "ululd" "d" "ul");
 	drop_links();
 }
 END_TEST
@@ -572,6 +598,7 @@ static Suite *make_suite(void)
 	tcase_add_test(hostile, a_descriptor_with_an_empty_packet_is_closed);
 	tcase_add_test(hostile, packets_that_break_the_rules_end_the_link);
 	tcase_add_test(hostile, a_large_event_costs_what_its_sender_has_paid_for);
+	tcase_add_test(hostile, a_body_that_nobody_wants_is_not_read);
 	tcase_add_test(hostile, one_call_reads_no_more_than_so_many_bytes);
 	tcase_add_test(hostile, large_events_and_only_those_are_read_without_the_lock);
 	tcase_add_test(hostile, whom_the_events_are_for_may_end_the_link);

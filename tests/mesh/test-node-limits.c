@@ -352,6 +352,48 @@ START_TEST(ports_that_are_never_closed_count)
 }
 END_TEST
 
+/* For no port, then for one; then that port has had this number, and fails. */
+START_TEST(a_large_body_is_read_for_a_port_that_is_there)
+{
+	const size_t body = 100000;
+	struct wild wild;
+	uint8_t *event = calloc(1, mesh__event_size(0, body)), packet[MESH__PACKET_HEADER_SIZE];
+	struct mesh__peer *peer;
+	int memfds[2];
+
+	make_mesh(NULL);
+	wild = wild_guest();
+	for (int known = 0; known < 2; known++) {
+		struct mesh_id nobody = {.bytes = {1}};
+
+		mesh__event_header_write(event, known ? &wild.target : &nobody, MESH__EVENT_MESSAGE, MESH__FLAG_MESSAGE, 1,
+			0, (uint32_t)body);
+		memfds[known] = mesh__large_event_new(event, mesh__event_size(0, body));
+		ck_assert_int_ge(memfds[known], 0);
+	}
+	free(event);
+	mesh__packet_header_write(packet, MESH__PACKET_LARGE_EVENT);
+	for (int i = 0; i < 30; i++)
+		ck_assert_int_eq(pal_socket_send(wild.invitation.fd, packet, sizeof packet, &memfds[i / 10 == 1], 1),
+			sizeof packet);
+	wild_send(&wild, MESH__EVENT_MESSAGE, 2, NULL, 0, "late", 4);
+	mesh_message_free(nodes_recv(wild.port));
+	nodes_expect_end(wild.port, -ECONNRESET);
+	round_trip(from_good, at_good);
+	mesh__space_lock(&leader->space);
+	peer = mesh__peer_find(leader, &wild.invitation.local_node);
+	ck_assert_ptr_nonnull(peer);
+	ck_assert_uint_ge(peer->link.bodies_read, 1);
+	ck_assert_uint_le(peer->link.bodies_read, 2);
+	mesh__space_unlock(&leader->space);
+	close(memfds[0]);
+	close(memfds[1]);
+	mesh_port_free(wild.port);
+	mesh_invitation_clear(&wild.invitation);
+	free_mesh();
+}
+END_TEST
+
 /* ---- requests to the leader ---- */
 
 /* Asks as a node of another implementation does; the end of the port where the answer comes. */
@@ -524,6 +566,7 @@ static Suite *make_suite(void)
 	tcase_add_test(unread, a_program_that_takes_everything_by_callback_is_within_the_limits);
 	tcase_add_loop_test(unread, events_that_wait_for_a_missing_one_count, 0, 2);
 	tcase_add_test(unread, ports_that_are_never_closed_count);
+	tcase_add_test(unread, a_large_body_is_read_for_a_port_that_is_there);
 	tcase_add_test(leading, a_node_may_have_so_many_guests_at_a_time);
 	tcase_add_test(leading, what_this_program_invites_itself_is_not_counted);
 	tcase_add_test(leading, requests_that_nobody_answers_any_more_are_freed_with_the_leader);
