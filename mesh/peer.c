@@ -71,6 +71,7 @@ static void post(struct mesh__remote *remote, const struct mesh_id *port, struct
 
 static void free_peer(struct mesh__remote *remote)
 {
+	mesh__leader_peer_freed(peer_of(remote));
 	free(peer_of(remote));
 }
 
@@ -201,6 +202,7 @@ void mesh__peer_lose(struct mesh_node *node, struct mesh__peer *peer)
 		mesh__link_deinit(&peer->link);
 	}
 	HASH_DELETE(hh, node->peers, peer);
+	mesh__leader_peer_lost(peer);
 	drop_parked(peer);
 	mesh__space_lost(&node->space, &peer->remote);
 	if (!node->leader && mesh__id_equal(&peer->remote.id, &node->leader_id))
@@ -238,13 +240,13 @@ static const struct mesh__link_reader reader = {
 /* Why the reading of a link has ended, for the log. */
 static void log_end(struct mesh_node *node, const struct mesh__peer *peer, int result)
 {
-	const struct mesh__held *held = &peer->remote.held;
+	const struct mesh__held *held = peer->remote.shared ? peer->remote.shared : &peer->remote.held;
 	char id[9];
 
 	mesh__id_short(&peer->remote.id, id);
 	if (result == -ENOBUFS) {
 		node->links_over_limit++;
-		pal_log(PAL_LOG_WARNING, "mesh: giving up the link to node %s: it has made this one hold %zu bytes, "
+		pal_log(PAL_LOG_WARNING, "mesh: giving up the link to node %s: it and its guests have made this one hold %zu bytes, "
 			"%zu messages and %zu descriptors that nobody has received, more than the node's limits",
 			id, held->bytes, held->events, held->fds);
 	} else {

@@ -105,14 +105,28 @@ bool mesh__ref_equal(const struct mesh__ref *a, const struct mesh__ref *b)
 
 /* ---- accounts ---- */
 
+static void add_to(struct mesh__held *held, const struct mesh__charge *charge)
+{
+	held->bytes += charge->bytes;
+	held->events += charge->events;
+	held->fds += charge->fds;
+}
+
+static void take_from(struct mesh__held *held, const struct mesh__charge *charge)
+{
+	held->bytes -= charge->bytes;
+	held->events -= charge->events;
+	held->fds -= charge->fds;
+}
+
 void mesh__charge_put(struct mesh__charge *charge, struct mesh__remote *remote, size_t bytes, unsigned events,
         unsigned fds)
 {
 	*charge = (struct mesh__charge){
 	        .remote = mesh__remote_ref(remote), .bytes = bytes, .events = events, .fds = fds};
-	remote->held.bytes += bytes;
-	remote->held.events += events;
-	remote->held.fds += fds;
+	add_to(&remote->held, charge);
+	if (remote->shared)
+		add_to(remote->shared, charge);
 }
 
 void mesh__charge_clear(struct mesh__charge *charge)
@@ -121,9 +135,9 @@ void mesh__charge_clear(struct mesh__charge *charge)
 
 	if (!remote)
 		return;
-	remote->held.bytes -= charge->bytes;
-	remote->held.events -= charge->events;
-	remote->held.fds -= charge->fds;
+	take_from(&remote->held, charge);
+	if (remote->shared)
+		take_from(remote->shared, charge);
 	*charge = (struct mesh__charge){0};
 	mesh__remote_unref(remote);
 }

@@ -122,6 +122,7 @@ struct mesh__remote {
 	unsigned refs;
 	bool failed; /* set by mesh__space_lost; events to it are dropped by the machine */
 	struct mesh__held held;
+	struct mesh__held *shared; /* the account of several, on which all of it is too, and which is what is limited; or NULL */
 	struct mesh__tie_list named_by;
 };
 struct mesh__remote *mesh__remote_ref(struct mesh__remote *remote);
@@ -224,7 +225,7 @@ struct mesh__space {
 	const struct mesh__space_ops *ops; /* NULL in the local space */
 	struct mesh_id node;               /* zero in the local space */
 	size_t max_message;                /* UINT32_MAX unless set after init */
-	struct mesh__held max_held;        /* for each remote; unlimited unless set after init */
+	struct mesh__held max_held;        /* for each account of remotes; unlimited unless set after init */
 	struct mesh_port *ports;           /* uthash by id */
 	LIST_HEAD(, mesh_port) all;        /* registered or not */
 	/*

@@ -438,6 +438,16 @@ static struct mesh_invitation get_guest_at_last(struct mesh_node *node)
 	return invitation;
 }
 
+static unsigned follower_count(void)
+{
+	unsigned count;
+
+	mesh__space_lock(&leader->space);
+	count = HASH_COUNT(leader->followers);
+	mesh__space_unlock(&leader->space);
+	return count;
+}
+
 START_TEST(a_node_may_have_so_many_guests_at_a_time)
 {
 	const struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .max_guests = 3};
@@ -468,6 +478,71 @@ START_TEST(a_node_may_have_so_many_guests_at_a_time)
 		mesh_invitation_clear(&guests[i]);
 		mesh_invitation_clear(&others[i]);
 	}
+	free_mesh();
+}
+END_TEST
+
+/* It can do without: it is the link that it is counted for, and that has what it costs the leader. */
+START_TEST(a_guest_that_closes_its_requests_is_still_counted)
+{
+	const struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .max_guests = 1};
+	struct mesh_invitation invitation, refused;
+	struct mesh_node *guest;
+	struct mesh_port *at_guest;
+	struct pal_error error;
+
+	make_mesh(&options);
+	ck_assert(get_guest(bad, &invitation));
+	ck_assert_ok(mesh_node_join(&invitation, NULL, NODES_PATIENCE, &guest, &at_guest, &error), &error);
+	mesh_port_free(PAL_TAKE_POINTER(guest->requests));
+	while (follower_count() > 2)
+		sched_yield();
+	ck_assert(!get_guest(bad, &refused));
+	mesh_port_free(at_guest);
+	mesh_node_free(guest);
+	invitation = get_guest_at_last(bad);
+	mesh_invitation_clear(&invitation);
+	free_mesh();
+}
+END_TEST
+
+/* A node could be all its guests by itself. */
+START_TEST(a_node_and_its_guests_have_one_account)
+{
+	const struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .max_unread_messages = 2 * LIMIT};
+	struct mesh_port *user, *user_peer, *reply, *reply_peer, *at_guest;
+	struct mesh_invitation invitation;
+	struct mesh_message *message;
+	struct mesh_node *guest;
+	struct pal_error error;
+
+	make_mesh(&options);
+	/* What the guest sends goes to a port of the program, by way of the bad node. */
+	ck_assert_int_eq(mesh_port_pair(&user, &user_peer), 0);
+	ck_assert_int_eq(mesh_port_pair(&reply, &reply_peer), 0);
+	nodes_send_port(from_bad, "for your guest", user_peer);
+	user_peer = nodes_expect_port(at_bad, "for your guest");
+	ck_assert_int_eq(mesh__control_write_invite_request(user_peer, reply_peer, &message), 0);
+	ck_assert_int_eq(mesh_port_send(bad->requests, message), 0);
+	message = nodes_recv(reply);
+	ck_assert_ok(mesh__control_read_invitation(message, &invitation, &error), &error);
+	mesh_message_free(message);
+	mesh_port_free(reply);
+	ck_assert_ok(mesh_node_join(&invitation, NULL, NODES_PATIENCE, &guest, &at_guest, &error), &error);
+	round_trip(user, at_guest);
+
+	for (unsigned i = 0; i < LIMIT; i++)
+		send_sized(at_bad, 1, 0);
+	while (held_for(bad).events < LIMIT)
+		sched_yield();
+	for (unsigned i = 0; i < LIMIT + 1; i++)
+		send_sized(at_guest, 1, 0);
+	nodes_expect_end(at_guest, -ECONNRESET);
+	ck_assert_uint_eq(links_over_limit(), 1);
+	round_trip(from_good, at_good);
+	mesh_port_free(user);
+	mesh_port_free(at_guest);
+	mesh_node_free(guest);
 	free_mesh();
 }
 END_TEST
@@ -568,6 +643,8 @@ static Suite *make_suite(void)
 	tcase_add_test(unread, ports_that_are_never_closed_count);
 	tcase_add_test(unread, a_large_body_is_read_for_a_port_that_is_there);
 	tcase_add_test(leading, a_node_may_have_so_many_guests_at_a_time);
+	tcase_add_test(leading, a_guest_that_closes_its_requests_is_still_counted);
+	tcase_add_test(leading, a_node_and_its_guests_have_one_account);
 	tcase_add_test(leading, what_this_program_invites_itself_is_not_counted);
 	tcase_add_test(leading, requests_that_nobody_answers_any_more_are_freed_with_the_leader);
 	tcase_add_test(leading, two_nodes_are_introduced_so_many_times);
