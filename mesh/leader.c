@@ -292,15 +292,34 @@ static void order(struct mesh__follower *follower, const struct mesh_id *node, i
 		pal_log(PAL_LOG_WARNING, "mesh: an order to connect two nodes was lost: out of memory");
 }
 
+/* How often a node and its guests together have been given a link to that one. */
+static unsigned times_met(struct mesh_node *node, const struct mesh__guest_list *list, const struct mesh_id *wanted)
+{
+	struct mesh__introduction *introduction;
+	struct mesh__follower *follower, *next;
+	unsigned times = 0;
+
+	HASH_ITER(hh, node->followers, follower, next) {
+		if (follower->guest_list != list)
+			continue;
+		HASH_FIND(hh, follower->introductions, wanted, sizeof *wanted, introduction);
+		times += introduction ? introduction->times : 0;
+	}
+	return times;
+}
+
 /*
  * Two nodes need one link, and another one if that was lost. Each costs the one that did not ask
- * a descriptor on its way, so that nobody may ask for as many as it likes.
+ * a descriptor on its way, so that nobody may ask for as many as it likes; nor may it let its guests.
  */
 static bool may_meet(struct mesh_node *node, struct mesh__follower *asker, const struct mesh_id *wanted)
 {
+	const struct mesh__guest_list *list = asker->guest_list;
 	struct mesh__introduction *introduction;
 
 	HASH_FIND(hh, asker->introductions, wanted, sizeof *wanted, introduction);
+	if (list->guests && times_met(node, list, wanted) >= node->max_introductions + list->guests)
+		return false;
 	if (introduction)
 		return introduction->times < node->max_introductions && ++introduction->times;
 	introduction = malloc(sizeof *introduction);

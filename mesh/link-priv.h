@@ -18,10 +18,17 @@
 struct mesh__packet;
 STAILQ_HEAD(mesh__packet_queue, mesh__packet);
 
+/* What waits to be sent. */
+struct mesh__queued {
+	size_t bytes, fds;
+};
+
 struct mesh__link {
 	int fd;
 	struct mesh__packet_queue queue; /* not sent yet, in order: nothing overtakes */
-	size_t queued_bytes, max_queued, max_message;
+	struct mesh__queued queued, max_queued;
+	struct mesh__queued *shared; /* of several links, which is what is limited; NULL: this one alone. Outlasts them */
+	size_t max_message;
 	bool stuck;     /* short of descriptors or memory, here or in flight: nothing tells when that is over, so retry by time */
 	bool finishing; /* flush, then shut down writing, then read to the end */
 	bool shut;      /* nothing more can be sent */
@@ -29,7 +36,7 @@ struct mesh__link {
 };
 
 /* Takes over a connected socket. */
-void mesh__link_init(struct mesh__link *link, int fd, size_t max_queued, size_t max_message);
+void mesh__link_init(struct mesh__link *link, int fd, const struct mesh__queued *max_queued, size_t max_message);
 void mesh__link_deinit(struct mesh__link *link);
 
 /*

@@ -26,7 +26,8 @@ struct mesh__parked_event {
  */
 struct mesh__guest_list {
 	unsigned refs, guests;
-	struct mesh__held held; /* what all of them make this node hold */
+	struct mesh__held held;     /* what all of them make this node hold */
+	struct mesh__queued queued; /* what waits to be sent to them */
 };
 
 /* Another node: waiting for a link, connected, or lost. */
@@ -83,7 +84,8 @@ struct mesh_node {
 	struct mesh__space space; /* first */
 	struct mesh__poller poller;
 	struct event_base *base;
-	size_t max_message, max_queued;
+	size_t max_message;
+	struct mesh__queued max_queued;
 	unsigned max_guests, max_introductions;
 	struct mesh__peer *peers;
 	size_t connected_count;

@@ -162,7 +162,9 @@ int mesh__peer_connect(struct mesh_node *node, struct mesh__peer *peer, int sock
 		pal_close(socket);
 		return result;
 	}
-	mesh__link_init(&peer->link, socket, node->max_queued, node->max_message);
+	mesh__link_init(&peer->link, socket, &node->max_queued, node->max_message);
+	if (peer->guest_list)
+		peer->link.shared = &peer->guest_list->queued;
 	peer->connected = true;
 	peer->writing = false;
 	node->connected_count++;

@@ -57,13 +57,15 @@ static int see(void *userdata, struct mesh__incoming *event, int *fds, size_t fd
 
 static const struct mesh__link_reader reader = {.deliver = see};
 
+static const struct mesh__queued plenty = {.bytes = (size_t)1 << 30, .fds = 1 << 20};
+
 static void make_links(void)
 {
 	int ends[2];
 
 	ck_assert_int_eq(pal_socket_pair(SOCK_SEQPACKET, ends), 0);
-	mesh__link_init(&near, ends[0], (size_t)1 << 30, (size_t)1 << 30);
-	mesh__link_init(&far, ends[1], (size_t)1 << 30, (size_t)1 << 30);
+	mesh__link_init(&near, ends[0], &plenty, (size_t)1 << 30);
+	mesh__link_init(&far, ends[1], &plenty, (size_t)1 << 30);
 }
 
 static void drop_links(void)
@@ -520,7 +522,7 @@ START_TEST(what_the_socket_does_not_take_is_queued_and_nothing_overtakes)
 		mesh__link_flush(&near);
 	}
 	ck_assert(!mesh__link_wants_write(&near));
-	ck_assert_uint_eq(near.queued_bytes, 0);
+	ck_assert_uint_eq(near.queued.bytes, 0);
 	drop_links();
 }
 END_TEST
@@ -528,12 +530,82 @@ END_TEST
 START_TEST(a_node_that_does_not_read_costs_no_more_than_the_bound) /* S153 */
 {
 	make_links();
-	near.max_queued = 100000;
+	near.max_queued.bytes = 100000;
 	for (unsigned i = 0; i < 5000; i++)
 		send_bytes(&near, 1000, 1, NULL, 0);
 	ck_assert(near.shut);
-	ck_assert_uint_eq(near.queued_bytes, 0);
+	ck_assert_uint_eq(near.queued.bytes, 0);
 	ck_assert_int_eq(recv(near.fd, &(char){0}, 1, 0), 0); /* the owner of the link is told by end of file */
+	drop_links();
+}
+END_TEST
+
+static void fill_socket(struct mesh__link *link)
+{
+	while (STAILQ_EMPTY(&link->queue))
+		send_bytes(link, 10000, 1, NULL, 0);
+}
+
+static void send_with_fd(struct mesh__link *link)
+{
+	int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+
+	ck_assert_int_ge(fd, 0);
+	send_bytes(link, 100, 1, &fd, 1);
+}
+
+START_TEST(descriptors_that_wait_for_a_node_that_does_not_read_are_limited)
+{
+	make_links();
+	near.max_queued.fds = 10;
+	fill_socket(&near);
+	for (unsigned i = 1; i <= 10; i++) {
+		send_with_fd(&near);
+		ck_assert_uint_eq(near.queued.fds, i);
+	}
+	ck_assert(!near.shut);
+	send_with_fd(&near);
+	ck_assert(near.shut);
+	ck_assert_uint_eq(near.queued.fds, 0);
+	drop_links();
+}
+END_TEST
+
+/* The nodes at the other ends are one party. */
+START_TEST(links_may_share_what_may_wait)
+{
+	struct mesh__queued shared = {0};
+	struct mesh__link *links[] = {&near, &far};
+
+	make_links();
+	for (int i = 0; i < 2; i++) {
+		links[i]->max_queued.fds = 10;
+		links[i]->shared = &shared;
+		fill_socket(links[i]);
+		for (int n = 0; n < 5; n++)
+			send_with_fd(links[i]);
+	}
+	ck_assert_uint_eq(shared.fds, 10);
+	ck_assert_uint_eq(shared.bytes, near.queued.bytes + far.queued.bytes);
+	send_with_fd(&near);
+	ck_assert(near.shut && !far.shut);
+	ck_assert_uint_eq(shared.fds, 5);
+	send_with_fd(&far);
+	ck_assert(!far.shut);
+	drop_links();
+	ck_assert_uint_eq(shared.fds + shared.bytes, 0);
+}
+END_TEST
+
+/* A packet of an acknowledgement is no bigger than what it is kept in. */
+START_TEST(small_events_are_counted_with_what_they_cost)
+{
+	make_links();
+	fill_socket(&near);
+	near.max_queued.bytes = near.queued.bytes + 100 * (size_t)MESH__EVENT_HEADER_SIZE;
+	for (unsigned i = 0; i < 60; i++)
+		send_bytes(&near, MESH__EVENT_HEADER_SIZE, 1, NULL, 0);
+	ck_assert(near.shut);
 	drop_links();
 }
 END_TEST
@@ -605,6 +677,9 @@ static Suite *make_suite(void)
 	tcase_add_test(hostile, release_fds_packets_are_ignored);
 	tcase_add_test(hostile, descriptors_that_find_no_place_are_closed_and_cost_the_event_only);
 	tcase_add_test(hostile, a_node_that_does_not_read_costs_no_more_than_the_bound);
+	tcase_add_test(hostile, descriptors_that_wait_for_a_node_that_does_not_read_are_limited);
+	tcase_add_test(hostile, links_may_share_what_may_wait);
+	tcase_add_test(hostile, small_events_are_counted_with_what_they_cost);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -629,6 +629,37 @@ START_TEST(two_nodes_are_introduced_so_many_times)
 }
 END_TEST
 
+/* Once each, and as often again as one alone. */
+START_TEST(a_node_and_its_guests_together_meet_another_one_so_many_times)
+{
+	const struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .max_introductions = 3};
+	struct mesh_invitation invitation, other;
+	struct mesh_port *at_guest;
+	struct mesh_node *guest;
+	struct pal_error error;
+
+	make_mesh(&options);
+	ck_assert(get_guest(bad, &invitation));
+	ck_assert_ok(mesh_node_join(&invitation, NULL, NODES_PATIENCE, &guest, &at_guest, &error), &error);
+	for (int i = 0; i < 10; i++)
+		ask_for_link(bad, good);
+	ck_assert(get_guest(bad, &other));
+	mesh_invitation_clear(&other);
+	for (int i = 0; i < 10; i++)
+		ask_for_link(guest, good);
+	ck_assert(get_guest(guest, &other));
+	ck_assert_uint_eq(times_introduced(bad, good), 3);
+	/* The other guest may be gone or not when they are asked for. */
+	ck_assert_uint_ge(times_introduced(guest, good), 1);
+	ck_assert_uint_le(times_introduced(guest, good), 2);
+	mesh_invitation_clear(&other);
+	round_trip(from_good, at_good);
+	mesh_port_free(at_guest);
+	mesh_node_free(guest);
+	free_mesh();
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("mesh/node-limits");
@@ -648,6 +679,7 @@ static Suite *make_suite(void)
 	tcase_add_test(leading, what_this_program_invites_itself_is_not_counted);
 	tcase_add_test(leading, requests_that_nobody_answers_any_more_are_freed_with_the_leader);
 	tcase_add_test(leading, two_nodes_are_introduced_so_many_times);
+	tcase_add_test(leading, a_node_and_its_guests_together_meet_another_one_so_many_times);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)
