@@ -201,6 +201,8 @@ int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool c
 	int r = check(port, message);
 
 	if (r < 0 || !can_send(port)) {
+		/* Ports that it carries, one for an answer perhaps, end in the same way as this one. */
+		message->fail_ports = !r && port->state == MESH__FAILED;
 		mesh__event_message_free(space, message);
 		return r;
 	}
