@@ -23,7 +23,11 @@ enum mesh_stage {
 	MESH_STAGE_SHUTDOWN
 };
 
-/* A process's membership in a mesh. Any thread may call any function of it. */
+/*
+ * A process's membership in a mesh. Any thread may call any function of it. It and its ports are of the process that made
+ * it: a child of fork(2) has copies, without the threads and with the same sockets, which it must not use nor free;
+ * pal_fork and isolate_call make such children too.
+ */
 struct mesh_node;
 
 struct mesh_node_options {
