@@ -295,7 +295,8 @@ int main(int argc, char **argv)
 	static const struct option options[] = {{"hosts", required_argument, NULL, 'n'},
 		{"chaos", no_argument, &chaos, 1}, {"help", no_argument, NULL, 'h'}, {0}};
 	struct mesh_node_options limits = {
-		MESH_NODE_OPTIONS_INIT, .max_message = sizeof(struct answer)};
+		MESH_NODE_OPTIONS_INIT, .max_message = sizeof(struct answer),
+		.max_unread = 8 * sizeof(struct answer)}; /* one is asked for at a time */
 	int option, slots = 4, shown = 0;
 	char footer[128];
 	pthread_t threads[MAX_HOSTS];
