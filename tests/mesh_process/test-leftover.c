@@ -103,14 +103,13 @@ START_TEST(failed_launches_leave_nothing_though_their_children_have_the_link)
 		role_expect_failure(process, config, failure->code, MESH_PROCESS_STAGE_JOIN);
 		leftovers[i] = read_pid(fd);
 		close(fd);
+		after = footprint_of(process);
+		ck_assert_uint_eq(after.peers, before.peers);
+		ck_assert_uint_eq(after.followers, before.followers);
+		ck_assert_uint_eq(after.ports, before.ports);
+		ck_assert_uint_eq(after.fds, before.fds);
 	}
-	/* What came in before this answer has been served, so the ends of the links. */
 	role_expect(port, "say after", "after");
-	after = footprint_of(process);
-	ck_assert_uint_eq(after.peers, before.peers);
-	ck_assert_uint_eq(after.followers, before.followers);
-	ck_assert_uint_eq(after.ports, before.ports);
-	ck_assert_uint_eq(after.fds, before.fds);
 	mesh_port_free(port);
 	mesh_process_host_free(host);
 	role_shutdown(process);
