@@ -176,16 +176,23 @@ static int launch(struct mesh_process *process, const struct mesh_process_config
 	return 0;
 }
 
-/* The reading of an evicted node's link waits for nothing but its turn; should a callback be in the way, it is done later. */
+/*
+ * The reading of an evicted node's link waits for nothing but its turn. Should that not come
+ * for long, the link ends later.
+ */
 #define UNDO_MS 1000
 
-/* Nothing is left: neither the process nor, should it have passed its link on, a way to join, nor the link here. */
+/*
+ * Nothing is left: neither the process nor, should it have passed its link on, a way to join,
+ * nor the link here.
+ */
 static void undo(struct mesh_process *process, struct mesh_process_host *host)
 {
 	pal_deadline deadline = PAL_DEADLINE_MS(UNDO_MS);
 	struct mesh_message *unexpected;
 
-	(void)mesh_node_evict(process->node, &host->node); /* -ENOENT: its link has ended already, or was never made */
+	/* -ENOENT: its link has ended already, or was never made. */
+	(void)mesh_node_evict(process->node, &host->node);
 	while (host->arrival && !mesh_port_recv(host->arrival, deadline, &unexpected, NULL))
 		mesh_message_free(unexpected);
 	mesh_process__host_unref(host); /* kills and reaps */

@@ -107,7 +107,8 @@ struct mesh_process_host {
 	char *name;
 	pid_t pid;
 	struct mesh_id node; /* zero until it was invited */
-	struct mesh_port *arrival; /* during the launch: ends when its first message has arrived, or its link has ended */
+	/* During the launch: ends when its first message has arrived, or its link has ended. */
+	struct mesh_port *arrival;
 	LIST_ENTRY(mesh_process_host) live; /* under the set's lock */
 
 	struct mesh_process__monitor monitor; /* of everything below */
@@ -135,7 +136,8 @@ void mesh_process__host_ended(struct mesh_process_host *host, int result,
 /* ---- the join, seen from the parent (join.c) ---- */
 
 /*
- * Waits until the new host has taken its first message, until it cannot any more, until the deadline, or until shutdown has begun (-ESHUTDOWN).
+ * Waits until the new host has taken its first message, until it cannot any more, until the
+ * deadline, or until shutdown has begun (-ESHUTDOWN).
  */
 int mesh_process__await_join(struct mesh_process *process, struct mesh_process_host *host,
 	pal_deadline deadline, struct pal_error *error);
