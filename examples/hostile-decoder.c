@@ -67,17 +67,17 @@ static long try_memory(void)
 }
 
 static const struct attempt {
-	const char *command;
+	const char *command, *words;
 	long (*run)(void);
 } attempts[] = {
-	{"open", try_open},
-	{"create", try_create},
-	{"socket", try_socket},
-	{"exec", try_exec},
-	{"fork", try_fork},
-	{"signal", try_signal},
-	{"trace", try_trace},
-	{"memory", try_memory},
+	{"open", "open a file", try_open},
+	{"create", "create a file", try_create},
+	{"socket", "make a socket", try_socket},
+	{"exec", "run a program", try_exec},
+	{"fork", "fork", try_fork},
+	{"signal", "send a signal", try_signal},
+	{"trace", "trace a process", try_trace},
+	{"memory", "take 1.5 GiB", try_memory},
 };
 
 /* ---- misbehaviour: what the parent must get over ---- */
@@ -162,7 +162,7 @@ bool hostile_decoder(FILE *file, struct mesh_message *request, char *text, size_
 		if (!strcmp(command, attempts[i].command)) {
 			const char *how = attempts[i].run() < 0 ? strerror(errno) : "SUCCEEDED";
 
-			snprintf(text, size, "it tried to %s: %s", command, how);
+			snprintf(text, size, "tried to %s: %s", attempts[i].words, how);
 		}
 	}
 	for (size_t i = 0; i < sizeof misdeeds / sizeof misdeeds[0]; i++) {

@@ -20,7 +20,9 @@
  *
  *   make-hostile-pictures FOLDER [ORDINARY [HOSTILE]]
  *
- * ORDINARY is their number (12); HOSTILE 0 leaves the hostile ones out.
+ * ORDINARY is their number (12); HOSTILE 0 leaves the hostile ones out. Of these,
+ * what is called bad-* cannot be decoded, exploit-* takes its decoder over, and the
+ * others are no pictures, or dear, or only odd.
  */
 
 static const char *folder;
@@ -216,6 +218,14 @@ static void make_giant_png(void)
 	write_file("bad-giant.png", png, sizeof png);
 }
 
+/* A PNG whose first chunk is not the header: where the size should be is text. */
+static void make_headless_png(void)
+{
+	static const char png[] = "\x89PNG\r\n\x1a\n\0\0\0\x0dtEXtaaaaaaaaaaaaa";
+
+	write_file("bad-first-chunk.png", png, sizeof png - 1);
+}
+
 static void make_giant_gif(void)
 {
 	write_file("bad-giant.gif",
@@ -238,13 +248,16 @@ static void make_bomb(void)
 	gdFree(bytes);
 }
 
-/* The first half of a good file, and the same with a block of it overwritten. */
+/*
+ * The first half of a good file, and the same with a block of it overwritten. A GIF
+ * has no checksum: such a one is a picture like others, if not the one that was meant.
+ */
 static void make_damaged(void)
 {
 	static const char *const names[][2] = {
 		{"bad-truncated.png", "bad-overwritten.png"},
 		{"bad-truncated.jpg", "bad-overwritten.jpg"},
-		{"bad-truncated.gif", "bad-overwritten.gif"},
+		{"bad-truncated.gif", "altered.gif"},
 	};
 
 	for (size_t i = 0; i < 3; i++) {
@@ -299,6 +312,7 @@ static void make_hostile(void)
 		"\xff\xd8\xff\xe0\0\x10JFIF, but the rest is a letter to the editor.";
 
 	make_giant_png();
+	make_headless_png();
 	make_giant_gif();
 	make_bomb();
 	make_damaged();

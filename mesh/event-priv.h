@@ -20,8 +20,11 @@ struct mesh_message;
 #define MESH__EVENT_HEADER_SIZE 40u
 #define MESH__RECORD_SIZE 96u
 #define MESH__CHANGE_PEER_SIZE 48u
-/* Most ports and descriptors in one message: bounds a large event together with the node's max_message. */
-#define MESH__MAX_RECORDS 65536u
+/*
+ * Most ports and descriptors in one message: bounds a large event together with the node's max_message. Each costs
+ * its receiver an object and an answer, all of them under one hold of the lock.
+ */
+#define MESH__MAX_RECORDS 16384u
 #define MESH__INLINE_EVENT_MAX (MESH__PACKET_MAX - MESH__PACKET_HEADER_SIZE)
 
 enum mesh__packet_type { MESH__PACKET_EVENT = 1, MESH__PACKET_RELEASE_FDS = 2, MESH__PACKET_LARGE_EVENT = 3 };
@@ -84,7 +87,7 @@ struct mesh__incoming {
 	const uint8_t *data;
 	size_t size;
 	bool detached;
-	struct mesh_message *body; /* detached: body_size bytes, or NULL: too large, or no memory for it */
+	struct mesh_message *body; /* detached: body_size bytes, or NULL: too large, not wanted, or no memory for it */
 };
 
 /* Sizes and writing. `out` has room for exactly that many bytes. */

@@ -112,13 +112,12 @@ static int read_head(int memfd, size_t size, uintmax_t allocated, uint8_t **ret,
 	return (int)head_size;
 }
 
-int mesh__large_event_read(int memfd, size_t max_message, struct mesh__incoming *ret)
+int mesh__large_event_read_head(int memfd, size_t max_message, struct mesh__incoming *ret)
 {
 	struct mesh__raw_event event;
-	PAL_CLEANUP_FREE uint8_t *head = NULL;
-	struct mesh_message *body = NULL;
 	uintmax_t allocated = 0;
 	ssize_t size = check(memfd, max_message, &allocated);
+	uint8_t *head = NULL;
 	int head_size;
 
 	if (size < 0)
@@ -126,13 +125,24 @@ int mesh__large_event_read(int memfd, size_t max_message, struct mesh__incoming 
 	head_size = read_head(memfd, (size_t)size, allocated, &head, &event);
 	if (head_size < 0)
 		return head_size;
-	if (event.body_size <= max_message)
-		body = mesh__message_new_undefined(event.body_size);
-	if (body && read_all(memfd, body->data, body->size, (size_t)head_size) < 0) {
+	*ret = (struct mesh__incoming){
+		.data = head, .size = (size_t)head_size + event.body_size, .detached = true};
+	return 0;
+}
+
+int mesh__large_event_read_body(int memfd, size_t max_message, struct mesh__incoming *event)
+{
+	struct mesh__raw_event raw;
+	struct mesh_message *body;
+
+	(void)mesh__raw_event_parse(event->data, event->size, &raw); /* one that is malformed has no body */
+	if (raw.body_size > max_message)
+		return 0;
+	body = mesh__message_new_undefined(raw.body_size);
+	if (body && read_all(memfd, body->data, body->size, event->size - body->size) < 0) {
 		mesh_message_free(body);
 		return -EBADMSG;
 	}
-	*ret = (struct mesh__incoming){
-		.data = PAL_TAKE_POINTER(head), .size = (size_t)head_size + event.body_size, .detached = true, .body = body};
+	event->body = body;
 	return 0;
 }

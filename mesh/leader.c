@@ -75,6 +75,18 @@ static void guest_list_unref(struct mesh__guest_list *list)
 		free(list);
 }
 
+void mesh__leader_peer_lost(struct mesh__peer *peer)
+{
+	if (peer->is_guest)
+		peer->guest_list->guests--;
+	peer->is_guest = false;
+}
+
+void mesh__leader_peer_freed(struct mesh__peer *peer)
+{
+	guest_list_unref(peer->guest_list);
+}
+
 static void forget_introductions(struct mesh__follower *follower, const struct mesh_id *other)
 {
 	struct mesh__introduction *introduction, *next;
@@ -95,8 +107,6 @@ static void forget_follower(struct mesh_node *node, struct mesh__follower *follo
 	HASH_ITER(hh, node->followers, other, next)
 		forget_introductions(other, &follower->node);
 	forget_introductions(follower, NULL);
-	if (follower->is_guest)
-		follower->guest_list->guests--;
 	guest_list_unref(follower->guest_list);
 	mesh__port_disown(follower->orders);
 	free(follower);
@@ -187,25 +197,30 @@ static struct mesh__follower *new_follower(struct mesh_node *node, const struct 
 	return follower;
 }
 
-static int add_follower(struct mesh_node *node, struct new_follower *new)
+static int add_follower(struct mesh_node *node, const struct mesh__peer *peer, struct new_follower *new)
 {
-	struct mesh__guest_list *list =
-		new->guest_list ? guest_list_ref(new->guest_list) : calloc(1, sizeof *list);
-	struct mesh__follower *follower = list ? new_follower(node, &new->invitation.local_node) : NULL;
+	struct mesh__follower *follower = new_follower(node, &new->invitation.local_node);
 
-	if (!new->guest_list && list)
-		list->refs = 1;
-	if (!follower) {
-		guest_list_unref(list);
+	if (!follower)
 		return -ENOMEM;
-	}
-	follower->guest_list = list;
+	follower->guest_list = guest_list_ref(peer->guest_list);
 	follower->orders = PAL_TAKE_POINTER(new->orders);
 	if (mesh__control_add(node, PAL_TAKE_POINTER(new->requests), follower) < 0) {
 		forget_follower(node, follower);
 		return -ENOMEM;
 	}
-	follower->is_guest = new->guest_list != NULL;
+	return 0;
+}
+
+/* A guest shares the list of whom asked for it; who is invited by this program begins one. */
+static int give_guest_list(struct mesh__peer *peer, struct mesh__guest_list *list)
+{
+	peer->guest_list = list ? guest_list_ref(list) : calloc(1, sizeof *list);
+	if (!peer->guest_list)
+		return -ENOMEM;
+	if (!list)
+		peer->guest_list->refs = 1;
+	peer->remote.shared = &peer->guest_list->held;
 	return 0;
 }
 
@@ -222,14 +237,17 @@ static int admit(struct mesh_node *node, struct new_follower *new)
 	peer = mesh__peer_get(node, &invitation->local_node);
 	if (!peer)
 		return -ENOMEM;
-	result = mesh__peer_connect(node, peer, pal_take_fd(&new->socket));
+	result = give_guest_list(peer, new->guest_list);
+	if (!result)
+		result = mesh__peer_connect(node, peer, pal_take_fd(&new->socket));
 	if (!result)
 		result = mesh__port_new_remote(
 			&node->space, &invitation->remote_port, &peer->remote, &invitation->local_port, &first);
 	if (!result)
 		result = mesh__port_send(first, PAL_TAKE_POINTER(new->first_message), true);
 	if (!result)
-		result = add_follower(node, new);
+		result = add_follower(node, peer, new);
+	peer->is_guest = !result && new->guest_list;
 	if (first)
 		mesh__port_disown(first); /* closed by its only message; the machine keeps it until the answer */
 	if (result < 0 && peer->connected)
@@ -274,15 +292,34 @@ static void order(struct mesh__follower *follower, const struct mesh_id *node, i
 		pal_log(PAL_LOG_WARNING, "mesh: an order to connect two nodes was lost: out of memory");
 }
 
+/* How often a node and its guests together have been given a link to that one. */
+static unsigned times_met(struct mesh_node *node, const struct mesh__guest_list *list, const struct mesh_id *wanted)
+{
+	struct mesh__introduction *introduction;
+	struct mesh__follower *follower, *next;
+	unsigned times = 0;
+
+	HASH_ITER(hh, node->followers, follower, next) {
+		if (follower->guest_list != list)
+			continue;
+		HASH_FIND(hh, follower->introductions, wanted, sizeof *wanted, introduction);
+		times += introduction ? introduction->times : 0;
+	}
+	return times;
+}
+
 /*
  * Two nodes need one link, and another one if that was lost. Each costs the one that did not ask
- * a descriptor on its way, so that nobody may ask for as many as it likes.
+ * a descriptor on its way, so that nobody may ask for as many as it likes; nor may it let its guests.
  */
 static bool may_meet(struct mesh_node *node, struct mesh__follower *asker, const struct mesh_id *wanted)
 {
+	const struct mesh__guest_list *list = asker->guest_list;
 	struct mesh__introduction *introduction;
 
 	HASH_FIND(hh, asker->introductions, wanted, sizeof *wanted, introduction);
+	if (list->guests && times_met(node, list, wanted) >= node->max_introductions + list->guests)
+		return false;
 	if (introduction)
 		return introduction->times < node->max_introductions && ++introduction->times;
 	introduction = malloc(sizeof *introduction);

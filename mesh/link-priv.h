@@ -18,18 +18,25 @@
 struct mesh__packet;
 STAILQ_HEAD(mesh__packet_queue, mesh__packet);
 
+/* What waits to be sent. */
+struct mesh__queued {
+	size_t bytes, fds;
+};
+
 struct mesh__link {
 	int fd;
 	struct mesh__packet_queue queue; /* not sent yet, in order: nothing overtakes */
-	size_t queued_bytes, max_queued, max_message;
+	struct mesh__queued queued, max_queued;
+	struct mesh__queued *shared; /* of several links, which is what is limited; NULL: this one alone. Outlasts them */
+	size_t max_message;
 	bool stuck;     /* short of descriptors or memory, here or in flight: nothing tells when that is over, so retry by time */
 	bool finishing; /* flush, then shut down writing, then read to the end */
 	bool shut;      /* nothing more can be sent */
-	uint64_t packets_sent, packets_received;
+	uint64_t packets_sent, packets_received, bodies_read;
 };
 
 /* Takes over a connected socket. */
-void mesh__link_init(struct mesh__link *link, int fd, size_t max_queued, size_t max_message);
+void mesh__link_init(struct mesh__link *link, int fd, const struct mesh__queued *max_queued, size_t max_message);
 void mesh__link_deinit(struct mesh__link *link);
 
 /*
@@ -60,6 +67,11 @@ struct mesh__link_reader {
 	 * only. Negative: the link must end, for that reason.
 	 */
 	int (*deliver)(void *userdata, struct mesh__incoming *event, int *fds, size_t fd_count);
+	/*
+	 * Whether the body of this large event, which is not there yet, is to be read: a memfd costs its sender only
+	 * once, however often it sends it. NULL: always. If not, the event is delivered without.
+	 */
+	bool (*wants)(void *userdata, const struct mesh__incoming *event);
 	/* Around the reading of a large event, which takes time; both may be NULL. The link must outlast it. */
 	void (*unlock)(void *userdata);
 	void (*lock)(void *userdata);
@@ -82,11 +94,12 @@ int mesh__link_receive(struct mesh__link *link, unsigned limit, const struct mes
 int mesh__large_event_new(const void *event, size_t size);
 
 /*
- * Reads a received one, at no more cost than what it announces: *ret->data is allocated; *ret->body as
- * struct mesh__incoming says, where `max_message` is the most bytes of it. -ENOMEM, -EBADMSG: not a memfd, not sealed
- * against writing, growing and shrinking, empty, larger than any message could make it, or with holes: memory
- * that its sender has not spent, and this process would.
+ * Reads the head of a received one: *ret->data is allocated; ret->body is NULL. -ENOMEM, -EBADMSG: not a memfd, not
+ * sealed against writing, growing and shrinking, empty, larger than any message of `max_message` bytes could make it, or with
+ * holes: memory that its sender has not spent, and this process would.
  */
-int mesh__large_event_read(int memfd, size_t max_message, struct mesh__incoming *ret);
+int mesh__large_event_read_head(int memfd, size_t max_message, struct mesh__incoming *ret);
+/* The body, which stays NULL if it is more than `max_message` bytes or there is no memory for it. -EBADMSG. */
+int mesh__large_event_read_body(int memfd, size_t max_message, struct mesh__incoming *event);
 
 #endif

@@ -15,7 +15,7 @@
 struct mesh__packet {
 	STAILQ_ENTRY(mesh__packet) next;
 	uint8_t *data;
-	size_t size;  /* of the event; it counts against max_queued in full */
+	size_t size;  /* of the event; what it costs here is counted against max_queued */
 	int memfd;    /* -1 until a large event has one */
 	size_t fd_count;
 	int fds[];
@@ -27,9 +27,32 @@ static void close_all(const int *fds, size_t count)
 		pal_close(fds[i]);
 }
 
-void mesh__link_init(struct mesh__link *link, int fd, size_t max_queued, size_t max_message)
+/* Small events cost more than their bytes. */
+static size_t cost(size_t size, size_t fd_count)
 {
-	*link = (struct mesh__link){.fd = fd, .max_queued = max_queued, .max_message = max_message};
+	return sizeof(struct mesh__packet) + MESH__PACKET_HEADER_SIZE + size + fd_count * sizeof(int);
+}
+
+static const struct mesh__queued *limited(const struct mesh__link *link)
+{
+	return link->shared ? link->shared : &link->queued;
+}
+
+static void count(struct mesh__queued *queued, size_t size, size_t fd_count)
+{
+	queued->bytes += cost(size, fd_count);
+	queued->fds += fd_count;
+}
+
+static void count_off(struct mesh__queued *queued, size_t size, size_t fd_count)
+{
+	queued->bytes -= cost(size, fd_count);
+	queued->fds -= fd_count;
+}
+
+void mesh__link_init(struct mesh__link *link, int fd, const struct mesh__queued *max_queued, size_t max_message)
+{
+	*link = (struct mesh__link){.fd = fd, .max_queued = *max_queued, .max_message = max_message};
 	STAILQ_INIT(&link->queue);
 }
 
@@ -38,7 +61,9 @@ static void drop_first(struct mesh__link *link)
 	struct mesh__packet *packet = STAILQ_FIRST(&link->queue);
 
 	STAILQ_REMOVE_HEAD(&link->queue, next);
-	link->queued_bytes -= packet->size;
+	count_off(&link->queued, packet->size, packet->fd_count);
+	if (link->shared)
+		count_off(link->shared, packet->size, packet->fd_count);
 	close_all(packet->fds, packet->fd_count);
 	pal_close(packet->memfd);
 	free(packet->data);
@@ -125,9 +150,11 @@ static int try_send(struct mesh__link *link, uint8_t *data, size_t size, int *me
 
 static int append(struct mesh__link *link, uint8_t *data, size_t size, int memfd, const int *fds, size_t fd_count)
 {
+	const struct mesh__queued *queued = limited(link);
 	struct mesh__packet *packet;
 
-	if (size > link->max_queued - link->queued_bytes)
+	if (queued->bytes > link->max_queued.bytes || cost(size, fd_count) > link->max_queued.bytes - queued->bytes ||
+		queued->fds > link->max_queued.fds || fd_count > link->max_queued.fds - queued->fds)
 		return -ENOBUFS;
 	packet = malloc(sizeof *packet + fd_count * sizeof *fds);
 	if (!packet)
@@ -136,7 +163,9 @@ static int append(struct mesh__link *link, uint8_t *data, size_t size, int memfd
 	for (size_t i = 0; i < fd_count; i++)
 		packet->fds[i] = fds[i];
 	STAILQ_INSERT_TAIL(&link->queue, packet, next);
-	link->queued_bytes += size;
+	count(&link->queued, size, fd_count);
+	if (link->shared)
+		count(link->shared, size, fd_count);
 	return 0;
 }
 
@@ -202,6 +231,32 @@ static int end_or_empty(const struct mesh__link *link)
 	return -EBADMSG;
 }
 
+/* Called and returns with the lock, which it releases for the reading. */
+static int read_large(struct mesh__link *link, int memfd, struct mesh__incoming *event,
+	const struct mesh__link_reader *reader, void *userdata)
+{
+	size_t max_message = link->max_message;
+	int result;
+
+	/* Only the thread that drives ends a link, and it is here: the link is still there afterwards. */
+	if (reader->unlock)
+		reader->unlock(userdata);
+	result = mesh__large_event_read_head(memfd, max_message, event);
+	if (reader->lock)
+		reader->lock(userdata);
+	if (result < 0 || (reader->wants && !reader->wants(userdata, event)))
+		return result;
+	link->bodies_read++;
+	if (reader->unlock)
+		reader->unlock(userdata);
+	result = mesh__large_event_read_body(memfd, max_message, event);
+	if (reader->lock)
+		reader->lock(userdata);
+	if (result < 0)
+		free((void *)event->data);
+	return result;
+}
+
 static int receive_large(struct mesh__link *link, int *fds, size_t fd_count, size_t *ret_size,
 	const struct mesh__link_reader *reader, void *userdata)
 {
@@ -210,13 +265,8 @@ static int receive_large(struct mesh__link *link, int *fds, size_t fd_count, siz
 
 	if (!fd_count)
 		return -EBADMSG;
-	/* Only the thread that drives ends a link, and it is here: the link is still there afterwards. */
-	if (reader->unlock)
-		reader->unlock(userdata);
-	result = mesh__large_event_read(fds[0], link->max_message, &event);
+	result = read_large(link, fds[0], &event, reader, userdata);
 	pal_close(fds[0]);
-	if (reader->lock)
-		reader->lock(userdata);
 	if (result < 0) {
 		close_all(fds + 1, fd_count - 1);
 		return result;

@@ -24,6 +24,10 @@ struct mesh__ref mesh__ref_copy(const struct mesh__ref *ref);
 struct mesh__ref mesh__ref_take(struct mesh__ref *ref);
 void mesh__ref_clear(struct mesh__ref *ref);
 bool mesh__ref_equal(const struct mesh__ref *a, const struct mesh__ref *b);
+/* Makes the port's `which` (its peer, target or origin) name `to`, whose reference is consumed. */
+void mesh__port_refer(struct mesh_port *port, struct mesh__ref *which, struct mesh__ref to);
+/* The reference out of the port, which then names nothing there. */
+struct mesh__ref mesh__port_unrefer(struct mesh_port *port, struct mesh__ref *which);
 static inline bool mesh__ref_is_on(const struct mesh__ref *ref, const struct mesh__remote *remote)
 {
 	return ref->kind == MESH__REF_REMOTE && ref->remote == remote;
@@ -55,6 +59,9 @@ struct mesh_port *mesh__space_find(struct mesh__space *space, const struct mesh_
 /* Into the table, by `id`, or where that is NULL by the id it has or a new one. 0, -ENOMEM, -EEXIST, an error of getrandom(2). */
 int mesh__space_register(struct mesh_port *port, const struct mesh_id *id);
 void mesh__space_unregister(struct mesh_port *port);
+/* Into the list of those that the next loss of a node concerns, and out of it. */
+void mesh__space_add_forlorn(struct mesh_port *port);
+void mesh__space_remove_forlorn(struct mesh_port *port);
 /* Queues an event; consumes the reference. */
 void mesh__space_post(struct mesh__space *space, struct mesh__ref to, struct mesh__event *event);
 /* Moves a port between two spaces whose locks are both held. */

@@ -20,6 +20,16 @@ struct mesh__parked_event {
 	struct mesh__event *event;
 };
 
+/*
+ * Leader: what the guests of one node count against, those that they invite in turn, too:
+ * a node could be all of them by itself. Shared by the node, its guests and requests for more.
+ */
+struct mesh__guest_list {
+	unsigned refs, guests;
+	struct mesh__held held;     /* what all of them make this node hold */
+	struct mesh__queued queued; /* what waits to be sent to them */
+};
+
 /* Another node: waiting for a link, connected, or lost. */
 struct mesh__peer {
 	struct mesh__remote remote; /* first */
@@ -30,6 +40,8 @@ struct mesh__peer {
 	bool asked;                 /* follower: the leader may still have an answer to give */
 	STAILQ_HEAD(, mesh__parked_event) parked;
 	size_t parked_count;
+	struct mesh__guest_list *guest_list; /* leader: a reference, as long as anything is on its account */
+	bool is_guest;                       /* leader: asked for by a follower; counted as long as there is the link */
 	enum mesh__peer_task { MESH__TASK_NONE, MESH__TASK_CONNECT, MESH__TASK_LOSE } task;
 	TAILQ_ENTRY(mesh__peer) due; /* while task is not NONE: in the node's list */
 };
@@ -45,14 +57,6 @@ TAILQ_HEAD(mesh__control_list, mesh__control);
 
 TAILQ_HEAD(mesh__ready_list, mesh__port_waiters); /* defined in port-waiters-priv.h */
 
-/*
- * Leader: what the guests of one node count against, those that they invite in turn, too:
- * a node could be all of them by itself. Shared by the node, its guests and requests for more.
- */
-struct mesh__guest_list {
-	unsigned refs, guests;
-};
-
 /* Leader: one invited node. */
 struct mesh__follower {
 	struct mesh_id node;
@@ -60,7 +64,6 @@ struct mesh__follower {
 	struct mesh_port *orders;
 	unsigned request_ports;
 	struct mesh__guest_list *guest_list;
-	bool is_guest;                           /* asked for by a follower, not by this program */
 	struct mesh__introduction *introductions; /* that it has asked for */
 };
 
@@ -82,7 +85,8 @@ struct mesh_node {
 	struct mesh__space space; /* first */
 	struct mesh__poller poller;
 	struct event_base *base;
-	size_t max_message, max_queued;
+	size_t max_message;
+	struct mesh__queued max_queued;
 	unsigned max_guests, max_introductions;
 	struct mesh__peer *peers;
 	size_t connected_count;
@@ -139,6 +143,9 @@ void mesh__leader_serve(struct mesh_node *node, struct mesh__control *control, s
 /* Tells the nodes that were introduced to that one that it is gone. */
 void mesh__leader_announce_end(struct mesh_node *node, const struct mesh_id *id);
 void mesh__leader_request_port_ended(struct mesh_node *node, struct mesh__follower *follower);
+/* A node that was invited is lost, and later the last reference to it gone. */
+void mesh__leader_peer_lost(struct mesh__peer *peer);
+void mesh__leader_peer_freed(struct mesh__peer *peer);
 /* At home: answers those who asked for an invitation, the last time when the node has left; releases the lock for each. */
 void mesh__leader_answer_invites(struct mesh_node *node);
 void mesh__leader_stop(struct mesh_node *node);

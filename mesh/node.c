@@ -132,14 +132,14 @@ void mesh__node_serve(struct mesh_node *node)
 
 /* ---- making ---- */
 
-/* So many that a peer cannot fill the table alone, and no single message is too much. */
-static size_t default_max_unread_fds(void)
+/* A part of the table, so that a peer cannot fill it alone; but no single message is too much. */
+static size_t part_of_fds(unsigned part)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / 2 < MESH_MESSAGE_MAX_FDS)
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / part < MESH_MESSAGE_MAX_FDS)
 		return MESH_MESSAGE_MAX_FDS;
-	return limit.rlim_cur / 2 < SIZE_MAX ? (size_t)(limit.rlim_cur / 2) : SIZE_MAX;
+	return limit.rlim_cur / part < SIZE_MAX ? (size_t)(limit.rlim_cur / part) : SIZE_MAX;
 }
 
 static void set_defaults(struct mesh_node_options *options)
@@ -153,7 +153,9 @@ static void set_defaults(struct mesh_node_options *options)
 	if (!options->max_unread_messages)
 		options->max_unread_messages = MESH_DEFAULT_MAX_UNREAD_MESSAGES;
 	if (!options->max_unread_fds)
-		options->max_unread_fds = default_max_unread_fds();
+		options->max_unread_fds = part_of_fds(2);
+	if (!options->max_queued_fds)
+		options->max_queued_fds = part_of_fds(4);
 	if (!options->max_guests)
 		options->max_guests = MESH_DEFAULT_MAX_GUESTS;
 	if (!options->max_introductions)
@@ -196,7 +198,7 @@ static int new_node(const struct mesh_id *id, const struct mesh_node_options *op
 	node->space.max_message = node->max_message = wanted.max_message;
 	node->space.max_held = (struct mesh__held){
 		.bytes = wanted.max_unread, .events = wanted.max_unread_messages, .fds = wanted.max_unread_fds};
-	node->max_queued = wanted.max_queued;
+	node->max_queued = (struct mesh__queued){.bytes = wanted.max_queued, .fds = wanted.max_queued_fds};
 	node->max_guests = wanted.max_guests;
 	node->max_introductions = wanted.max_introductions;
 	node->base = wanted.base;

@@ -23,18 +23,23 @@ enum mesh_stage {
 	MESH_STAGE_SHUTDOWN
 };
 
-/* A process's membership in a mesh. Any thread may call any function of it. */
+/*
+ * A process's membership in a mesh. Any thread may call any function of it. It and its ports are of the process that made
+ * it: a child of fork(2) has copies, without the threads and with the same sockets, which it must not use nor free;
+ * pal_fork and isolate_call make such children too.
+ */
 struct mesh_node;
 
 struct mesh_node_options {
 	size_t size;             /* sizeof(struct mesh_node_options); a smaller, older one is accepted */
 	struct event_base *base; /* run in this libevent base's thread; NULL: a thread of its own */
 	size_t max_message;      /* largest message sent or taken, bytes; 0: MESH_DEFAULT_MAX_MESSAGE */
-	size_t max_queued;       /* most bytes queued for one node that does not read; 0: MESH_DEFAULT_MAX_QUEUED;
-	                          * beyond that its connection is given up, and its ports fail */
+	size_t max_queued;       /* most bytes, with what they cost in memory, that are queued for one node that does not
+	                          * read - at the leader: for it and the guests that were invited for it, together;
+	                          * 0: MESH_DEFAULT_MAX_QUEUED; beyond that its connection is given up, and its ports fail */
 	/*
-	 * The most that one node can make this one hold: what it has sent and nobody here has received
-	 * yet, with what that costs in memory; the ports that it has sent and that are still open are among the
+	 * The most that one node - at the leader: one node and the guests that were invited for it, together - can
+	 * make this one hold: what it has sent and nobody here has received yet, with what that costs in memory; the ports that it has sent and that are still open are among the
 	 * bytes. A node that exceeds one of them loses its connection, and the ports that go through it
 	 * fail: there is no other way to stop it, since what comes behind may be what somebody waits for. A program
 	 * that lets more than this wait unread sets more; one with several peers that it
@@ -46,8 +51,11 @@ struct mesh_node_options {
 	/* At the leader: */
 	unsigned max_guests;        /* nodes alive that came by the requests of one other node and its guests;
 	                             * requests for more are refused. MESH_DEFAULT_MAX_GUESTS */
-	unsigned max_introductions; /* how often one node is given a link to the same other one.
-	                             * MESH_DEFAULT_MAX_INTRODUCTIONS */
+	unsigned max_introductions; /* how often one node is given a link to the same other one; with its guests: so often,
+	                             * and once for each guest. MESH_DEFAULT_MAX_INTRODUCTIONS */
+	/* Everywhere: */
+	size_t max_queued_fds;      /* the same as max_queued, for descriptors; 0: a quarter of the soft RLIMIT_NOFILE when
+	                             * the node is made, 64 at least */
 };
 #define MESH_NODE_OPTIONS_INIT .size = sizeof(struct mesh_node_options)
 #define MESH_DEFAULT_MAX_MESSAGE ((size_t)1 << 30)

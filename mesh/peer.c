@@ -71,6 +71,7 @@ static void post(struct mesh__remote *remote, const struct mesh_id *port, struct
 
 static void free_peer(struct mesh__remote *remote)
 {
+	mesh__leader_peer_freed(peer_of(remote));
 	free(peer_of(remote));
 }
 
@@ -161,7 +162,9 @@ int mesh__peer_connect(struct mesh_node *node, struct mesh__peer *peer, int sock
 		pal_close(socket);
 		return result;
 	}
-	mesh__link_init(&peer->link, socket, node->max_queued, node->max_message);
+	mesh__link_init(&peer->link, socket, &node->max_queued, node->max_message);
+	if (peer->guest_list)
+		peer->link.shared = &peer->guest_list->queued;
 	peer->connected = true;
 	peer->writing = false;
 	node->connected_count++;
@@ -201,6 +204,7 @@ void mesh__peer_lose(struct mesh_node *node, struct mesh__peer *peer)
 		mesh__link_deinit(&peer->link);
 	}
 	HASH_DELETE(hh, node->peers, peer);
+	mesh__leader_peer_lost(peer);
 	drop_parked(peer);
 	mesh__space_lost(&node->space, &peer->remote);
 	if (!node->leader && mesh__id_equal(&peer->remote.id, &node->leader_id))
@@ -215,6 +219,13 @@ static int deliver(void *userdata, struct mesh__incoming *event, int *fds, size_
 	return mesh__space_receive(peer->remote.space, &peer->remote, event, fds, fd_count);
 }
 
+static bool wants(void *userdata, const struct mesh__incoming *event)
+{
+	struct mesh__peer *peer = userdata;
+
+	return mesh__space_wants(peer->remote.space, &peer->remote, event);
+}
+
 static void unlock(void *userdata)
 {
 	mesh__space_unlock(((struct mesh__peer *)userdata)->remote.space);
@@ -225,18 +236,19 @@ static void lock(void *userdata)
 	mesh__space_lock(((struct mesh__peer *)userdata)->remote.space);
 }
 
-static const struct mesh__link_reader reader = {.deliver = deliver, .unlock = unlock, .lock = lock};
+static const struct mesh__link_reader reader = {
+	.deliver = deliver, .wants = wants, .unlock = unlock, .lock = lock};
 
 /* Why the reading of a link has ended, for the log. */
 static void log_end(struct mesh_node *node, const struct mesh__peer *peer, int result)
 {
-	const struct mesh__held *held = &peer->remote.held;
+	const struct mesh__held *held = peer->remote.shared ? peer->remote.shared : &peer->remote.held;
 	char id[9];
 
 	mesh__id_short(&peer->remote.id, id);
 	if (result == -ENOBUFS) {
 		node->links_over_limit++;
-		pal_log(PAL_LOG_WARNING, "mesh: giving up the link to node %s: it has made this one hold %zu bytes, "
+		pal_log(PAL_LOG_WARNING, "mesh: giving up the link to node %s: it and its guests have made this one hold %zu bytes, "
 			"%zu messages and %zu descriptors that nobody has received, more than the node's limits",
 			id, held->bytes, held->events, held->fds);
 	} else {

@@ -36,7 +36,7 @@ void mesh__port_unref(struct mesh_port *port)
 		return;
 	/* Nothing is pending: a port that is not ended is known to the table or to its peer. */
 	mesh__port_drop_queue(port);
-	mesh__ref_clear(&port->peer);
+	mesh__port_refer(port, &port->peer, (struct mesh__ref){0});
 	mesh__charge_clear(&port->charge);
 	LIST_REMOVE(port, in_space);
 	pthread_mutex_destroy(&port->guard);
@@ -45,8 +45,8 @@ void mesh__port_unref(struct mesh_port *port)
 
 void mesh__port_peer_up(struct mesh_port *a, struct mesh_port *b)
 {
-	a->peer = mesh__ref_local(b);
-	b->peer = mesh__ref_local(a);
+	mesh__port_refer(a, &a->peer, mesh__ref_local(b));
+	mesh__port_refer(b, &b->peer, mesh__ref_local(a));
 }
 
 int mesh__port_pair(struct mesh__space *space, struct mesh_port **ret_a, struct mesh_port **ret_b)
@@ -90,7 +90,7 @@ int mesh__port_new_remote(struct mesh__space *space, const struct mesh_id *id,
 		mesh__port_unref(port);
 		return r;
 	}
-	port->peer = mesh__ref_remote(mesh__remote_ref(remote), peer);
+	mesh__port_refer(port, &port->peer, mesh__ref_remote(mesh__remote_ref(remote), peer));
 	port->owned = true;
 	if (remote->failed)
 		mesh__port_break(port, &remote->id, NULL, "its peer's node is lost");
@@ -201,6 +201,8 @@ int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool c
 	int r = check(port, message);
 
 	if (r < 0 || !can_send(port)) {
+		/* Ports that it carries, one for an answer perhaps, end in the same way as this one. */
+		message->fail_ports = !r && port->state == MESH__FAILED;
 		mesh__event_message_free(space, message);
 		return r;
 	}

@@ -104,7 +104,7 @@ static int start_sending(
 	if (!r) {
 		record->old_node = port->space->node;
 		record->old_port = port->id;
-		port->target = mesh__ref_remote(mesh__remote_ref(to), &record->id);
+		mesh__port_refer(port, &port->target, mesh__ref_remote(mesh__remote_ref(to), &record->id));
 		mesh__port_set_state(port, MESH__SENDING);
 	}
 	if (fresh_peer) {
@@ -192,7 +192,7 @@ static const char *find_peer(
 
 		if (!peer || mesh__port_ended(peer))
 			return "its peer, on this node, is not there any more";
-		port->peer = mesh__ref_local(peer);
+		mesh__port_refer(port, &port->peer, mesh__ref_local(peer));
 		return NULL;
 	}
 	remote = space->ops->remote(space, &record->peer_node);
@@ -200,7 +200,7 @@ static const char *find_peer(
 		*ret_error = -ENOMEM;
 		return NULL;
 	}
-	port->peer = mesh__ref_remote(remote, &record->peer_port);
+	mesh__port_refer(port, &port->peer, mesh__ref_remote(remote, &record->peer_port));
 	return remote->failed ? "its peer's node is lost" : NULL;
 }
 
@@ -216,12 +216,12 @@ static int arrive(struct mesh_port *port, struct mesh__remote *from,
 	if (r < 0)
 		return r;
 	if (port->why) {
-		mesh__ref_clear(&port->peer);
+		mesh__port_refer(port, &port->peer, (struct mesh__ref){0});
 		mesh__port_set_state(port, MESH__FAILED);
 		answer->type = MESH__EVENT_FAIL_PORT;
 		answer->blamed = port->blamed;
 	} else {
-		port->origin = mesh__ref_remote(mesh__remote_ref(from), &record->old_port);
+		mesh__port_refer(port, &port->origin, mesh__ref_remote(mesh__remote_ref(from), &record->old_port));
 	}
 	return 0;
 }

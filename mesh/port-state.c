@@ -6,6 +6,8 @@
  * data: what does not fit fails the port, and only that.
  */
 
+#define NOBODY ((struct mesh__ref){0})
+
 void mesh__port_set_state(struct mesh_port *port, enum mesh__port_state state)
 {
 	bool moved = port->state == MESH__SENDING || port->state == MESH__PROXYING;
@@ -50,19 +52,34 @@ static void notify(struct mesh_port *port)
 		port->notify(port);
 }
 
+/*
+ * Those that have this failed port as their peer. The one that it knew as its own is
+ * told; another one is told by who stands between them, if that is not lost.
+ */
+static void leave_forlorn(struct mesh_port *port)
+{
+	struct mesh__tie *tie;
+
+	LIST_FOREACH(tie, &port->named_by, next)
+		mesh__space_add_forlorn(tie->holder);
+}
+
 static void end(struct mesh_port *port, enum mesh__port_state state)
 {
 	mesh__port_set_state(port, state);
 	drop_pending(port);
-	mesh__ref_clear(&port->origin);
-	mesh__ref_clear(&port->peer);
+	if (state == MESH__FAILED)
+		leave_forlorn(port);
+	mesh__space_remove_forlorn(port);
+	mesh__port_refer(port, &port->origin, NOBODY);
+	mesh__port_refer(port, &port->peer, NOBODY);
 	mesh__charge_clear(&port->charge);
 	notify(port);
 }
 
 static void forget(struct mesh_port *port)
 {
-	mesh__ref_clear(&port->target);
+	mesh__port_refer(port, &port->target, NOBODY);
 	mesh__space_unregister(port);
 }
 
@@ -114,7 +131,7 @@ static void answered_late(
 	if (answers && event->type == MESH__EVENT_ACK_PORT) {
 		event->type = MESH__EVENT_FAIL_PORT;
 		event->blamed = port->blamed;
-		mesh__space_post(port->space, mesh__ref_take(&port->target), event);
+		mesh__space_post(port->space, mesh__port_unrefer(port, &port->target), event);
 	} else {
 		mesh__event_drop(port->space, event);
 	}
@@ -198,6 +215,11 @@ void mesh__port_check_origin(struct mesh_port *port)
 
 /* ---- Peered ---- */
 
+static bool came_from_lost(const struct mesh_port *port)
+{
+	return port->origin.kind == MESH__REF_REMOTE && port->origin.remote->failed;
+}
+
 /*
  * The peer has moved. The old one, now a proxy, ends with the acknowledgement;
  * it numbers on from what this port has sent it, which the new one has not seen.
@@ -224,9 +246,15 @@ static void change_peer(struct mesh_port *port, struct mesh__event *event)
 	event->type = MESH__EVENT_ACK_CHANGE_PEER;
 	event->seq = port->next_local_seq;
 	port->next_local_seq -= event->delta;
-	old_peer = mesh__ref_take(&port->peer);
-	port->peer = mesh__ref_take(peer);
+	old_peer = mesh__port_unrefer(port, &port->peer);
+	mesh__port_refer(port, &port->peer, mesh__ref_take(peer));
 	mesh__space_post(port->space, old_peer, event);
+	if (port->peer.kind == MESH__REF_LOCAL) {
+		if (came_from_lost(port))
+			mesh__space_add_forlorn(port);
+		if (came_from_lost(port->peer.port))
+			mesh__space_add_forlorn(port->peer.port);
+	}
 	if (has_ended)
 		mesh__port_leave(port, MESH__DONE);
 }
@@ -325,8 +353,7 @@ static void proxying(struct mesh_port *port, struct mesh__event *event)
 			return;
 		}
 		/* Only to know whom to tell of a failure. */
-		mesh__ref_clear(&port->peer);
-		port->peer = mesh__ref_copy(&event->new_peer);
+		mesh__port_refer(port, &port->peer, mesh__ref_copy(&event->new_peer));
 	}
 	mesh__port_forward(port, event);
 }

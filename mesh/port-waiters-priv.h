@@ -17,7 +17,7 @@ struct mesh__port_waiters {
 	bool ready;                    /* in the node's list of callbacks that are due */
 	TAILQ_ENTRY(mesh__port_waiters) in_ready;
 	bool calling, told_end;
-	bool orphan;                   /* the port went during a call: freed when that returns */
+	bool orphan;                   /* the port went: freed by the last who is still at it, a call or a blocked thread */
 };
 
 #endif

@@ -65,11 +65,18 @@ static struct mesh__port_waiters *waiters_of(struct mesh_port *port)
 	return waiters;
 }
 
+/* Whether a callback is being called, or threads have not yet seen that the port went. */
+static bool in_use(const struct mesh__port_waiters *waiters)
+{
+	return waiters->calling || !TAILQ_EMPTY(&waiters->blocked);
+}
+
 /* Takes the waiters off the port. With the lock; the caller frees them without it. */
 static struct mesh__port_waiters *unhook(struct mesh_port *port)
 {
 	struct mesh__port_waiters *waiters = port->waiters;
 	struct mesh_node *node = mesh__node_of(port->space);
+	struct mesh__waiter *waiter;
 
 	if (!waiters)
 		return NULL;
@@ -80,8 +87,10 @@ static struct mesh__port_waiters *unhook(struct mesh_port *port)
 		TAILQ_REMOVE(&node->ready, waiters, in_ready);
 	waiters->ready = false;
 	waiters->fn = NULL;
-	waiters->orphan = waiters->calling;
-	return waiters->calling ? NULL : waiters; /* the call in progress frees them */
+	TAILQ_FOREACH(waiter, &waiters->blocked, of_port)
+		mesh__waiter_wake(waiter);
+	waiters->orphan = in_use(waiters);
+	return waiters->orphan ? NULL : waiters; /* the last one who is at it frees them */
 }
 
 static void free_waiters(struct mesh__port_waiters *waiters)
@@ -92,6 +101,15 @@ static void free_waiters(struct mesh__port_waiters *waiters)
 		event_free(waiters->event);
 	pal_close(waiters->event_fd);
 	free(waiters);
+}
+
+/* Of a port that went, the waiters for the last one who was at them, to free. With the lock. */
+static struct mesh__port_waiters *inherit(struct mesh__port_waiters *waiters)
+{
+	if (!waiters->orphan || in_use(waiters))
+		return NULL;
+	waiters->orphan = false;
+	return waiters;
 }
 
 static void on_detach(struct mesh_port *port)
@@ -168,7 +186,7 @@ static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *
 	}
 	waiters->calling = false;
 	if (waiters->orphan) {
-		free_waiters(waiters);
+		free_waiters(inherit(waiters));
 		return false;
 	}
 	if (waiters->told_end && waiters->event)
@@ -288,11 +306,10 @@ int mesh_port_peek_fd(struct mesh_port *port)
 /* ---- receiving by waiting ---- */
 
 /* One step of waiting on a port. Called and returns with *space locked. false: the deadline has passed. */
-static bool wait_once(struct mesh_port *port, struct mesh__space **space, struct mesh__waiter *waiter,
+static bool wait_once(struct mesh__port_waiters *waiters, struct mesh__space **space, struct mesh__waiter *waiter,
 	pal_deadline deadline)
 {
 	struct mesh_node *node = mesh__node_of(*space);
-	struct mesh__port_waiters *waiters = port->waiters;
 	bool in_time;
 
 	TAILQ_INSERT_TAIL(&waiters->blocked, waiter, of_port);
@@ -302,22 +319,31 @@ static bool wait_once(struct mesh_port *port, struct mesh__space **space, struct
 		in_time = mesh__waiter_sleep(waiter, &(*space)->lock, deadline);
 	}
 	mesh__space_unlock(*space);
-	*space = mesh__port_lock(port);
+	*space = mesh__port_lock(waiters->port);
 	TAILQ_REMOVE(&waiters->blocked, waiter, of_port);
 	return in_time;
 }
 
+/*
+ * The caller holds a reference: another thread may give up the port meanwhile. *ret_left are its waiters then, if
+ * they have to be freed, which is done without the lock: a base may be about to call, and is waited for.
+ */
 static int take_or_wait(struct mesh_port *port, struct mesh__space **space, pal_deadline deadline,
-	struct mesh_message **ret)
+	struct mesh_message **ret, struct mesh__port_waiters **ret_left)
 {
+	struct mesh__port_waiters *waiters = waiters_of(port);
 	struct mesh__waiter waiter;
 	bool in_time = true;
 	int result;
 
-	if (!waiters_of(port) || mesh__waiter_init(&waiter) < 0)
+	if (!waiters || mesh__waiter_init(&waiter) < 0)
 		return -ENOMEM;
 	for (;;) {
-		if (port->waiters->fn) {
+		if (waiters->orphan) {
+			result = -ECANCELED;
+			break;
+		}
+		if (waiters->fn) {
 			result = -EBUSY;
 			break;
 		}
@@ -329,14 +355,16 @@ static int take_or_wait(struct mesh_port *port, struct mesh__space **space, pal_
 			result = -ETIMEDOUT;
 			break;
 		}
-		in_time = wait_once(port, space, &waiter, deadline);
+		in_time = wait_once(waiters, space, &waiter, deadline);
 	}
 	mesh__waiter_deinit(&waiter);
+	*ret_left = inherit(waiters);
 	return result;
 }
 
 int mesh_port_recv(struct mesh_port *port, pal_deadline deadline, struct mesh_message **ret, struct pal_error *error)
 {
+	struct mesh__port_waiters *left = NULL;
 	struct mesh_message *message = NULL;
 	struct mesh__space *space;
 	int result;
@@ -344,8 +372,15 @@ int mesh_port_recv(struct mesh_port *port, pal_deadline deadline, struct mesh_me
 	if (!port || !ret)
 		return pal_error_set(error, MESH_STAGE_PORT, -EINVAL, "mesh_port_recv");
 	space = mesh__port_lock(port);
-	result = take_or_wait(port, &space, deadline, &message);
+	mesh__port_ref(port);
+	result = take_or_wait(port, &space, deadline, &message, &left);
 	settle_event_fd(port);
+	if (left) {
+		mesh__space_unlock(space);
+		free_waiters(left);
+		space = mesh__port_lock(port);
+	}
+	mesh__port_unref(port);
 	mesh__space_unlock(space);
 	if (!result)
 		*ret = message;

@@ -14,7 +14,7 @@ struct mesh_message;
 /*
  * One end of a pair. May be used from any thread; of two threads that receive
  * on one port at once each message goes to one of them. mesh_port_free ends the
- * handle for all threads.
+ * handle for all threads: one that waits in mesh_port_recv returns, and none may begin to use it any more.
  *
  * How a pair ends, seen from one end, after everything that was sent before has
  * been received:
@@ -51,7 +51,8 @@ PAL_EXPORT int mesh_port_send_and_free(struct mesh_port *port, struct mesh_messa
 /*
  * Waits for the next message. The waiting thread does the node's reading itself
  * where no other thread is at it. 0 and *ret, or -ETIMEDOUT, -EPIPE or
- * -ECONNRESET (see above), -EBUSY when the port has a callback.
+ * -ECONNRESET (see above), -EBUSY when the port has a callback, -ECANCELED when another thread has freed the
+ * port or put it into a message.
  */
 PAL_EXPORT int mesh_port_recv(struct mesh_port *port, pal_deadline deadline, struct mesh_message **ret,
 	struct pal_error *error) PAL_MUST_CHECK;

@@ -54,6 +54,45 @@ void mesh__ref_clear(struct mesh__ref *ref)
 		mesh__remote_unref(old.remote);
 }
 
+static struct mesh__tie_list *list_of(const struct mesh__ref *ref)
+{
+	if (ref->kind == MESH__REF_LOCAL)
+		return &ref->port->named_by;
+	if (ref->kind == MESH__REF_REMOTE && !ref->remote->failed)
+		return &ref->remote->named_by;
+	return NULL;
+}
+
+static struct mesh__tie *tie_of(struct mesh_port *port, const struct mesh__ref *which)
+{
+	return &port->ties[which == &port->peer ? 0 : which == &port->target ? 1 : 2];
+}
+
+struct mesh__ref mesh__port_unrefer(struct mesh_port *port, struct mesh__ref *which)
+{
+	struct mesh__tie *tie = tie_of(port, which);
+
+	if (tie->listed)
+		LIST_REMOVE(tie, next);
+	tie->listed = false;
+	return mesh__ref_take(which);
+}
+
+void mesh__port_refer(struct mesh_port *port, struct mesh__ref *which, struct mesh__ref to)
+{
+	struct mesh__ref old = mesh__port_unrefer(port, which);
+	struct mesh__tie_list *list = list_of(&to);
+	struct mesh__tie *tie = tie_of(port, which);
+
+	*which = to;
+	tie->holder = port;
+	if (list) {
+		LIST_INSERT_HEAD(list, tie, next);
+		tie->listed = true;
+	}
+	mesh__ref_clear(&old);
+}
+
 bool mesh__ref_equal(const struct mesh__ref *a, const struct mesh__ref *b)
 {
 	if (a->kind != b->kind)
@@ -66,14 +105,28 @@ bool mesh__ref_equal(const struct mesh__ref *a, const struct mesh__ref *b)
 
 /* ---- accounts ---- */
 
+static void add_to(struct mesh__held *held, const struct mesh__charge *charge)
+{
+	held->bytes += charge->bytes;
+	held->events += charge->events;
+	held->fds += charge->fds;
+}
+
+static void take_from(struct mesh__held *held, const struct mesh__charge *charge)
+{
+	held->bytes -= charge->bytes;
+	held->events -= charge->events;
+	held->fds -= charge->fds;
+}
+
 void mesh__charge_put(struct mesh__charge *charge, struct mesh__remote *remote, size_t bytes, unsigned events,
         unsigned fds)
 {
 	*charge = (struct mesh__charge){
 	        .remote = mesh__remote_ref(remote), .bytes = bytes, .events = events, .fds = fds};
-	remote->held.bytes += bytes;
-	remote->held.events += events;
-	remote->held.fds += fds;
+	add_to(&remote->held, charge);
+	if (remote->shared)
+		add_to(remote->shared, charge);
 }
 
 void mesh__charge_clear(struct mesh__charge *charge)
@@ -82,9 +135,9 @@ void mesh__charge_clear(struct mesh__charge *charge)
 
 	if (!remote)
 		return;
-	remote->held.bytes -= charge->bytes;
-	remote->held.events -= charge->events;
-	remote->held.fds -= charge->fds;
+	take_from(&remote->held, charge);
+	if (remote->shared)
+		take_from(remote->shared, charge);
 	*charge = (struct mesh__charge){0};
 	mesh__remote_unref(remote);
 }

@@ -82,19 +82,31 @@ static int write_body(struct mesh__remote *to, struct mesh__event *event, struct
 	return 0;
 }
 
+static struct mesh_port *find_sender(const struct mesh__remote *to, const struct mesh__ref *destination)
+{
+	struct mesh__tie *tie;
+
+	LIST_FOREACH(tie, &to->named_by, next) {
+		struct mesh_port *port = tie->holder;
+
+		if (!mesh__port_ended(port) && (mesh__ref_equal(&port->peer, destination) ||
+						       mesh__ref_equal(&port->target, destination)))
+			return port;
+	}
+	return NULL;
+}
+
 /* The event will never arrive, so neither end of its port may wait for it. */
 static void fail_both_ends(
         struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event)
 {
 	struct mesh__space *space = to->space;
 	struct mesh__ref destination = mesh__ref_remote(mesh__remote_ref(to), port_id);
-	struct mesh_port *port, *next;
+	struct mesh_port *port;
 
-	HASH_ITER(hh, space->ports, port, next) {
+	while ((port = find_sender(to, &destination))) {
 		mesh__port_ref(port);
-		if (mesh__ref_equal(&port->peer, &destination) ||
-		        mesh__ref_equal(&port->target, &destination))
-			mesh__port_break(port, &space->node, NULL, "an event from it is too large");
+		mesh__port_break(port, &space->node, NULL, "an event from it is too large");
 		mesh__port_unref(port);
 	}
 	if (event->message)

@@ -27,15 +27,12 @@
  * mesh_message_free. mesh__space_unlock frees what was collected.
  */
 
-#define HASH_NONFATAL_OOM 1 /* an element that did not fit has hh.tbl == NULL */
-#define HASH_FUNCTION(key, size, hash) HASH_FNV(key, size, hash) /* uthash's own falls through cases, with warnings */
-
 #include <mesh/event-priv.h>
+#include <mesh/hash-priv.h>
 #include <mesh/message-priv.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <sys/queue.h>
-#include <uthash.h>
 
 struct mesh_port;
 struct mesh__space;
@@ -69,6 +66,17 @@ struct mesh__ref {
 	struct mesh__remote *remote; /* REMOTE */
 	struct mesh_id id;           /* REMOTE: the port's id there */
 };
+
+/*
+ * Of a reference that a port holds: it is in a list of what it names, so that who goes finds those that have to do
+ * with it, and only those. Not in a list: the reference is of kind NONE, or what it names has gone.
+ */
+struct mesh__tie {
+	LIST_ENTRY(mesh__tie) next;
+	struct mesh_port *holder;
+	bool listed;
+};
+LIST_HEAD(mesh__tie_list, mesh__tie);
 
 /* One event between ports. Owns its message and its reference. */
 struct mesh__event {
@@ -114,6 +122,8 @@ struct mesh__remote {
 	unsigned refs;
 	bool failed; /* set by mesh__space_lost; events to it are dropped by the machine */
 	struct mesh__held held;
+	struct mesh__held *shared; /* the account of several, on which all of it is too, and which is what is limited; or NULL */
+	struct mesh__tie_list named_by;
 };
 struct mesh__remote *mesh__remote_ref(struct mesh__remote *remote);
 void mesh__remote_unref(struct mesh__remote *remote);
@@ -136,8 +146,13 @@ struct mesh_port {
 	bool registered, owned;     /* owned: the application (or a message) holds it */
 	bool local_closed;
 	enum mesh__port_state state;
+	/* Set by mesh__port_refer only. */
 	struct mesh__ref peer, target; /* target: SENDING, PROXYING, and FAILED until its record was answered */
 	struct mesh__ref origin;       /* what it was on the node that it came from */
+	struct mesh__tie ties[3];      /* of these */
+	struct mesh__tie_list named_by;
+	bool forlorn;                  /* in the space's list */
+	LIST_ENTRY(mesh_port) in_forlorn;
 	bool settled;                  /* its peer was heard of from elsewhere since it came */
 	struct mesh__charge charge;
 	uint64_t next_local_seq, next_peer_seq;
@@ -210,10 +225,14 @@ struct mesh__space {
 	const struct mesh__space_ops *ops; /* NULL in the local space */
 	struct mesh_id node;               /* zero in the local space */
 	size_t max_message;                /* UINT32_MAX unless set after init */
-	struct mesh__held max_held;        /* for each remote; unlimited unless set after init */
-	uint64_t hash_key[2];              /* ids are chosen by peers */
+	struct mesh__held max_held;        /* for each account of remotes; unlimited unless set after init */
 	struct mesh_port *ports;           /* uthash by id */
 	LIST_HEAD(, mesh_port) all;        /* registered or not */
+	/*
+	 * Ports whose peer has failed on this node without knowing them as its peer, or came to talk to them on this
+	 * node after their former owner was lost: what they wait for may have gone with the next node that is lost.
+	 */
+	LIST_HEAD(, mesh_port) forlorn;
 	size_t moving;                     /* ports that are SENDING or PROXYING */
 	struct mesh__event_queue local, out;
 	struct mesh__message_queue discarded; /* to be freed without the lock */
@@ -222,6 +241,7 @@ struct mesh__space {
 	unsigned entering;                 /* atomic: threads between reading a port's space and having its lock */
 	pthread_cond_t entered;
 	uint64_t unknown_port_events, dropped_events; /* counters, for tests and logs */
+	uint64_t checked_for_loss;                    /* ports that were looked at because a node was lost */
 };
 
 /* These two without the lock. */
@@ -242,6 +262,12 @@ void mesh__space_run(struct mesh__space *space);
  */
 int mesh__space_receive(struct mesh__space *space, struct mesh__remote *from, struct mesh__incoming *event, int *fds,
 	size_t fd_count);
+
+/*
+ * Whether the body of a large event is worth reading: a message for a port that is there. What else there is fits
+ * into a packet. Changes nothing.
+ */
+bool mesh__space_wants(struct mesh__space *space, const struct mesh__remote *from, const struct mesh__incoming *event);
 
 /*
  * The bytes of an event for a connected remote: moves the ports of its message (they become

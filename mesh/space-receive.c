@@ -296,8 +296,22 @@ static void receive(struct arrival *arrival, const struct mesh__incoming *incomi
 	mesh__port_deliver(port, event, arrival->from);
 }
 
-static bool is_within(const struct mesh__held *held, const struct mesh__held *most)
+bool mesh__space_wants(struct mesh__space *space, const struct mesh__remote *from, const struct mesh__incoming *event)
 {
+	struct mesh__raw_event raw;
+	struct mesh_port *port;
+
+	if (from->failed || mesh__raw_event_parse(event->data, event->size, &raw) < 0 ||
+	        raw.type != MESH__EVENT_MESSAGE || !(raw.flags & MESH__FLAG_MESSAGE))
+		return false;
+	port = mesh__space_find(space, &raw.port);
+	return port && !mesh__port_ended(port);
+}
+
+static bool is_within_limits(const struct mesh__remote *from)
+{
+	const struct mesh__held *held = from->shared ? from->shared : &from->held, *most = &from->space->max_held;
+
 	return held->bytes <= most->bytes && held->events <= most->events && held->fds <= most->fds;
 }
 
@@ -318,5 +332,5 @@ int mesh__space_receive(struct mesh__space *space, struct mesh__remote *from,
 	for (size_t i = 0; i < fd_count; i++)
 		fds[i] = pal_close(fds[i]);
 	mesh__space_run(space);
-	return is_within(&from->held, &space->max_held) ? 0 : -ENOBUFS;
+	return is_within_limits(from) ? 0 : -ENOBUFS;
 }

@@ -24,8 +24,6 @@ struct mesh__space *mesh__local_space(void)
 void mesh__space_init(
         struct mesh__space *space, const struct mesh__space_ops *ops, const struct mesh_id *node)
 {
-	struct mesh_id key = {0};
-
 	*space = (struct mesh__space){.ops = ops,
 	        .node = *node,
 	        .max_message = UINT32_MAX,
@@ -36,9 +34,6 @@ void mesh__space_init(
 	STAILQ_INIT(&space->local);
 	STAILQ_INIT(&space->out);
 	STAILQ_INIT(&space->discarded);
-	/* Without random bytes the table still works; a peer could only make it slow. */
-	(void)mesh__id_random(&key);
-	memcpy(space->hash_key, &key, sizeof space->hash_key);
 }
 
 /* Accounts end with the node that kept them. */
@@ -160,6 +155,10 @@ void mesh__space_rehome(struct mesh_port *port, struct mesh__space *space)
 {
 	LIST_REMOVE(port, in_space);
 	LIST_INSERT_HEAD(&space->all, port, in_space);
+	if (port->forlorn) {
+		LIST_REMOVE(port, in_forlorn);
+		LIST_INSERT_HEAD(&space->forlorn, port, in_forlorn);
+	}
 	pthread_mutex_lock(&port->guard);
 	__atomic_store_n(&port->space, space, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&port->guard);
@@ -167,22 +166,11 @@ void mesh__space_rehome(struct mesh_port *port, struct mesh__space *space)
 
 /* ---- the table of ids ---- */
 
-/* Keyed, so that a peer, which chooses ids, cannot choose them to collide. */
-static unsigned hash_id(const struct mesh__space *space, const struct mesh_id *id)
-{
-	uint64_t part[2], hash;
-
-	memcpy(part, id, sizeof part);
-	hash = (part[0] ^ space->hash_key[0]) * 0x9e3779b97f4a7c15u;
-	hash = (hash ^ hash >> 32 ^ part[1] ^ space->hash_key[1]) * 0xd6e8feb86659fd93u;
-	return (unsigned)(hash ^ hash >> 32);
-}
-
 struct mesh_port *mesh__space_find(struct mesh__space *space, const struct mesh_id *id)
 {
 	struct mesh_port *port;
 
-	HASH_FIND_BYHASHVALUE(hh, space->ports, id, sizeof *id, hash_id(space, id), port);
+	HASH_FIND(hh, space->ports, id, sizeof *id, port);
 	return port;
 }
 
@@ -202,8 +190,7 @@ int mesh__space_register(struct mesh_port *port, const struct mesh_id *id)
 	if (mesh__space_find(space, &new_id))
 		return -EEXIST;
 	port->id = new_id;
-	HASH_ADD_KEYPTR_BYHASHVALUE(
-	        hh, space->ports, &port->id, sizeof port->id, hash_id(space, &port->id), port);
+	HASH_ADD(hh, space->ports, id, sizeof port->id, port);
 	if (!port->hh.tbl)
 		return -ENOMEM;
 	port->registered = true;
@@ -218,6 +205,21 @@ void mesh__space_unregister(struct mesh_port *port)
 	port->registered = false;
 	HASH_DELETE(hh, port->space->ports, port);
 	mesh__port_unref(port);
+}
+
+void mesh__space_add_forlorn(struct mesh_port *port)
+{
+	if (port->forlorn || mesh__port_ended(port))
+		return;
+	port->forlorn = true;
+	LIST_INSERT_HEAD(&port->space->forlorn, port, in_forlorn);
+}
+
+void mesh__space_remove_forlorn(struct mesh_port *port)
+{
+	if (port->forlorn)
+		LIST_REMOVE(port, in_forlorn);
+	port->forlorn = false;
 }
 
 size_t mesh__space_moving(const struct mesh__space *space)
@@ -265,29 +267,41 @@ void mesh__space_run(struct mesh__space *space)
 
 /* ---- another node is lost ---- */
 
-static void break_ports_of(struct mesh__space *space, const struct mesh__remote *remote)
+static void check_tied(struct mesh_port *port, const struct mesh__remote *remote)
 {
-	struct mesh_port *port, *next;
+	port->space->checked_for_loss++;
+	mesh__port_ref(port);
+	if (mesh__port_ended(port) && mesh__ref_is_on(&port->target, remote))
+		mesh__port_leave(port, MESH__FAILED);
+	else if (mesh__ref_is_on(&port->peer, remote) || mesh__ref_is_on(&port->target, remote))
+		mesh__port_break(port, &remote->id, NULL, "its peer's node is lost");
+	else
+		mesh__port_check_origin(port);
+	if (mesh__ref_is_on(&port->origin, remote))
+		mesh__space_add_forlorn(port); /* for the second look */
+	mesh__port_unref(port);
+}
 
-	HASH_ITER(hh, space->ports, port, next) {
-		mesh__port_ref(port);
-		if (mesh__port_ended(port) && mesh__ref_is_on(&port->target, remote))
-			mesh__port_leave(port, MESH__FAILED);
-		else if (mesh__ref_is_on(&port->peer, remote) ||
-		         mesh__ref_is_on(&port->target, remote))
-			mesh__port_break(port, &remote->id, NULL, "its peer's node is lost");
-		else
-			mesh__port_check_origin(port);
-		mesh__port_unref(port);
+/* Only what names it: a peer may name as many nodes as it likes, and each of them is lost once. */
+static void break_ports_of(struct mesh__remote *remote)
+{
+	struct mesh__tie *tie;
+
+	while ((tie = LIST_FIRST(&remote->named_by))) {
+		LIST_REMOVE(tie, next);
+		tie->listed = false;
+		check_tied(tie->holder, remote);
 	}
 }
 
 static void check_ports_left_alone(struct mesh__space *space)
 {
-	struct mesh_port *port, *next;
+	struct mesh_port *port;
 
-	HASH_ITER(hh, space->ports, port, next) {
+	while ((port = LIST_FIRST(&space->forlorn))) {
+		space->checked_for_loss++;
 		mesh__port_ref(port);
+		mesh__space_remove_forlorn(port);
 		if (!mesh__port_check_peer(port))
 			mesh__port_check_arrivals(port);
 		mesh__port_unref(port);
@@ -297,7 +311,7 @@ static void check_ports_left_alone(struct mesh__space *space)
 void mesh__space_lost(struct mesh__space *space, struct mesh__remote *remote)
 {
 	remote->failed = true;
-	break_ports_of(space, remote);
+	break_ports_of(remote);
 	check_ports_left_alone(space);
 	mesh__space_run(space);
 }

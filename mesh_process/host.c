@@ -51,6 +51,7 @@ static struct {
 	struct mesh_process__requests requests;
 	pthread_t leaver;
 	bool has_leaver;
+	pid_t pid; /* a fork of the host is none: it has no leaver, and must not speak on the links */
 } this_host;
 
 struct mesh_node *mesh_process_host_node(void)
@@ -199,6 +200,16 @@ static _Noreturn void give_up(const char *base, const struct pal_error *error)
 	exit(MESH_PROCESS_EXIT_INVITATION);
 }
 
+/*
+ * A fork of the host returned from the host function. What it has are copies: the threads are not there,
+ * a lock may be held by one of them for ever, and the sockets are those of the host, which goes on.
+ */
+static void leave_fork(int status)
+{
+	if (getpid() != this_host.pid)
+		exit(status);
+}
+
 /* What runs here: one of the two functions. */
 struct host_function {
 	const char *base;
@@ -213,12 +224,16 @@ static int run(const struct host_function *host, struct mesh_message *init, stru
 	struct mesh_port *port;
 	int status;
 
-	if (host->message_fn)
-		return host->message_fn(init, host->userdata) & 0xff;
+	if (host->message_fn) {
+		status = host->message_fn(init, host->userdata) & 0xff;
+		leave_fork(status);
+		return status;
+	}
 	if (mesh_process__find_port(init, mesh_reader_of(init), 1, &port) <= 0)
 		return pal_error_set(error, MESH_PROCESS_STAGE_FIRST_MESSAGE, -EBADMSG,
 			"the port in the parent's first message");
 	status = host->port_fn(port, host->userdata) & 0xff;
+	leave_fork(status);
 	mesh_port_free(port);
 	return status;
 }
@@ -237,6 +252,7 @@ static int try_run(const struct host_function *host)
 	if (!result && !text)
 		return 0;
 	mesh_process__monitor_init(&this_host.monitor);
+	this_host.pid = getpid();
 	if (result)
 		pal_error_set(
 			&error, MESH_PROCESS_STAGE_INVITATION, result, "taking the invitation");

@@ -50,6 +50,8 @@ enum mesh_process_stage {
  * port of this process fails, so that a function which receives returns; one
  * that is busy with something else for longer than a moment is cut off, and
  * neither atexit functions nor stdio's flushing happen.
+ * A child of fork(2) that returns from the function exits with the value, and leaves the
+ * host as it is; it must not use the host's ports (mesh/node.h).
  */
 typedef int (*mesh_process_host_fn)(struct mesh_port *port, void *userdata);
 

@@ -59,7 +59,7 @@ static void set_stream(
 	struct pal_builder *builder, int stream, struct pal_stdio from, const char *name)
 {
 	if (builder)
-		pal__builder_check(builder, put_stream(builder, stream, from), name);
+		pal__builder_check(builder, put_stream(builder, stream, from), "%s", name);
 }
 
 void pal_builder_stdin(struct pal_builder *builder, struct pal_stdio from)
@@ -82,7 +82,7 @@ void pal_builder_dup_fd(struct pal_builder *builder, int fd, int child_fd)
 	if (!builder)
 		return;
 	if (fd < 0 || child_fd < 0)
-		pal__builder_check(builder, -EINVAL, "dup_fd with a negative descriptor");
+		pal__builder_check(builder, -EINVAL, "dup_fd of %d as %d", fd, child_fd);
 	else
 		pal__builder_check(builder,
 			pal__builder_put_fd(builder, (struct pal__fd_request){child_fd,
@@ -98,7 +98,7 @@ void pal_builder_close_fd(struct pal_builder *builder, int child_fd)
 	if (!builder)
 		return;
 	if (child_fd < 0) {
-		pal__builder_check(builder, -EINVAL, "close_fd with a negative descriptor");
+		pal__builder_check(builder, -EINVAL, "close_fd of %d", child_fd);
 		return;
 	}
 	closes = reallocarray(builder->closes, builder->close_count + 1, sizeof *closes);

@@ -74,8 +74,8 @@ void pal__stack_free(struct pal__stack *stack);
 /* Remembers the first failure of a setter. `builder` may be NULL. Formats as pal_error_set. */
 void pal__builder_fail(struct pal_builder *builder, int stage, int code, const char *format, ...) PAL_PRINTF(4, 5);
 
-/* For setters that can be given nonsense or run out of memory; 0 passes. */
-void pal__builder_check(struct pal_builder *builder, int code, const char *what);
+/* For setters that can be given nonsense or run out of memory; 0 passes. The text names what was given. */
+void pal__builder_check(struct pal_builder *builder, int code, const char *format, ...) PAL_PRINTF(3, 4);
 /* Puts a copy of `with` in the place of *string. 0, -ENOMEM, or -EINVAL for NULL. */
 int pal__builder_replace(char **string, const char *with);
 /* In place of what was asked for the same number. 0 or -ENOMEM. */

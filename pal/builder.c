@@ -18,26 +18,43 @@
  * builder-signals.c, builder-steps.c and sandbox.c; builder-peek.c reads.
  */
 
-void pal__builder_fail(struct pal_builder *builder, int stage, int code, const char *format, ...)
+static void remember(
+	struct pal_builder *builder, int stage, int code, const char *format, va_list args)
 {
 	char text[PAL_ERROR_TEXT_SIZE];
-	va_list args;
 
 	if (!builder || builder->first_error.code)
 		return;
-	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
 	pal_error_set(&builder->first_error, stage, code, "%s", text);
 }
 
-void pal__builder_check(struct pal_builder *builder, int code, const char *what)
+void pal__builder_fail(struct pal_builder *builder, int stage, int code, const char *format, ...)
 {
+	va_list args;
+
+	va_start(args, format);
+	remember(builder, stage, code, format, args);
+	va_end(args);
+}
+
+void pal__builder_check(struct pal_builder *builder, int code, const char *format, ...)
+{
+	va_list args;
+
 	builder->changed = true;
-	if (code == -ENOMEM)
-		pal__builder_fail(builder, PAL_STAGE_MEMORY, code, "%s", what);
-	else if (code < 0)
-		pal__builder_fail(builder, PAL_STAGE_ARGUMENT, code, "%s", what);
+	if (code >= 0)
+		return;
+	va_start(args, format);
+	remember(builder, code == -ENOMEM ? PAL_STAGE_MEMORY : PAL_STAGE_ARGUMENT, code, format,
+		args);
+	va_end(args);
+}
+
+/* For messages, where a NULL may be what is wrong. */
+static const char *or_null(const char *text)
+{
+	return text ? text : "(null)";
 }
 
 int pal__builder_replace(char **string, const char *with)
@@ -74,7 +91,7 @@ struct pal_builder *pal_builder_new(const char *program)
 	if (program)
 		pal__builder_check(builder,
 			*program ? pal__builder_replace(&builder->program, program) : -EINVAL,
-			"program");
+			"program '%s'", program);
 	return builder;
 }
 
@@ -107,7 +124,7 @@ void pal_builder_search(struct pal_builder *builder, unsigned flags)
 	if (!builder)
 		return;
 	if (flags & ~(PAL_SEARCH_CHILD_PATH | PAL_SEARCH_RELATIVE | PAL_SEARCH_NONE))
-		pal__builder_check(builder, -EINVAL, "search flags");
+		pal__builder_check(builder, -EINVAL, "search flags %#x", flags);
 	else
 		builder->search = flags;
 	builder->changed = true;
@@ -116,20 +133,21 @@ void pal_builder_search(struct pal_builder *builder, unsigned flags)
 void pal_builder_arg0(struct pal_builder *builder, const char *arg0)
 {
 	if (builder)
-		pal__builder_check(builder, pal__builder_replace(&builder->arg0, arg0), "arg0");
+		pal__builder_check(builder, pal__builder_replace(&builder->arg0, arg0),
+			"argument 0: %s", or_null(arg0));
 }
 
 void pal_builder_arg(struct pal_builder *builder, const char *arg)
 {
 	if (builder)
-		pal__builder_check(
-			builder, arg ? pal__strings_add(&builder->args, arg) : -EINVAL, "argument");
+		pal__builder_check(builder, arg ? pal__strings_add(&builder->args, arg) : -EINVAL,
+			"argument %zu: %s", builder->args.count + 1, or_null(arg));
 }
 
 void pal_builder_args(struct pal_builder *builder, const char *const *args)
 {
 	if (builder && !args)
-		pal__builder_check(builder, -EINVAL, "arguments");
+		pal__builder_check(builder, -EINVAL, "arguments: (null)");
 	for (size_t i = 0; builder && args && args[i]; i++)
 		pal_builder_arg(builder, args[i]);
 }
@@ -138,14 +156,14 @@ void pal_builder_env(struct pal_builder *builder, const char *name, const char *
 {
 	if (builder)
 		pal__builder_check(builder, pal__environ_set(&builder->env, name, value),
-			"environment variable");
+			"environment variable '%s'%s", or_null(name), value ? "" : " as (null)");
 }
 
 void pal_builder_env_remove(struct pal_builder *builder, const char *name)
 {
 	if (builder)
-		pal__builder_check(
-			builder, pal__environ_remove(&builder->env, name), "environment variable");
+		pal__builder_check(builder, pal__environ_remove(&builder->env, name),
+			"environment variable '%s'", or_null(name));
 }
 
 void pal_builder_env_clear(struct pal_builder *builder)
@@ -161,7 +179,7 @@ void pal_builder_env_verbatim(struct pal_builder *builder, const char *const *en
 	if (builder)
 		pal__builder_check(builder,
 			entries ? pal__environ_verbatim(&builder->env, entries) : -EINVAL,
-			"environment");
+			"environment%s", entries ? "" : " (null)");
 }
 
 void pal_builder_cwd(struct pal_builder *builder, const char *path)
@@ -171,7 +189,7 @@ void pal_builder_cwd(struct pal_builder *builder, const char *path)
 	if (!builder)
 		return;
 	r = path && *path ? pal__builder_replace(&builder->cwd, path) : -EINVAL;
-	pal__builder_check(builder, r, "cwd");
+	pal__builder_check(builder, r, "cwd '%s'", or_null(path));
 	if (r >= 0)
 		builder->cwd_fd = -1;
 }
@@ -181,7 +199,7 @@ void pal_builder_cwd_fd(struct pal_builder *builder, int fd)
 	if (!builder)
 		return;
 	if (fd < 0) {
-		pal__builder_check(builder, -EINVAL, "cwd_fd with a negative descriptor");
+		pal__builder_check(builder, -EINVAL, "cwd_fd %d", fd);
 		return;
 	}
 	free(builder->cwd);
@@ -234,7 +252,8 @@ void pal_builder_sandbox(struct pal_builder *builder, const struct pal_profile *
 		return;
 	r = profile ? pal_check_size(profile, profile->size, sizeof *profile) : -EINVAL;
 	if (r < 0) {
-		pal__builder_check(builder, r, "sandbox profile");
+		pal__builder_check(
+			builder, r, "sandbox profile %s", profile ? "of another size" : "(null)");
 		return;
 	}
 	r = profile->apply ? profile->apply(profile, builder, &error) : 0;

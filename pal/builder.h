@@ -65,7 +65,7 @@ PAL_EXPORT void pal_builder_args(struct pal_builder *builder, const char *const 
  * Changes on top of the environment that the child would get. A later change to
  * the same name wins; clear forgets the parent's environment and earlier sets.
  * Entries of the parent that have no '=' are left out, and of several entries
- * for one name all but the last; its other entries pass as they are.
+ * for one name all but the last; its other entries pass as they are, sorted by name.
  * Reading the parent's environment races with setenv(3) in another thread, as
  * every use of environ does; a builder that was cleared does not read it.
  */
@@ -81,15 +81,17 @@ PAL_EXPORT void pal_builder_env_clear(struct pal_builder *builder);
 PAL_EXPORT void pal_builder_env_verbatim(struct pal_builder *builder, const char *const *entries);
 
 /* One of the three standard streams of the child. Make one with the macros below. */
+enum pal_stdio_kind {
+	PAL_STDIO_KIND_INHERIT,
+	PAL_STDIO_KIND_NULL,
+	PAL_STDIO_KIND_FD,
+	PAL_STDIO_KIND_PIPE,
+	PAL_STDIO_KIND_FILE,
+	PAL_STDIO_KIND_STDOUT
+};
+
 struct pal_stdio {
-	enum pal_stdio_kind {
-		PAL_STDIO_KIND_INHERIT,
-		PAL_STDIO_KIND_NULL,
-		PAL_STDIO_KIND_FD,
-		PAL_STDIO_KIND_PIPE,
-		PAL_STDIO_KIND_FILE,
-		PAL_STDIO_KIND_STDOUT
-	} kind;
+	enum pal_stdio_kind kind;
 	int fd; /* of PAL_STDIO_KIND_FD; borrowed, must be open at every spawn */
 	const char *path; /* of PAL_STDIO_KIND_FILE; copied by the setter */
 	int flags;        /* for open(2) */
@@ -173,7 +175,8 @@ PAL_EXPORT void pal_builder_vfork(struct pal_builder *builder, bool on);
  * How long pal_fork waits for the child to come to its function; PAL_DEADLINE_NONE
  * is the default. A child that does not get there - its pthread_atfork(3) handlers
  * run first, and may wait for what another thread has - is killed and reaped then:
- * -ETIMEDOUT, PAL_STAGE_CLONE. It may have entered the function in that moment.
+ * -ETIMEDOUT, PAL_STAGE_CLONE. It may have entered the function in that moment. One that
+ * cannot be killed or does not end becomes a detached child, see pal_child_detach.
  * The handlers in this process cannot be bounded. Not used by pal_builder_spawn.
  */
 PAL_EXPORT void pal_builder_start_deadline(struct pal_builder *builder, pal_deadline deadline);
@@ -189,11 +192,15 @@ PAL_EXPORT void pal_builder_sandbox(struct pal_builder *builder, const struct pa
  *   -ENOENT, -EACCES, -ENOEXEC, -E2BIG, ...  PAL_STAGE_EXEC: execve(2)
  *   -ECHILD  PAL_STAGE_DIED: killed by signal `index` before the program ran
  *            (where /proc is not mounted, one that is killed while execve runs
- *            may count as started)
+ *            may count as started; and wherever execve(2) itself kills it because
+ *            an image that it has begun to load does not fit - RLIMIT_AS,
+ *            RLIMIT_STACK - the kernel shows a program that died by a signal)
  *   -EMFILE, -ENFILE, -EAGAIN, ...  the stage whose system call said so
  * Any thread, but see above about builders. In the calling thread all signals
  * are blocked from clone(2) until the program runs, not before and after that,
  * and never with parent_death(); handlers of the parent never run in the child.
+ * A stop signal that arrives for the child when its mask opens, before the program
+ * runs, makes the calling thread wait for SIGCONT, as with every vfork(2).
  * A cancellation request (pthread_cancel) is not acted on in here.
  */
 PAL_EXPORT int pal_builder_spawn(struct pal_builder *builder, struct pal_child **ret, struct pal_error *error)

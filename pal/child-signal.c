@@ -4,11 +4,15 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 /* Linux 6.9: to the process group whose number was given as the pidfd's process was. */
 #ifndef PIDFD_SIGNAL_PROCESS_GROUP
 #define PIDFD_SIGNAL_PROCESS_GROUP (1u << 2)
 #endif
+
+/* How long to wait for the end of a killed child, which a tracer or a device that does not answer can put off. */
+#define KILLED_WITHIN_MS 2000
 
 int pal_child_signal(struct pal_child *child, int signal)
 {
@@ -18,6 +22,14 @@ int pal_child_signal(struct pal_child *child, int signal)
 	if (poll(&end, 1, 0) > 0)
 		return -ESRCH;
 	return pal__pidfd_signal(child->pidfd, signal) < 0 ? -errno : 0;
+}
+
+/* By the kernel, where the process ignores SIGCHLD, or by somebody else: then its number may be another's. */
+static bool is_reaped(const struct pal_child *child)
+{
+	siginfo_t info;
+
+	return pal__waitid(child->pidfd, WEXITED | WNOHANG | WNOWAIT, &info, NULL) < 0;
 }
 
 /*
@@ -34,7 +46,7 @@ int pal_child_signal_group(struct pal_child *child, int signal)
 		return 0;
 	if (errno != EINVAL)
 		return -errno;
-	if (child->ended || child->owner != getpid())
+	if (child->ended || child->owner != getpid() || is_reaped(child))
 		return -ESRCH;
 	return kill(-child->pid, signal) < 0 ? -errno : 0;
 }
@@ -87,5 +99,5 @@ void pal__child_kill(struct pal_child *child)
 	if (pal__pidfd_signal(child->pidfd, SIGKILL) < 0 && errno != ESRCH)
 		pal__child_reap(child);
 	else
-		pal__child_await(child, PAL_DEADLINE_NONE);
+		pal__child_await(child, pal_deadline_after_ms(KILLED_WITHIN_MS));
 }

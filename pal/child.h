@@ -130,7 +130,8 @@ PAL_EXPORT pid_t pal_child_steal_pid(struct pal_child *child);
 /*
  * Closes the handle. A child that still runs is killed (SIGKILL) and reaped, so
  * that neither a process nor a zombie is left behind; one that may not be
- * killed, because it is another user's now, is detached. In a fork of the process
+ * killed, because it is another user's now, or that has not ended two seconds
+ * after it was killed, because of a tracer or a device, is detached. In a fork of the process
  * that started the child, it is not the fork's child: there the handle's copy
  * is closed and nothing else happens. Takes NULL; keeps errno.
  */

@@ -15,6 +15,9 @@
 #if defined(__x86_64__) && !defined(__ILP32__)
 static inline long pal__clone3(struct clone_args *args, int (*fn)(void *arg), void *arg)
 {
+	/* Registers that neither the kernel nor anything below changes before they are read. */
+	register int (*call)(void *arg) __asm__("r12") = fn;
+	register void *call_arg __asm__("r13") = arg;
 	long result;
 
 	/*
@@ -34,8 +37,8 @@ static inline long pal__clone3(struct clone_args *args, int (*fn)(void *arg), vo
 			 "hlt\n"
 			 "1:"
 			 : "=a"(result)
-			 : "a"((long)SYS_clone3), "D"(args), "S"(sizeof *args), [fn] "r"(fn),
-			 [arg] "r"(arg), [exit] "i"(SYS_exit)
+			 : "a"((long)SYS_clone3), "D"(args), "S"(sizeof *args), [fn] "r"(call),
+			 [arg] "r"(call_arg), [exit] "i"(SYS_exit)
 			 : "rcx", "r11", "memory", "cc");
 	return result;
 }

@@ -27,8 +27,7 @@ const char *pal__environ_peek(const struct pal__environ *env, const char *name);
  * The changed environment, for execve(2). The array is the caller's to free;
  * its strings stay those of `parent` (NULL: none) and `env`. Entries of the parent without a
  * '=' are dropped, and of several with one name all but the last; everything
- * else that is not changed passes as it is, in its order, and then come the
- * variables that were set. 0 or -ENOMEM.
+ * else that is not changed passes as it is. Sorted by name. 0 or -ENOMEM.
  */
 int pal__environ_merge(const struct pal__environ *env, char *const *parent, char ***ret);
 

@@ -131,6 +131,19 @@ static int copy_verbatim(const struct pal__environ *env, char ***ret)
 	return 0;
 }
 
+/* By name: what a child sees does not depend on the order of the calls that made it. */
+static int compare_names(const void *a, const void *b)
+{
+	const char *left = *(char *const *)a, *right = *(char *const *)b;
+
+	while (*left == *right && *left != '=' && *left) {
+		left++;
+		right++;
+	}
+	return (*left == '=' ? 0 : (unsigned char)*left) -
+	       (*right == '=' ? 0 : (unsigned char)*right);
+}
+
 int pal__environ_merge(const struct pal__environ *env, char *const *parent, char ***ret)
 {
 	size_t inherited = 0, count = 0;
@@ -150,6 +163,7 @@ int pal__environ_merge(const struct pal__environ *env, char *const *parent, char
 	for (size_t i = 0; i < env->changes.count; i++)
 		if (strchr(env->changes.items[i], '='))
 			merged[count++] = env->changes.items[i];
+	qsort(merged, count, sizeof *merged, compare_names);
 	*ret = merged;
 	return 0;
 }

@@ -25,12 +25,12 @@ enum pal_stage {
 	PAL_STAGE_SIGNALS,     /* dispositions, and last of all before exec the mask */
 	PAL_STAGE_CGROUP,      /* index = the n-th cgroup_procs, from 0 */
 	PAL_STAGE_FDS,         /* moving descriptors; index = the n-th dup_fd or close_fd, from 0 */
-	PAL_STAGE_SESSION,     /* setsid(2) */
-	PAL_STAGE_PROCESS_GROUP,
-	PAL_STAGE_TERMINAL,    /* the controlling terminal */
 	PAL_STAGE_NICE,
 	PAL_STAGE_SCHEDULER,
 	PAL_STAGE_AFFINITY,
+	PAL_STAGE_SESSION,     /* setsid(2) */
+	PAL_STAGE_PROCESS_GROUP,
+	PAL_STAGE_TERMINAL,    /* the controlling terminal */
 	PAL_STAGE_RLIMIT,      /* index = the resource */
 	PAL_STAGE_GROUPS,      /* supplementary */
 	PAL_STAGE_GID,

@@ -130,16 +130,16 @@ static int await_event(struct pollfd *events, nfds_t count, pal_deadline deadlin
 	}
 }
 
+/* *ret_runs is set where a failure is not the child's, which has not ended. */
 static int await_setup(const struct fork_call *call, const struct pal_builder *builder, int pidfd,
-	struct pal_error *error)
+	bool *ret_runs, struct pal_error *error)
 {
 	struct pollfd events[] = {
 		{.fd = call->ready_fd, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
 	int signal, r = await_event(events, PAL_ARRAY_LENGTH(events), builder->start_deadline);
 
 	if (r < 0) {
-		pal__pidfd_signal(pidfd, SIGKILL);
-		pal__reap(pidfd);
+		*ret_runs = true;
 		return pal_error_set(error, PAL_STAGE_CLONE, r, "wait for a forked child");
 	}
 	/* Asked again: it may have said so after poll looked, and ended before poll looked at the pidfd. */
@@ -157,6 +157,7 @@ static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 	struct pal__sigset before = pal__signals_block_all();
 	pid_t pid = fork();
 	int r = -errno, pidfd;
+	bool runs = false;
 
 	if (pid == 0)
 		run_child(call);
@@ -167,13 +168,14 @@ static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 	if (pidfd < 0)
 		return pal_error_set(error, PAL_STAGE_CLONE, pidfd, "pidfd of a forked child");
 	open_gate(call->page);
-	r = await_setup(call, builder, pidfd, error);
-	if (r < 0) {
+	r = await_setup(call, builder, pidfd, &runs, error);
+	if (r >= 0)
+		*ret = pal__launch_finish(&call->launch, pid, pidfd);
+	else if (runs) /* kills it, and knows what to do with one that cannot be killed */
+		pal_child_free(pal__launch_finish(&call->launch, pid, pidfd));
+	else
 		pal_close(pidfd);
-		return r;
-	}
-	*ret = pal__launch_finish(&call->launch, pid, pidfd);
-	return 0;
+	return r < 0 ? r : 0;
 }
 
 static int prepare(

@@ -2,6 +2,7 @@
 #include <pal/plan-priv.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include <pal/util-priv.h>
@@ -37,11 +38,13 @@ static bool is_closed(const struct pal_builder *builder, int fd)
 	return false;
 }
 
-/* Where what `request` asks for is said. There is always a request for stdout. */
+/* Where what `request` asks for is said. */
 static const struct pal__fd_request *meant_by(
 	const struct pal_builder *builder, const struct pal__fd_request *request)
 {
-	return request->from.kind == PAL_STDIO_KIND_STDOUT ? request_of(builder, 1) : request;
+	const struct pal__fd_request *out = request_of(builder, 1);
+
+	return request->from.kind == PAL_STDIO_KIND_STDOUT && out ? out : request;
 }
 
 static int source_of(const struct pal__fd_request *request, const struct pal__streams *streams)
@@ -191,7 +194,7 @@ static int leave_from(const struct pal__fd_plan *plan, const struct pal_builder 
 		highest = PAL_MAX(highest, plan->carried[i]);
 	for (size_t i = 0; i < process->procs_count; i++)
 		highest = PAL_MAX(highest, process->procs_fds[i]);
-	return PAL_MAX(highest, 2) + 1;
+	return highest == INT_MAX ? 0 : PAL_MAX(highest, 2) + 1;
 }
 
 int pal__fd_plan_make(struct pal__fd_plan *plan, const struct pal_builder *builder,

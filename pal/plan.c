@@ -145,13 +145,36 @@ static bool same_path(const struct pal__plan *plan, const struct pal_builder *bu
 				      : !path && !plan->key.path;
 }
 
-static bool still_fits(const struct pal__plan *plan, const struct pal_builder *builder,
-	bool program, const struct pal__streams *streams, const int *carried)
+static bool exec_fits(
+	const struct pal__plan *plan, const struct pal_builder *builder, bool program)
 {
 	return plan->key.valid && !builder->changed && plan->key.program == program &&
-	       memcmp(&plan->key.streams, streams, sizeof *streams) == 0 &&
-	       memcmp(plan->key.carried, carried, sizeof plan->key.carried) == 0 &&
 	       (!program || (same_environment(plan, builder) && same_path(plan, builder)));
+}
+
+/* With pipes the numbers can be others in every spawn. */
+static bool fds_fit(const struct pal__plan *plan, const struct pal__streams *streams,
+	const int *carried)
+{
+	return memcmp(&plan->key.streams, streams, sizeof *streams) == 0 &&
+	       memcmp(plan->key.carried, carried, sizeof plan->key.carried) == 0;
+}
+
+static int make_fds(struct pal__plan *plan, const struct pal_builder *builder,
+	const struct pal__streams *streams, const int *carried)
+{
+	int r;
+
+	plan->key.valid = false;
+	pal__fd_plan_clear(&plan->fds);
+	memcpy(plan->fds.carried, carried, sizeof plan->fds.carried);
+	r = pal__fd_plan_make(&plan->fds, builder, streams);
+	if (r < 0)
+		return r;
+	plan->key.streams = *streams;
+	memcpy(plan->key.carried, carried, sizeof plan->key.carried);
+	plan->key.valid = true;
+	return 0;
 }
 
 static int make_derived(struct pal__plan *plan, const struct pal_builder *builder, bool program,
@@ -159,17 +182,10 @@ static int make_derived(struct pal__plan *plan, const struct pal_builder *builde
 {
 	int r;
 
-	memcpy(plan->fds.carried, carried, sizeof plan->fds.carried);
-	r = pal__fd_plan_make(&plan->fds, builder, streams);
-	if (r >= 0 && program)
-		r = make_exec(plan, builder);
-	if (r < 0)
-		return r;
+	pal__plan_clear(plan);
+	r = program ? make_exec(plan, builder) : 0;
 	plan->key.program = program;
-	plan->key.streams = *streams;
-	memcpy(plan->key.carried, carried, sizeof plan->key.carried);
-	plan->key.valid = true;
-	return 0;
+	return r < 0 ? r : make_fds(plan, builder, streams, carried);
 }
 
 /* ---- the plan ---- */
@@ -213,12 +229,14 @@ int pal__plan_update(struct pal__plan *plan, const struct pal_builder *builder, 
 		[PAL__CARRY_READY] = ready_fd,
 		[PAL__CARRY_CWD] = builder->cwd_fd,
 	};
+	int r = 0;
 
-	if (!still_fits(plan, builder, program, streams, carried)) {
-		pal__plan_clear(plan);
-		if (make_derived(plan, builder, program, streams, carried) < 0)
-			return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "plan of a child");
-	}
+	if (!exec_fits(plan, builder, program))
+		r = make_derived(plan, builder, program, streams, carried);
+	else if (!fds_fit(plan, streams, carried))
+		r = make_fds(plan, builder, streams, carried);
+	if (r < 0)
+		return pal_error_set(error, PAL_STAGE_MEMORY, r, "plan of a child");
 	borrow(plan, builder, program);
 	return 0;
 }

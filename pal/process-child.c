@@ -248,10 +248,10 @@ static int set_user(const struct pal__plan *plan, struct pal__report *report)
 int pal__child_become(const struct pal__plan *plan, struct pal__report *report)
 {
 	const struct pal__process *process = plan->process;
-	int r = set_session(process, report);
+	int r = set_scheduling(process, report);
 
 	if (r >= 0)
-		r = set_scheduling(process, report);
+		r = set_session(process, report);
 	if (r >= 0 && process->umask_set)
 		syscall(SYS_umask, process->umask); /* always succeeds */
 	if (r >= 0)

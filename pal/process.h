@@ -19,10 +19,10 @@ struct pal_builder;
  * remembered and returned by spawn with its stage. A step that fails in the
  * child fails the spawn with its own stage; nothing here is best effort.
  *
- * The order in the child: dispositions; cgroup; descriptors; session, process
- * group, controlling terminal; nice value, scheduler, affinity; umask; rlimits,
- * which may need privilege; groups, group, user; parent-death signal, which a
- * change of user clears; steps (steps.h); close_others; working directory;
+ * The order in the child: dispositions; cgroup; descriptors; nice value,
+ * scheduler, affinity; session, process group, controlling terminal; umask;
+ * rlimits, which may need privilege; groups, group, user; parent-death signal,
+ * which a change of user clears; steps (steps.h); close_others; working directory;
  * sandbox (sandbox.h); signal mask; exec.
  */
 

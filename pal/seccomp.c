@@ -199,7 +199,7 @@ int pal__seccomp_compile(
 	fd = memfd_create("seccomp", MFD_CLOEXEC); /* libseccomp only writes to descriptors */
 	if (fd < 0)
 		return pal_error_set(
-			error, PAL_STAGE_SECCOMP, -errno, "memory for a seccomp filter");
+			error, PAL_STAGE_SECCOMP, -errno, "descriptor to compile a seccomp filter into");
 	result = seccomp_export_bpf(filter->context, fd);
 	if (!result && fstat(fd, &status) < 0)
 		result = -errno;

@@ -166,6 +166,8 @@ static void call_clone(void *arg)
 		if (call->pid < 0)
 			call->pid = -errno;
 	}
+	if (call->pid < 0) /* the kernel may have written a number that it has given back since */
+		call->pidfd = -1;
 	pal__signals_restore(&before);
 }
 

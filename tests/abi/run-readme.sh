@@ -2,7 +2,7 @@
 # README.md's first example prints what its comment says.
 set -eu
 build=${top_builddir:-.}
-export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0" # so short a program frees nothing
+export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0" # a leak checker cannot work in the sandboxed host
 if grep -q fsanitize=thread "$build/config.log"; then
 	echo "SKIP run-readme: a sandbox has to reach every thread, and ThreadSanitizer's is out of reach"
 	exit 77

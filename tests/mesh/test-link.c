@@ -57,13 +57,15 @@ static int see(void *userdata, struct mesh__incoming *event, int *fds, size_t fd
 
 static const struct mesh__link_reader reader = {.deliver = see};
 
+static const struct mesh__queued plenty = {.bytes = (size_t)1 << 30, .fds = 1 << 20};
+
 static void make_links(void)
 {
 	int ends[2];
 
 	ck_assert_int_eq(pal_socket_pair(SOCK_SEQPACKET, ends), 0);
-	mesh__link_init(&near, ends[0], (size_t)1 << 30, (size_t)1 << 30);
-	mesh__link_init(&far, ends[1], (size_t)1 << 30, (size_t)1 << 30);
+	mesh__link_init(&near, ends[0], &plenty, (size_t)1 << 30);
+	mesh__link_init(&far, ends[1], &plenty, (size_t)1 << 30);
 }
 
 static void drop_links(void)
@@ -328,6 +330,32 @@ START_TEST(a_large_event_costs_what_its_sender_has_paid_for) /* S139 */
 }
 END_TEST
 
+static bool wants_nothing(void *userdata, const struct mesh__incoming *event)
+{
+	(void)userdata;
+	ck_assert(event->detached);
+	ck_assert_ptr_null(event->body);
+	return false;
+}
+
+/* A memfd costs its sender once, and may be sent again and again. */
+START_TEST(a_body_that_nobody_wants_is_not_read)
+{
+	static const struct mesh__link_reader picky = {.deliver = close_fds, .wants = wants_nothing};
+	struct mesh__incoming seen = {0};
+
+	make_links();
+	for (int i = 0; i < 3; i++) {
+		send_memfd(new_event_memfd(2, 100000, 102400));
+		ck_assert_int_eq(mesh__link_receive(&far, 1, &picky, &seen), 0);
+		ck_assert_uint_eq(seen.size, mesh__event_size(2, 100000));
+		ck_assert_ptr_null(seen.body);
+	}
+	ck_assert_uint_eq(far.bodies_read, 0);
+	drop_links();
+}
+END_TEST
+
 START_TEST(one_call_reads_no_more_than_so_many_bytes)
 {
 	struct seen seen = {0};
@@ -378,7 +406,7 @@ static void step_lock(void *userdata)
 	step(userdata, 'l');
 }
 
-/* While megabytes are copied other threads must be able to use the node. */
+/* While megabytes are copied other threads must be able to use the node. First the head, then the body, if it is wanted. */
 START_TEST(large_events_and_only_those_are_read_without_the_lock)
 {
 	static const struct mesh__link_reader stepping = {
@@ -391,7 +419,7 @@ START_TEST(large_events_and_only_those_are_read_without_the_lock)
 	send_bytes(&near, 100, 1, NULL, 0);
 	send_memfd(new_memfd(4096, 0)); /* without seals */
 	ck_assert_int_eq(mesh__link_receive(&far, 10, &stepping, &steps), -EBADMSG);
-	ck_assert_str_eq(steps.text, "duldd" "ul");
+	ck_assert_str_eq(steps.text, "d" "ululd" "d" "ul");
 	drop_links();
 }
 END_TEST
@@ -494,7 +522,7 @@ START_TEST(what_the_socket_does_not_take_is_queued_and_nothing_overtakes)
 		mesh__link_flush(&near);
 	}
 	ck_assert(!mesh__link_wants_write(&near));
-	ck_assert_uint_eq(near.queued_bytes, 0);
+	ck_assert_uint_eq(near.queued.bytes, 0);
 	drop_links();
 }
 END_TEST
@@ -502,12 +530,82 @@ END_TEST
 START_TEST(a_node_that_does_not_read_costs_no_more_than_the_bound) /* S153 */
 {
 	make_links();
-	near.max_queued = 100000;
+	near.max_queued.bytes = 100000;
 	for (unsigned i = 0; i < 5000; i++)
 		send_bytes(&near, 1000, 1, NULL, 0);
 	ck_assert(near.shut);
-	ck_assert_uint_eq(near.queued_bytes, 0);
+	ck_assert_uint_eq(near.queued.bytes, 0);
 	ck_assert_int_eq(recv(near.fd, &(char){0}, 1, 0), 0); /* the owner of the link is told by end of file */
+	drop_links();
+}
+END_TEST
+
+static void fill_socket(struct mesh__link *link)
+{
+	while (STAILQ_EMPTY(&link->queue))
+		send_bytes(link, 10000, 1, NULL, 0);
+}
+
+static void send_with_fd(struct mesh__link *link)
+{
+	int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+
+	ck_assert_int_ge(fd, 0);
+	send_bytes(link, 100, 1, &fd, 1);
+}
+
+START_TEST(descriptors_that_wait_for_a_node_that_does_not_read_are_limited)
+{
+	make_links();
+	near.max_queued.fds = 10;
+	fill_socket(&near);
+	for (unsigned i = 1; i <= 10; i++) {
+		send_with_fd(&near);
+		ck_assert_uint_eq(near.queued.fds, i);
+	}
+	ck_assert(!near.shut);
+	send_with_fd(&near);
+	ck_assert(near.shut);
+	ck_assert_uint_eq(near.queued.fds, 0);
+	drop_links();
+}
+END_TEST
+
+/* The nodes at the other ends are one party. */
+START_TEST(links_may_share_what_may_wait)
+{
+	struct mesh__queued shared = {0};
+	struct mesh__link *links[] = {&near, &far};
+
+	make_links();
+	for (int i = 0; i < 2; i++) {
+		links[i]->max_queued.fds = 10;
+		links[i]->shared = &shared;
+		fill_socket(links[i]);
+		for (int n = 0; n < 5; n++)
+			send_with_fd(links[i]);
+	}
+	ck_assert_uint_eq(shared.fds, 10);
+	ck_assert_uint_eq(shared.bytes, near.queued.bytes + far.queued.bytes);
+	send_with_fd(&near);
+	ck_assert(near.shut && !far.shut);
+	ck_assert_uint_eq(shared.fds, 5);
+	send_with_fd(&far);
+	ck_assert(!far.shut);
+	drop_links();
+	ck_assert_uint_eq(shared.fds + shared.bytes, 0);
+}
+END_TEST
+
+/* A packet of an acknowledgement is no bigger than what it is kept in. */
+START_TEST(small_events_are_counted_with_what_they_cost)
+{
+	make_links();
+	fill_socket(&near);
+	near.max_queued.bytes = near.queued.bytes + 100 * (size_t)MESH__EVENT_HEADER_SIZE;
+	for (unsigned i = 0; i < 60; i++)
+		send_bytes(&near, MESH__EVENT_HEADER_SIZE, 1, NULL, 0);
+	ck_assert(near.shut);
 	drop_links();
 }
 END_TEST
@@ -572,12 +670,16 @@ static Suite *make_suite(void)
 	tcase_add_test(hostile, a_descriptor_with_an_empty_packet_is_closed);
 	tcase_add_test(hostile, packets_that_break_the_rules_end_the_link);
 	tcase_add_test(hostile, a_large_event_costs_what_its_sender_has_paid_for);
+	tcase_add_test(hostile, a_body_that_nobody_wants_is_not_read);
 	tcase_add_test(hostile, one_call_reads_no_more_than_so_many_bytes);
 	tcase_add_test(hostile, large_events_and_only_those_are_read_without_the_lock);
 	tcase_add_test(hostile, whom_the_events_are_for_may_end_the_link);
 	tcase_add_test(hostile, release_fds_packets_are_ignored);
 	tcase_add_test(hostile, descriptors_that_find_no_place_are_closed_and_cost_the_event_only);
 	tcase_add_test(hostile, a_node_that_does_not_read_costs_no_more_than_the_bound);
+	tcase_add_test(hostile, descriptors_that_wait_for_a_node_that_does_not_read_are_limited);
+	tcase_add_test(hostile, links_may_share_what_may_wait);
+	tcase_add_test(hostile, small_events_are_counted_with_what_they_cost);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

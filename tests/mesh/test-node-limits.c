@@ -352,6 +352,48 @@ START_TEST(ports_that_are_never_closed_count)
 }
 END_TEST
 
+/* For no port, then for one; then that port has had this number, and fails. */
+START_TEST(a_large_body_is_read_for_a_port_that_is_there)
+{
+	const size_t body = 100000;
+	struct wild wild;
+	uint8_t *event = calloc(1, mesh__event_size(0, body)), packet[MESH__PACKET_HEADER_SIZE];
+	struct mesh__peer *peer;
+	int memfds[2];
+
+	make_mesh(NULL);
+	wild = wild_guest();
+	for (int known = 0; known < 2; known++) {
+		struct mesh_id nobody = {.bytes = {1}};
+
+		mesh__event_header_write(event, known ? &wild.target : &nobody, MESH__EVENT_MESSAGE, MESH__FLAG_MESSAGE, 1,
+			0, (uint32_t)body);
+		memfds[known] = mesh__large_event_new(event, mesh__event_size(0, body));
+		ck_assert_int_ge(memfds[known], 0);
+	}
+	free(event);
+	mesh__packet_header_write(packet, MESH__PACKET_LARGE_EVENT);
+	for (int i = 0; i < 30; i++)
+		ck_assert_int_eq(pal_socket_send(wild.invitation.fd, packet, sizeof packet, &memfds[i / 10 == 1], 1),
+			sizeof packet);
+	wild_send(&wild, MESH__EVENT_MESSAGE, 2, NULL, 0, "late", 4);
+	mesh_message_free(nodes_recv(wild.port));
+	nodes_expect_end(wild.port, -ECONNRESET);
+	round_trip(from_good, at_good);
+	mesh__space_lock(&leader->space);
+	peer = mesh__peer_find(leader, &wild.invitation.local_node);
+	ck_assert_ptr_nonnull(peer);
+	ck_assert_uint_ge(peer->link.bodies_read, 1);
+	ck_assert_uint_le(peer->link.bodies_read, 2);
+	mesh__space_unlock(&leader->space);
+	close(memfds[0]);
+	close(memfds[1]);
+	mesh_port_free(wild.port);
+	mesh_invitation_clear(&wild.invitation);
+	free_mesh();
+}
+END_TEST
+
 /* ---- requests to the leader ---- */
 
 /* Asks as a node of another implementation does; the end of the port where the answer comes. */
@@ -396,6 +438,16 @@ static struct mesh_invitation get_guest_at_last(struct mesh_node *node)
 	return invitation;
 }
 
+static unsigned follower_count(void)
+{
+	unsigned count;
+
+	mesh__space_lock(&leader->space);
+	count = HASH_COUNT(leader->followers);
+	mesh__space_unlock(&leader->space);
+	return count;
+}
+
 START_TEST(a_node_may_have_so_many_guests_at_a_time)
 {
 	const struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .max_guests = 3};
@@ -426,6 +478,71 @@ START_TEST(a_node_may_have_so_many_guests_at_a_time)
 		mesh_invitation_clear(&guests[i]);
 		mesh_invitation_clear(&others[i]);
 	}
+	free_mesh();
+}
+END_TEST
+
+/* It can do without: it is the link that it is counted for, and that has what it costs the leader. */
+START_TEST(a_guest_that_closes_its_requests_is_still_counted)
+{
+	const struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .max_guests = 1};
+	struct mesh_invitation invitation, refused;
+	struct mesh_node *guest;
+	struct mesh_port *at_guest;
+	struct pal_error error;
+
+	make_mesh(&options);
+	ck_assert(get_guest(bad, &invitation));
+	ck_assert_ok(mesh_node_join(&invitation, NULL, NODES_PATIENCE, &guest, &at_guest, &error), &error);
+	mesh_port_free(PAL_TAKE_POINTER(guest->requests));
+	while (follower_count() > 2)
+		sched_yield();
+	ck_assert(!get_guest(bad, &refused));
+	mesh_port_free(at_guest);
+	mesh_node_free(guest);
+	invitation = get_guest_at_last(bad);
+	mesh_invitation_clear(&invitation);
+	free_mesh();
+}
+END_TEST
+
+/* A node could be all its guests by itself. */
+START_TEST(a_node_and_its_guests_have_one_account)
+{
+	const struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .max_unread_messages = 2 * LIMIT};
+	struct mesh_port *user, *user_peer, *reply, *reply_peer, *at_guest;
+	struct mesh_invitation invitation;
+	struct mesh_message *message;
+	struct mesh_node *guest;
+	struct pal_error error;
+
+	make_mesh(&options);
+	/* What the guest sends goes to a port of the program, by way of the bad node. */
+	ck_assert_int_eq(mesh_port_pair(&user, &user_peer), 0);
+	ck_assert_int_eq(mesh_port_pair(&reply, &reply_peer), 0);
+	nodes_send_port(from_bad, "for your guest", user_peer);
+	user_peer = nodes_expect_port(at_bad, "for your guest");
+	ck_assert_int_eq(mesh__control_write_invite_request(user_peer, reply_peer, &message), 0);
+	ck_assert_int_eq(mesh_port_send(bad->requests, message), 0);
+	message = nodes_recv(reply);
+	ck_assert_ok(mesh__control_read_invitation(message, &invitation, &error), &error);
+	mesh_message_free(message);
+	mesh_port_free(reply);
+	ck_assert_ok(mesh_node_join(&invitation, NULL, NODES_PATIENCE, &guest, &at_guest, &error), &error);
+	round_trip(user, at_guest);
+
+	for (unsigned i = 0; i < LIMIT; i++)
+		send_sized(at_bad, 1, 0);
+	while (held_for(bad).events < LIMIT)
+		sched_yield();
+	for (unsigned i = 0; i < LIMIT + 1; i++)
+		send_sized(at_guest, 1, 0);
+	nodes_expect_end(at_guest, -ECONNRESET);
+	ck_assert_uint_eq(links_over_limit(), 1);
+	round_trip(from_good, at_good);
+	mesh_port_free(user);
+	mesh_port_free(at_guest);
+	mesh_node_free(guest);
 	free_mesh();
 }
 END_TEST
@@ -512,6 +629,37 @@ START_TEST(two_nodes_are_introduced_so_many_times)
 }
 END_TEST
 
+/* Once each, and as often again as one alone. */
+START_TEST(a_node_and_its_guests_together_meet_another_one_so_many_times)
+{
+	const struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .max_introductions = 3};
+	struct mesh_invitation invitation, other;
+	struct mesh_port *at_guest;
+	struct mesh_node *guest;
+	struct pal_error error;
+
+	make_mesh(&options);
+	ck_assert(get_guest(bad, &invitation));
+	ck_assert_ok(mesh_node_join(&invitation, NULL, NODES_PATIENCE, &guest, &at_guest, &error), &error);
+	for (int i = 0; i < 10; i++)
+		ask_for_link(bad, good);
+	ck_assert(get_guest(bad, &other));
+	mesh_invitation_clear(&other);
+	for (int i = 0; i < 10; i++)
+		ask_for_link(guest, good);
+	ck_assert(get_guest(guest, &other));
+	ck_assert_uint_eq(times_introduced(bad, good), 3);
+	/* The other guest may be gone or not when they are asked for. */
+	ck_assert_uint_ge(times_introduced(guest, good), 1);
+	ck_assert_uint_le(times_introduced(guest, good), 2);
+	mesh_invitation_clear(&other);
+	round_trip(from_good, at_good);
+	mesh_port_free(at_guest);
+	mesh_node_free(guest);
+	free_mesh();
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("mesh/node-limits");
@@ -524,10 +672,14 @@ static Suite *make_suite(void)
 	tcase_add_test(unread, a_program_that_takes_everything_by_callback_is_within_the_limits);
 	tcase_add_loop_test(unread, events_that_wait_for_a_missing_one_count, 0, 2);
 	tcase_add_test(unread, ports_that_are_never_closed_count);
+	tcase_add_test(unread, a_large_body_is_read_for_a_port_that_is_there);
 	tcase_add_test(leading, a_node_may_have_so_many_guests_at_a_time);
+	tcase_add_test(leading, a_guest_that_closes_its_requests_is_still_counted);
+	tcase_add_test(leading, a_node_and_its_guests_have_one_account);
 	tcase_add_test(leading, what_this_program_invites_itself_is_not_counted);
 	tcase_add_test(leading, requests_that_nobody_answers_any_more_are_freed_with_the_leader);
 	tcase_add_test(leading, two_nodes_are_introduced_so_many_times);
+	tcase_add_test(leading, a_node_and_its_guests_together_meet_another_one_so_many_times);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

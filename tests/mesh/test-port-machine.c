@@ -64,6 +64,33 @@ START_TEST(a_last_message_closes)
 }
 END_TEST
 
+static int end_of_what_is_sent_on(struct mesh_port *port)
+{
+	struct mesh_port *kept, *sent;
+	int how;
+
+	ck_assert_int_eq(mesh__port_pair(NULL, &kept, &sent), 0);
+	ck_assert_int_eq(memory_send_ports(port, "a request", sent, NULL), 0);
+	how = memory_end(kept);
+	memory_free(kept);
+	return how;
+}
+
+START_TEST(a_port_sent_to_an_end_that_is_not_there_ends_in_the_same_way)
+{
+	struct mesh_port *a, *b;
+
+	ck_assert_int_eq(mesh__port_pair(NULL, &a, &b), 0);
+	memory_free(b);
+	ck_assert_int_eq(end_of_what_is_sent_on(a), -EPIPE);
+	memory_free(a);
+	ck_assert_int_eq(mesh__port_pair(NULL, &a, &b), 0);
+	memory_fail(b);
+	ck_assert_int_eq(end_of_what_is_sent_on(a), -ECONNRESET);
+	memory_free(a);
+}
+END_TEST
+
 START_TEST(a_failed_end_is_no_orderly_end)
 {
 	struct mesh_port *a, *b;
@@ -568,6 +595,7 @@ static Suite *make_suite(void)
 	tcase_add_checked_fixture(ends, start, stop);
 	tcase_add_test(local, messages_arrive_in_order_and_then_the_close);
 	tcase_add_test(local, a_last_message_closes);
+	tcase_add_test(local, a_port_sent_to_an_end_that_is_not_there_ends_in_the_same_way);
 	tcase_add_test(local, a_failed_end_is_no_orderly_end);
 	tcase_add_test(local, a_port_cannot_travel_over_itself_or_its_peer);
 	tcase_add_test(local, ports_cannot_be_in_one_anothers_queues);

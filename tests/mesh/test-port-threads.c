@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include <mesh/space-priv.h>
+#include <mesh/port-waiters-priv.h>
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+
+#include <mesh/invitation.h>
+#include <mesh/message.h>
+#include <pal/util-priv.h>
 
 #include "memory-link.h"
 #include "support.h"
@@ -119,6 +124,72 @@ START_TEST(a_node_goes_while_others_use_its_ports)
 }
 END_TEST
 
+static void *receive(void *port)
+{
+	struct mesh_message *message;
+
+	return (void *)(intptr_t)mesh_port_recv(port, PAL_DEADLINE_NONE, &message, NULL);
+}
+
+static unsigned blocked_on(struct mesh_port *port)
+{
+	struct mesh__space *space = mesh__port_lock(port);
+	struct mesh__waiter *waiter;
+	unsigned count = 0;
+
+	if (port->waiters) {
+		TAILQ_FOREACH(waiter, &port->waiters->blocked, of_port)
+			count++;
+	}
+	mesh__space_unlock(space);
+	return count;
+}
+
+/* In two threads, on a pair of this process and on a port of a node, whose thread they are then. */
+START_TEST(threads_that_wait_on_a_port_return_when_it_goes)
+{
+	struct mesh_port *a, *b, *far, *passenger;
+	struct mesh_message *message = NULL;
+	struct mesh_invitation invitation;
+	struct mesh_node *node = NULL;
+	pthread_t threads[2];
+	bool of_node = _i & 1, into_message = _i & 2;
+
+	ck_assert_int_eq(mesh_port_pair(&a, &b), 0);
+	if (of_node) {
+		ck_assert_int_eq(mesh_port_pair(&far, &passenger), 0);
+		ck_assert_int_eq(mesh_node_new(NULL, &node, NULL), 0);
+		ck_assert_int_eq(mesh_node_invite(node, passenger, &invitation, NULL), 0);
+		message = mesh_message_new("b goes there", 12);
+		ck_assert_int_eq(mesh_message_put_port(message, PAL_TAKE_POINTER(b)), 0);
+		ck_assert_int_eq(mesh_port_send(far, PAL_TAKE_POINTER(message)), 0);
+	}
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, receive, a), 0);
+	while (blocked_on(a) < 2)
+		sched_yield();
+	if (into_message) {
+		message = mesh_message_new("a", 1);
+		ck_assert_int_eq(mesh_message_put_port(message, a), 0);
+	} else {
+		mesh_port_free(a);
+	}
+	for (int i = 0; i < 2; i++) {
+		void *result;
+
+		ck_assert_int_eq(pthread_join(threads[i], &result), 0);
+		ck_assert_int_eq((int)(intptr_t)result, -ECANCELED);
+	}
+	mesh_message_free(message);
+	mesh_port_free(b);
+	if (of_node) {
+		mesh_port_free(far);
+		mesh_invitation_clear(&invitation);
+		mesh_node_free(node);
+	}
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("mesh/port-threads");
@@ -126,6 +197,7 @@ static Suite *make_suite(void)
 
 	tcase_add_test(threads, senders_keep_their_order_while_the_receiver_moves);
 	tcase_add_test(threads, a_node_goes_while_others_use_its_ports);
+	tcase_add_loop_test(threads, threads_that_wait_on_a_port_return_when_it_goes, 0, 4);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

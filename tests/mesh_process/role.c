@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "support.h"
@@ -203,6 +204,21 @@ static void die_after_answers(struct mesh_port *port, int count)
 	raise(SIGKILL);
 }
 
+/* -1 in the parent, which waited for the child's end; in the child what it shall return. */
+static int fork_and_wait(int status, char *answer)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		abort();
+	if (!pid)
+		return status;
+	if (waitpid(pid, &status, 0) != pid)
+		abort();
+	sprintf(answer, "%s %d", WIFEXITED(status) ? "exit" : "status", WIFEXITED(status) ? WEXITSTATUS(status) : status);
+	return -1;
+}
+
 static int do_as_told(struct mesh_port *port, void *userdata)
 {
 	static char answer[ANSWER_MAX], command[ANSWER_MAX];
@@ -220,7 +236,14 @@ static int do_as_told(struct mesh_port *port, void *userdata)
 		}
 		if (!strncmp(command, "last ", 5))
 			die_after_answers(port, atoi(command + 5));
-		obey(message, command, answer);
+		if (!strncmp(command, "fork ", 5)) {
+			int status = fork_and_wait(atoi(command + 5), answer);
+
+			if (status >= 0)
+				return status;
+		} else {
+			obey(message, command, answer);
+		}
 		reply = answer_with(answer);
 		return_resources(message, reply);
 		mesh_message_free(message);

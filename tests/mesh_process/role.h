@@ -40,6 +40,7 @@ const char *role_expect_failure_alone(struct mesh_process_config *config, int co
  *   run COMMAND     the output of a shell that runs it
  *   finalize        "0", or why the profile did not finalize
  *   open PATH, socket, thread    "ok" or the errno's name
+ *   fork N          how a fork of the host ended that returned N from the host function
  *   return N        no answer: the host function returns N
  *   pour N          N answers of 1000 bytes, and the function returns 0
  *   raise N         no answer

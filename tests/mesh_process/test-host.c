@@ -168,6 +168,23 @@ START_TEST(the_status_is_what_the_function_returns)
 }
 END_TEST
 
+/* It is not the host, which goes on with the links that both have. */
+START_TEST(a_fork_of_the_host_may_return)
+{
+	struct mesh_process *process = role_new();
+	struct mesh_port *port;
+	struct mesh_process_host *host = role_launch(process, "forks", NULL, &port);
+
+	role_expect(port, "fork 9", "exit 9");
+	role_expect(port, "say still here", "still here");
+	role_tell(port, "return 3");
+	ck_assert_str_eq(role_end(host), "exit 3");
+	mesh_port_free(port);
+	mesh_process_host_free(host);
+	role_shutdown(process);
+}
+END_TEST
+
 START_TEST(what_was_sent_before_returning_arrives)
 {
 	struct mesh_process *process = role_new();
@@ -440,6 +457,7 @@ static Suite *make_suite(void)
 	      *invitation = support_tcase(suite, "invitation");
 	TCase *requests = support_tcase(suite, "requests");
 
+	tcase_add_test(inside, a_fork_of_the_host_may_return);
 	tcase_add_test(inside, an_ordinary_start_goes_on_at_once);
 	tcase_add_test(inside, a_host_hears_and_answers);
 	tcase_add_test(inside, a_descriptor_and_a_port_reach_it);

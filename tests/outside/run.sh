@@ -24,6 +24,13 @@ for name in pal pal-event isolate mesh process; do
 	done
 done
 
+# README.md's first example by the command that stands below it.
+awk '/^```c$/ { shown = 1; next } /^```$/ && shown { exit } shown' "$here/../../README.md" >"$work/example.c"
+cd "$work"
+eval "$(sed -n 's/^    \(cc -o example .*\)$/\1/p' "$here/../../README.md")" | grep -x 42
+cd "$OLDPWD"
+echo "ok: README.md's first example"
+
 # The module for unmodified programs finds pal by itself.
 unset LD_LIBRARY_PATH
 printf 'all:\n\t@echo "ok: preloaded into make"; :\n' |

@@ -91,6 +91,54 @@ START_TEST(the_first_invalid_value_is_returned_by_spawn)
 }
 END_TEST
 
+static void give_nonsense(struct pal_builder *builder, int which)
+{
+	switch (which) {
+	case 0:
+		pal_builder_arg(builder, "good");
+		pal_builder_arg(builder, NULL);
+		break;
+	case 1:
+		pal_builder_env(builder, "A=B", "x");
+		break;
+	case 2:
+		pal_builder_env(builder, "HOME", NULL);
+		break;
+	case 3:
+		pal_builder_env_remove(builder, NULL);
+		break;
+	case 4:
+		pal_builder_dup_fd(builder, -1, 5);
+		break;
+	case 5:
+		pal_builder_cwd(builder, "");
+		break;
+	}
+}
+
+#define TEXTS 7
+START_TEST(the_text_of_an_error_names_the_value_that_was_invalid)
+{
+	static const char *const texts[TEXTS] = {
+		"argument 2: (null): Invalid argument",
+		"environment variable 'A=B': Invalid argument",
+		"environment variable 'HOME' as (null): Invalid argument",
+		"environment variable '(null)': Invalid argument",
+		"dup_fd of -1 as 5: Invalid argument",
+		"cwd '': Invalid argument",
+		"program '': Invalid argument",
+	};
+	struct pal_builder *builder = pal_builder_new(_i == TEXTS - 1 ? "" : "/bin/true");
+	struct pal_child *child;
+	struct pal_error error;
+
+	give_nonsense(builder, _i);
+	ck_assert_int_eq(pal_builder_spawn(builder, &child, &error), -EINVAL);
+	ck_assert_str_eq(pal_error_text(&error), texts[_i]);
+	pal_builder_free(builder);
+}
+END_TEST
+
 /* Every setter of process.h and steps.h, and those of builder.h that came with them. */
 static void set_the_process_of(struct pal_builder *builder)
 {
@@ -259,6 +307,8 @@ static Suite *make_suite(void)
 	TCase *getters = support_tcase(suite, "getters");
 
 	tcase_add_loop_test(setters, the_first_invalid_value_is_returned_by_spawn, 0, SETTER_CASES);
+	tcase_add_loop_test(
+		setters, the_text_of_an_error_names_the_value_that_was_invalid, 0, TEXTS);
 	tcase_add_test(setters, a_builder_that_could_not_be_made_is_accepted_everywhere);
 	tcase_add_test(setters, without_a_program_only_fork_works);
 	tcase_add_test(getters, an_untouched_builder_tells_the_defaults);

@@ -161,7 +161,8 @@ static bool may_be_ignored(const char *name, const char *call)
 {
 	/* to know whether a signal still has somebody to go to, or whether it is time for the next */
 	if (!strcmp(call, "poll"))
-		return !strncmp(name, "stop", 4) || !strcmp(name, "wait change");
+		return !strncmp(name, "stop", 4) || !strcmp(name, "wait change") ||
+		       !strcmp(name, "free");
 	/* looks whether the child has ended already; or there is nobody to tell */
 	if (!strcmp(call, "sys_waitid") && (!strcmp(name, "stop") || !strcmp(name, "detach")))
 		return true;

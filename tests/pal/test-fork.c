@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -15,9 +17,12 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <pal/process.h>
+#include <pal/steps.h>
 #include <pal/util-priv.h>
 
 #include "spawn-support.h"
@@ -265,6 +270,48 @@ START_TEST(a_child_that_does_not_come_to_the_function_is_killed_at_the_start_dea
 }
 END_TEST
 
+static void drop_kill(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	ck_assert_int_eq(syscall(SYS_capget, &header, data), 0);
+	data[0].effective &= ~(1u << CAP_KILL);
+	ck_assert_int_eq(syscall(SYS_capset, &header, data), 0);
+}
+
+/* It has another user by then, and the parent may not kill it: nobody waits for it, and it is no zombie either. */
+START_TEST(a_child_that_cannot_be_killed_at_the_start_deadline_is_detached)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+	char folder[] = "/tmp/procmesh-fork-XXXXXX", fifo[64];
+	struct pal_child *child;
+	int fd;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(fifo, sizeof fifo, "%s/fifo", folder);
+	ck_assert_int_eq(mkfifo(fifo, 0666), 0);
+	ck_assert_int_eq(chmod(folder, 0755), 0);
+	ck_assert_int_eq(chmod(fifo, 0666), 0);
+	drop_kill();
+	pal_builder_uid(builder, 65534);
+	pal_builder_step_open(builder, 9, fifo, O_RDONLY, 0);
+	pal_builder_start_deadline(builder, PAL_DEADLINE_MS(200));
+	ck_assert_int_eq(pal_fork(builder, return_it, &(int){0}, &child, NULL), -ETIMEDOUT);
+	while (count_threads("pal-reap") != 1) /* it gives itself that name */
+		sched_yield();
+
+	fd = open(fifo, O_WRONLY | O_CLOEXEC); /* it goes on, and ends */
+	ck_assert_int_ge(fd, 0);
+	while (count_threads("pal-reap"))
+		sched_yield();
+	close(fd);
+	unlink(fifo);
+	rmdir(folder);
+	pal_builder_free(builder);
+}
+END_TEST
+
 /* ---- the state of the function's process ---- */
 
 #define FIRST_REAL_TIME 32 /* of the kernel */
@@ -436,6 +483,7 @@ static Suite *make_suite(void)
 	tcase_add_test(failures, where_the_host_ignores_SIGCHLD_a_short_function_is_still_a_child);
 	tcase_add_loop_test(failures,
 		a_child_that_does_not_come_to_the_function_is_killed_at_the_start_deadline, 0, 2);
+	tcase_add_test(failures, a_child_that_cannot_be_killed_at_the_start_deadline_is_detached);
 	tcase_add_test(process, signals_start_fresh_in_the_function);
 	tcase_add_test(process, libc_s_own_signals_still_work_in_the_function);
 	tcase_add_test(process, the_function_leaves_without_atexit_and_flushing);

@@ -16,6 +16,7 @@
 #include <pal/builder-priv.h>
 #include <pal/child.h>
 #include <pal/plan-priv.h>
+#include <pal/process.h>
 #include <pal/util-priv.h>
 
 #include "spawn-support.h"
@@ -186,6 +187,27 @@ static int do_nothing(void *arg)
 	return 0;
 }
 
+START_TEST(only_descriptors_are_planned_anew_where_pipes_have_other_numbers)
+{
+	struct pal_builder *builder = builder_with_pipe("show-args", _i);
+	struct pal_error error = {0};
+	struct pal_child *first, *second;
+	struct pal__plan plan;
+
+	ck_assert_ok(pal_builder_spawn(builder, &first, &error), &error);
+	plan = *builder->plan;
+	ck_assert_ok(pal_builder_spawn(builder, &second, &error), &error);
+	ck_assert(memcmp(&plan.key.streams, &builder->plan->key.streams, sizeof plan.key.streams));
+	ck_assert_ptr_eq(builder->plan->argv, plan.argv);
+	ck_assert_ptr_eq(builder->plan->envp, plan.envp);
+	ck_assert_ptr_eq(builder->plan->candidates.items, plan.candidates.items);
+	ck_assert_ptr_nonnull(strstr(read_to_end(pal_child_stdout(second)), "arg "));
+	pal_child_free(first);
+	pal_child_free(second);
+	pal_builder_free(builder);
+}
+END_TEST
+
 START_TEST(a_builder_serves_spawn_and_fork_in_turn)
 {
 	struct pal_builder *builder = builder_with_pipe("show-args", _i);
@@ -308,6 +330,34 @@ START_TEST(other_threads_open_and_close_meanwhile)
 }
 END_TEST
 
+/* S18: the kernel has written the number of a pidfd before it finds that there is no such cgroup. */
+START_TEST(a_child_that_is_not_born_takes_no_descriptor_of_another_thread_with_it)
+{
+	struct pal_builder *builder = builder_for("show-args", _i);
+	int folder = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct pal_error error = {0};
+	struct pal_child *child;
+	pthread_t threads[3];
+	void *result;
+
+	pal_builder_cgroup(builder, folder);
+	atomic_store(&stop, false);
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(threads); i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, open_and_close, NULL), 0);
+	for (int i = 0; i < 3000; i++) {
+		ck_assert_int_lt(pal_builder_spawn(builder, &child, &error), 0);
+		ck_assert_int_eq(error.stage, PAL_STAGE_CGROUP);
+	}
+	atomic_store(&stop, true);
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(threads); i++) {
+		ck_assert_int_eq(pthread_join(threads[i], &result), 0);
+		ck_assert_msg(!result, "%s", (const char *)result);
+	}
+	close(folder);
+	pal_builder_free(builder);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/reuse");
@@ -325,6 +375,10 @@ static Suite *make_suite(void)
 		again, a_copy_of_the_process_uses_its_copy_of_the_builder_at_the_same_time, 0, MODES);
 	tcase_add_loop_test(
 		table, the_parent_keeps_every_descriptor_and_flag_while_the_child_gets_none, 0, MODES);
+	tcase_add_loop_test(
+		again, only_descriptors_are_planned_anew_where_pipes_have_other_numbers, 0, MODES);
+	tcase_add_loop_test(
+		table, a_child_that_is_not_born_takes_no_descriptor_of_another_thread_with_it, 0, MODES);
 	tcase_add_loop_test(table, other_threads_open_and_close_meanwhile, 0, MODES);
 	return suite;
 }
