@@ -39,6 +39,11 @@ static inline bool mesh__ref_is_on(const struct mesh__ref *ref, const struct mes
 void mesh__charge_put(struct mesh__charge *charge, struct mesh__remote *remote, size_t bytes, unsigned events,
         unsigned fds);
 void mesh__charge_clear(struct mesh__charge *charge);
+/*
+ * What it is for waits at a port on the move. Whether its sender still has no more than half of its account there, so that
+ * the receiver of the port, who may never acknowledge, cannot make it lose its link.
+ */
+bool mesh__charge_park(struct mesh__charge *charge);
 
 /* ---- events (ref.c) ---- */
 

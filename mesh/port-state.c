@@ -396,10 +396,14 @@ void mesh__port_drain(struct mesh_port *port)
 static void park(struct mesh_port *port, struct mesh__event *event)
 {
 	HASH_ADD(hh, port->pending, seq, sizeof event->seq, event);
-	if (event->hh.tbl)
-		port->pending_count++;
-	else
+	if (!event->hh.tbl) {
 		refuse(port, event, "no memory for an event that came early");
+		return;
+	}
+	port->pending_count++;
+	/* It is the port that fails then, not the link of who has sent: he did not choose where it went. */
+	if (port->state == MESH__SENDING && !mesh__charge_park(&event->charge))
+		mesh__port_break(port, &port->target.remote->id, NULL, "who got it takes too long to acknowledge");
 }
 
 static void numbered(struct mesh_port *port, struct mesh__event *event)

@@ -136,10 +136,26 @@ void mesh__charge_clear(struct mesh__charge *charge)
 	if (!remote)
 		return;
 	take_from(&remote->held, charge);
+	if (charge->parked)
+		take_from(&remote->parked, charge);
 	if (remote->shared)
 		take_from(remote->shared, charge);
 	*charge = (struct mesh__charge){0};
 	mesh__remote_unref(remote);
+}
+
+bool mesh__charge_park(struct mesh__charge *charge)
+{
+	const struct mesh__held *parked, *most;
+
+	if (!charge->remote)
+		return true;
+	if (!charge->parked)
+		add_to(&charge->remote->parked, charge);
+	charge->parked = true;
+	parked = &charge->remote->parked;
+	most = &charge->remote->space->max_held;
+	return parked->bytes <= most->bytes / 2 && parked->events <= most->events / 2 && parked->fds <= most->fds / 2;
 }
 
 /* ---- events ---- */

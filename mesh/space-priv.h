@@ -48,6 +48,7 @@ struct mesh__charge {
 	struct mesh__remote *remote; /* a reference; NULL: nothing is charged */
 	size_t bytes;
 	unsigned events, fds;
+	bool parked; /* at a port on the move: whoever gets that decides how long */
 };
 struct mesh__held {
 	size_t bytes, events, fds;
@@ -121,7 +122,7 @@ struct mesh__remote {
 	struct mesh_id id;
 	unsigned refs;
 	bool failed; /* set by mesh__space_lost; events to it are dropped by the machine */
-	struct mesh__held held;
+	struct mesh__held held, parked; /* parked: a part of held */
 	struct mesh__held *shared; /* the account of several, on which all of it is too, and which is what is limited; or NULL */
 	struct mesh__tie_list named_by;
 };

@@ -32,6 +32,7 @@ void mesh_process__host_unref(struct mesh_process_host *host)
 {
 	if (atomic_fetch_sub(&host->refs, 1) != 1)
 		return;
+	mesh_port_free(host->arrival);
 	mesh_port_free(host->requests);
 	pal_child_free(host->child); /* of a launch that failed: kills and reaps */
 	mesh_process__monitor_deinit(&host->monitor);

@@ -24,7 +24,6 @@
 struct joining {
 	struct mesh_process *process;
 	struct mesh_process_host *host;
-	struct mesh_port *port;
 	pal_deadline deadline;
 	bool link_lost, ended;
 };
@@ -33,7 +32,7 @@ struct joining {
 static int look_at_port(struct joining *joining)
 {
 	struct mesh_message *unexpected;
-	int result = mesh_port_try_recv(joining->port, &unexpected);
+	int result = mesh_port_try_recv(joining->host->arrival, &unexpected);
 
 	if (!result)
 		mesh_message_free(unexpected); /* nothing is due on this port but its end */
@@ -104,11 +103,10 @@ static int explain(const struct joining *joining, int result, struct pal_error *
 }
 
 int mesh_process__await_join(struct mesh_process *process, struct mesh_process_host *host,
-	struct mesh_port *port, pal_deadline deadline, struct pal_error *error)
+	pal_deadline deadline, struct pal_error *error)
 {
-	struct joining joining = {
-		.process = process, .host = host, .port = port, .deadline = deadline};
-	int port_fd = mesh_port_peek_fd(port), result = port_fd < 0 ? port_fd : 0;
+	struct joining joining = {.process = process, .host = host, .deadline = deadline};
+	int port_fd = mesh_port_peek_fd(host->arrival), result = port_fd < 0 ? port_fd : 0;
 
 	while (!result && !(joining.link_lost && joining.ended))
 		result = await_news(&joining, port_fd);

@@ -128,16 +128,12 @@ static int invite(struct mesh_process *process, struct mesh_message *first,
 	return 0;
 }
 
-/*
- * Makes the invitation, leaves the first message for the new node and starts it. *ret_port
- * ends when that has arrived.
- */
+/* Makes the invitation, leaves the first message for the new node and starts it. */
 static int start(struct mesh_process *process, const struct mesh_process_config *config,
-	struct mesh_message *init, struct mesh_process_host *host, struct mesh_port **ret_port,
-	struct pal_error *error)
+	struct mesh_message *init, struct mesh_process_host *host, struct pal_error *error)
 {
 	struct mesh_invitation invitation = MESH_INVITATION_INIT;
-	struct mesh_port *requests, *port = NULL;
+	struct mesh_port *requests;
 	struct mesh_message *first;
 	int result;
 
@@ -149,7 +145,7 @@ static int start(struct mesh_process *process, const struct mesh_process_config 
 	if (result)
 		return pal_error_set(error, MESH_PROCESS_STAGE_FIRST_MESSAGE, result,
 			"host '%s': first message", config->name);
-	result = invite(process, first, &invitation, &port);
+	result = invite(process, first, &invitation, &host->arrival);
 	host->node = invitation.local_node;
 	if (result)
 		pal_error_set(error, MESH_PROCESS_STAGE_INVITATION, result, "host '%s': invitation",
@@ -157,12 +153,7 @@ static int start(struct mesh_process *process, const struct mesh_process_config 
 	else
 		result = spawn(config, &invitation, host, error);
 	mesh_invitation_clear(&invitation);
-	if (result) {
-		mesh_port_free(port);
-		return result;
-	}
-	*ret_port = port;
-	return 0;
+	return result;
 }
 
 /* ---- launching ---- */
@@ -171,29 +162,40 @@ static int launch(struct mesh_process *process, const struct mesh_process_config
 	struct mesh_message *init, struct mesh_process_host *host, struct pal_error *error)
 {
 	pal_deadline deadline = PAL_DEADLINE_MS(config->join_ms);
-	struct mesh_port *port = NULL;
-	int result = start(process, config, init, host, &port, error);
+	int result = start(process, config, init, host, error);
 
-	if (result)
-		return result;
-	result = mesh_process__await_join(process, host, port, deadline, error);
-	mesh_port_free(port);
+	if (!result)
+		result = mesh_process__await_join(process, host, deadline, error);
 	if (result)
 		return result;
 	result = mesh_process__watch_add(process, host);
 	if (result)
 		return pal_error_set(
 			error, MESH_PROCESS_STAGE_WATCH, result, "host '%s'", host->name);
+	mesh_port_free(PAL_TAKE_POINTER(host->arrival));
 	return 0;
 }
 
-/* Nothing is left: neither the process nor, should it have passed its link on, a way to join. */
+/*
+ * The reading of an evicted node's link waits for nothing but its turn. Should that not come
+ * for long, the link ends later.
+ */
+#define UNDO_MS 1000
+
+/*
+ * Nothing is left: neither the process nor, should it have passed its link on, a way to join,
+ * nor the link here.
+ */
 static void undo(struct mesh_process *process, struct mesh_process_host *host)
 {
-	const struct mesh_id node = host->node;
+	pal_deadline deadline = PAL_DEADLINE_MS(UNDO_MS);
+	struct mesh_message *unexpected;
 
+	/* -ENOENT: its link has ended already, or was never made. */
+	(void)mesh_node_evict(process->node, &host->node);
+	while (host->arrival && !mesh_port_recv(host->arrival, deadline, &unexpected, NULL))
+		mesh_message_free(unexpected);
 	mesh_process__host_unref(host); /* kills and reaps */
-	(void)mesh_node_evict(process->node, &node); /* -ENOENT: its link has ended already, or was never made */
 }
 
 static int check(struct mesh_process *process, const struct mesh_process_config *config,

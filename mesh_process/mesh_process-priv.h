@@ -107,6 +107,8 @@ struct mesh_process_host {
 	char *name;
 	pid_t pid;
 	struct mesh_id node; /* zero until it was invited */
+	/* During the launch: ends when its first message has arrived, or its link has ended. */
+	struct mesh_port *arrival;
 	LIST_ENTRY(mesh_process_host) live; /* under the set's lock */
 
 	struct mesh_process__monitor monitor; /* of everything below */
@@ -134,11 +136,11 @@ void mesh_process__host_ended(struct mesh_process_host *host, int result,
 /* ---- the join, seen from the parent (join.c) ---- */
 
 /*
- * Waits until the new host has taken the message that was the last one on `port`, until it
- * cannot any more, until the deadline, or until shutdown has begun (-ESHUTDOWN).
+ * Waits until the new host has taken its first message, until it cannot any more, until the
+ * deadline, or until shutdown has begun (-ESHUTDOWN).
  */
 int mesh_process__await_join(struct mesh_process *process, struct mesh_process_host *host,
-	struct mesh_port *port, pal_deadline deadline, struct pal_error *error);
+	pal_deadline deadline, struct pal_error *error);
 
 /* ---- the set of live hosts (group.c) and their exits (watch.c) ---- */
 

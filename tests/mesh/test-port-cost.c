@@ -158,15 +158,76 @@ START_TEST(a_peer_cannot_choose_numbers_that_collide)
 }
 END_TEST
 
+/* ---- a port on the move ---- */
+
+static void run_without(const struct memory_node *silent)
+{
+	struct memory_packet *packet, *next;
+	bool delivered;
+
+	do {
+		delivered = false;
+		for (packet = TAILQ_FIRST(&net.packets); packet && !delivered; packet = next) {
+			next = TAILQ_NEXT(packet, next);
+			delivered = packet->to != silent;
+			if (delivered)
+				memory_deliver(&net, packet);
+		}
+	} while (delivered);
+}
+
+/* C sends to a port that A has handed on to B, which never acknowledges. */
+START_TEST(who_never_acknowledges_a_port_costs_nobody_else_the_link)
+{
+	struct mesh_port *to_b, *b, *at_a, *c, *other_a, *other_c;
+	struct mesh__remote *remote;
+
+	start();
+	memory_pair(A, "to b", &to_b, B, "b", &b);
+	memory_pair(A, "at a", &at_a, C, "c", &c);
+	memory_pair(A, "other a", &other_a, C, "other c", &other_c);
+	A->space.max_held.events = 20;
+	remote = memory_remote(A, &C->space.node);
+	ck_assert_int_eq(memory_send_ports(to_b, "for you", at_a, NULL), 0);
+	for (unsigned i = 1; i <= 10; i++) {
+		ck_assert_int_eq(memory_send(c, "waits"), 0);
+		run_without(B);
+		ck_assert_uint_eq(remote->held.events, i);
+	}
+	ck_assert_int_eq(memory_send(c, "one too many"), 0);
+	run_without(B);
+	ck_assert_uint_eq(remote->held.events, 0);
+	ck_assert_uint_eq(remote->parked.events, 0);
+	ck_assert_int_eq(memory_end(c), -ECONNRESET);
+	for (unsigned i = 0; i < 20; i++)
+		ck_assert_int_eq(memory_send(other_c, "fine"), 0);
+	run_without(B);
+	for (unsigned i = 0; i < 20; i++)
+		memory_expect(other_a, "fine");
+	memory_run(&net, NULL);
+	ck_assert_int_eq(memory_end(to_b), 0);
+	memory_free(memory_take_port(b)); /* it came, and has failed */
+	memory_free(b);
+	memory_free(to_b);
+	memory_free(c);
+	memory_free(other_a);
+	memory_free(other_c);
+	memory_run(&net, NULL);
+	memory_net_clear(&net);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("mesh/port-cost");
-	TCase *losses = support_tcase(suite, "losses"), *tables = support_tcase(suite, "tables");
+	TCase *losses = support_tcase(suite, "losses"), *tables = support_tcase(suite, "tables"),
+	      *moves = support_tcase(suite, "moves");
 
 	tcase_add_test(losses, the_loss_of_a_node_costs_what_has_to_do_with_it);
 	tcase_add_test(losses, a_message_may_name_many_nodes_that_do_not_exist);
 	tcase_add_test(tables, the_hash_is_the_published_one);
 	tcase_add_test(tables, a_peer_cannot_choose_numbers_that_collide);
+	tcase_add_test(moves, who_never_acknowledges_a_port_costs_nobody_else_the_link);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -103,19 +103,46 @@ START_TEST(failed_launches_leave_nothing_though_their_children_have_the_link)
 		role_expect_failure(process, config, failure->code, MESH_PROCESS_STAGE_JOIN);
 		leftovers[i] = read_pid(fd);
 		close(fd);
+		after = footprint_of(process);
+		ck_assert_uint_eq(after.peers, before.peers);
+		ck_assert_uint_eq(after.followers, before.followers);
+		ck_assert_uint_eq(after.ports, before.ports);
+		ck_assert_uint_eq(after.fds, before.fds);
 	}
-	/* What came in before this answer has been served, so the ends of the links. */
 	role_expect(port, "say after", "after");
-	after = footprint_of(process);
-	ck_assert_uint_eq(after.peers, before.peers);
-	ck_assert_uint_eq(after.followers, before.followers);
-	ck_assert_uint_eq(after.ports, before.ports);
-	ck_assert_uint_eq(after.fds, before.fds);
 	mesh_port_free(port);
 	mesh_process_host_free(host);
 	role_shutdown(process);
 	for (int i = 0; i < count; i++)
 		ck_assert_int_eq(kill(leftovers[i], SIGKILL), 0); /* it was there all the time */
+}
+END_TEST
+
+/* Nobody else reads here: the base does not run. */
+START_TEST(a_failed_launch_has_seen_the_end_of_its_link)
+{
+	struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT};
+	struct footprint before, after;
+	struct mesh_process_config *config;
+	struct mesh_process *process;
+	struct pal_error error;
+	pid_t leftover;
+	int fd;
+
+	options.base = event_base_new();
+	ck_assert_ok(mesh_process_new("test", &options, &process, &error), &error);
+	before = footprint_of(process);
+	config = shell(failures[1].script, &fd);
+	mesh_process_config_join_deadline(config, failures[1].join_ms);
+	role_expect_failure(process, config, failures[1].code, MESH_PROCESS_STAGE_JOIN);
+	leftover = read_pid(fd);
+	close(fd);
+	after = footprint_of(process);
+	ck_assert_uint_eq(after.peers, before.peers);
+	ck_assert_uint_eq(after.fds, before.fds);
+	role_shutdown(process);
+	event_base_free(options.base);
+	ck_assert_int_eq(kill(leftover, SIGKILL), 0);
 }
 END_TEST
 
@@ -229,6 +256,7 @@ static Suite *make_suite(void)
 
 	tcase_add_loop_test(launches, failed_launches_leave_nothing_though_their_children_have_the_link, 0,
 		(int)PAL_ARRAY_LENGTH(failures));
+	tcase_add_test(launches, a_failed_launch_has_seen_the_end_of_its_link);
 	tcase_add_test(launches, what_a_failed_launch_leaves_behind_cannot_join);
 	tcase_add_test(forks, a_call_to_a_host_that_dies_fails_though_a_fork_of_it_lives);
 	tcase_add_test(forks, the_last_words_of_a_host_arrive_though_a_fork_of_it_lives);
