@@ -73,6 +73,16 @@ static int bind_again(struct applying *applying, const struct pal_profile__place
 	return 0;
 }
 
+/* What the mount that it is in does already: a tmpfs is made with what holds at its own path. */
+static bool is_done(const struct pal_profile__place *cover, const struct pal_profile__place *place)
+{
+	if (!cover || cover->kind == PAL_PROFILE__BIND)
+		return false;
+	if (place->kind == PAL_PROFILE__READ_WRITE)
+		return !cover->read_only;
+	return place->kind != PAL_PROFILE__READ_ONLY && !strcmp(cover->path, place->path);
+}
+
 static int restrict_place(struct applying *applying, const struct pal_profile__place *place)
 {
 	const struct pal_profile__place *cover;
@@ -80,6 +90,8 @@ static int restrict_place(struct applying *applying, const struct pal_profile__p
 	if (applying->own_root && !strcmp(place->path, "/"))
 		return 0; /* done: take_root */
 	cover = pal_profile__holds_at(applying->places, place->path, NULL).cover;
+	if (is_done(cover, place))
+		return 0;
 	if (place->kind == PAL_PROFILE__READ_ONLY &&
 		(!applying->own_root || (cover && cover->kind != PAL_PROFILE__BIND))) {
 		pal_builder_remount_read_only(applying->builder, place->path, true);
@@ -102,10 +114,12 @@ static bool is_target(const struct applying *applying, const struct pal_profile_
 /* One that gets folders for mounts is read-only when they are there: close_tmpfs. */
 static void mount_tmpfs(struct applying *applying, const struct pal_profile__place *place)
 {
+	struct pal_profile__holds holds =
+		pal_profile__holds_at(applying->places, place->path, NULL);
 	bool read_only = place->read_only && !is_target(applying, place);
 
 	pal_builder_tmpfs(applying->builder, place->path, (size_t)place->size, place->mode,
-		flags_for(read_only, place->no_exec, place->devices));
+		flags_for(read_only, holds.no_exec, place->devices));
 }
 
 static void close_tmpfs(struct applying *applying, const struct pal_profile__place *place)

@@ -153,6 +153,9 @@ static const struct files_case {
 	{"ProtectSystem=strict", create, "new", 0, EROFS},
 	{"ProtectSystem=strict\nReadWritePaths=%", create, "new", 0, 0},
 	{"ProtectSystem=full", create, "new", 0, 0},
+	{"TemporaryFileSystem=%:mode=0777\nReadWritePaths=%", create, "new", 0, 0},
+	{"TemporaryFileSystem=%:mode=0777\nReadOnlyPaths=%", create, "new", 0, EROFS},
+	{"TemporaryFileSystem=%\nNoExecPaths=%\nBindPaths=%/program", run, "program", 0, 0},
 	{"RootDirectory=%", read_it, "file", 0, ENOENT},
 };
 #define CASES ((int)PAL_ARRAY_LENGTH(cases) * USERS)
@@ -262,6 +265,14 @@ static int tmpfs_is_small(void *unused)
 	return status.f_blocks * status.f_frsize == 1 << 20 ? 0 : 1;
 }
 
+static int is_no_exec(void *path)
+{
+	struct statvfs status;
+
+	need(statvfs(path, &status) == 0);
+	return status.f_flag & ST_NOEXEC ? 0 : 1;
+}
+
 static int has_processes(void *unused)
 {
 	(void)unused;
@@ -273,6 +284,8 @@ START_TEST(sizes_and_processes_are_its_own)
 	become(_i);
 	ck_assert_int_eq(inside(_i, "TemporaryFileSystem=/tmp:size=1M", tmpfs_is_small, NULL), 0);
 	ck_assert_int_eq(inside(_i, "TemporaryFileSystem=/tmp:size=2m", tmpfs_is_small, NULL), 1);
+	ck_assert_int_eq(inside(_i, "PrivateTmp=yes", is_no_exec, "/tmp"), 1);
+	ck_assert_int_eq(inside(_i, "PrivateTmp=yes\nNoExecPaths=/tmp", is_no_exec, "/tmp"), 0);
 	ck_assert_int_eq(inside(_i, "", has_processes, NULL), 1);
 	ck_assert_int_eq(inside(_i, "PrivatePIDs=yes", has_processes, NULL), 0);
 }

@@ -225,7 +225,7 @@ static const struct filter_case {
 	{"SystemCallFilter=@system-service", call_uname, NULL, 0, 0},
 	{"SystemCallFilter=@system-service\nSystemCallFilter=~uname\nSystemCallErrorNumber=EXFULL",
 		call_uname, NULL, 0, EXFULL},
-	{"SystemCallFilter=@basic-io @process @file-system\nSystemCallErrorNumber=EXFULL",
+	{"SystemCallFilter=@basic-io @process @file-system @signal\nSystemCallErrorNumber=EXFULL",
 		call_getpriority, NULL, 0, EXFULL},
 	{"SystemCallFilter=~@file-system:EXFULL", call_getcwd, NULL, 0, EXFULL},
 	{"SystemCallFilter=@system-service\nSystemCallErrorNumber=EPERM", call_unknown, NULL,
