@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,9 +24,21 @@ size_t support_open_fds(void)
 	return count - 3; /* ".", ".." and the folder itself */
 }
 
+/* What a background job, nohup(1) or make(1) hands down is not what tests are about. */
+static void reset_ignored_signals(void)
+{
+	for (int number = 1; number <= SIGRTMAX; number++) {
+		struct sigaction action;
+
+		if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+			signal(number, SIG_DFL);
+	}
+}
+
 /* A checked fixture runs in the process of the test, before and after it. */
 static void before(void)
 {
+	reset_ignored_signals();
 	leaks_mark();
 }
 
