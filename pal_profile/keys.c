@@ -23,19 +23,18 @@ static const char *const refused_keys[] = {"AppArmorProfile", "BindLogSockets", 
 	"IOSchedulingPriority", "IPCNamespacePath", "ImportCredential", "KeyringMode",
 	"LoadCredential", "LoadCredentialEncrypted", "LogExtraFields", "LogFilterPatterns",
 	"LogLevelMax", "LogNamespace", "LogRateLimitBurst", "LogRateLimitIntervalSec",
-	"LogsDirectory", "LogsDirectoryMode", "MemoryKSM", "MemoryTHP", "MountAPIVFS", "MountFlags",
+	"LogsDirectory", "LogsDirectoryMode", "MemoryKSM", "MountAPIVFS", "MountFlags",
 	"MountImagePolicy", "MountImages", "NUMAMask", "NUMAPolicy", "NetworkNamespacePath",
-	"OOMScoreAdjust", "PAMName", "Personality", "PrivateBPF", "ProcSubset",
-	"ProtectControlGroupsEx", "ProtectProc", "RemoveIPC", "RestrictFileSystems",
-	"RootEphemeral", "RootHash", "RootHashSignature", "RootImage", "RootImageOptions",
-	"RootImagePolicy", "RootMStack", "RootVerity", "RuntimeDirectory", "RuntimeDirectoryMode",
-	"RuntimeDirectoryPreserve", "SELinuxContext", "SetCredential", "SetCredentialEncrypted",
-	"SetLoginEnvironment", "SmackProcessLabel", "StandardError", "StandardInput",
-	"StandardInputData", "StandardInputText", "StandardOutput", "StateDirectory",
-	"StateDirectoryMode", "SyslogFacility", "SyslogIdentifier", "SyslogLevel",
+	"OOMScoreAdjust", "PAMName", "Personality", "PrivateBPF", "ProcSubset", "ProtectProc",
+	"RemoveIPC", "RestrictFileSystems", "RootEphemeral", "RootHash", "RootHashSignature",
+	"RootImage", "RootImageOptions", "RootImagePolicy", "RootVerity", "RuntimeDirectory",
+	"RuntimeDirectoryMode", "RuntimeDirectoryPreserve", "SELinuxContext", "SetCredential",
+	"SetCredentialEncrypted", "SetLoginEnvironment", "SmackProcessLabel", "StandardError",
+	"StandardInput", "StandardInputData", "StandardInputText", "StandardOutput",
+	"StateDirectory", "StateDirectoryMode", "SyslogFacility", "SyslogIdentifier", "SyslogLevel",
 	"SyslogLevelPrefix", "SystemCallLog", "TTYColumns", "TTYPath", "TTYReset", "TTYRows",
 	"TTYVHangup", "TTYVTDisallocate", "TimeoutCleanSec", "TimerSlackNSec", "UserNamespacePath",
-	"UtmpIdentifier", "UtmpMode", "WorkingDirectoryMode"};
+	"UtmpIdentifier", "UtmpMode"};
 
 int pal_profile__bad(struct pal_profile__context *context, int code, const char *format, ...)
 {

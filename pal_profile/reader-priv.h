@@ -11,8 +11,8 @@ typedef int (*pal_profile__assign)(
 
 /*
  * Gives each assignment of a text to `assign`, until that returns something negative, which is returned
- * then. `name` is for the errors of the text's own form, which say "name:line". The words of a profile
- * text are those of systemd.syntax(7): comments begin with # or ;, a backslash at the end joins lines.
+ * then. `name` is for errors in the form, which begin with "name:line". The form is that of
+ * systemd.syntax(7): comments begin with # or ;, a backslash at the end of a line joins the next.
  */
 int pal_profile__read(const char *text, size_t size, const char *name, pal_profile__assign assign,
 	void *userdata, struct pal_error *error);
