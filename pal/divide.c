@@ -114,7 +114,7 @@ int pal__divide_take(struct pal__launch *launch, const struct pal__report *repor
 	if (second < 0) {
 		if (report->second > 0)
 			kill_by_pid(report->second);
-		return second;
+		return report->handover < 0 ? report->handover : second;
 	}
 	pal__reap(*pidfd);
 	pal_close(*pidfd);

@@ -285,9 +285,8 @@ static int divide(struct pal__child_args *args)
 		return 0;
 	}
 	r = send_fd(plan->sockets[PAL__SOCKET_CHILD], pidfd);
-	if (r < 0)
-		return fail(args->report, PAL_STAGE_CLONE, 0, r);
-	return PAL__CHILD_LEAVES;
+	args->report->handover = r;
+	return r < 0 ? r : PAL__CHILD_LEAVES;
 }
 
 /* ---- inside ---- */
