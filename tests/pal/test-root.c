@@ -59,6 +59,16 @@ static struct pal_builder *in_root(int way)
 		inside(builder, _i, name, argument); \
 	})
 
+/* The same, with a minimal /dev. */
+static int in_dev(int way, const char *name, const char *argument)
+{
+	struct pal_builder *builder = in_root(way);
+
+	pal_builder_bind(builder, "/proc", "/proc", 0);
+	pal_builder_mount_dev(builder, "/dev");
+	return inside(builder, way, name, argument);
+}
+
 /* ---- a private root ---- */
 
 START_TEST(only_what_is_mounted_is_in_a_private_root)
@@ -168,6 +178,20 @@ START_TEST(a_bound_folder_obeys_its_flags)
 }
 END_TEST
 
+/* S79: wherever the host itself lets it count. */
+START_TEST(set_user_id_counts_for_nothing_in_a_root)
+{
+	inside_become(_i);
+	ck_assert_int_eq(inside(in_root(_i), _i, "nosuid", "/"), 0);
+	ck_assert_int_eq(inside(in_root(_i), _i, "nosuid", "/usr"), 0);
+	ck_assert_int_eq(
+		tries(in_root, pal_builder_tmpfs(builder, "/w", 0, 0777, 0), "nosuid", "/w"), 0);
+	ck_assert_int_eq(in_dev(_i, "nosuid", "/dev"), 0);
+	ck_assert_int_eq(in_dev(_i, "nosuid", "/dev/shm"), 0);
+	ck_assert_int_eq(in_dev(_i, "nosuid", "/dev/null"), 0);
+}
+END_TEST
+
 START_TEST(devices_work_where_they_shall)
 {
 	inside_become(_i);
@@ -222,15 +246,6 @@ START_TEST(proc_shows_the_processes_of_the_namespace)
 		0);
 }
 END_TEST
-
-static int in_dev(int way, const char *name, const char *argument)
-{
-	struct pal_builder *builder = in_root(way);
-
-	pal_builder_bind(builder, "/proc", "/proc", 0);
-	pal_builder_mount_dev(builder, "/dev");
-	return inside(builder, way, name, argument);
-}
 
 START_TEST(a_minimal_dev_has_what_programs_need)
 {
@@ -478,6 +493,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(roots, a_link_of_the_root_leads_inside, 0, INSIDE_WAYS);
 	tcase_add_loop_test(roots, the_host_sees_nothing_of_it, 0, INSIDE_WAYS);
 	tcase_add_loop_test(flags, a_bound_folder_obeys_its_flags, 0, INSIDE_WAYS);
+	tcase_add_loop_test(flags, set_user_id_counts_for_nothing_in_a_root, 0, INSIDE_WAYS);
 	tcase_add_loop_test(flags, devices_work_where_they_shall, 0, INSIDE_WAYS);
 	tcase_add_loop_test(
 		flags, a_missing_source_is_an_error_unless_it_is_optional, 0, INSIDE_WAYS);
