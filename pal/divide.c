@@ -106,8 +106,8 @@ static void kill_by_pid(pid_t pid)
 		;
 }
 
-int pal__divide_take(struct pal__launch *launch, const struct pal__report *report, pid_t *pid,
-	int *pidfd)
+int pal__divide_take(
+	struct pal__launch *launch, const struct pal__report *report, pid_t *pid, int *pidfd)
 {
 	int second = receive_fd(launch->own.sockets[PAL__SOCKET_PARENT]);
 

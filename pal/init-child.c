@@ -70,8 +70,8 @@ static int run_init(pid_t program, struct pal__report *report)
 		all.bits[i] = ~0UL;
 	while (!reap(program, report)) {
 		siginfo_t info;
-		long signal = syscall(
-			SYS_rt_sigtimedwait, &all, &info, NULL, PAL__KERNEL_SIGSET_SIZE);
+		long signal =
+			syscall(SYS_rt_sigtimedwait, &all, &info, NULL, PAL__KERNEL_SIGSET_SIZE);
 
 		if (signal > 0 && signal != SIGCHLD)
 			pass_on(program, &info);

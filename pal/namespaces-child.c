@@ -336,7 +336,8 @@ static int furnish(const struct pal__plan *plan, struct pal__report *report)
 
 	if (namespaces->hostname)
 		r = passed(report, PAL_STAGE_HOSTNAME, 0,
-			syscall(SYS_sethostname, namespaces->hostname, namespaces->hostname_length));
+			syscall(SYS_sethostname, namespaces->hostname,
+				namespaces->hostname_length));
 	if (r >= 0 && namespaces->loopback)
 		r = raise_loopback(report);
 	if (r >= 0 && namespaces->forbid_user)

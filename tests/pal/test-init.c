@@ -45,8 +45,8 @@ END_TEST
 START_TEST(a_program_is_process_1_or_the_child_of_one)
 {
 	inside_become(_i);
-	ck_assert_int_eq(inside(in_pids(_i, false), _i, "pid", ""),
-		inside_kind(_i) == INSIDE_FORK ? 2 : 1);
+	ck_assert_int_eq(
+		inside(in_pids(_i, false), _i, "pid", ""), inside_kind(_i) == INSIDE_FORK ? 2 : 1);
 	ck_assert_int_eq(inside(in_pids(_i, true), _i, "pid", ""), 2);
 }
 END_TEST

@@ -124,8 +124,8 @@ START_TEST(requests_that_do_not_fit_are_refused)
 	pal_builder_pid_init(builder, true);
 	ck_assert_int_eq(inside_refused(builder, _i, PAL_STAGE_ARGUMENT, 0), -EINVAL);
 	builder = inside_builder(_i);
-	pal_builder_hostname(builder,
-		"0123456789012345678901234567890123456789012345678901234567890123456789");
+	pal_builder_hostname(
+		builder, "0123456789012345678901234567890123456789012345678901234567890123456789");
 	ck_assert_int_eq(inside_refused(builder, _i, PAL_STAGE_ARGUMENT, 0), -EINVAL);
 }
 END_TEST
@@ -517,8 +517,8 @@ START_TEST(what_is_no_such_namespace_is_not_joined)
 
 	inside_become(_i);
 	uts = link_fd(getpid(), "uts");
-	ck_assert_int_eq(inside_refused(joining(_i, PAL_NS_NET, uts), _i, PAL_STAGE_NAMESPACE,
-				 PAL_NS_NET),
+	ck_assert_int_eq(
+		inside_refused(joining(_i, PAL_NS_NET, uts), _i, PAL_STAGE_NAMESPACE, PAL_NS_NET),
 		-EINVAL);
 	ck_assert_int_eq(
 		inside_refused(joining(_i, PAL_NS_UTS, fd), _i, PAL_STAGE_NAMESPACE, PAL_NS_UTS),
@@ -570,8 +570,8 @@ START_TEST(root_does_not_join_what_somebody_else_has_prepared)
 	pid = attacker(&leave);
 	net = link_fd(pid, "net");
 	user = link_fd(pid, "user");
-	ck_assert_int_eq(inside_refused(joining(_i, PAL_NS_NET, net), _i, PAL_STAGE_NAMESPACE,
-				 PAL_NS_NET),
+	ck_assert_int_eq(
+		inside_refused(joining(_i, PAL_NS_NET, net), _i, PAL_STAGE_NAMESPACE, PAL_NS_NET),
 		-EPERM);
 	ck_assert_int_eq(inside_refused(joining(_i, PAL_NS_USER, user), _i, PAL_STAGE_NAMESPACE,
 				 PAL_NS_USER),
@@ -591,8 +591,7 @@ static Suite *make_suite(void)
 
 	tcase_add_loop_test(all, a_namespace_is_another_one, 0, INSIDE_WAYS);
 	tcase_add_loop_test(all, all_of_them_go_together, 0, INSIDE_WAYS);
-	tcase_add_loop_test(
-		all, without_rights_and_a_user_namespace_there_is_none, 0, INSIDE_WAYS);
+	tcase_add_loop_test(all, without_rights_and_a_user_namespace_there_is_none, 0, INSIDE_WAYS);
 	tcase_add_loop_test(all, requests_that_do_not_fit_are_refused, 0, INSIDE_WAYS);
 	tcase_add_loop_test(users, a_user_keeps_its_number_unless_told_otherwise, 0, INSIDE_WAYS);
 	tcase_add_loop_test(users, a_user_is_root_inside_where_the_map_says_so, 0, INSIDE_WAYS);

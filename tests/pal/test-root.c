@@ -36,8 +36,8 @@ static struct pal_builder *in_mounts(int way)
 {
 	struct pal_builder *builder = inside_builder(way);
 
-	pal_builder_namespaces(builder,
-		PAL_NS_MOUNT | (inside_user(way) == USER_ROOT ? 0 : PAL_NS_USER));
+	pal_builder_namespaces(
+		builder, PAL_NS_MOUNT | (inside_user(way) == USER_ROOT ? 0 : PAL_NS_USER));
 	return builder;
 }
 
@@ -52,11 +52,11 @@ static struct pal_builder *in_root(int way)
 }
 
 /* Runs the attempt as the builder, which is from in_root or in_mounts, has been told. */
-#define tries(make, setter, name, argument) \
-	__extension__({ \
-		struct pal_builder *builder = make(_i); \
-		setter; \
-		inside(builder, _i, name, argument); \
+#define tries(make, setter, name, argument)                                                        \
+	__extension__({                                                                            \
+		struct pal_builder *builder = make(_i);                                            \
+		setter;                                                                            \
+		inside(builder, _i, name, argument);                                               \
 	})
 
 /* The same, with a minimal /dev. */
@@ -82,8 +82,8 @@ START_TEST(only_what_is_mounted_is_in_a_private_root)
 	ck_assert_int_eq(tries(in_root, pal_builder_bind(builder, "/etc", "/e/t/c", 0), "read",
 				 "/e/t/c/passwd"),
 		0);
-	ck_assert_int_eq(tries(in_root, pal_builder_bind(builder, "/etc/passwd", "/a/b", 0), "read",
-				 "/a/b"),
+	ck_assert_int_eq(
+		tries(in_root, pal_builder_bind(builder, "/etc/passwd", "/a/b", 0), "read", "/a/b"),
 		0);
 }
 END_TEST
@@ -119,9 +119,9 @@ START_TEST(the_root_itself_is_read_only)
 	ck_assert_int_eq(tries(in_root, pal_builder_tmpfs(builder, "/own", 0, 01777, 0), "create",
 				 "/own/file"),
 		0);
-	ck_assert_int_eq(tries(in_root,
-				 pal_builder_tmpfs(builder, "/own", 0, 01777, PAL_MOUNT_READ_ONLY),
-				 "create", "/own/file"),
+	ck_assert_int_eq(
+		tries(in_root, pal_builder_tmpfs(builder, "/own", 0, 01777, PAL_MOUNT_READ_ONLY),
+			"create", "/own/file"),
 		EROFS);
 }
 END_TEST
@@ -165,9 +165,11 @@ START_TEST(a_bound_folder_obeys_its_flags)
 	inside_become(_i);
 	make_files();
 	ck_assert_int_eq(
-		tries(in_root, pal_builder_bind(builder, folder, "/w", 0), "create", "/w/sub/one"), 0);
-	ck_assert_int_eq(tries(in_root, pal_builder_bind(builder, folder, "/w", PAL_MOUNT_READ_ONLY),
-				 "create", "/w/sub/two"),
+		tries(in_root, pal_builder_bind(builder, folder, "/w", 0), "create", "/w/sub/one"),
+		0);
+	ck_assert_int_eq(
+		tries(in_root, pal_builder_bind(builder, folder, "/w", PAL_MOUNT_READ_ONLY),
+			"create", "/w/sub/two"),
 		EROFS);
 	ck_assert_int_eq(
 		tries(in_root, pal_builder_bind(builder, folder, "/w", 0), "exec", "/w/file"), 0);
@@ -195,9 +197,9 @@ END_TEST
 START_TEST(devices_work_where_they_shall)
 {
 	inside_become(_i);
-	ck_assert_int_eq(tries(in_root,
-				 pal_builder_bind(builder, "/dev/zero", "/z", PAL_MOUNT_DEVICES),
-				 "device", "/z"),
+	ck_assert_int_eq(
+		tries(in_root, pal_builder_bind(builder, "/dev/zero", "/z", PAL_MOUNT_DEVICES),
+			"device", "/z"),
 		0);
 	ck_assert_int_eq(
 		tries(in_root, pal_builder_bind(builder, "/dev/zero", "/z", 0), "device", "/z"),
@@ -215,9 +217,9 @@ START_TEST(a_missing_source_is_an_error_unless_it_is_optional)
 	pal_builder_bind(refused, "/no/such", "/a", PAL_MOUNT_OPTIONAL);
 	pal_builder_bind(refused, "/no/such", "/b", 0);
 	ck_assert_int_eq(inside_refused(refused, _i, PAL_STAGE_MOUNT, 1), -ENOENT);
-	ck_assert_int_eq(tries(in_root,
-				 pal_builder_bind(builder, "/no/such", "/a", PAL_MOUNT_OPTIONAL),
-				 "read", "/a"),
+	ck_assert_int_eq(
+		tries(in_root, pal_builder_bind(builder, "/no/such", "/a", PAL_MOUNT_OPTIONAL),
+			"read", "/a"),
 		ENOENT);
 }
 END_TEST
@@ -274,11 +276,11 @@ START_TEST(paths_can_be_made_read_only)
 	make_files();
 	snprintf(one, sizeof one, "%s/one", sub);
 	ck_assert_int_eq(tries(in_mounts, (void)builder, "write", file), 0);
-	ck_assert_int_eq(
-		tries(in_mounts, pal_builder_remount_read_only(builder, file, false), "write", file),
+	ck_assert_int_eq(tries(in_mounts, pal_builder_remount_read_only(builder, file, false),
+				 "write", file),
 		EROFS);
-	ck_assert_int_eq(
-		tries(in_mounts, pal_builder_remount_read_only(builder, folder, true), "create", one),
+	ck_assert_int_eq(tries(in_mounts, pal_builder_remount_read_only(builder, folder, true),
+				 "create", one),
 		EROFS);
 	ck_assert_int_eq(
 		tries(in_mounts, pal_builder_remount_read_only(builder, "/", true), "create", one),
@@ -310,8 +312,7 @@ START_TEST(paths_can_be_hidden)
 	inside_become(_i);
 	make_files();
 	ck_assert_int_eq(tries(in_mounts, (void)builder, "read", file), 0);
-	ck_assert_int_eq(
-		tries(in_mounts, pal_builder_hide(builder, file), "read", file), EACCES);
+	ck_assert_int_eq(tries(in_mounts, pal_builder_hide(builder, file), "read", file), EACCES);
 	ck_assert_int_eq(tries(in_mounts, (void)builder, "count", folder), 2);
 	ck_assert_int_ne(tries(in_mounts, pal_builder_hide(builder, folder), "count", folder), 2);
 	ck_assert_int_eq(tries(in_mounts, pal_builder_hide(builder, folder), "read", file),
@@ -428,6 +429,9 @@ START_TEST(requests_that_do_not_fit_are_refused)
 	pal_builder_bind(refused, "/usr", "/usr", 0x100);
 	ck_assert_int_eq(inside_refused(refused, _i, PAL_STAGE_ARGUMENT, 0), -EINVAL);
 	refused = in_mounts(_i);
+	pal_builder_tmpfs(refused, "/usr", 0, 0777, PAL_MOUNT_OPTIONAL);
+	ck_assert_int_eq(inside_refused(refused, _i, PAL_STAGE_ARGUMENT, 0), -EINVAL);
+	refused = in_mounts(_i);
 	pal_builder_bind(refused, "/usr", "/", 0);
 	ck_assert_int_eq(inside_refused(refused, _i, PAL_STAGE_ARGUMENT, 0), -EINVAL);
 	refused = in_mounts(_i);
@@ -474,7 +478,8 @@ START_TEST(the_host_sees_nothing_of_it)
 	before = host_mounts();
 	if (inside_user(_i) == USER_ROOT) /* elsewhere a program has no right to after exec */
 		ck_assert_int_eq(inside(in_mounts(_i), _i, "mount-tmpfs", sub), 0);
-	ck_assert_int_eq(tries(in_root, pal_builder_bind(builder, folder, "/w", 0), "read", "/w"), 0);
+	ck_assert_int_eq(
+		tries(in_root, pal_builder_bind(builder, folder, "/w", 0), "read", "/w"), 0);
 	ck_assert_uint_eq(host_mounts(), before);
 	remove_folder(folder);
 }
