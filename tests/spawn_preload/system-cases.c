@@ -184,6 +184,7 @@ static void cancellation_kills_the_shell(void)
 	while (access("pid", F_OK) < 0)
 		usleep(1000);
 	pid = atoi(read_file("pid"));
+	say("meanwhile: %s", status_text(system("exit 4"))); /* not the last one to leave */
 	say_own_signals("during");
 	pthread_cancel(thread);
 	pthread_join(thread, &result);

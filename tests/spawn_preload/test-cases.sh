@@ -10,6 +10,7 @@ top=$(cd "${srcdir:-.}" && pwd)
 cases=$PWD/tests/spawn_preload/spawn-cases
 groups="attributes signals actions program parent system popen root realtime"
 bad=0
+limit=$((60 * ${CK_TIMEOUT_MULTIPLIER:-1}))
 
 # FOLDER COMMAND...: runs all groups, each with its output in FOLDER/GROUP.txt
 run() {
@@ -19,7 +20,10 @@ run() {
 	for group in $groups; do
 		mkdir "$folder/$group"
 		# one file name for all: cases show what their streams are
-		(cd "$folder" && "$@" "$cases" "$folder/$group" "$group" </dev/null >stdout 2>&1)
+		if ! (cd "$folder" && "$@" timeout "$limit" "$cases" "$folder/$group" "$group" </dev/null >stdout 2>&1); then
+			echo "FAILED: $group: $folder: it hung or gave up"
+			bad=1
+		fi
 		mv "$folder/stdout" "$folder/$group.txt"
 	done
 }
@@ -75,7 +79,7 @@ done
 
 # What glibc does not do: there the child of a fork was seen to find a lock taken.
 mkdir "$work/beyond"
-beyond=$(with_preload "$cases" "$work/beyond" beyond)
+beyond=$(with_preload timeout "$limit" "$cases" "$work/beyond" beyond) || true
 if [ "$beyond" != "beyond/a_fork_in_the_middle: 30 in forks, 40 in threads" ]; then
 	echo "FAILED: $beyond"
 	bad=1
