@@ -77,7 +77,6 @@ START_TEST(only_what_is_mounted_is_in_a_private_root)
 	ck_assert_int_eq(inside(inside_builder(_i), _i, "read", "/etc/passwd"), 0);
 	ck_assert_int_eq(inside(in_root(_i), _i, "read", "/etc/passwd"), ENOENT);
 	ck_assert_int_eq(inside(in_root(_i), _i, "read", "/../../etc/passwd"), ENOENT);
-	ck_assert_int_eq(inside(in_root(_i), _i, "read", "../etc/passwd"), ENOENT);
 	ck_assert_int_eq(inside(in_root(_i), _i, "read", "etc/passwd"), ENOENT);
 	ck_assert_int_eq(tries(in_root, pal_builder_bind(builder, "/etc", "/e/t/c", 0), "read",
 				 "/e/t/c/passwd"),
@@ -313,8 +312,6 @@ START_TEST(paths_can_be_hidden)
 	make_files();
 	ck_assert_int_eq(tries(in_mounts, (void)builder, "read", file), 0);
 	ck_assert_int_eq(tries(in_mounts, pal_builder_hide(builder, file), "read", file), EACCES);
-	ck_assert_int_eq(tries(in_mounts, (void)builder, "count", folder), 2);
-	ck_assert_int_ne(tries(in_mounts, pal_builder_hide(builder, folder), "count", folder), 2);
 	ck_assert_int_eq(tries(in_mounts, pal_builder_hide(builder, folder), "read", file),
 		inside_user(_i) == USER_ROOT || inside_kind(_i) == INSIDE_FORK ? ENOENT : EACCES);
 	ck_assert_int_eq(tries(in_root,
@@ -443,19 +440,6 @@ START_TEST(requests_that_do_not_fit_are_refused)
 }
 END_TEST
 
-START_TEST(mounts_need_rights)
-{
-	struct pal_builder *refused;
-
-	inside_become(_i);
-	if (inside_user(_i) == USER_ROOT)
-		return;
-	refused = inside_builder(_i);
-	pal_builder_private_root(refused, true);
-	ck_assert_int_eq(inside_refused(refused, _i, PAL_STAGE_NAMESPACE, 0), -EPERM);
-}
-END_TEST
-
 static size_t host_mounts(void)
 {
 	FILE *mounts = fopen("/proc/self/mountinfo", "re");
@@ -511,7 +495,6 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(paths, nothing_is_made_in_a_folder_of_the_host, 0, INSIDE_WAYS);
 	tcase_add_loop_test(paths, targets_that_are_no_paths_are_refused, 0, INSIDE_WAYS);
 	tcase_add_loop_test(paths, requests_that_do_not_fit_are_refused, 0, INSIDE_WAYS);
-	tcase_add_loop_test(paths, mounts_need_rights, 0, INSIDE_WAYS);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)
