@@ -54,10 +54,10 @@ static int not_ready(const struct waiting *wait, const struct pal_builder *build
 	const struct pal__report *report = wait->report;
 	int signal = pal__reap(*wait->pidfd);
 
-	if (report->code < 0)
-		return pal__report_error(builder, report, error);
 	if (code < 0 && code != -EAGAIN)
 		return pal_error_set(error, PAL_STAGE_CLONE, code, "pidfd of a child");
+	if (report->code < 0)
+		return pal__report_error(builder, report, error);
 	if (report->program_ended && report->program_end != CLD_EXITED)
 		signal = report->program_status;
 	return pal__died_error(signal, error);

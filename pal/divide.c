@@ -106,15 +106,15 @@ static void kill_by_pid(pid_t pid)
 		;
 }
 
-int pal__divide_take(struct pal__launch *launch, const struct pal__report *report, pid_t *pid,
-	int *pidfd)
+int pal__divide_take(
+	struct pal__launch *launch, const struct pal__report *report, pid_t *pid, int *pidfd)
 {
 	int second = receive_fd(launch->own.sockets[PAL__SOCKET_PARENT]);
 
 	if (second < 0) {
 		if (report->second > 0)
 			kill_by_pid(report->second);
-		return second;
+		return report->handover < 0 ? report->handover : second;
 	}
 	pal__reap(*pidfd);
 	pal_close(*pidfd);

@@ -70,8 +70,8 @@ static int run_init(pid_t program, struct pal__report *report)
 		all.bits[i] = ~0UL;
 	while (!reap(program, report)) {
 		siginfo_t info;
-		long signal = syscall(
-			SYS_rt_sigtimedwait, &all, &info, NULL, PAL__KERNEL_SIGSET_SIZE);
+		long signal =
+			syscall(SYS_rt_sigtimedwait, &all, &info, NULL, PAL__KERNEL_SIGSET_SIZE);
 
 		if (signal > 0 && signal != SIGCHLD)
 			pass_on(program, &info);
@@ -92,14 +92,20 @@ static int say_ready(const struct pal__child_args *args)
 	return pal__child_result(syscall(SYS_write, ready, &one, sizeof one));
 }
 
+/* The program has its own descriptors by then: whoever reads what it writes sees its end. */
 static int stay(struct pal__child_args *args, pid_t program)
 {
-	const int none[PAL__CARRIED] = PAL__CARRIED_NONE;
-	int r = args->plan->namespaces.fork_call ? 0 : say_ready(args);
+	int carried[PAL__CARRIED] = PAL__CARRIED_NONE, r = 0;
 
+	if (!args->plan->namespaces.fork_call) {
+		carried[PAL__CARRY_READY] = args->carried[PAL__CARRY_READY];
+		pal__child_close_from(0, NULL, 0, carried);
+		r = say_ready(args);
+		carried[PAL__CARRY_READY] = -1;
+	}
 	if (r < 0) /* with process 1 everything ends */
 		return pal__report_fail(args->report, PAL_STAGE_CLONE, 0, r);
-	pal__child_close_from(0, NULL, 0, none); /* the program has its own */
+	pal__child_close_from(0, NULL, 0, carried);
 	args->exit_code = run_init(program, args->report);
 	return PAL__CHILD_LEAVES;
 }

@@ -285,9 +285,8 @@ static int divide(struct pal__child_args *args)
 		return 0;
 	}
 	r = send_fd(plan->sockets[PAL__SOCKET_CHILD], pidfd);
-	if (r < 0)
-		return fail(args->report, PAL_STAGE_CLONE, 0, r);
-	return PAL__CHILD_LEAVES;
+	args->report->handover = r;
+	return r < 0 ? r : PAL__CHILD_LEAVES;
 }
 
 /* ---- inside ---- */
@@ -337,7 +336,8 @@ static int furnish(const struct pal__plan *plan, struct pal__report *report)
 
 	if (namespaces->hostname)
 		r = passed(report, PAL_STAGE_HOSTNAME, 0,
-			syscall(SYS_sethostname, namespaces->hostname, namespaces->hostname_length));
+			syscall(SYS_sethostname, namespaces->hostname,
+				namespaces->hostname_length));
 	if (r >= 0 && namespaces->loopback)
 		r = raise_loopback(report);
 	if (r >= 0 && namespaces->forbid_user)

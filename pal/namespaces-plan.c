@@ -135,7 +135,8 @@ static int check_join(const struct pal__join *join, struct pal_error *error)
 		if (r >= 0)
 			r = -EPERM;
 	}
-	pal_error_set(error, PAL_STAGE_NAMESPACE, r, "descriptor %d as %s namespace", join->fd, name);
+	pal_error_set(
+		error, PAL_STAGE_NAMESPACE, r, "descriptor %d as %s namespace", join->fd, name);
 	if (error)
 		error->index = (int)join->which;
 	return r;

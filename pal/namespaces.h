@@ -44,7 +44,8 @@ PAL_EXPORT void pal_builder_namespaces(struct pal_builder *builder, unsigned fla
  * effective id to itself. A child whose own id is in no line begins as the first
  * line's first id, without supplementary groups unless keep_groups() or groups()
  * says otherwise. Without CAP_SETUID (CAP_SETGID) the kernel allows one
- * line with one id, the own, and groups only with deny_setgroups: -EPERM.
+ * line with one id, the own, and groups only with deny_setgroups: -EPERM. To a
+ * process that is not dumpable (prctl(2)) and not root its maps are closed: -EACCES.
  */
 PAL_EXPORT void pal_builder_map_uid(
 	struct pal_builder *builder, uid_t inside, uid_t outside, unsigned count);

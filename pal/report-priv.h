@@ -13,6 +13,7 @@ struct pal__report {
 
 	/* of pid namespaces: namespaces-child.c, init-child.c */
 	pid_t second;         /* the child that goes on in place of the first; 0: none yet */
+	int handover;         /* negative errno: the first could not hand it over, and this is all it writes then */
 	bool program_ended;   /* the init's child; then the two below are valid */
 	int program_end;      /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
 	int program_status;   /* exit code or signal */

@@ -78,8 +78,7 @@ static int make_link(const struct pal__place *place, const struct pal__mount *mo
 	int r = folder < 0 ? folder : pal__child_path_is_own(place, folder);
 
 	if (r > 0)
-		r = pal__child_result(
-			syscall(SYS_symlinkat, mount->source, folder, mount->name));
+		r = pal__child_result(syscall(SYS_symlinkat, mount->source, folder, mount->name));
 	else if (r == 0)
 		r = -EROFS;
 	pal__place_close(folder);
@@ -121,8 +120,8 @@ static int hide(const struct pal__place *place, const struct pal__mount *mount)
 	if (r >= 0) {
 		cover = S_ISDIR(status.st_mode)
 				? pal__child_mount_tmpfs("000", "4k", STRICT | MOUNT_ATTR_RDONLY)
-				: pal__child_mount_device("/dev/null", makedev(1, 3),
-					  STRICT | MOUNT_ATTR_RDONLY);
+				: pal__child_mount_device(
+					  "/dev/null", makedev(1, 3), STRICT | MOUNT_ATTR_RDONLY);
 		r = pal__child_mount_attach(cover, target);
 	}
 	pal__place_close(target);

@@ -37,10 +37,9 @@ static int make_device(int folder, size_t index)
 
 	if (target < 0)
 		return target;
-	r = pal__child_mount_attach(
-		pal__child_mount_device(devices[index].path,
-			makedev(devices[index].major, devices[index].minor),
-			MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC),
+	r = pal__child_mount_attach(pal__child_mount_device(devices[index].path,
+					    makedev(devices[index].major, devices[index].minor),
+					    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC),
 		target);
 	syscall(SYS_close, target);
 	return r;
@@ -92,8 +91,9 @@ int pal__child_mount_dev(const struct pal__place *place, const char *path)
 
 	if (target < 0)
 		return target;
-	r = pal__child_mount_attach(pal__child_mount_tmpfs("0755", "64k",
-				      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODEV),
+	r = pal__child_mount_attach(
+		pal__child_mount_tmpfs(
+			"0755", "64k", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODEV),
 		target);
 	syscall(SYS_close, target);
 	if (r < 0)

@@ -11,8 +11,7 @@
 
 /* The setters of root.h: each adds one to the list that the child goes through. */
 
-#define ALL_FLAGS                                                                                  \
-	(PAL_MOUNT_READ_ONLY | PAL_MOUNT_NO_EXEC | PAL_MOUNT_DEVICES | PAL_MOUNT_OPTIONAL)
+#define ALL_FLAGS (PAL_MOUNT_READ_ONLY | PAL_MOUNT_NO_EXEC | PAL_MOUNT_DEVICES | PAL_MOUNT_OPTIONAL)
 
 static void mount_clear(struct pal__mount *mount)
 {
@@ -69,8 +68,7 @@ static int normal_path(const char *path, char **ret)
 static void add_mount(struct pal_builder *builder, struct pal__mount *mount)
 {
 	struct pal__root *root = &builder->root;
-	struct pal__mount *items =
-		reallocarray(root->items, root->count + 1, sizeof *root->items);
+	struct pal__mount *items = reallocarray(root->items, root->count + 1, sizeof *root->items);
 
 	if (!items) {
 		mount_clear(mount);
@@ -85,11 +83,14 @@ static void add_mount(struct pal_builder *builder, struct pal__mount *mount)
 static void add(struct pal_builder *builder, struct pal__mount mount, const char *source,
 	const char *target)
 {
+	unsigned allowed = ALL_FLAGS;
 	int r;
 
 	if (!builder)
 		return;
-	r = mount.flags & ~ALL_FLAGS ? -EINVAL : normal_path(target, &mount.target);
+	if (mount.kind != PAL__MOUNT_BIND)
+		allowed &= ~PAL_MOUNT_OPTIONAL;
+	r = mount.flags & ~allowed ? -EINVAL : normal_path(target, &mount.target);
 	if (r >= 0 && !*mount.target &&
 		(mount.kind == PAL__MOUNT_HIDE || mount.kind == PAL__MOUNT_DEV))
 		r = -EINVAL; /* not the root */

@@ -17,6 +17,7 @@
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -68,6 +69,13 @@ static int try_count(const char *path)
 		count++;
 	closedir(folder);
 	return count;
+}
+
+static int try_nosuid(const char *path)
+{
+	struct statvfs status;
+
+	return statvfs(path, &status) < 0 ? 255 : !(status.f_flag & ST_NOSUID);
 }
 
 static int try_device(const char *path)
@@ -293,6 +301,7 @@ static const struct {
 	{"write", try_write},
 	{"exec", try_exec},
 	{"count", try_count},
+	{"nosuid", try_nosuid},
 	{"device", try_device},
 	{"mount-tmpfs", try_mount_tmpfs},
 	{"read-link", try_read_link},

@@ -9,6 +9,7 @@
  *
  *   read, create, write, exec, mount-tmpfs, read-link   a path
  *   count        entries of a folder
+ *   nosuid       a path: 0 if set-user-ID counts for nothing there, else 1
  *   device       a path: opens and reads what must be a device
  *   pid, uid, gid, groups   nothing; the number is the result
  *   user-namespace, set-groups, set-hostname, raise-limit   nothing

