@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Spawning a static tiny program and waiting for its end. */
+/*
+ * Spawning a static tiny program and waiting for its end: from a small parent, from large ones,
+ * from one with threads, and from one with descriptors that are not for the child.
+ */
 #include <pal/pal.h>
 
+#include <fcntl.h>
+#include <pthread.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bench-spawn.h"
 #include "config.h"
 #include "harness.h"
 
@@ -17,10 +24,13 @@
 #ifdef HAVE_GLIB
 #include <glib.h>
 #endif
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+#define HAVE_CLOSEFROM
+#endif
 
 static char *const argv[] = {(char *)TINY, NULL};
 
-static void expect_exit_0(pid_t pid)
+void expect_exit_0(pid_t pid)
 {
 	int status;
 
@@ -147,24 +157,152 @@ static void run_glib_open(unsigned count)
 }
 #endif
 
-static const struct bench_candidate candidates[] = {
-	{"floor", NULL, run_floor, NULL},
-	{"procmesh", start_procmesh, run_procmesh, stop_procmesh},
-	{"procmesh-execve-signals", start_execve_signals, run_execve_signals, stop_execve_signals},
-	{"posix_spawn", NULL, run_posix_spawn, NULL},
+/* ---- from what ---- */
+
+#define CANDIDATES(fewer_of_those_that_fork) \
+	{"floor", NULL, run_floor, NULL}, \
+	{"procmesh", start_procmesh, run_procmesh, stop_procmesh}, \
+	{"procmesh-execve-signals", start_execve_signals, run_execve_signals, stop_execve_signals}, \
+	{"posix_spawn", NULL, run_posix_spawn, NULL} UV_CANDIDATE(fewer_of_those_that_fork) \
+	GLIB_CANDIDATES(fewer_of_those_that_fork)
 #ifdef HAVE_LIBUV
-	{"libuv", NULL, run_libuv, NULL},
+#define UV_CANDIDATE(fewer) , {"libuv", NULL, run_libuv, NULL, fewer}
+#else
+#define UV_CANDIDATE(fewer)
 #endif
 #ifdef HAVE_GLIB
-	{"glib", NULL, run_glib, NULL},
-	{"glib-leave-open", NULL, run_glib_open, NULL},
+#define GLIB_CANDIDATES(fewer) , {"glib", NULL, run_glib, NULL, fewer}, \
+	{"glib-leave-open", NULL, run_glib_open, NULL}
+#else
+#define GLIB_CANDIDATES(fewer)
 #endif
-	{NULL, NULL, NULL, NULL},
-};
+#define END {NULL, NULL, NULL, NULL}
 
-int main(void)
+static const struct bench_candidate candidates[] = {CANDIDATES(0), END};
+/* libuv and GLib copy the page tables. */
+static const struct bench_candidate in_large_parents[] = {CANDIDATES(20), END};
+
+static void from_5_mib(void)
 {
 	bench_grow_to((size_t)5 << 20);
 	bench_run(&(struct bench_measure){"spawn.tiny.5MiB", "us", 20, 51, candidates});
+}
+
+static size_t available_memory(void)
+{
+	unsigned long long kib = 0;
+	FILE *file = fopen("/proc/meminfo", "re");
+	char line[128];
+
+	while (file && fgets(line, sizeof line, file))
+		if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return (size_t)kib << 10;
+}
+
+static void from_large(const char *name, size_t size, unsigned rounds)
+{
+	if (available_memory() < size + size / 8) {
+		fprintf(stderr, "bench-spawn: not enough memory: %s is left out\n", name);
+		return;
+	}
+	bench_grow_to(size);
+	bench_run(&(struct bench_measure){name, "us", 20, rounds, in_large_parents});
+}
+
+static void from_1_gib(void)
+{
+	from_large("spawn.tiny.1GiB", (size_t)1 << 30, 31);
+}
+
+static void from_8_gib(void)
+{
+	from_large("spawn.tiny.8GiB", (size_t)8 << 30, 21);
+}
+
+static pthread_barrier_t threads_are_there;
+
+static void *sleep_on(void *arg)
+{
+	pthread_barrier_wait(&threads_are_there);
+	for (;;)
+		pause();
+	return arg;
+}
+
+static void from_64_threads(void)
+{
+	pthread_barrier_init(&threads_are_there, NULL, 64);
+	for (int i = 1; i < 64; i++) {
+		pthread_t thread;
+
+		if (pthread_create(&thread, NULL, sleep_on, NULL))
+			bench_die("pthread_create");
+	}
+	pthread_barrier_wait(&threads_are_there);
+	bench_grow_to((size_t)5 << 20);
+	bench_run(&(struct bench_measure){"spawn.tiny.64threads", "us", 20, 51, candidates});
+}
+
+#ifdef HAVE_CLOSEFROM
+static void run_posix_spawn_closefrom(unsigned count)
+{
+	while (count--) {
+		posix_spawn_file_actions_t actions;
+		pid_t pid;
+
+		posix_spawn_file_actions_init(&actions);
+		posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+		if (posix_spawn(&pid, TINY, &actions, NULL, argv, environ))
+			bench_die("posix_spawn");
+		posix_spawn_file_actions_destroy(&actions);
+		expect_exit_0(pid);
+	}
+}
+#endif
+
+/* The floor, posix_spawn, libuv and glib-leave-open let the child have them; the others close them. */
+static const struct bench_candidate with_descriptors[] = {CANDIDATES(0),
+#ifdef HAVE_CLOSEFROM
+	{"posix_spawn-closefrom", NULL, run_posix_spawn_closefrom, NULL},
+#endif
+	END};
+
+static void from_1000_fds(void)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	for (int i = 0; i < 1000; i++)
+		if (dup(null) < 0)
+			bench_die("dup: 1000 descriptors");
+	bench_grow_to((size_t)5 << 20);
+	bench_run(&(struct bench_measure){"spawn.tiny.1000fds", "us", 20, 51, with_descriptors});
+}
+
+/* What a measure does to its process is not the next one's. */
+static void apart(void (*measure)(void))
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		measure();
+		_exit(0);
+	}
+	if (pid < 0)
+		bench_die("fork");
+	expect_exit_0(pid);
+}
+
+int main(void)
+{
+	apart(from_5_mib);
+	apart(from_1_gib);
+	apart(from_8_gib);
+	apart(from_64_threads);
+	apart(from_1000_fds);
+	apart(bench_capture);
+	apart(bench_alive);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,10 +47,16 @@ void bench_resume(void)
 	excluded += now_ns() - paused_at;
 }
 
+static unsigned batch_of(const struct bench_candidate *candidate, unsigned batch)
+{
+	return candidate->fewer && candidate->fewer < batch ? batch / candidate->fewer : candidate->fewer ? 1 : batch;
+}
+
 static double time_per_operation(const struct bench_candidate *candidate, unsigned batch)
 {
 	int64_t began;
 
+	batch = batch_of(candidate, batch);
 	excluded = 0;
 	began = now_ns();
 	candidate->run(batch);
@@ -100,7 +107,7 @@ void bench_run(const struct bench_measure *measure)
 			candidates[count].start();
 	}
 	for (unsigned i = 0; i < count; i++)
-		candidates[i].run(batch); /* warm: not counted */
+		candidates[i].run(batch_of(&candidates[i], batch)); /* warm: not counted */
 	for (unsigned round = 0; round < rounds; round++) {
 		for (unsigned i = 0; i < count; i++) {
 			unsigned turn = (round + i) % count;
@@ -138,10 +145,12 @@ void bench_grow_to(size_t bytes)
 
 	if (have >= bytes)
 		return;
-	filler = malloc(bytes - have); /* kept until the end */
-	if (!filler)
+	filler = mmap(NULL, bytes - have, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (filler == MAP_FAILED)
 		bench_die("memory");
-	memset(filler, 1, bytes - have);
+	/* The pages of a process that has grown bit by bit; it does not matter if there are no others. */
+	madvise(filler, bytes - have, MADV_NOHUGEPAGE);
+	memset(filler, 1, bytes - have); /* kept until the end */
 }
 
 void bench_one_cpu(void)

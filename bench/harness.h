@@ -18,6 +18,7 @@ struct bench_candidate {
 	void (*start)(void);         /* once, before the first round; may be NULL */
 	void (*run)(unsigned count); /* does it `count` times */
 	void (*stop)(void);          /* once, at the end; may be NULL */
+	unsigned fewer;              /* does it that many times less often per round: slow ones; 0: as often */
 };
 
 struct bench_measure {
@@ -39,7 +40,7 @@ void bench_run(const struct bench_measure *measure);
 void bench_pause(void);
 void bench_resume(void);
 
-/* Makes the resident memory of this process at least `bytes`. */
+/* Makes the resident memory of this process at least `bytes`, in small pages. */
 void bench_grow_to(size_t bytes);
 /* Binds this process, and what it starts from now on, to one CPU. */
 void bench_one_cpu(void);

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "hostile-decoder.h"
+
 /*
  * Fills a folder for contact-sheet: ordinary pictures, and what else the folder
  * of a stranger might hold.
@@ -277,16 +279,16 @@ static void make_non_files(void)
 		fail(path);
 }
 
-/* What contact-sheet-decoder.c understands. */
 static void make_exploits(void)
 {
-	static const char *const commands[] = {"loop", "abort", "open", "socket", "exec", "lie"};
+	static const char *const commands[] = {"open", "create", "socket", "exec", "fork", "signal",
+		"trace", "memory", "loop", "abort", "segv", "exit", "lie", "flood", "garbage"};
 
 	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
 		char name[64], text[64];
 
 		snprintf(name, sizeof name, "exploit-%s.png", commands[i]);
-		snprintf(text, sizeof text, "procmesh-hostile: %s", commands[i]);
+		snprintf(text, sizeof text, HOSTILE_MAGIC "%s", commands[i]);
 		write_file(name, text, strlen(text));
 	}
 }

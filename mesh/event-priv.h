@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <string.h>
 
+struct mesh_message;
+
 #define MESH__PACKET_MAX 16384u    /* one SEQPACKET packet, header included */
 #define MESH__PACKET_HEADER_SIZE 8u
 #define MESH__EVENT_HEADER_SIZE 40u
@@ -73,6 +75,17 @@ struct mesh__raw_event {
  */
 int mesh__raw_event_parse(const void *data, size_t size, struct mesh__raw_event *ret);
 void mesh__record_parse(const uint8_t *at, struct mesh__record *ret);
+
+/*
+ * An event as a link hands it over. A packet is one piece. Of a large event the body, which may be
+ * much, has been read to where it will stay: behind the records there is nothing, although `size` counts it.
+ */
+struct mesh__incoming {
+	const uint8_t *data;
+	size_t size;
+	bool detached;
+	struct mesh_message *body; /* detached: body_size bytes, or NULL: too large, or no memory for it */
+};
 
 /* Sizes and writing. `out` has room for exactly that many bytes. */
 static inline size_t mesh__event_size(size_t records, size_t body)

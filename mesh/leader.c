@@ -63,9 +63,41 @@ void mesh__control_remove_all(struct mesh_node *node)
 
 /* ---- followers ---- */
 
+static struct mesh__guest_list *guest_list_ref(struct mesh__guest_list *list)
+{
+	list->refs++;
+	return list;
+}
+
+static void guest_list_unref(struct mesh__guest_list *list)
+{
+	if (list && !--list->refs)
+		free(list);
+}
+
+static void forget_introductions(struct mesh__follower *follower, const struct mesh_id *other)
+{
+	struct mesh__introduction *introduction, *next;
+
+	HASH_ITER(hh, follower->introductions, introduction, next) {
+		if (!other || mesh__id_equal(&introduction->other, other)) {
+			HASH_DELETE(hh, follower->introductions, introduction);
+			free(introduction);
+		}
+	}
+}
+
 static void forget_follower(struct mesh_node *node, struct mesh__follower *follower)
 {
+	struct mesh__follower *other, *next;
+
 	HASH_DELETE(hh, node->followers, follower);
+	HASH_ITER(hh, node->followers, other, next)
+		forget_introductions(other, &follower->node);
+	forget_introductions(follower, NULL);
+	if (follower->is_guest)
+		follower->guest_list->guests--;
+	guest_list_unref(follower->guest_list);
 	mesh__port_disown(follower->orders);
 	free(follower);
 }
@@ -95,6 +127,7 @@ struct new_follower {
 	struct mesh_invitation invitation;
 	struct mesh_port *requests, *orders; /* the leader's ends */
 	struct mesh_message *first_message;
+	struct mesh__guest_list *guest_list; /* of whom asked, borrowed; NULL: this program */
 	int socket;
 };
 
@@ -139,23 +172,40 @@ static int prepare(struct mesh_node *node, struct mesh_port *user_port, struct n
 	return 0;
 }
 
-static int add_follower(struct mesh_node *node, struct new_follower *new)
+static struct mesh__follower *new_follower(struct mesh_node *node, const struct mesh_id *id)
 {
 	struct mesh__follower *follower = calloc(1, sizeof *follower);
 
 	if (!follower)
-		return -ENOMEM;
-	follower->node = new->invitation.local_node;
+		return NULL;
+	follower->node = *id;
 	HASH_ADD(hh, node->followers, node, sizeof follower->node, follower);
 	if (!follower->hh.tbl) {
 		free(follower);
+		return NULL;
+	}
+	return follower;
+}
+
+static int add_follower(struct mesh_node *node, struct new_follower *new)
+{
+	struct mesh__guest_list *list =
+		new->guest_list ? guest_list_ref(new->guest_list) : calloc(1, sizeof *list);
+	struct mesh__follower *follower = list ? new_follower(node, &new->invitation.local_node) : NULL;
+
+	if (!new->guest_list && list)
+		list->refs = 1;
+	if (!follower) {
+		guest_list_unref(list);
 		return -ENOMEM;
 	}
+	follower->guest_list = list;
 	follower->orders = PAL_TAKE_POINTER(new->orders);
 	if (mesh__control_add(node, PAL_TAKE_POINTER(new->requests), follower) < 0) {
 		forget_follower(node, follower);
 		return -ENOMEM;
 	}
+	follower->is_guest = new->guest_list != NULL;
 	return 0;
 }
 
@@ -189,12 +239,14 @@ static int admit(struct mesh_node *node, struct new_follower *new)
 	return result;
 }
 
-int mesh__leader_invite(struct mesh_node *node, struct mesh_port *user_port, struct mesh_invitation *ret)
+int mesh__leader_invite(struct mesh_node *node, struct mesh_port *user_port, struct mesh__guest_list *guest_list,
+	struct mesh_invitation *ret)
 {
 	struct new_follower new;
 	int result;
 
 	result = prepare(node, user_port, &new);
+	new.guest_list = guest_list;
 	if (!result) {
 		mesh__space_lock(&node->space);
 		result = admit(node, &new);
@@ -222,13 +274,35 @@ static void order(struct mesh__follower *follower, const struct mesh_id *node, i
 		pal_log(PAL_LOG_WARNING, "mesh: an order to connect two nodes was lost: out of memory");
 }
 
+/*
+ * Two nodes need one link, and another one if that was lost. Each costs the one that did not ask
+ * a descriptor on its way, so that nobody may ask for as many as it likes.
+ */
+static bool may_meet(struct mesh_node *node, struct mesh__follower *asker, const struct mesh_id *wanted)
+{
+	struct mesh__introduction *introduction;
+
+	HASH_FIND(hh, asker->introductions, wanted, sizeof *wanted, introduction);
+	if (introduction)
+		return introduction->times < node->max_introductions && ++introduction->times;
+	introduction = malloc(sizeof *introduction);
+	if (!introduction)
+		return false;
+	*introduction = (struct mesh__introduction){.other = *wanted, .times = 1};
+	HASH_ADD(hh, asker->introductions, other, sizeof introduction->other, introduction);
+	if (introduction->hh.tbl)
+		return true;
+	free(introduction);
+	return false;
+}
+
 static void introduce(struct mesh_node *node, struct mesh__follower *asker, const struct mesh_id *wanted)
 {
 	struct mesh__follower *other;
 	int ends[2];
 
 	HASH_FIND(hh, node->followers, wanted, sizeof *wanted, other);
-	if (!other || other == asker || pal_socket_pair(SOCK_SEQPACKET, ends) < 0) {
+	if (!other || other == asker || !may_meet(node, asker, wanted) || pal_socket_pair(SOCK_SEQPACKET, ends) < 0) {
 		order(asker, wanted, -1); /* there is no such node, or no way to it: what waits for it fails */
 		return;
 	}
@@ -237,28 +311,38 @@ static void introduce(struct mesh_node *node, struct mesh__follower *asker, cons
 }
 
 /* A follower asks for an invitation: done at home, without the lock. */
-static void invite_later(struct mesh_node *node, struct mesh_port *user_port, struct mesh_port *reply)
+static void invite_later(struct mesh_node *node, struct mesh__follower *asker, struct mesh_port *user_port,
+	struct mesh_port *reply)
 {
-	struct mesh__invite_request *request = malloc(sizeof *request);
+	struct mesh__invite_request *request = NULL;
 
+	if (asker->guest_list->guests < node->max_guests)
+		request = malloc(sizeof *request);
+	else
+		pal_log(PAL_LOG_WARNING, "mesh: a node asks for more than %u guests", node->max_guests);
 	if (!request) {
 		mesh__port_disown(user_port);
 		mesh__port_disown(reply); /* closed without an answer, it says so */
 		return;
 	}
-	*request = (struct mesh__invite_request){.user_port = user_port, .reply = reply};
+	*request = (struct mesh__invite_request){
+		.user_port = user_port, .reply = reply, .guest_list = guest_list_ref(asker->guest_list)};
+	request->guest_list->guests++;
 	STAILQ_INSERT_TAIL(&node->invite_requests, request, next);
 	mesh__poller_kick_home(&node->poller);
 }
 
-/* Without the lock. */
+/* With the lock, which it releases for the answer. */
 static void answer_invite(struct mesh_node *node, struct mesh__invite_request *request)
 {
 	struct mesh_invitation invitation = MESH_INVITATION_INIT;
 	struct mesh_message *message = NULL;
+	bool admitted;
 	int result;
 
-	result = mesh__leader_invite(node, request->user_port, &invitation);
+	mesh__space_unlock(&node->space);
+	result = mesh__leader_invite(node, request->user_port, request->guest_list, &invitation);
+	admitted = !result;
 	if (!result)
 		result = mesh__control_write_invitation(&invitation, &message);
 	if (!result)
@@ -266,19 +350,11 @@ static void answer_invite(struct mesh_node *node, struct mesh__invite_request *r
 	if (result < 0)
 		pal_log(PAL_LOG_WARNING, "mesh: an invitation that a node asked for failed: %s", strerrordesc_np(-result));
 	mesh_port_free(request->reply);
+	mesh__space_lock(&node->space);
+	if (!admitted)
+		request->guest_list->guests--;
+	guest_list_unref(request->guest_list);
 	free(request);
-}
-
-void mesh__leader_drop_invites(struct mesh_node *node)
-{
-	struct mesh__invite_request *request;
-
-	while ((request = STAILQ_FIRST(&node->invite_requests))) {
-		STAILQ_REMOVE_HEAD(&node->invite_requests, next);
-		mesh_port_free(request->user_port);
-		mesh_port_free(request->reply); /* closed without an answer, it says so */
-		free(request);
-	}
 }
 
 void mesh__leader_answer_invites(struct mesh_node *node)
@@ -287,9 +363,7 @@ void mesh__leader_answer_invites(struct mesh_node *node)
 
 	while ((request = STAILQ_FIRST(&node->invite_requests))) {
 		STAILQ_REMOVE_HEAD(&node->invite_requests, next);
-		mesh__space_unlock(&node->space);
 		answer_invite(node, request);
-		mesh__space_lock(&node->space);
 	}
 }
 
@@ -304,7 +378,7 @@ void mesh__leader_serve(struct mesh_node *node, struct mesh__control *control, s
 		if (request.kind == MESH__REQUEST_CONNECT)
 			introduce(node, control->follower, &request.node);
 		else if (request.kind == MESH__REQUEST_INVITE)
-			invite_later(node, mesh_message_take_port(message, request.user),
+			invite_later(node, control->follower, mesh_message_take_port(message, request.user),
 				mesh_message_take_port(message, request.reply));
 		else
 			mesh__control_add(node, mesh_message_take_port(message, request.port), control->follower);

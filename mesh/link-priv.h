@@ -54,16 +54,27 @@ void mesh__link_finish(struct mesh__link *link);
 /* At once: drops what is queued and shuts down both ways. */
 void mesh__link_give_up(struct mesh__link *link);
 
-/* An event for this node. `fds` are the callee's. The bytes are valid during the call only. */
-typedef void (*mesh__link_fn)(void *userdata, const void *event, size_t size, int *fds, size_t fd_count);
+struct mesh__link_reader {
+	/*
+	 * An event for this node. Its body and `fds` are the callee's; the bytes are valid during the call
+	 * only. Negative: the link must end, for that reason.
+	 */
+	int (*deliver)(void *userdata, struct mesh__incoming *event, int *fds, size_t fd_count);
+	/* Around the reading of a large event, which takes time; both may be NULL. The link must outlast it. */
+	void (*unlock)(void *userdata);
+	void (*lock)(void *userdata);
+};
+
+/* What one call reads at most, in bytes of events, but for the last event: who reads also has to get rid of it. */
+#define MESH__BYTES_PER_CALL ((size_t)4 << 20)
 
 /*
  * Reads at most `limit` packets and hands out their events. Returns 0 when there
  * may be more to come, else why the link is over: -EPIPE (end of file), -ECONNRESET,
- * -EBADMSG (a packet that breaks the rules), -ENOBUFS (no descriptor free for a large event), or an errno
- * of recvmsg(2).
+ * -EBADMSG (a packet that breaks the rules), -EMFILE (no descriptor free for a large event), an errno
+ * of recvmsg(2), or what `deliver` said.
  */
-int mesh__link_receive(struct mesh__link *link, unsigned limit, mesh__link_fn deliver, void *userdata);
+int mesh__link_receive(struct mesh__link *link, unsigned limit, const struct mesh__link_reader *reader, void *userdata);
 
 /* ---- events in a memfd (large-event.c) ---- */
 
@@ -71,9 +82,11 @@ int mesh__link_receive(struct mesh__link *link, unsigned limit, mesh__link_fn de
 int mesh__large_event_new(const void *event, size_t size);
 
 /*
- * Maps a received one for reading. -EBADMSG: not a memfd, not sealed against
- * writing, growing and shrinking, empty, or larger than `max`. Unmap with munmap(*ret, *ret_mapped).
+ * Reads a received one, at no more cost than what it announces: *ret->data is allocated; *ret->body as
+ * struct mesh__incoming says, where `max_message` is the most bytes of it. -ENOMEM, -EBADMSG: not a memfd, not sealed
+ * against writing, growing and shrinking, empty, larger than any message could make it, or with holes: memory
+ * that its sender has not spent, and this process would.
  */
-int mesh__large_event_map(int memfd, size_t max, void **ret, size_t *ret_mapped);
+int mesh__large_event_read(int memfd, size_t max_message, struct mesh__incoming *ret);
 
 #endif

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -203,48 +202,56 @@ static int end_or_empty(const struct mesh__link *link)
 	return -EBADMSG;
 }
 
-static int receive_large(struct mesh__link *link, int *fds, size_t fd_count, mesh__link_fn deliver, void *userdata)
+static int receive_large(struct mesh__link *link, int *fds, size_t fd_count, size_t *ret_size,
+	const struct mesh__link_reader *reader, void *userdata)
 {
-	size_t mapped = 0;
-	void *event = NULL;
+	struct mesh__incoming event;
 	int result;
 
 	if (!fd_count)
 		return -EBADMSG;
-	result = mesh__large_event_map(fds[0], link->max_message, &event, &mapped);
+	/* Only the thread that drives ends a link, and it is here: the link is still there afterwards. */
+	if (reader->unlock)
+		reader->unlock(userdata);
+	result = mesh__large_event_read(fds[0], link->max_message, &event);
 	pal_close(fds[0]);
+	if (reader->lock)
+		reader->lock(userdata);
 	if (result < 0) {
 		close_all(fds + 1, fd_count - 1);
 		return result;
 	}
-	deliver(userdata, event, mapped, fds + 1, fd_count - 1);
-	munmap(event, mapped);
-	return 0;
+	*ret_size = event.size;
+	result = reader->deliver(userdata, &event, fds + 1, fd_count - 1);
+	free((void *)event.data);
+	return result;
 }
 
 /*
  * `lost`: descriptors of the packet found no place here (RLIMIT_NOFILE). An event
  * is delivered without any, and the port that misses them fails; the memfd of a
- * large event cannot be missed.
+ * large event cannot be missed. *size becomes that of a large event.
  */
-static int receive_packet(struct mesh__link *link, const uint8_t *packet, size_t size, int *fds, size_t fd_count,
-	bool lost, mesh__link_fn deliver, void *userdata)
+static int receive_packet(struct mesh__link *link, const uint8_t *packet, size_t *size, int *fds, size_t fd_count,
+	bool lost, const struct mesh__link_reader *reader, void *userdata)
 {
+	struct mesh__incoming event;
 	enum mesh__packet_type type;
 
 	link->packets_received++;
-	if (mesh__packet_header_read(packet, size, &type) < 0) {
+	if (mesh__packet_header_read(packet, *size, &type) < 0) {
 		close_all(fds, fd_count);
 		return -EBADMSG;
 	}
 	switch (type) {
 	case MESH__PACKET_EVENT:
-		deliver(userdata, packet + MESH__PACKET_HEADER_SIZE, size - MESH__PACKET_HEADER_SIZE, fds, fd_count);
-		return 0;
+		event = (struct mesh__incoming){
+			.data = packet + MESH__PACKET_HEADER_SIZE, .size = *size - MESH__PACKET_HEADER_SIZE};
+		return reader->deliver(userdata, &event, fds, fd_count);
 	case MESH__PACKET_LARGE_EVENT:
 		if (lost)
-			return -ENOBUFS;
-		return receive_large(link, fds, fd_count, deliver, userdata);
+			return -EMFILE;
+		return receive_large(link, fds, fd_count, size, reader, userdata);
 	case MESH__PACKET_RELEASE_FDS: /* for systems where a sender must keep its descriptors; nothing to do */
 	default:
 		close_all(fds, fd_count);
@@ -252,15 +259,16 @@ static int receive_packet(struct mesh__link *link, const uint8_t *packet, size_t
 	}
 }
 
-int mesh__link_receive(struct mesh__link *link, unsigned limit, mesh__link_fn deliver, void *userdata)
+int mesh__link_receive(struct mesh__link *link, unsigned limit, const struct mesh__link_reader *reader, void *userdata)
 {
 	_Alignas(8) uint8_t packet[MESH__PACKET_MAX];
 	int fds[PAL_SOCKET_MAX_FDS];
+	size_t bytes = 0;
 	bool reset = false;
 
 	/* After a reset everything that is left is read at once: the next call would meet the end first. */
-	for (unsigned n = 0; n < limit || reset; n++) {
-		size_t fd_count;
+	for (unsigned n = 0; (n < limit && bytes < MESH__BYTES_PER_CALL) || reset; n++) {
+		size_t fd_count, event_size;
 		bool lost;
 		ssize_t size = pal_socket_receive_partial(link->fd, packet, sizeof packet, fds, &fd_count, &lost);
 		int result;
@@ -278,9 +286,11 @@ int mesh__link_receive(struct mesh__link *link, unsigned limit, mesh__link_fn de
 			return (int)size;
 		if (size == 0)
 			return reset ? -ECONNRESET : end_or_empty(link);
-		result = receive_packet(link, packet, (size_t)size, fds, fd_count, lost, deliver, userdata);
+		event_size = (size_t)size;
+		result = receive_packet(link, packet, &event_size, fds, fd_count, lost, reader, userdata);
 		if (result < 0)
 			return result;
+		bytes += event_size;
 	}
 	return 0;
 }

@@ -29,6 +29,13 @@ static inline bool mesh__ref_is_on(const struct mesh__ref *ref, const struct mes
 	return ref->kind == MESH__REF_REMOTE && ref->remote == remote;
 }
 
+/* ---- accounts (ref.c) ---- */
+
+/* `charge` is a clear one. */
+void mesh__charge_put(struct mesh__charge *charge, struct mesh__remote *remote, size_t bytes, unsigned events,
+        unsigned fds);
+void mesh__charge_clear(struct mesh__charge *charge);
+
 /* ---- events (ref.c) ---- */
 
 struct mesh__event *mesh__event_new(enum mesh__event_type type);
@@ -65,6 +72,8 @@ void mesh__port_peer_up(struct mesh_port *a, struct mesh_port *b);
 /* Closes; queues the close for the peer. */
 void mesh__port_emit_close(struct mesh_port *port);
 void mesh__port_drop_queue(struct mesh_port *port);
+/* The next message to be sent on: like mesh__port_take, but it stays on its sender's account. */
+struct mesh_message *mesh__port_next(struct mesh_port *port);
 /*
  * Whether `other` is the port itself or in its queue, or in the queue of one that
  * is: then the port must not get into the queue of `other`. Nobody could take
@@ -98,6 +107,8 @@ void mesh__port_drain(struct mesh_port *port);
 void mesh__port_forward(struct mesh_port *port, struct mesh__event *event);
 /* Fails a port that has a failed peer on its own node. 0, or -1 when it did. */
 int mesh__port_check_peer(struct mesh_port *port);
+/* Fails a port whose former owner is lost with the last of what a peer on this node has sent. No local event may wait. */
+void mesh__port_check_arrivals(struct mesh_port *port);
 /* Fails a port whose former owner is lost with a part of what it still had to forward. */
 void mesh__port_check_origin(struct mesh_port *port);
 

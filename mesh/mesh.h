@@ -17,7 +17,7 @@
  *      p ------------------------- q                                        a pair
  *      p sent to child 2:          q --------------------------- p          the same pair
  *
- *   port.h        pairs, send, receive by blocking call, callback or fd
+ *   port.h        pairs, send, receive by blocking call, callback or fd, request and answer
  *   message.h     bytes and resources
  *   node.h        make or join a mesh, invite, shut down
  *   invitation.h  what a new node needs to join, also as text

@@ -25,6 +25,8 @@ struct mesh_message {
 };
 STAILQ_HEAD(mesh__message_queue, mesh_message);
 
+/* A message of undefined bytes. NULL when memory runs out. */
+struct mesh_message *mesh__message_new_undefined(size_t size);
 /* How many of its resources are descriptors. */
 size_t mesh__message_fd_count(const struct mesh_message *message);
 /* Room for `count` more resources, so that as many puts cannot fail. 0, -ENOMEM. */

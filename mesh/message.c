@@ -50,6 +50,11 @@ struct mesh_message *mesh_message_new_sized(size_t size)
 	return message_alloc(size, zeroed);
 }
 
+struct mesh_message *mesh__message_new_undefined(size_t size)
+{
+	return message_alloc(size, malloc);
+}
+
 struct mesh_message *mesh__message_resize(struct mesh_message *message, size_t size)
 {
 	if (size > PTRDIFF_MAX - DATA_OFFSET)

@@ -26,6 +26,7 @@ PAL_EXPORT struct mesh_message *mesh_message_new_sized(size_t size);
 /* Frees it; closes the descriptors and ports that nobody took. Takes NULL; keeps errno. */
 PAL_EXPORT void mesh_message_free(struct mesh_message *message);
 
+/* The bytes, aligned for any type. */
 PAL_EXPORT void *mesh_message_data(struct mesh_message *message);
 PAL_EXPORT size_t mesh_message_size(const struct mesh_message *message);
 

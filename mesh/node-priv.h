@@ -44,18 +44,37 @@ TAILQ_HEAD(mesh__control_list, mesh__control);
 
 TAILQ_HEAD(mesh__ready_list, mesh__port_waiters); /* defined in port-waiters-priv.h */
 
+/*
+ * Leader: what the guests of one node count against, those that they invite in turn, too:
+ * a node could be all of them by itself. Shared by the node, its guests and requests for more.
+ */
+struct mesh__guest_list {
+	unsigned refs, guests;
+};
+
 /* Leader: one invited node. */
 struct mesh__follower {
 	struct mesh_id node;
 	UT_hash_handle hh;
 	struct mesh_port *orders;
 	unsigned request_ports;
+	struct mesh__guest_list *guest_list;
+	bool is_guest;                           /* asked for by a follower, not by this program */
+	struct mesh__introduction *introductions; /* that it has asked for */
+};
+
+/* Leader: how often a follower was introduced to another one, as long as there are both. */
+struct mesh__introduction {
+	struct mesh_id other;
+	unsigned times;
+	UT_hash_handle hh;
 };
 
 /* Leader: a follower's request for an invitation. */
 struct mesh__invite_request {
 	STAILQ_ENTRY(mesh__invite_request) next;
 	struct mesh_port *user_port, *reply;
+	struct mesh__guest_list *guest_list; /* the guest has been counted */
 };
 
 struct mesh_node {
@@ -63,6 +82,7 @@ struct mesh_node {
 	struct mesh__poller poller;
 	struct event_base *base;
 	size_t max_message, max_queued;
+	unsigned max_guests, max_introductions;
 	struct mesh__peer *peers;
 	size_t connected_count;
 	TAILQ_HEAD(, mesh__peer) due_peers;
@@ -76,7 +96,7 @@ struct mesh_node {
 	struct mesh__follower *followers;
 	STAILQ_HEAD(, mesh__invite_request) invite_requests;
 	struct mesh__waiter_list idle_waiters; /* threads in mesh_node_shutdown */
-	unsigned links_made;
+	unsigned links_made, links_over_limit;
 };
 
 static inline struct mesh_node *mesh__node_of(struct mesh__space *space)
@@ -108,14 +128,16 @@ extern const struct mesh__space_ops mesh__node_space_ops;
 
 int mesh__control_add(struct mesh_node *node, struct mesh_port *port, struct mesh__follower *follower);
 void mesh__control_remove_all(struct mesh_node *node);
-/* Leader, without the lock: everything of mesh_node_invite; consumes the port. */
-int mesh__leader_invite(struct mesh_node *node, struct mesh_port *user_port, struct mesh_invitation *ret);
+/*
+ * Leader, without the lock: everything of mesh_node_invite; consumes the port. `guest_list`: of the follower that asked
+ * for it, which has counted the guest; NULL: this program did. On failure the caller counts it off.
+ */
+int mesh__leader_invite(struct mesh_node *node, struct mesh_port *user_port, struct mesh__guest_list *guest_list,
+	struct mesh_invitation *ret);
 void mesh__leader_serve(struct mesh_node *node, struct mesh__control *control, struct mesh_message *message);
 void mesh__leader_request_port_ended(struct mesh_node *node, struct mesh__follower *follower);
-/* At home: answers those who asked for an invitation; releases the lock for each. */
+/* At home: answers those who asked for an invitation, the last time when the node has left; releases the lock for each. */
 void mesh__leader_answer_invites(struct mesh_node *node);
-/* Those that nobody will answer any more. Without the lock. */
-void mesh__leader_drop_invites(struct mesh_node *node);
 void mesh__leader_stop(struct mesh_node *node);
 void mesh__follower_serve(struct mesh_node *node, struct mesh__control *control, struct mesh_message *message);
 /* Follower: asks the leader for a link to that peer, once. */

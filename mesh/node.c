@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 
 #include <mesh/control-priv.h>
 #include <mesh/port.h>
@@ -130,6 +131,34 @@ void mesh__node_serve(struct mesh_node *node)
 
 /* ---- making ---- */
 
+/* So many that a peer cannot fill the table alone, and no single message is too much. */
+static size_t default_max_unread_fds(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / 2 < MESH_MESSAGE_MAX_FDS)
+		return MESH_MESSAGE_MAX_FDS;
+	return limit.rlim_cur / 2 < SIZE_MAX ? (size_t)(limit.rlim_cur / 2) : SIZE_MAX;
+}
+
+static void set_defaults(struct mesh_node_options *options)
+{
+	if (!options->max_message)
+		options->max_message = MESH_DEFAULT_MAX_MESSAGE;
+	if (!options->max_queued)
+		options->max_queued = MESH_DEFAULT_MAX_QUEUED;
+	if (!options->max_unread)
+		options->max_unread = MESH_DEFAULT_MAX_UNREAD;
+	if (!options->max_unread_messages)
+		options->max_unread_messages = MESH_DEFAULT_MAX_UNREAD_MESSAGES;
+	if (!options->max_unread_fds)
+		options->max_unread_fds = default_max_unread_fds();
+	if (!options->max_guests)
+		options->max_guests = MESH_DEFAULT_MAX_GUESTS;
+	if (!options->max_introductions)
+		options->max_introductions = MESH_DEFAULT_MAX_INTRODUCTIONS;
+}
+
 static int read_options(const struct mesh_node_options *options, struct mesh_node_options *ret)
 {
 	const size_t least = offsetof(struct mesh_node_options, base);
@@ -145,10 +174,7 @@ static int read_options(const struct mesh_node_options *options, struct mesh_nod
 				return -E2BIG; /* asks for something that this version does not know */
 		memcpy(ret, options, size);
 	}
-	if (!ret->max_message)
-		ret->max_message = MESH_DEFAULT_MAX_MESSAGE;
-	if (!ret->max_queued)
-		ret->max_queued = MESH_DEFAULT_MAX_QUEUED;
+	set_defaults(ret);
 	return 0;
 }
 
@@ -167,7 +193,11 @@ static int new_node(const struct mesh_id *id, const struct mesh_node_options *op
 		return pal_error_set(error, MESH_STAGE_NODE, -ENOMEM, "a mesh node");
 	mesh__space_init(&node->space, &mesh__node_space_ops, id);
 	node->space.max_message = node->max_message = wanted.max_message;
+	node->space.max_held = (struct mesh__held){
+		.bytes = wanted.max_unread, .events = wanted.max_unread_messages, .fds = wanted.max_unread_fds};
 	node->max_queued = wanted.max_queued;
+	node->max_guests = wanted.max_guests;
+	node->max_introductions = wanted.max_introductions;
 	node->base = wanted.base;
 	node->leader = leader;
 	node->joining = !leader;
@@ -296,7 +326,7 @@ int mesh_node_invite(struct mesh_node *node, struct mesh_port *port, struct mesh
 		mesh_port_free(port);
 		return pal_error_set(error, MESH_STAGE_INVITATION, -EOPNOTSUPP, "only the leader invites");
 	}
-	result = mesh__leader_invite(node, port, ret);
+	result = mesh__leader_invite(node, port, NULL, ret);
 	if (result < 0)
 		return pal_error_set(error, MESH_STAGE_INVITATION, result, "inviting a node");
 	return 0;
@@ -396,8 +426,7 @@ void mesh_node_free(struct mesh_node *node)
 	if (!node)
 		return;
 	(void)mesh_node_shutdown(node, PAL_DEADLINE_NOW, NULL);
-	mesh__poller_deinit(&node->poller);
-	mesh__leader_drop_invites(node);
+	mesh__poller_deinit(&node->poller); /* with a last turn at home, which refuses the invitations still asked for */
 	mesh__space_deinit(&node->space);
 	free(node);
 	errno = saved;

@@ -32,10 +32,30 @@ struct mesh_node_options {
 	size_t max_message;      /* largest message sent or taken, bytes; 0: MESH_DEFAULT_MAX_MESSAGE */
 	size_t max_queued;       /* most bytes queued for one node that does not read; 0: MESH_DEFAULT_MAX_QUEUED;
 	                          * beyond that its connection is given up, and its ports fail */
+	/*
+	 * The most that one node can make this one hold: what it has sent and nobody here has received
+	 * yet, with what that costs in memory; the ports that it has sent and that are still open are among the
+	 * bytes. A node that exceeds one of them loses its connection, and the ports that go through it
+	 * fail: there is no other way to stop it, since what comes behind may be what somebody waits for. A program
+	 * that lets more than this wait unread sets more; one with several peers that it
+	 * does not trust shares out what it can spare. 0: the default.
+	 */
+	size_t max_unread;          /* bytes; at most one message more. MESH_DEFAULT_MAX_UNREAD */
+	size_t max_unread_messages; /* MESH_DEFAULT_MAX_UNREAD_MESSAGES */
+	size_t max_unread_fds;      /* half of the soft RLIMIT_NOFILE when the node is made, 64 at least */
+	/* At the leader: */
+	unsigned max_guests;        /* nodes alive that came by the requests of one other node and its guests;
+	                             * requests for more are refused. MESH_DEFAULT_MAX_GUESTS */
+	unsigned max_introductions; /* how often one node is given a link to the same other one.
+	                             * MESH_DEFAULT_MAX_INTRODUCTIONS */
 };
 #define MESH_NODE_OPTIONS_INIT .size = sizeof(struct mesh_node_options)
 #define MESH_DEFAULT_MAX_MESSAGE ((size_t)1 << 30)
 #define MESH_DEFAULT_MAX_QUEUED ((size_t)4 << 30)
+#define MESH_DEFAULT_MAX_UNREAD ((size_t)2 << 30)
+#define MESH_DEFAULT_MAX_UNREAD_MESSAGES ((size_t)1 << 20)
+#define MESH_DEFAULT_MAX_GUESTS 64u
+#define MESH_DEFAULT_MAX_INTRODUCTIONS 64u
 
 /* A new mesh with this process as its leader. `options` may be NULL. -ENOMEM, -EMFILE, -ENFILE, -EAGAIN, -EINVAL, -E2BIG. */
 PAL_EXPORT int mesh_node_new(const struct mesh_node_options *options, struct mesh_node **ret,

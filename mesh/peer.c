@@ -8,8 +8,6 @@
 #include <pal/log.h>
 #include <pal/util-priv.h>
 
-#define PACKETS_PER_TURN 64
-
 static struct mesh__peer *peer_of(struct mesh__remote *remote)
 {
 	return PAL_CONTAINER_OF(remote, struct mesh__peer, remote);
@@ -210,11 +208,41 @@ void mesh__peer_lose(struct mesh_node *node, struct mesh__peer *peer)
 	mesh__remote_unref(&peer->remote);
 }
 
-static void deliver(void *userdata, const void *event, size_t size, int *fds, size_t fd_count)
+static int deliver(void *userdata, struct mesh__incoming *event, int *fds, size_t fd_count)
 {
 	struct mesh__peer *peer = userdata;
 
-	mesh__space_receive(peer->remote.space, &peer->remote, event, size, fds, fd_count);
+	return mesh__space_receive(peer->remote.space, &peer->remote, event, fds, fd_count);
+}
+
+static void unlock(void *userdata)
+{
+	mesh__space_unlock(((struct mesh__peer *)userdata)->remote.space);
+}
+
+static void lock(void *userdata)
+{
+	mesh__space_lock(((struct mesh__peer *)userdata)->remote.space);
+}
+
+static const struct mesh__link_reader reader = {.deliver = deliver, .unlock = unlock, .lock = lock};
+
+/* Why the reading of a link has ended, for the log. */
+static void log_end(struct mesh_node *node, const struct mesh__peer *peer, int result)
+{
+	const struct mesh__held *held = &peer->remote.held;
+	char id[9];
+
+	mesh__id_short(&peer->remote.id, id);
+	if (result == -ENOBUFS) {
+		node->links_over_limit++;
+		pal_log(PAL_LOG_WARNING, "mesh: giving up the link to node %s: it has made this one hold %zu bytes, "
+			"%zu messages and %zu descriptors that nobody has received, more than the node's limits",
+			id, held->bytes, held->events, held->fds);
+	} else {
+		pal_log(result == -EPIPE ? PAL_LOG_DEBUG : PAL_LOG_WARNING, "mesh: the link to node %s ended: %s", id,
+			strerrordesc_np(-result));
+	}
 }
 
 void mesh__peer_ready(struct mesh_node *node, struct mesh__peer *peer, uint32_t events)
@@ -224,10 +252,9 @@ void mesh__peer_ready(struct mesh_node *node, struct mesh__peer *peer, uint32_t 
 	if (events & EPOLLOUT)
 		mesh__link_flush(&peer->link);
 	if (events & ~(uint32_t)EPOLLOUT)
-		result = mesh__link_receive(&peer->link, PACKETS_PER_TURN, deliver, peer);
+		result = mesh__link_receive(&peer->link, MESH__PACKETS_PER_TURN, &reader, peer);
 	if (result < 0) {
-		pal_log(result == -EPIPE ? PAL_LOG_DEBUG : PAL_LOG_WARNING, "mesh: a link ended: %s",
-			strerrordesc_np(-result));
+		log_end(node, peer, result);
 		mesh__peer_lose(node, peer);
 		return;
 	}

@@ -26,6 +26,9 @@ struct event;
 struct event_base;
 struct mesh__poller;
 
+/* Descriptors that one turn of the driving thread handles, and packets that it reads from each, at most. */
+#define MESH__EVENTS_PER_TURN 32
+#define MESH__PACKETS_PER_TURN 64
 #define MESH__LINGER_MS 1
 #define MESH__STUCK_RETRY_MS 10
 

@@ -14,8 +14,6 @@
 #include <pal/sandbox.h>
 #include <pal/util-priv.h>
 
-#define EVENTS_PER_TURN 32
-
 /* ---- waiting threads ---- */
 
 static int monotonic_cond_init(pthread_cond_t *cond)
@@ -105,14 +103,14 @@ static void wake_one(struct mesh__poller *poller)
 /* One wait on the set and what comes of it. The caller has made sure that nobody drives. `waiter` NULL: the home. */
 static int drive(struct mesh__poller *poller, struct mesh__waiter *waiter, int timeout_ms)
 {
-	struct epoll_event events[EVENTS_PER_TURN];
+	struct epoll_event events[MESH__EVENTS_PER_TURN];
 	int count;
 
 	poller->driven = true;
 	if (waiter)
 		waiter->driving = poller;
 	poller->ops->unlock(poller);
-	count = epoll_wait(poller->epoll_fd, events, EVENTS_PER_TURN, timeout_ms);
+	count = epoll_wait(poller->epoll_fd, events, MESH__EVENTS_PER_TURN, timeout_ms);
 	pthread_mutex_lock(poller->lock);
 	poller->home_drives = false;
 	if (waiter)

@@ -37,6 +37,7 @@ void mesh__port_unref(struct mesh_port *port)
 	/* Nothing is pending: a port that is not ended is known to the table or to its peer. */
 	mesh__port_drop_queue(port);
 	mesh__ref_clear(&port->peer);
+	mesh__charge_clear(&port->charge);
 	LIST_REMOVE(port, in_space);
 	pthread_mutex_destroy(&port->guard);
 	free(port);
@@ -219,7 +220,7 @@ int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool c
 
 /* ---- receiving ---- */
 
-struct mesh_message *mesh__port_take(struct mesh_port *port)
+struct mesh_message *mesh__port_next(struct mesh_port *port)
 {
 	struct mesh_message *message = STAILQ_FIRST(&port->queue);
 
@@ -227,6 +228,15 @@ struct mesh_message *mesh__port_take(struct mesh_port *port)
 		STAILQ_REMOVE_HEAD(&port->queue, next);
 		port->queue_count--;
 	}
+	return message;
+}
+
+struct mesh_message *mesh__port_take(struct mesh_port *port)
+{
+	struct mesh_message *message = mesh__port_next(port);
+
+	if (message && message->spare)
+		mesh__charge_clear(&message->spare->charge);
 	return message;
 }
 
@@ -241,7 +251,7 @@ void mesh__port_drop_queue(struct mesh_port *port)
 {
 	struct mesh_message *message;
 
-	while ((message = mesh__port_take(port)))
+	while ((message = mesh__port_next(port)))
 		mesh__event_message_free(port->space, message);
 }
 

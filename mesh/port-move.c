@@ -167,7 +167,7 @@ void mesh__move_start_proxy(struct mesh_port *port, struct mesh__event *event)
 	}
 	if (!space->backlog_first)
 		mesh__space_post(space, mesh__ref_take(&peer), event);
-	while ((message = mesh__port_take(port)))
+	while ((message = mesh__port_next(port)))
 		mesh__port_forward(port,
 		        mesh__event_wrap(message)); /* it has its spare: nothing to allocate */
 	mesh__port_drain(port);
@@ -241,6 +241,7 @@ struct mesh_port *mesh__move_receive(struct mesh__remote *from, const struct mes
 		return NULL;
 	}
 	port->owned = true;
+	mesh__charge_put(&port->charge, from, sizeof *port, 0, 0);
 	/* A port that had failed before it was sent is not waited for. */
 	if (mesh__id_is_zero(&record->peer_port)) {
 		mesh__event_drop(space, answer);

@@ -56,6 +56,7 @@ static void end(struct mesh_port *port, enum mesh__port_state state)
 	drop_pending(port);
 	mesh__ref_clear(&port->origin);
 	mesh__ref_clear(&port->peer);
+	mesh__charge_clear(&port->charge);
 	notify(port);
 }
 
@@ -79,17 +80,6 @@ static void tell(struct mesh_port *port, const struct mesh__ref *whom, enum mesh
 	mesh__space_post(port->space, mesh__ref_copy(whom), event);
 }
 
-/*
- * Who said that it failed knows. Of a port on the move both the peer and the
- * target may be on the node that said so, and either may have been meant: then
- * both are told, and the one that has failed ignores it.
- */
-static bool knows(const struct mesh__ref *whom, const struct mesh__ref *other,
-        const struct mesh__remote *from)
-{
-	return from && mesh__ref_is_on(whom, from) && !mesh__ref_is_on(other, from);
-}
-
 void mesh__port_break(struct mesh_port *port, const struct mesh_id *blamed,
         const struct mesh__remote *from, const char *why)
 {
@@ -97,10 +87,12 @@ void mesh__port_break(struct mesh_port *port, const struct mesh_id *blamed,
 		return;
 	port->blamed = mesh__id_is_zero(blamed) ? port->space->node : *blamed;
 	port->why = why;
-	if (!knows(&port->peer, &port->target, from))
-		tell(port, &port->peer, MESH__OWN_FAIL_PEER);
-	if (!knows(&port->target, &port->peer, from))
-		tell(port, &port->target, MESH__OWN_FAIL_TARGET);
+	/*
+	 * Also those on the node that said so. The event does not name the port that failed:
+	 * it may be an older place of the peer, or a newer one that is not known here yet.
+	 */
+	tell(port, &port->peer, MESH__OWN_FAIL_PEER);
+	tell(port, &port->target, MESH__OWN_FAIL_TARGET);
 	/* That may still be a proxy, and wait for a peer that has failed too and does not know of it. */
 	tell(port, &port->origin, MESH__OWN_FAIL_ORIGIN);
 	if (port->state == MESH__SENDING && port->target.remote != from &&
@@ -160,6 +152,30 @@ int mesh__port_check_peer(struct mesh_port *port)
 }
 
 /*
+ * Whether a peer on the same node, which talks to this very port, has sent more
+ * than came here. Only where no event is under way within the node.
+ */
+static bool misses_something(const struct mesh_port *port)
+{
+	const struct mesh_port *peer = port->peer.port;
+
+	return port->peer.kind == MESH__REF_LOCAL && peer->peer.kind == MESH__REF_LOCAL &&
+	       peer->peer.port == port &&
+	       port->next_peer_seq + port->pending_count != peer->next_local_seq;
+}
+
+void mesh__port_check_arrivals(struct mesh_port *port)
+{
+	struct mesh_id blamed;
+
+	if (mesh__port_ended(port) || port->origin.kind == MESH__REF_NONE ||
+	        !port->origin.remote->failed || !misses_something(port))
+		return;
+	blamed = port->origin.remote->id;
+	mesh__port_break(port, &blamed, NULL, "its former node is lost with the last messages for it");
+}
+
+/*
  * What the former owner still had to forward comes first among a port's
  * numbers. If it is lost while there is a hole before what already came from
  * elsewhere, the hole stays for ever. And if the peer was not told of the move
@@ -172,7 +188,8 @@ void mesh__port_check_origin(struct mesh_port *port)
 	if (port->settled || port->origin.kind == MESH__REF_NONE || !port->origin.remote->failed)
 		return;
 	blamed = port->origin.remote->id;
-	if (port->state == MESH__PEERED && port->local_closed)
+	if (port->state == MESH__PEERED && port->local_closed &&
+	        port->peer.kind == MESH__REF_REMOTE)
 		mesh__port_leave(port, MESH__DONE);
 	else if (port->state != MESH__SENDING && port->pending)
 		mesh__port_break(

@@ -11,8 +11,12 @@
 #include <mesh/port-waiters-priv.h>
 #include <pal/util-priv.h>
 
-/* Calls of one port at home or on a base before others get their turn. */
-#define MESSAGES_PER_TURN 32
+/*
+ * Calls of one port before others get their turn. At home no fewer than a turn can have read for it, or what is
+ * unread would grow although the program takes everything; on a base of its own others wait beside it.
+ */
+#define CALLS_PER_TURN_AT_HOME (MESH__EVENTS_PER_TURN * MESH__PACKETS_PER_TURN)
+#define CALLS_PER_TURN_ON_BASE 32
 
 /* ---- what waits on a port ---- */
 
@@ -141,7 +145,7 @@ static struct mesh_message *next_for_callback(struct mesh_port *port, int *ret_s
 static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *waiters)
 {
 	struct mesh_port *port = waiters->port;
-	unsigned turn = MESSAGES_PER_TURN;
+	unsigned turn = waiters->at_home ? CALLS_PER_TURN_AT_HOME : CALLS_PER_TURN_ON_BASE;
 
 	if (waiters->calling)
 		return false; /* the base runs inside the callback: calls for one port never overlap */

@@ -87,8 +87,34 @@ PAL_EXPORT int mesh_port_set_callback(struct mesh_port *port, struct event_base 
 PAL_EXPORT int mesh_port_peek_fd(struct mesh_port *port) PAL_MUST_CHECK;
 
 /*
+ * A request is a message whose last resource is a port for its answer.
+ *
+ * mesh_port_request adds such a port to `request` (which it consumes, also on
+ * failure), sends it, and gives out the other end, to receive the answer on in
+ * whichever way. A second request may be sent before the first is answered.
+ * mesh_port_call is the same and waits for the answer.
+ *
+ * Instead of an answer there is -EPIPE when the receiver freed the request
+ * unanswered or had closed `port`, -ECONNRESET when it is gone, -ETIMEDOUT when it takes
+ * too long; an answer that comes later still is dropped, and `port` stays as
+ * good as it was. Else an error of mesh_port_send.
+ */
+PAL_EXPORT int mesh_port_request(struct mesh_port *port, struct mesh_message *request,
+	struct mesh_port **ret_answers) PAL_MUST_CHECK;
+PAL_EXPORT int mesh_port_call(struct mesh_port *port, struct mesh_message *request, pal_deadline deadline,
+	struct mesh_message **ret, struct pal_error *error) PAL_MUST_CHECK;
+
+/*
+ * Answers a request: sends `answer` (consumed, also on failure) on the port that is the request's last
+ * resource, and closes that. The request stays the caller's. -EINVAL when it has
+ * no such port, or was answered already; else an error of mesh_port_send.
+ */
+PAL_EXPORT int mesh_message_reply(struct mesh_message *request, struct mesh_message *answer) PAL_MUST_CHECK;
+
+/*
  * Closes this end: the other end receives what was sent before, then -EPIPE.
- * Unread messages and all they carry are dropped. Takes NULL; keeps errno.
+ * Unread messages and all they carry are dropped. A call of its callback that another thread is in
+ * is not waited for; it is the last one. Takes NULL; keeps errno.
  */
 PAL_EXPORT void mesh_port_free(struct mesh_port *port);
 

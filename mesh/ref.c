@@ -64,6 +64,31 @@ bool mesh__ref_equal(const struct mesh__ref *a, const struct mesh__ref *b)
 	       mesh__id_equal(&a->id, &b->id);
 }
 
+/* ---- accounts ---- */
+
+void mesh__charge_put(struct mesh__charge *charge, struct mesh__remote *remote, size_t bytes, unsigned events,
+        unsigned fds)
+{
+	*charge = (struct mesh__charge){
+	        .remote = mesh__remote_ref(remote), .bytes = bytes, .events = events, .fds = fds};
+	remote->held.bytes += bytes;
+	remote->held.events += events;
+	remote->held.fds += fds;
+}
+
+void mesh__charge_clear(struct mesh__charge *charge)
+{
+	struct mesh__remote *remote = charge->remote;
+
+	if (!remote)
+		return;
+	remote->held.bytes -= charge->bytes;
+	remote->held.events -= charge->events;
+	remote->held.fds -= charge->fds;
+	*charge = (struct mesh__charge){0};
+	mesh__remote_unref(remote);
+}
+
 /* ---- events ---- */
 
 struct mesh__event *mesh__event_new(enum mesh__event_type type)
@@ -94,6 +119,7 @@ void mesh__event_drop(struct mesh__space *space, struct mesh__event *event)
 	mesh__event_message_free(space, event->message);
 	mesh__ref_clear(&event->new_peer);
 	mesh__ref_clear(&event->to);
+	mesh__charge_clear(&event->charge);
 	if (owner) {
 		event->owner = NULL;
 		mesh__port_unref(owner);
@@ -116,7 +142,7 @@ struct mesh_message *mesh__event_unwrap(struct mesh__event *event)
 	struct mesh_message *message = event->message;
 
 	mesh__ref_clear(&event->to);
-	*event = (struct mesh__event){.type = MESH__EVENT_MESSAGE};
+	*event = (struct mesh__event){.type = MESH__EVENT_MESSAGE, .charge = event->charge};
 	message->spare = event;
 	return message;
 }

@@ -41,6 +41,21 @@ struct mesh_port;
 struct mesh__space;
 struct mesh__remote;
 
+/*
+ * What another node has made this process hold. An event is on the account of the node that it came
+ * from as long as it is stored anywhere: early, in a queue, for a port on the move, for a node that there is
+ * no link to. The account is relieved when the message is taken, sent on or dropped. A port is on the
+ * account of the node that sent it until it has ended: one that was freed here waits for its peer's word.
+ */
+struct mesh__charge {
+	struct mesh__remote *remote; /* a reference; NULL: nothing is charged */
+	size_t bytes;
+	unsigned events, fds;
+};
+struct mesh__held {
+	size_t bytes, events, fds;
+};
+
 /* How far ahead of the next due number an event may be, and how many may wait. Beyond: the port fails. */
 #define MESH__SEQ_WINDOW ((uint64_t)1 << 24)
 #define MESH__MAX_PENDING ((size_t)1 << 20)
@@ -68,6 +83,7 @@ struct mesh__event {
 	struct mesh__ref to;          /* where it is going */
 	struct mesh_port *owner;      /* the port in which this event is embedded, while in use */
 	bool from_origin;             /* came from the node that the port itself came from */
+	struct mesh__charge charge;
 	UT_hash_handle hh;            /* in a port's pending table, by seq */
 	STAILQ_ENTRY(mesh__event) next;
 };
@@ -97,6 +113,7 @@ struct mesh__remote {
 	struct mesh_id id;
 	unsigned refs;
 	bool failed; /* set by mesh__space_lost; events to it are dropped by the machine */
+	struct mesh__held held;
 };
 struct mesh__remote *mesh__remote_ref(struct mesh__remote *remote);
 void mesh__remote_unref(struct mesh__remote *remote);
@@ -122,6 +139,7 @@ struct mesh_port {
 	struct mesh__ref peer, target; /* target: SENDING, PROXYING, and FAILED until its record was answered */
 	struct mesh__ref origin;       /* what it was on the node that it came from */
 	bool settled;                  /* its peer was heard of from elsewhere since it came */
+	struct mesh__charge charge;
 	uint64_t next_local_seq, next_peer_seq;
 	struct mesh__event *pending;   /* uthash by seq */
 	size_t pending_count;
@@ -192,6 +210,7 @@ struct mesh__space {
 	const struct mesh__space_ops *ops; /* NULL in the local space */
 	struct mesh_id node;               /* zero in the local space */
 	size_t max_message;                /* UINT32_MAX unless set after init */
+	struct mesh__held max_held;        /* for each remote; unlimited unless set after init */
 	uint64_t hash_key[2];              /* ids are chosen by peers */
 	struct mesh_port *ports;           /* uthash by id */
 	LIST_HEAD(, mesh_port) all;        /* registered or not */
@@ -216,8 +235,12 @@ struct mesh__space *mesh__local_space(void);
 /* Delivers local events until there are none, then posts the remote ones; not recursive. */
 void mesh__space_run(struct mesh__space *space);
 
-/* An event read from a link. Consumes the descriptors: closes those nobody wanted. Runs the space. */
-void mesh__space_receive(struct mesh__space *space, struct mesh__remote *from, const void *data, size_t size, int *fds,
+/*
+ * An event read from a link. Consumes the body of a large one and the descriptors: closes those nobody wanted.
+ * Runs the space. 0, or -ENOBUFS: this event was taken, but that node has now more stored here than
+ * max_held, and its link must end.
+ */
+int mesh__space_receive(struct mesh__space *space, struct mesh__remote *from, struct mesh__incoming *event, int *fds,
 	size_t fd_count);
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <mesh/machine-priv.h>
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include <pal/util-priv.h>
@@ -10,6 +11,7 @@ struct arrival {
 	struct mesh__space *space;
 	struct mesh__remote *from;
 	struct mesh__raw_event raw;
+	struct mesh_message *body; /* of a large event, until the message is made of it */
 	int *fds;
 	size_t fd_count, fds_used;
 	struct mesh__event_queue answers; /* to the former owners of its ports */
@@ -121,7 +123,8 @@ static struct mesh_message *read_message(struct arrival *arrival)
 
 	if (arrival->raw.body_size > arrival->space->max_message || !records_are_sound(arrival))
 		return NULL;
-	message = mesh_message_new(arrival->raw.body, arrival->raw.body_size);
+	message = arrival->body ? PAL_TAKE_POINTER(arrival->body)
+	                        : mesh_message_new(arrival->raw.body, arrival->raw.body_size);
 	if (!message)
 		return NULL;
 	if (count && mesh__message_reserve(message, count) < 0) {
@@ -191,6 +194,19 @@ static bool read_body(struct arrival *arrival, struct mesh__event *event)
 	return false;
 }
 
+/* Of a message its ports are not counted here: each is charged for itself. */
+static void charge(const struct arrival *arrival, struct mesh__event *event)
+{
+	const struct mesh_message *message = event->message;
+	size_t bytes = sizeof *event, fds = 0;
+
+	if (message) {
+		bytes += sizeof *message + message->size + message->resource_count * sizeof *message->resources;
+		fds = mesh__message_fd_count(message);
+	}
+	mesh__charge_put(&event->charge, arrival->from, bytes, 1, (unsigned)fds);
+}
+
 static struct mesh__event *read_event(struct arrival *arrival)
 {
 	struct mesh__event *event = mesh__event_new(arrival->raw.type);
@@ -199,8 +215,10 @@ static struct mesh__event *read_event(struct arrival *arrival)
 		return NULL;
 	event->flags = arrival->raw.flags & (MESH__FLAG_MESSAGE | MESH__FLAG_CLOSE);
 	event->seq = arrival->raw.seq;
-	if (read_body(arrival, event))
+	if (read_body(arrival, event)) {
+		charge(arrival, event);
 		return event;
+	}
 	mesh__event_drop(arrival->space, event);
 	return NULL;
 }
@@ -219,6 +237,7 @@ static void refuse_new_peer(struct arrival *arrival)
 		return;
 	}
 	event->blamed = arrival->space->node;
+	charge(arrival, event); /* that node may never be met */
 	mesh__space_post(arrival->space, mesh__ref_take(&event->new_peer), event);
 }
 
@@ -250,21 +269,25 @@ static void reject(struct arrival *arrival, struct mesh_port *port, bool well_fo
 	}
 }
 
-static void receive(struct arrival *arrival, const void *data, size_t size)
+static void receive(struct arrival *arrival, const struct mesh__incoming *incoming)
 {
-	bool well_formed = mesh__raw_event_parse(data, size, &arrival->raw) == 0;
-	bool has_message = arrival->raw.type == MESH__EVENT_MESSAGE &&
-	                   (arrival->raw.flags & MESH__FLAG_MESSAGE);
+	struct mesh__raw_event *raw = &arrival->raw;
+	bool well_formed = mesh__raw_event_parse(incoming->data, incoming->size, raw) == 0;
+	bool has_message = raw->type == MESH__EVENT_MESSAGE && (raw->flags & MESH__FLAG_MESSAGE);
+	bool lost = incoming->detached && !incoming->body;
 	struct mesh_port *port = NULL;
 	struct mesh__event *event;
 
-	if (size >= MESH__EVENT_HEADER_SIZE) {
-		port = mesh__space_find(arrival->space, &arrival->raw.port);
+	if (incoming->detached)
+		raw->body = mesh_message_data(incoming->body);
+	if (incoming->size >= MESH__EVENT_HEADER_SIZE) {
+		port = mesh__space_find(arrival->space, &raw->port);
 		arrival->space->unknown_port_events += !port;
 	}
-	event = well_formed && port ? read_event(arrival) : NULL;
+	event = well_formed && port && !lost ? read_event(arrival) : NULL;
 	if (!event) {
-		reject(arrival, port, well_formed);
+		/* Without its body only the records of a message say anything. */
+		reject(arrival, port, well_formed && (!lost || has_message));
 		return;
 	}
 	if (!has_message)
@@ -273,15 +296,27 @@ static void receive(struct arrival *arrival, const void *data, size_t size)
 	mesh__port_deliver(port, event, arrival->from);
 }
 
-void mesh__space_receive(struct mesh__space *space, struct mesh__remote *from, const void *data,
-        size_t size, int *fds, size_t fd_count)
+static bool is_within(const struct mesh__held *held, const struct mesh__held *most)
 {
-	struct arrival arrival = {.space = space, .from = from, .fds = fds, .fd_count = fd_count};
+	return held->bytes <= most->bytes && held->events <= most->events && held->fds <= most->fds;
+}
+
+int mesh__space_receive(struct mesh__space *space, struct mesh__remote *from,
+        struct mesh__incoming *incoming, int *fds, size_t fd_count)
+{
+	struct arrival arrival = {.space = space,
+	        .from = from,
+	        .body = incoming->body,
+	        .fds = fds,
+	        .fd_count = fd_count};
 
 	STAILQ_INIT(&arrival.answers);
 	if (!from->failed)
-		receive(&arrival, data, size);
+		receive(&arrival, incoming);
+	mesh__event_message_free(space, arrival.body);
+	incoming->body = NULL;
 	for (size_t i = 0; i < fd_count; i++)
 		fds[i] = pal_close(fds[i]);
 	mesh__space_run(space);
+	return is_within(&from->held, &space->max_held) ? 0 : -ENOBUFS;
 }

@@ -9,6 +9,7 @@ static struct mesh__space local_space = {
         .lock = PTHREAD_MUTEX_INITIALIZER,
         .entered = PTHREAD_COND_INITIALIZER,
         .max_message = UINT32_MAX,
+        .max_held = {SIZE_MAX, SIZE_MAX, SIZE_MAX},
         .all = LIST_HEAD_INITIALIZER(local_space.all),
         .local = STAILQ_HEAD_INITIALIZER(local_space.local),
         .out = STAILQ_HEAD_INITIALIZER(local_space.out),
@@ -25,7 +26,10 @@ void mesh__space_init(
 {
 	struct mesh_id key = {0};
 
-	*space = (struct mesh__space){.ops = ops, .node = *node, .max_message = UINT32_MAX};
+	*space = (struct mesh__space){.ops = ops,
+	        .node = *node,
+	        .max_message = UINT32_MAX,
+	        .max_held = {SIZE_MAX, SIZE_MAX, SIZE_MAX}};
 	pthread_mutex_init(&space->lock, NULL);
 	pthread_cond_init(&space->entered, NULL);
 	LIST_INIT(&space->all);
@@ -37,14 +41,27 @@ void mesh__space_init(
 	memcpy(space->hash_key, &key, sizeof space->hash_key);
 }
 
+/* Accounts end with the node that kept them. */
+static void clear_charges(struct mesh_port *port)
+{
+	struct mesh_message *message;
+
+	mesh__charge_clear(&port->charge);
+	STAILQ_FOREACH(message, &port->queue, next)
+		if (message->spare)
+			mesh__charge_clear(&message->spare->charge);
+}
+
 /* What the owners still hold goes on in the local space: ended, or a pair that never left this process. */
 static void move_out(struct mesh__space *space)
 {
 	struct mesh_port *port;
 
 	pthread_mutex_lock(&local_space.lock);
-	while ((port = LIST_FIRST(&space->all)))
+	while ((port = LIST_FIRST(&space->all))) {
+		clear_charges(port);
 		mesh__space_rehome(port, &local_space);
+	}
 	pthread_mutex_unlock(&local_space.lock);
 }
 
@@ -100,8 +117,11 @@ void mesh__space_unlock(struct mesh__space *space)
 
 void mesh__event_message_free(struct mesh__space *space, struct mesh_message *message)
 {
-	if (message)
-		STAILQ_INSERT_TAIL(&space->discarded, message, next);
+	if (!message)
+		return;
+	if (message->spare)
+		mesh__charge_clear(&message->spare->charge);
+	STAILQ_INSERT_TAIL(&space->discarded, message, next);
 }
 
 struct mesh__space *mesh__port_space(struct mesh_port *port)
@@ -268,7 +288,8 @@ static void check_ports_left_alone(struct mesh__space *space)
 
 	HASH_ITER(hh, space->ports, port, next) {
 		mesh__port_ref(port);
-		(void)mesh__port_check_peer(port);
+		if (!mesh__port_check_peer(port))
+			mesh__port_check_arrivals(port);
 		mesh__port_unref(port);
 	}
 }

@@ -50,6 +50,7 @@ static struct {
 	struct mesh_node *node;
 	struct mesh_process__requests requests;
 	pthread_t leaver;
+	bool has_leaver;
 } this_host;
 
 struct mesh_node *mesh_process_host_node(void)
@@ -108,18 +109,25 @@ static void *leaver(void *unused)
 	return NULL;
 }
 
-/* In the main thread, when the host function has returned. */
-static _Noreturn void leave(int status)
+/* In the main thread: ends what this host has, the other threads first: exit(3) must find none of them. */
+static void end_host(void)
 {
 	struct mesh_node *node = this_host.node;
 
 	ended_by(RETURNED);
-	pthread_join(this_host.leaver, NULL);
-	if (this_host.end == RETURNED)
+	if (this_host.has_leaver)
+		pthread_join(this_host.leaver, NULL);
+	if (node && this_host.end == RETURNED)
 		leave_mesh();
 	this_host.node = NULL;
 	mesh_node_free(node);
-	exit(this_host.end == RETURNED ? status & 0xff : 0);
+}
+
+/* When the host function has returned. */
+static _Noreturn void leave(int status)
+{
+	end_host();
+	exit(this_host.end == RETURNED ? status : 0);
 }
 
 /* ---- arriving ---- */
@@ -168,6 +176,7 @@ static int start_serving(
 			"the parent's first message");
 	this_host.requests.ended = requests_ended;
 	result = mesh_process__thread_start(&this_host.leaver, leaver, NULL);
+	this_host.has_leaver = !result;
 	if (result)
 		mesh_port_free(requests);
 	else
@@ -181,16 +190,40 @@ static int start_serving(
 	return 0;
 }
 
-/* A launched process that cannot be a host is of no use as anything else. */
+/* A launched process that cannot be a host is of no use as anything else. The reason is said first, as leaving may take time. */
 static _Noreturn void give_up(const char *base, const struct pal_error *error)
 {
 	pal_log(PAL_LOG_ERROR, "%s: cannot be a mesh host: %s", base, pal_error_text(error));
 	fprintf(stderr, "%s: cannot be a mesh host: %s\n", base, pal_error_text(error));
+	end_host();
 	exit(MESH_PROCESS_EXIT_INVITATION);
 }
 
-int mesh_process_try_run_host_message(
-	const char *base, mesh_process_host_message_fn fn, void *userdata)
+/* What runs here: one of the two functions. */
+struct host_function {
+	const char *base;
+	mesh_process_host_message_fn message_fn;
+	mesh_process_host_fn port_fn;
+	void *userdata;
+};
+
+/* The exit status that the function wants, or -EBADMSG: it cannot run. */
+static int run(const struct host_function *host, struct mesh_message *init, struct pal_error *error)
+{
+	struct mesh_port *port;
+	int status;
+
+	if (host->message_fn)
+		return host->message_fn(init, host->userdata) & 0xff;
+	if (mesh_process__find_port(init, mesh_reader_of(init), 1, &port) <= 0)
+		return pal_error_set(error, MESH_PROCESS_STAGE_FIRST_MESSAGE, -EBADMSG,
+			"the port in the parent's first message");
+	status = host->port_fn(port, host->userdata) & 0xff;
+	mesh_port_free(port);
+	return status;
+}
+
+static int try_run(const struct host_function *host)
 {
 	struct pal_error error = {0};
 	struct mesh_message *init = NULL;
@@ -198,7 +231,7 @@ int mesh_process_try_run_host_message(
 	char *text;
 	int result;
 
-	if (!base || !fn)
+	if (!host->base)
 		return -EINVAL;
 	result = mesh_process__environ_take(MESH_PROCESS_INVITATION_VARIABLE, &text);
 	if (!result && !text)
@@ -208,46 +241,31 @@ int mesh_process_try_run_host_message(
 		pal_error_set(
 			&error, MESH_PROCESS_STAGE_INVITATION, result, "taking the invitation");
 	else
-		result = join(base, text, &port, &error);
+		result = join(host->base, text, &port, &error);
 	if (!result) {
 		result = start_serving(port, &init, &error);
 		mesh_port_free(port);
 	}
 	if (result)
-		give_up(base, &error);
-	result = fn(init, userdata);
+		give_up(host->base, &error);
+	result = run(host, init, &error);
 	mesh_message_free(init);
+	if (result < 0)
+		give_up(host->base, &error);
 	leave(result);
 }
 
-/* ---- with one port, as mesh_process_launch gives it ---- */
-
-struct port_host {
-	mesh_process_host_fn fn;
-	void *userdata;
-	const char *base;
-};
-
-static int run_with_port(struct mesh_message *init, void *userdata)
+int mesh_process_try_run_host_message(
+	const char *base, mesh_process_host_message_fn fn, void *userdata)
 {
-	const struct port_host *host = userdata;
-	struct mesh_port *port;
-	struct pal_error error;
-	int result;
+	const struct host_function host = {.base = base, .message_fn = fn, .userdata = userdata};
 
-	if (mesh_process__find_port(init, mesh_reader_of(init), 1, &port) <= 0) {
-		pal_error_set(&error, MESH_PROCESS_STAGE_FIRST_MESSAGE, -EBADMSG,
-			"the port in the parent's first message");
-		give_up(host->base, &error);
-	}
-	result = host->fn(port, host->userdata);
-	mesh_port_free(port);
-	return result;
+	return fn ? try_run(&host) : -EINVAL;
 }
 
 int mesh_process_try_run_host(const char *base, mesh_process_host_fn fn, void *userdata)
 {
-	struct port_host host = {.fn = fn, .userdata = userdata, .base = base};
+	const struct host_function host = {.base = base, .port_fn = fn, .userdata = userdata};
 
-	return fn ? mesh_process_try_run_host_message(base, run_with_port, &host) : -EINVAL;
+	return fn ? try_run(&host) : -EINVAL;
 }

@@ -82,7 +82,7 @@ PAL_EXPORT struct mesh_node *mesh_process_host_node(void);
 
 struct mesh_process;        /* a set of hosts around one leading node; any thread */
 struct mesh_process_host;   /* one launched host; any thread */
-struct mesh_process_config; /* how to launch one; one thread at a time */
+struct mesh_process_config; /* how to launch one; changed by one thread at a time, launched from by any number */
 
 /*
  * A new mesh. `options` as mesh_node_new (may be NULL). With a base of the

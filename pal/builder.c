@@ -106,7 +106,7 @@ void pal_builder_search(struct pal_builder *builder, unsigned flags)
 {
 	if (!builder)
 		return;
-	if (flags & ~(PAL_SEARCH_CHILD_PATH | PAL_SEARCH_RELATIVE))
+	if (flags & ~(PAL_SEARCH_CHILD_PATH | PAL_SEARCH_RELATIVE | PAL_SEARCH_NONE))
 		pal__builder_check(builder, -EINVAL, "search flags");
 	else
 		builder->search = flags;

@@ -52,7 +52,8 @@ PAL_EXPORT void pal_builder_free(struct pal_builder *builder);
  * reported if nothing else is found). Flags, or-ed:
  */
 #define PAL_SEARCH_CHILD_PATH 1u /* PATH of the environment that the child gets, in place of the parent's */
-#define PAL_SEARCH_RELATIVE 2u   /* empty and relative elements count, from the child's cwd(), as in execvp(3) */
+#define PAL_SEARCH_RELATIVE 2u   /* as execvp(3): empty and relative elements count, from the child's cwd() */
+#define PAL_SEARCH_NONE 4u       /* no search: a program without a slash is a path, too, as in execve(2) */
 PAL_EXPORT void pal_builder_search(struct pal_builder *builder, unsigned flags);
 
 /* argv[0] is the program as given unless set here. */
@@ -199,7 +200,17 @@ PAL_EXPORT int pal_builder_spawn(struct pal_builder *builder, struct pal_child *
 	PAL_MUST_CHECK;
 
 /*
- * The same, with a function in place of a program: the child is a copy of this
+ * The same for a caller who waits for the child himself, with waitpid(2) and the like: *ret is
+ * its pid. There is no handle and no pidfd, so this works without a free descriptor
+ * number. Without them a child that is killed before its program runs cannot be told
+ * from one that is killed afterwards: that is success here, and the caller's wait sees the signal.
+ * -EINVAL, PAL_STAGE_ARGUMENT, with parent_death() or PAL_STDIO_PIPE: both are the handle's.
+ */
+PAL_EXPORT int pal_builder_spawn_pid(struct pal_builder *builder, pid_t *ret, struct pal_error *error)
+	PAL_MUST_CHECK;
+
+/*
+ * As spawn, with a function in place of a program: the child is a copy of this
  * process with only the calling thread, made by fork(2) so that malloc and
  * stdio can be used in it, and `fn`'s return is its exit status (8 bits). The
  * child leaves with _exit: no atexit handlers, no flushing. Stages as above.

@@ -8,20 +8,53 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* How long to wait before looking again at a child whose end its tracer has not let go of yet. */
+#define PAL__TRACED_NAP_MS 5
+
 struct pal_child {
 	pid_t owner; /* the process whose child it is; its forks have copies of the handle */
 	pid_t pid;
 	int pidfd;
-	int stdio[3]; /* our ends of pipes, -1: none */
-	int notify_fd; /* the listener of its filter, -1: none */
+	int stdio[3];       /* our ends of pipes, -1: none */
+	int notify_fd;      /* the listener of its filter, -1: none */
+	bool leads_group;   /* was started as the leader of a process group */
+	int64_t started_ns; /* as pal__now_ns */
 	struct pal__death_thread *death_thread; /* until the child has ended; NULL: none */
-	bool ended;   /* `result` and `status` are valid */
-	int result;   /* of every further wait: 0 or -ECHILD */
+	bool ended;         /* `result` and `status` are valid */
+	int result;         /* of every further wait: 0 or -ECHILD */
 	struct pal_status status;
+	struct pal_child *next, **link; /* among those that were detached, detach.c */
 };
 
-/* An empty handle, NULL without memory. The maker sets pid and pidfd before anyone else sees it. */
+/*
+ * An empty handle of a child that starts now, NULL without memory. The maker
+ * sets pid, pidfd and leads_group before anyone else sees it.
+ */
 struct pal_child *pal__child_new(void);
+
+/* Closes and frees what the handle has, whatever the child does. The death thread is not ended. */
+void pal__child_release(struct pal_child *child);
+
+/* Reaps it if it has ended: 0, and `ended` is set; -EAGAIN while it runs or its tracer has it; negative errno. */
+int pal__child_reap(struct pal_child *child);
+
+/* The same, waiting for the end until the deadline: then -ETIMEDOUT. No cancellation point, like all here. */
+int pal__child_await(struct pal_child *child, pal_deadline deadline);
+
+/*
+ * Waits for the end, but leaves the zombie, which keeps its number. 1: has
+ * ended; 0: time is over; negative errno.
+ */
+int pal__child_poll(const struct pal_child *child, pal_deadline deadline);
+
+/*
+ * SIGKILL, and reap: for a child that nobody wants any more. One that may not
+ * be killed, because it has another user now, goes on, and `ended` is not set.
+ */
+void pal__child_kill(struct pal_child *child);
+
+/* Fills `error` for a wait that has failed with `code`, and returns that. */
+int pal__child_wait_error(const struct pal_child *child, int code, struct pal_error *error);
 
 /*
  * waitid(2) on a pidfd, with the fifth argument that only the kernel's has. 0

@@ -5,25 +5,25 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 
+#include <pal/deadline-priv.h>
 #include <pal/util-priv.h>
 
 #ifndef P_PIDFD /* glibc has it as an enumerator since 2.36 only */
 #define P_PIDFD 3
 #endif
 
-/* How long to wait before looking again at a child whose end its tracer has not let go of yet. */
-#define TRACED_NAP_MS 5
+#define ANY_CHANGE (PAL_CHILD_ENDED | PAL_CHILD_STOPPED | PAL_CHILD_CONTINUED)
 
+/* __WALL: also an adopted child that does not report its end by SIGCHLD. */
 int pal__waitid(int pidfd, int options, siginfo_t *ret, struct rusage *ret_usage)
 {
 	long r;
 
 	do {
 		*ret = (siginfo_t){0};
-		r = syscall(SYS_waitid, P_PIDFD, pidfd, ret, options, ret_usage);
+		r = syscall(SYS_waitid, P_PIDFD, pidfd, ret, options | __WALL, ret_usage);
 	} while (r < 0 && errno == EINTR);
 	return r < 0 ? -errno : 0;
 }
@@ -37,19 +37,39 @@ int pal__reap(int pidfd)
 	return info.si_code == CLD_EXITED ? 0 : info.si_status;
 }
 
-/* 1: has ended, or it cannot be asked; 0: time is over; negative errno. */
-static int poll_end(const struct pal_child *child, pal_deadline deadline)
+int pal__child_wait_error(const struct pal_child *child, int code, struct pal_error *error)
 {
-	struct pollfd poll_fd = {.fd = child->pidfd, .events = POLLIN};
+	if (code == -ECHILD)
+		return pal_error_set(error, PAL_STAGE_WAIT, code,
+			"child %d has ended, its status is lost to SIGCHLD's disposition or another wait",
+			(int)child->pid);
+	return pal_error_set(error, PAL_STAGE_WAIT, code, "wait for child %d", (int)child->pid);
+}
+
+/* ---- the end ---- */
+
+static int poll_without_cancellation(struct pollfd *events, nfds_t count, int timeout_ms)
+{
+	int cancel_state, r;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	r = poll(events, count, timeout_ms);
+	r = r < 0 ? -errno : r;
+	pthread_setcancelstate(cancel_state, NULL);
+	return r;
+}
+
+int pal__child_poll(const struct pal_child *child, pal_deadline deadline)
+{
+	struct pollfd end = {.fd = child->pidfd, .events = POLLIN};
 
 	for (;;) {
-		int left = pal_deadline_left_ms(deadline);
-		int r = poll(&poll_fd, 1, left);
+		int r = poll_without_cancellation(&end, 1, pal_deadline_left_ms(deadline));
 
 		if (r > 0)
 			return 1;
-		if (r < 0 && errno != EINTR)
-			return -errno;
+		if (r < 0 && r != -EINTR)
+			return r;
 		/* The milliseconds of a far deadline are cut to an int. */
 		if (r == 0 && pal_deadline_left_ms(deadline) == 0)
 			return 0;
@@ -71,16 +91,17 @@ static void take_status(struct pal_child *child, const siginfo_t *info, const st
 		.code = info->si_status,
 		.core = info->si_code == CLD_DUMPED,
 		.usage = *usage,
+		.wall_us = (pal__now_ns() - child->started_ns) / 1000,
 	};
 	set_ended(child, 0);
 }
 
-/* Reaps a child whose pidfd says that it has ended. 0, -EAGAIN, or another negative errno. */
-static int reap(struct pal_child *child)
+/* `options`: 0 to wait for the end, WNOHANG to look. */
+static int reap(struct pal_child *child, int options)
 {
 	struct rusage usage = {0};
 	siginfo_t info;
-	int r = pal__waitid(child->pidfd, WEXITED | WNOHANG, &info, &usage);
+	int r = pal__waitid(child->pidfd, WEXITED | options, &info, &usage);
 
 	if (r == -ECHILD) {
 		set_ended(child, -ECHILD);
@@ -89,44 +110,59 @@ static int reap(struct pal_child *child)
 	if (r < 0)
 		return r;
 	if (!info.si_pid)
-		return -EAGAIN; /* a debugger has it and has not waited yet */
+		return -EAGAIN;
 	take_status(child, &info, &usage);
 	return 0;
 }
 
-static int wait_until(struct pal_child *child, pal_deadline deadline)
+int pal__child_reap(struct pal_child *child)
 {
-	while (!child->ended) {
-		int r = poll_end(child, deadline);
-
-		if (r > 0)
-			r = reap(child);
-		else if (r == 0)
-			r = -ETIMEDOUT;
-		if (r == -EAGAIN && pal_deadline_left_ms(deadline) != 0)
-			poll(NULL, 0, TRACED_NAP_MS);
-		else if (r < 0)
-			return r == -EAGAIN ? -ETIMEDOUT : r;
-	}
-	return child->result;
+	return child->ended ? 0 : reap(child, WNOHANG);
 }
 
-static int wait_error(const struct pal_child *child, int code, struct pal_error *error)
+/* The kernel cannot wait until a point in time: it says when to look. */
+static int await_until(struct pal_child *child, pal_deadline deadline)
 {
-	if (code == -ECHILD)
-		return pal_error_set(error, PAL_STAGE_WAIT, code,
-			"child %d has ended, its status is lost to SIGCHLD's disposition or another wait",
-			(int)child->pid);
-	return pal_error_set(error, PAL_STAGE_WAIT, code, "wait for child %d", (int)child->pid);
+	for (;;) {
+		int r = pal__child_poll(child, deadline);
+
+		if (r == 0)
+			return -ETIMEDOUT;
+		if (r > 0)
+			r = reap(child, WNOHANG);
+		if (r != -EAGAIN)
+			return r;
+		/* A debugger has it, and has not waited yet. */
+		if (pal_deadline_left_ms(deadline) == 0)
+			return -ETIMEDOUT;
+		poll_without_cancellation(NULL, 0, PAL__TRACED_NAP_MS);
+	}
+}
+
+int pal__child_await(struct pal_child *child, pal_deadline deadline)
+{
+	int r = 0;
+
+	if (child->ended)
+		return 0;
+	if (deadline == PAL_DEADLINE_NONE)
+		r = reap(child, 0);
+	else if (deadline == PAL_DEADLINE_NOW)
+		r = reap(child, WNOHANG);
+	else
+		r = await_until(child, deadline);
+	return r == -EAGAIN ? -ETIMEDOUT : r;
 }
 
 int pal_child_wait(struct pal_child *child, pal_deadline deadline, struct pal_status *ret,
 	struct pal_error *error)
 {
-	int r = wait_until(child, deadline);
+	int r = pal__child_await(child, deadline);
 
+	if (r == 0)
+		r = child->result;
 	if (r < 0)
-		return wait_error(child, r, error);
+		return pal__child_wait_error(child, r, error);
 	if (ret)
 		*ret = child->status;
 	return 0;
@@ -134,72 +170,96 @@ int pal_child_wait(struct pal_child *child, pal_deadline deadline, struct pal_st
 
 int pal_child_try_wait(struct pal_child *child, struct pal_status *ret, struct pal_error *error)
 {
-	int r = wait_until(child, PAL_DEADLINE_NOW);
+	int r = pal__child_await(child, PAL_DEADLINE_NOW);
 
 	if (r == -ETIMEDOUT)
 		return 0;
+	if (r == 0)
+		r = child->result;
 	if (r < 0)
-		return wait_error(child, r, error);
+		return pal__child_wait_error(child, r, error);
 	if (ret)
 		*ret = child->status;
 	return 1;
 }
 
-int pal_child_signal(struct pal_child *child, int signal)
-{
-	struct pollfd poll_fd = {.fd = child->pidfd, .events = POLLIN};
+/* ---- stops and continuations ---- */
 
-	/* The kernel takes signals for a zombie and says nothing. */
-	if (poll(&poll_fd, 1, 0) > 0)
-		return -ESRCH;
-	return pal__pidfd_signal(child->pidfd, signal) < 0 ? -errno : 0;
+static int wait_options(unsigned changes)
+{
+	return (changes & PAL_CHILD_ENDED ? WEXITED : 0) |
+	       (changes & PAL_CHILD_STOPPED ? WSTOPPED : 0) |
+	       (changes & PAL_CHILD_CONTINUED ? WCONTINUED : 0);
 }
 
-static int send_or_ended(struct pal_child *child, int signal, struct pal_error *error)
+/* The change that the kernel told: one of PAL_CHILD_*. */
+static int take_change(
+	struct pal_child *child, const siginfo_t *info, const struct rusage *usage, int *ret_signal)
 {
-	int r = pal_child_signal(child, signal);
-
-	if (r < 0 && r != -ESRCH)
-		return pal_error_set(error, PAL_STAGE_SIGNAL, r, "signal %d for child %d", signal,
-			(int)child->pid);
-	return 0;
+	if (info->si_code == CLD_CONTINUED)
+		return PAL_CHILD_CONTINUED;
+	if (info->si_code == CLD_STOPPED || info->si_code == CLD_TRAPPED) {
+		if (ret_signal)
+			*ret_signal = info->si_status;
+		return PAL_CHILD_STOPPED;
+	}
+	take_status(child, info, usage);
+	return PAL_CHILD_ENDED;
 }
 
-int pal_child_stop(
-	struct pal_child *child, int64_t grace_ms, struct pal_status *ret, struct pal_error *error)
+/* Looks, or with `options` 0 waits. One of PAL_CHILD_*, -EAGAIN, or another negative errno. */
+static int wait_change(struct pal_child *child, unsigned changes, int options, int *ret_signal)
 {
-	int r = 0;
+	struct rusage usage = {0};
+	siginfo_t info;
+	int r = pal__waitid(child->pidfd, wait_options(changes) | options, &info, &usage);
 
-	if (!child->ended)
-		r = send_or_ended(child, SIGTERM, error);
+	if (r == -ECHILD && changes & PAL_CHILD_ENDED)
+		set_ended(child, -ECHILD);
 	if (r < 0)
 		return r;
-	r = wait_until(child, grace_ms > 0 ? pal_deadline_after_ms(grace_ms) : PAL_DEADLINE_NOW);
-	if (r == -ETIMEDOUT) {
-		r = send_or_ended(child, SIGKILL, error);
-		if (r < 0)
-			return r;
-	}
-	return pal_child_wait(child, PAL_DEADLINE_NONE, ret, error);
+	return info.si_pid ? take_change(child, &info, &usage, ret_signal) : -EAGAIN;
 }
 
-void pal_child_free(struct pal_child *child)
+static int wait_change_until(
+	struct pal_child *child, unsigned changes, pal_deadline deadline, int *ret_signal)
 {
-	int saved = errno, cancel_state;
+	struct pollfd end = {.fd = child->pidfd, .events = POLLIN};
 
-	if (!child)
-		return;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	/* A child that may not be killed (it has another user now) would be waited for without end. */
-	if (!child->ended && child->owner == getpid())
-		wait_until(child, send_or_ended(child, SIGKILL, NULL) < 0 ? PAL_DEADLINE_NOW
-									  : PAL_DEADLINE_NONE);
-	pal__death_thread_end(child->death_thread);
-	pal_close(child->pidfd);
-	for (int i = 0; i < 3; i++)
-		pal_close(child->stdio[i]);
-	pal_close(child->notify_fd);
-	free(child);
-	pthread_setcancelstate(cancel_state, NULL);
-	errno = saved;
+	for (;;) {
+		int r = wait_change(child, changes, WNOHANG, ret_signal), left, nap;
+
+		if (r != -EAGAIN)
+			return r;
+		left = pal_deadline_left_ms(deadline);
+		if (left == 0)
+			return -ETIMEDOUT;
+		/* Its end cuts the nap short - once: a tracer may keep it from us. */
+		nap = left < PAL__TRACED_NAP_MS ? left : PAL__TRACED_NAP_MS;
+		if (poll_without_cancellation(&end, end.fd >= 0, nap) > 0)
+			end.fd = -1;
+	}
+}
+
+static int await_change(
+	struct pal_child *child, unsigned changes, pal_deadline deadline, int *ret_signal)
+{
+	if (child->ended)
+		return changes & PAL_CHILD_ENDED && child->result == 0 ? (int)PAL_CHILD_ENDED
+								       : -ECHILD;
+	if (deadline == PAL_DEADLINE_NONE)
+		return wait_change(child, changes, 0, ret_signal);
+	return wait_change_until(child, changes, deadline, ret_signal);
+}
+
+int pal_child_wait_change(struct pal_child *child, unsigned changes, pal_deadline deadline,
+	int *ret_signal, struct pal_error *error)
+{
+	int r;
+
+	if (!changes || changes & ~ANY_CHANGE)
+		return pal_error_set(
+			error, PAL_STAGE_ARGUMENT, -EINVAL, "changes %#x to wait for", changes);
+	r = await_change(child, changes, deadline, ret_signal);
+	return r < 0 ? pal__child_wait_error(child, r, error) : r;
 }

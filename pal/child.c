@@ -2,22 +2,73 @@
 #include <pal/child-priv.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
+#include <pal/deadline-priv.h>
+#include <pal/detach-priv.h>
+#include <pal/streams-priv.h>
 #include <pal/seccomp.h>
 #include <pal/util-priv.h>
+
+/* ---- making ---- */
 
 struct pal_child *pal__child_new(void)
 {
 	struct pal_child *child = calloc(1, sizeof *child);
 
 	if (child)
-		*child = (struct pal_child){.owner = getpid(), .pidfd = -1, .stdio = {-1, -1, -1}, .notify_fd = -1};
+		*child = (struct pal_child){.owner = getpid(),
+			.pidfd = -1,
+			.stdio = {-1, -1, -1},
+			.notify_fd = -1,
+			.started_ns = pal__now_ns()};
 	return child;
 }
+
+/* The pidfd, above 2, of a process that is our child, or -ESRCH, -ECHILD, -EMFILE ... */
+static int open_own_child(pid_t pid)
+{
+	int pidfd = pal__pidfd_open(pid), r;
+	siginfo_t info;
+
+	/* Kernels differ about the number of a thread. */
+	if (pidfd < 0)
+		return errno == EINVAL || errno == ENOENT ? -ESRCH : -errno;
+	pidfd = pal__fd_lift(pidfd);
+	if (pidfd < 0)
+		return pidfd;
+	r = pal__waitid(pidfd, WEXITED | WNOHANG | WNOWAIT, &info, NULL);
+	if (r < 0) {
+		pal_close(pidfd);
+		return r;
+	}
+	return pidfd;
+}
+
+int pal_child_adopt(pid_t pid, struct pal_child **ret, struct pal_error *error)
+{
+	struct pal_child *child = pal__child_new();
+	int pidfd;
+
+	if (!child)
+		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "handle of a child");
+	pidfd = open_own_child(pid);
+	if (pidfd < 0) {
+		pal__child_release(child);
+		return pal_error_set(error, PAL_STAGE_CLONE, pidfd, "adopt process %d", (int)pid);
+	}
+	child->pid = pid;
+	child->pidfd = pidfd;
+	*ret = child;
+	return 0;
+}
+
+/* ---- what is in it ---- */
 
 pid_t pal_child_pid(const struct pal_child *child)
 {
@@ -78,4 +129,53 @@ const char *pal_status_text(const struct pal_status *status, char *buffer, size_
 	else
 		snprintf(buffer, size, "signal %d%s", status->code, core);
 	return buffer;
+}
+
+/* ---- giving up ---- */
+
+void pal__child_release(struct pal_child *child)
+{
+	pal_close(child->pidfd);
+	for (int i = 0; i < 3; i++)
+		pal_close(child->stdio[i]);
+	pal_close(child->notify_fd);
+	free(child);
+}
+
+pid_t pal_child_steal_pid(struct pal_child *child)
+{
+	pid_t pid = child->pid;
+	int cancel_state;
+
+	if (child->ended || child->owner != getpid())
+		return -ECHILD;
+	if (child->death_thread)
+		return -EBUSY;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	pal__child_release(child);
+	pthread_setcancelstate(cancel_state, NULL);
+	return pid;
+}
+
+static void free_child(struct pal_child *child)
+{
+	pal__child_kill(child);
+	if (!child->ended && child->owner == getpid()) {
+		pal__detach(child); /* whose end we cannot bring about */
+		return;
+	}
+	pal__death_thread_end(child->death_thread);
+	pal__child_release(child);
+}
+
+void pal_child_free(struct pal_child *child)
+{
+	int saved = errno, cancel_state;
+
+	if (!child)
+		return;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	free_child(child);
+	pthread_setcancelstate(cancel_state, NULL);
+	errno = saved;
 }

@@ -20,7 +20,7 @@ struct pal_status {
 	int code;             /* exit code 0..255, or the signal */
 	bool core;            /* a core was dumped */
 	struct rusage usage;  /* of the child and its waited-for children */
-	int64_t wall_us;      /* from its start until the wait noticed its end */
+	int64_t wall_us;      /* from its start, or its adoption, until the wait noticed its end */
 };
 
 /* "exit 3", "SIGKILL", "SIGSEGV (core dumped)" into `buffer`; returns it. Any thread. */
@@ -45,7 +45,7 @@ PAL_EXPORT int pal_child_steal_stderr(struct pal_child *child);
  * is lost because the process ignores SIGCHLD (SIG_IGN or SA_NOCLDWAIT) or
  * somebody else reaped it; the child has ended then, and that is never reported
  * as a made-up exit code. Only the end of the child ends the wait: EINTR,
- * SIGSTOP and ptrace stops do not.
+ * SIGSTOP and ptrace stops do not, nor does pthread_cancel(3).
  */
 PAL_EXPORT int pal_child_wait(struct pal_child *child, pal_deadline deadline, struct pal_status *ret,
 	struct pal_error *error) PAL_MUST_CHECK;
@@ -58,7 +58,8 @@ PAL_EXPORT int pal_child_wait(struct pal_child *child, pal_deadline deadline, st
 /*
  * Waits for the first of these changes. Returns which, and for STOPPED the
  * signal in *ret_signal (may be NULL); for ENDED the child is reaped, and
- * pal_child_wait returns its status. -EINVAL, -ETIMEDOUT, -ECHILD. Each stop and
+ * pal_child_wait returns its status. -EINVAL, -ETIMEDOUT, and -ECHILD when it has
+ * ended and that was not asked for, or its status is lost. Each stop and
  * continuation is told once. The kernel has no descriptor for stops: with a
  * deadline other than NOW and NONE this looks every few milliseconds.
  */
@@ -77,7 +78,9 @@ PAL_EXPORT int pal_child_signal(struct pal_child *child, int signal);
  * 0, or setsid), also after its own end for those of the group that it left
  * behind. Never to a group with a recycled number: by PIDFD_SIGNAL_PROCESS_GROUP
  * (Linux 6.9), and on older kernels only until the child has been reaped,
- * -ESRCH afterwards. -EINVAL if the child was not started to lead a group, for an adopted one too.
+ * -ESRCH afterwards. -ESRCH when the group is empty: a leader that has ended is in it
+ * until it has been reaped. -EINVAL if the child was not started to lead a group, for
+ * an adopted one too. Belongs to the handle's thread, unlike pal_child_signal.
  */
 PAL_EXPORT int pal_child_signal_group(struct pal_child *child, int signal);
 
@@ -99,8 +102,8 @@ PAL_EXPORT int pal_child_stop_group(struct pal_child *child, int64_t grace_ms, s
 /*
  * A handle for a child of this process that something else started (fork(2),
  * posix_spawn(3)) and that nobody else is going to wait for. -ESRCH; -ECHILD if
- * `pid` is no child of this process. From a pid that may be reaped meanwhile
- * no safe handle can be made: adopt before anybody can wait for it.
+ * `pid` is no child of this process; -EMFILE, -ENOMEM. From a pid that may be reaped
+ * meanwhile no safe handle can be made: adopt before anybody can wait for it.
  */
 PAL_EXPORT int pal_child_adopt(pid_t pid, struct pal_child **ret, struct pal_error *error) PAL_MUST_CHECK;
 
@@ -109,21 +112,25 @@ PAL_EXPORT int pal_child_adopt(pid_t pid, struct pal_child **ret, struct pal_err
  * ends, because a thread of the library reaps it (one thread for all of them,
  * with every signal blocked, there as long as there are such children). Frees
  * `child`, also on failure to start the thread, which is returned (-EAGAIN,
- * -EMFILE, -ENOMEM): then the child runs, and becomes a zombie of this process. A
- * parent_death() keeps its meaning.
+ * -EMFILE, -ENOMEM, -ENOSPC: too many of this user's descriptors are in epoll
+ * sets): then the child runs, and becomes a zombie of this process. A
+ * parent_death() keeps its meaning. In a fork of the process that started the
+ * child, only the handle's copy is closed. Takes NULL.
  */
 PAL_EXPORT int pal_child_detach(struct pal_child *child, struct pal_error *error);
 
 /*
  * Gives the child up to a caller who waits for it with waitpid(2) and the like.
- * Returns its pid and frees the handle; -ECHILD if it has been waited for
- * already. For a child with parent_death() -EBUSY, and nothing is freed: its thread needs the handle.
+ * Returns its pid and frees the handle. Nothing is freed with -ECHILD, if it has
+ * been waited for already or is another process's child, nor with -EBUSY for a
+ * child with parent_death(): its thread needs the handle.
  */
 PAL_EXPORT pid_t pal_child_steal_pid(struct pal_child *child);
 
 /*
  * Closes the handle. A child that still runs is killed (SIGKILL) and reaped, so
- * that neither a process nor a zombie is left behind. In a fork of the process
+ * that neither a process nor a zombie is left behind; one that may not be
+ * killed, because it is another user's now, is detached. In a fork of the process
  * that started the child, it is not the fork's child: there the handle's copy
  * is closed and nothing else happens. Takes NULL; keeps errno.
  */

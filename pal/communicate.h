@@ -3,7 +3,6 @@
 #define PROCMESH_PAL_COMMUNICATE_H
 
 #include <pal/child.h>
-#include <pal/deadline.h>
 #include <pal/error.h>
 #include <pal/export.h>
 #include <stdbool.h>
@@ -23,8 +22,8 @@ struct pal_communicate_options {
 	size_t input_size;
 	size_t max_output;       /* bytes of each stream; 0: PAL_COMMUNICATE_MAX_OUTPUT */
 	bool truncate;           /* more than that is read and thrown away, instead of an error */
-	pal_deadline deadline;   /* 0 as PAL_DEADLINE_NONE; for all of it */
-	int64_t drain_ms;        /* 0: PAL_COMMUNICATE_DRAIN_MS; see pal_child_communicate */
+	int64_t deadline_ms;     /* for all of it, from the call on; 0: none */
+	int64_t drain_ms;        /* 0: PAL_COMMUNICATE_DRAIN_MS, negative: none; see pal_child_communicate */
 };
 #define PAL_COMMUNICATE_OPTIONS_INIT .size = sizeof(struct pal_communicate_options)
 
@@ -45,19 +44,27 @@ struct pal_output {
  * of its input is no error, and no SIGPIPE.
  *
  * A grandchild may have inherited the pipes and hold them open: when the child
- * itself has ended, what arrives within `drain_ms` is still read, then the call
- * returns with cut_off. 0 on success, and *ret is the caller's, for pal_output_clear.
- * -ETIMEDOUT, -EOVERFLOW (more than max_output), -ENOMEM, errors of pal_child_wait:
- * the child is killed and reaped then, and nothing is returned. The pipes are
- * closed in any case; the handle stays the caller's. A handle belongs to one thread at a time.
+ * itself has ended, what arrives within `drain_ms`, and before the deadline, is
+ * still read, then the call returns with cut_off.
+ *
+ * 0 on success, and *ret is the caller's, for pal_output_clear. -ETIMEDOUT,
+ * -EOVERFLOW (more than max_output; PAL_STAGE_STDIO), -ENOMEM, errors of
+ * pal_child_wait: the child is killed and reaped then, and nothing is returned.
+ * The pipes are closed in any case but -EINVAL, -E2BIG for `options`, which may
+ * be NULL for all defaults. The handle stays the caller's, and the status with it. A handle
+ * belongs to one thread at a time. A cancellation request is not acted on in here.
  */
 PAL_EXPORT int pal_child_communicate(struct pal_child *child, const struct pal_communicate_options *options,
 	struct pal_output *ret, struct pal_error *error) PAL_MUST_CHECK;
 
-/* pal_builder_spawn, pal_child_communicate and pal_child_free in one. Streams as the builder has them. */
+/*
+ * pal_builder_spawn, pal_child_communicate and pal_child_free in one, with the
+ * streams as the builder has them.
+ */
 PAL_EXPORT int pal_communicate(struct pal_builder *builder, const struct pal_communicate_options *options,
 	struct pal_output *ret, struct pal_error *error) PAL_MUST_CHECK;
 
+/* Frees what is in it, and leaves it empty. Takes NULL. */
 PAL_EXPORT void pal_output_clear(struct pal_output *output);
 
 PAL_END_DECLS

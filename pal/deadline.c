@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include <pal/deadline.h>
+#include <pal/deadline-priv.h>
 
 #include <limits.h>
 #include <time.h>
 
 #define NS_PER_MS INT64_C(1000000)
 
-static int64_t now_ns(void)
+int64_t pal__now_ns(void)
 {
 	struct timespec now;
 
@@ -16,7 +16,7 @@ static int64_t now_ns(void)
 
 pal_deadline pal_deadline_after_ms(int64_t ms)
 {
-	int64_t now = now_ns();
+	int64_t now = pal__now_ns();
 
 	if (ms <= 0)
 		return now;
@@ -33,7 +33,7 @@ int pal_deadline_left_ms(pal_deadline deadline)
 		return -1;
 	if (deadline <= 0)
 		return 0;
-	left = deadline - now_ns();
+	left = deadline - pal__now_ns();
 	if (left <= 0)
 		return 0;
 	left = left / NS_PER_MS + (left % NS_PER_MS != 0);

@@ -4,14 +4,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <pal/sandbox.h>
-
-#define STACK_SIZE                                                                                 \
-	((size_t)256 * 1024) /* it runs little of ours, but libc's thread data is in there */
+#include <pal/helper-thread-priv.h>
 
 struct pal__death_thread {
 	pthread_t thread;
@@ -39,26 +35,6 @@ static void *run_and_stay(void *arg)
 	return NULL;
 }
 
-/* With every signal blocked that a program may want to get elsewhere; see pal_threads_signal. */
-static int start_thread(struct pal__death_thread *thread)
-{
-	pthread_attr_t attributes;
-	sigset_t blocked;
-	int r = pthread_attr_init(&attributes);
-
-	if (r)
-		return -r;
-	sigfillset(&blocked);
-	sigdelset(&blocked, pal_threads_signal());
-	r = pthread_attr_setsigmask_np(&attributes, &blocked);
-	if (!r)
-		r = pthread_attr_setstacksize(&attributes, STACK_SIZE);
-	if (!r)
-		r = pthread_create(&thread->thread, &attributes, run_and_stay, thread);
-	pthread_attr_destroy(&attributes);
-	return -r;
-}
-
 static void thread_free(struct pal__death_thread *thread)
 {
 	sem_destroy(&thread->done);
@@ -78,7 +54,8 @@ int pal__death_thread_run(void (*fn)(void *arg), void *arg, struct pal__death_th
 	thread->arg = arg;
 	sem_init(&thread->done, 0, 0);
 	sem_init(&thread->leave, 0, 0);
-	r = start_thread(thread);
+	r = pal__helper_thread_start(
+		&thread->thread, PAL__THREAD_JOINED, run_and_stay, thread);
 	if (r < 0) {
 		thread_free(thread);
 		return r;

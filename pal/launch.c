@@ -115,10 +115,12 @@ int pal__launch_receive(struct pal__launch *launch, int pidfd, struct pal_error 
 
 struct pal_child *pal__launch_finish(struct pal__launch *launch, pid_t pid, int pidfd)
 {
+	const struct pal__process *process = launch->plan->process;
 	struct pal_child *child = PAL_TAKE_POINTER(launch->child);
 
 	child->pid = pid;
 	child->pidfd = pidfd;
+	child->leads_group = process->setsid || process->tty >= 0 || process->group == 0;
 	for (int i = 0; i < 3; i++)
 		child->stdio[i] = pal_take_fd(&launch->streams.parent_side[i]);
 	return child;

@@ -76,6 +76,7 @@ struct pal__plan {
 	char **argv;
 	char **envp;
 	struct pal__strings candidates; /* paths to try in turn */
+	bool as_execvp; /* PAL_SEARCH_RELATIVE */
 
 	/* what the allocated parts were made for; besides that the builder's own `changed` */
 	struct pal__plan_key {

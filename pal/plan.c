@@ -2,6 +2,7 @@
 #include <pal/plan-priv.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +41,7 @@ static const char *search_path(const struct pal__plan *plan, const struct pal_bu
 {
 	const char *path = NULL;
 
-	if (strchr(builder->program, '/'))
+	if (strchr(builder->program, '/') || builder->search & PAL_SEARCH_NONE)
 		return NULL;
 	if (!(builder->search & PAL_SEARCH_CHILD_PATH))
 		path = getenv("PATH");
@@ -56,6 +57,7 @@ static int make_candidates(struct pal__plan *plan, const struct pal_builder *bui
 	const char *program = builder->program, *folder = search_path(plan, builder);
 	int r = 0;
 
+	plan->as_execvp = builder->search & PAL_SEARCH_RELATIVE;
 	if (!folder)
 		return pal__strings_add(&plan->candidates, program);
 	plan->key.path = strdup(folder);
@@ -65,7 +67,7 @@ static int make_candidates(struct pal__plan *plan, const struct pal_builder *bui
 		size_t length = strcspn(folder, ":");
 
 		/* what is relative would run whatever the child's folder holds */
-		if (*folder == '/' || builder->search & PAL_SEARCH_RELATIVE)
+		if ((*folder == '/' || plan->as_execvp) && length < PATH_MAX)
 			r = pal__strings_take(&plan->candidates, join(folder, length, program));
 		if (!folder[length])
 			break;

@@ -13,6 +13,7 @@ struct pal__child_args {
 	const struct pal__plan *plan;
 	struct pal__report *report;
 	bool shares_files;     /* the parent's table of descriptors, until it has left it */
+	int reserved;          /* a descriptor that only the parent needs; -1: none */
 	bool handlers_cleared; /* by clone3(2): no signal has a handler */
 	bool born_in_cgroup;   /* plan->cgroup_fd, by clone3(2) */
 	int carried[PAL__CARRIED]; /* the child's own */

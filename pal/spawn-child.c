@@ -208,16 +208,39 @@ static int change_folder(const struct pal__plan *plan, struct pal__report *repor
 	return 0;
 }
 
-/* Tries the candidates as execvp(3) does, but never hands a file to a shell. */
+/* Two of the last three arguments are for a seccomp filter to see: seccomp-priv.h. */
+static int try_candidate(const struct pal__plan *plan, size_t i)
+{
+	return pal__child_result(syscall(SYS_execve, plan->candidates.items[i], plan->argv,
+		plan->envp, plan->sandbox->exec_key, 0UL, plan->sandbox->start_key));
+}
+
+/* PAL_SEARCH_RELATIVE: the same failures end the search as in execvp(3), and the same one is told. */
+static int execute_as_execvp(const struct pal__plan *plan, struct pal__report *report)
+{
+	bool denied = false;
+	int r = -ENOENT;
+
+	for (size_t i = 0; i < plan->candidates.count; i++) {
+		r = try_candidate(plan, i);
+		denied = denied || r == -EACCES;
+		if (r != -EACCES && r != -ENOENT && r != -ENOTDIR && r != -ESTALE && r != -ENODEV &&
+			r != -ETIMEDOUT)
+			return pal__report_fail(report, PAL_STAGE_EXEC, (int)i, r);
+	}
+	return pal__report_fail(report, PAL_STAGE_EXEC, 0, denied ? -EACCES : r);
+}
+
+/* Tries the candidates, and never hands a file to a shell. */
 static int execute(const struct pal__plan *plan, struct pal__report *report)
 {
 	int failure = -ENOENT;
 
 	report->stage = PAL_STAGE_EXEC;
+	if (plan->as_execvp)
+		return execute_as_execvp(plan, report);
 	for (size_t i = 0; i < plan->candidates.count; i++) {
-		/* the last three arguments are for a seccomp filter to see: see seccomp-priv.h */
-		int r = pal__child_result(syscall(SYS_execve, plan->candidates.items[i], plan->argv,
-			plan->envp, plan->sandbox->exec_key, 0UL, plan->sandbox->start_key));
+		int r = try_candidate(plan, i);
 
 		switch (r) {
 		case -EACCES: /* told only if nothing else is found */
@@ -292,6 +315,8 @@ int pal__child_main(void *child_args)
 {
 	struct pal__child_args *args = child_args;
 
+	if (args->reserved >= 0) /* a step could be about its number */
+		syscall(SYS_close, args->reserved);
 	if (args->shares_files && leave_shared_files(&args->plan->fds, args->report) < 0)
 		return 127;
 	if (pal__child_setup(args) >= 0)

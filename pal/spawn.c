@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <pal/clone3-priv.h>
@@ -32,6 +33,7 @@ struct clone_call {
 	pid_t pid; /* or a negative errno */
 	int pidfd;
 	struct pal__death_thread *thread; /* NULL: the calling thread has cloned */
+	bool pid_only; /* without a pidfd */
 };
 
 /* ---- what the child runs on ---- */
@@ -107,7 +109,8 @@ extern __typeof__(clone) CLONE_PLAIN;
 
 static int flags_of(const struct clone_call *call)
 {
-	return CLONE_VFORK | CLONE_PIDFD | (call->share_memory ? CLONE_VM : 0) |
+	return CLONE_VFORK | (call->pid_only ? 0 : CLONE_PIDFD) |
+	       (call->share_memory ? CLONE_VM : 0) |
 	       (call->args.shares_files ? CLONE_FILES : 0);
 }
 
@@ -215,8 +218,9 @@ static int stage_of_clone(const struct clone_call *call, int code)
 static int run_clone(
 	struct clone_call *call, const struct pal_builder *builder, struct pal_error *error)
 {
-	int reserved, r = reserve_number(&reserved);
+	int reserved = -1, r = call->pid_only ? 0 : reserve_number(&reserved);
 
+	call->args.reserved = reserved;
 	call->args.shares_files = call->args.plan->fds.leave_from > 0 && r >= 0 && reserved < 0;
 	if (r >= 0 && builder->parent_death)
 		r = pal__death_thread_run(call_clone, call, &call->thread);
@@ -230,7 +234,8 @@ static int run_clone(
 		pal_close(reserved);
 		return pal_error_set(error, stage, r, "%s", pal_stage_name(stage));
 	}
-	call->pidfd = place_pidfd(call->pidfd, reserved);
+	if (!call->pid_only)
+		call->pidfd = place_pidfd(call->pidfd, reserved);
 	return 0;
 }
 
@@ -260,20 +265,23 @@ static bool has_executed(pid_t pid)
  * to execve; from there on it has either executed or been killed, and may have
  * run and ended by now, so only the kernel knows. It lets the parent go on a
  * moment before either can be seen: then a child that has ended without having
- * executed was killed. Where setpgid does not tell, /proc does, at a price. A child that
- * SIGCHLD's disposition has removed already counts as started, and
- * pal_child_wait will say that its status is lost.
+ * executed was killed. Where setpgid does not tell, /proc does, at a price: for
+ * a child with a session of its own. A child that SIGCHLD's disposition has
+ * removed already counts as started, and pal_child_wait will say that its status
+ * is lost.
  */
 static bool died_before_exec(const struct clone_call *call)
 {
 	struct pollfd end = {.fd = call->pidfd, .events = POLLIN};
+	const struct pal__process *process = call->args.plan->process;
+	unsigned looks = process->setsid || process->tty >= 0 ? YIELDS : 0;
 
 	if (call->args.report->stage != PAL_STAGE_EXEC)
 		return true;
-	for (unsigned looks = 0; !has_executed(call->pid); looks++) {
+	while (!has_executed(call->pid)) {
 		enum pal__progress progress;
 
-		if (looks < YIELDS) {
+		if (looks++ < YIELDS) {
 			sched_yield();
 			continue;
 		}
@@ -316,42 +324,89 @@ static int start(struct pal__launch *launch, const struct pal_builder *builder,
 	return 0;
 }
 
-static int start_in_memory(struct pal__launch *launch, struct pal_builder *builder,
-	struct pal_child **ret, struct pal_error *error)
+/* Judged by the report alone: where it is empty, the rest is between the child and its waiter. */
+static int start_pid(const struct pal_builder *builder, struct clone_call *call, pid_t *ret,
+	struct pal_error *error)
 {
-	struct clone_call call = {.share_memory = pal__builder_shares_memory(builder), .pidfd = -1};
+	int r = run_clone(call, builder, error);
+
+	if (r < 0)
+		return r;
+	if (call->args.report->code < 0) {
+		while (waitpid(call->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+		return pal__report_error(builder, call->args.report, error);
+	}
+	*ret = call->pid;
+	return 0;
+}
+
+static int check_pid_only(const struct pal_builder *builder, struct pal_error *error)
+{
+	if (builder->parent_death)
+		return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL,
+			"parent_death of a child without a handle");
+	for (size_t i = 0; i < builder->fd_count; i++)
+		if (builder->fds[i].from.kind == PAL_STDIO_KIND_PIPE)
+			return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL,
+				"pipe of a child without a handle");
+	return 0;
+}
+
+/* One of `ret` and `ret_pid` is NULL, also below. */
+static int start_in_memory(struct pal__launch *launch, struct pal_builder *builder,
+	struct pal_child **ret, pid_t *ret_pid, struct pal_error *error)
+{
+	struct clone_call call = {.share_memory = pal__builder_shares_memory(builder),
+		.pidfd = -1,
+		.pid_only = ret_pid != NULL};
 	int r = prepare_memory(builder, &call);
 
 	if (r < 0)
 		return pal_error_set(
 			error, PAL_STAGE_STACK, r, "%s", pal_stage_name(PAL_STAGE_STACK));
 	call.args.plan = launch->plan;
-	r = start(launch, builder, &call, ret, error);
+	r = ret_pid ? start_pid(builder, &call, ret_pid, error)
+		    : start(launch, builder, &call, ret, error);
 	if (!call.share_memory)
 		munmap(call.args.report, sizeof *call.args.report);
 	return r;
 }
 
-static int spawn(struct pal_builder *builder, struct pal_child **ret, struct pal_error *error)
+static int spawn(struct pal_builder *builder, struct pal_child **ret, pid_t *ret_pid,
+	struct pal_error *error)
 {
 	struct pal__launch launch;
 	int r = pal__launch_check(builder, true, error);
 
+	if (r >= 0 && ret_pid)
+		r = check_pid_only(builder, error);
 	if (r < 0)
 		return r;
 	r = pal__launch_prepare(&launch, builder, true, -1, error);
 	if (r >= 0)
-		r = start_in_memory(&launch, builder, ret, error);
+		r = start_in_memory(&launch, builder, ret, ret_pid, error);
 	pal__launch_clear(&launch);
+	return r;
+}
+
+static int spawn_uncancelled(struct pal_builder *builder, struct pal_child **ret, pid_t *ret_pid,
+	struct pal_error *error)
+{
+	int cancel_state, r;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	r = spawn(builder, ret, ret_pid, error);
+	pthread_setcancelstate(cancel_state, NULL);
 	return r;
 }
 
 int pal_builder_spawn(struct pal_builder *builder, struct pal_child **ret, struct pal_error *error)
 {
-	int cancel_state, r;
+	return spawn_uncancelled(builder, ret, NULL, error);
+}
 
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	r = spawn(builder, ret, error);
-	pthread_setcancelstate(cancel_state, NULL);
-	return r;
+int pal_builder_spawn_pid(struct pal_builder *builder, pid_t *ret, struct pal_error *error)
+{
+	return spawn_uncancelled(builder, NULL, ret, error);
 }

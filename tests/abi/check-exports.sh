@@ -32,11 +32,12 @@ exported() {
 	nm -D --defined-only "$1" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort -u
 }
 
-# FOLDER NAME [OBJECT]...: the objects are exported data, which -aux-info does not list.
+# FOLDER NAME PREFIX [OBJECT]...: the objects are exported data, which -aux-info does not list.
 check() {
 	folder=$1
 	name=$2
-	shift 2
+	prefix=$3
+	shift 3
 	library=.libs/libprocmesh-$name.so
 	{
 		declared "$folder"
@@ -47,8 +48,8 @@ check() {
 	comm -23 "$work/declared" "$work/exported" | sed "s|^|$folder: declared, not exported: |" >"$work/differences"
 	comm -13 "$work/declared" "$work/exported" | sed "s|^|$folder: exported, not declared: |" >>"$work/differences"
 	[ ! -s "$work/differences" ] || fail "$(cat "$work/differences")"
-	if grep -vE "^$folder"'_[a-zA-Z]' "$work/exported"; then
-		fail "$library: these names lack the prefix ${folder}_"
+	if grep -vE "^$prefix"'_[a-zA-Z]' "$work/exported"; then
+		fail "$library: these names lack the prefix ${prefix}_"
 	fi
 	readelf -d "$library" >"$work/dynamic"
 	grep -q "SONAME.*\[libprocmesh-$name\.so\.[0-9]*\]" "$work/dynamic" || fail "$library has no SONAME"
@@ -58,8 +59,16 @@ check() {
 	echo "$library: $(wc -l <"$work/exported") symbols"
 }
 
-check pal pal
-check isolate isolate
-check mesh mesh mesh_Resource_msg # of mesh/resource.proto
-check mesh_process process
+check pal pal pal
+check pal_event pal-event pal_child_event
+check isolate isolate isolate
+check mesh mesh mesh mesh_Resource_msg # of mesh/resource.proto
+check mesh_process process mesh_process
+
+# A program that only starts processes loads no event loop.
+for library in pal isolate; do
+	if readelf -d ".libs/libprocmesh-$library.so" | grep 'NEEDED.*libevent'; then
+		fail "libprocmesh-$library needs libevent"
+	fi
+done
 exit $bad

@@ -106,20 +106,35 @@ static const struct mesh__space_ops space_ops = {.remote = remote_of};
 
 /* ---- steps ---- */
 
+/* As a link does it with the body of a large event; `lost`: there was no memory for it. */
+static void detach_body(struct mesh__incoming *incoming, bool lost)
+{
+	struct mesh__raw_event raw;
+
+	incoming->detached = true;
+	(void)mesh__raw_event_parse(incoming->data, incoming->size, &raw);
+	if (!lost)
+		incoming->body = mesh_message_new(raw.body, raw.body_size);
+}
+
 static void receive(const void *event, size_t size)
 {
 	struct mesh_id node = id_of((uint8_t)(2 + byte() % 3));
 	struct mesh__remote *from = remote_of(&space, &node);
-	size_t count = byte() % 4;
+	uint8_t how = byte();
+	size_t count = how % 4;
 	int fds[4];
-	void *copy = malloc(size ? size : 1); /* without a byte to spare */
+	uint8_t *copy = malloc(size ? size : 1); /* without a byte to spare */
+	struct mesh__incoming incoming = {.data = copy, .size = size};
 
 	must(copy);
 	if (size)
 		memcpy(copy, event, size);
 	for (size_t i = 0; i < count; i++)
 		fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	mesh__space_receive(&space, from, copy, size, fds, count);
+	if (how & 0x80)
+		detach_body(&incoming, how & 0x40);
+	(void)mesh__space_receive(&space, from, &incoming, fds, count);
 	mesh__remote_unref(from);
 	free(copy);
 }

@@ -280,6 +280,9 @@ static void clear_node(struct memory_node *node)
 	while ((remote = LIST_FIRST(&node->remotes))) {
 		LIST_REMOVE(remote, next);
 		ck_assert_uint_eq(remote->remote.refs, 1);
+		ck_assert_uint_eq(remote->remote.held.bytes, 0);
+		ck_assert_uint_eq(remote->remote.held.events, 0);
+		ck_assert_uint_eq(remote->remote.held.fds, 0);
 		free(remote);
 	}
 }
@@ -322,10 +325,11 @@ void memory_inject(struct memory_node *to, struct memory_node *from, const void 
         int *fds, size_t fd_count)
 {
 	struct mesh__remote *remote = memory_remote(to, &from->space.node);
+	struct mesh__incoming incoming = {.data = event, .size = size};
 
 	mesh__space_lock(&to->space);
 	scarce(true);
-	mesh__space_receive(&to->space, remote, event, size, fds, fd_count);
+	(void)mesh__space_receive(&to->space, remote, &incoming, fds, fd_count);
 	scarce(false);
 	mesh__space_unlock(&to->space);
 }
@@ -365,20 +369,29 @@ static void end_given_up_links(struct memory_net *net)
 	}
 }
 
+struct memory_packet *memory_pick(struct memory_net *net, unsigned *seed)
+{
+	struct memory_packet *packet = TAILQ_FIRST(&net->packets), *first;
+
+	for (size_t skip = (size_t)rand_r(seed) % net->packet_count; skip; skip--)
+		packet = TAILQ_NEXT(packet, next);
+	if (!net->links_in_order)
+		return packet;
+	TAILQ_FOREACH(first, &net->packets, next) {
+		if (first->from == packet->from && first->to == packet->to)
+			break;
+	}
+	return first;
+}
+
 void memory_run(struct memory_net *net, unsigned *seed)
 {
 	bool again = true;
 
 	while (again) {
 		while (net->packet_count) {
-			struct memory_packet *packet = TAILQ_FIRST(&net->packets);
-
-			if (seed) {
-				for (size_t skip = (size_t)rand_r(seed) % net->packet_count; skip;
-				        skip--)
-					packet = TAILQ_NEXT(packet, next);
-			}
-			memory_deliver(net, packet);
+			memory_deliver(net,
+			        seed ? memory_pick(net, seed) : TAILQ_FIRST(&net->packets));
 			end_given_up_links(net);
 		}
 		end_given_up_links(net);

@@ -48,6 +48,7 @@ struct memory_net {
 	size_t log_count, log_room;
 	LIST_HEAD(, memory_name) names;
 	bool quiet; /* no log */
+	bool links_in_order; /* as on a socket: the choice is only which link is next */
 };
 
 /* Called before and after each call of the machine that may fail for want of memory. For tests of just that. */
@@ -73,6 +74,8 @@ void memory_local_pair(struct memory_net *net, struct memory_node *node, const c
 void memory_deliver(struct memory_net *net, struct memory_packet *packet);
 /* Takes it out and loses it. */
 void memory_lose(struct memory_net *net, struct memory_packet *packet);
+/* One of those under way, of which there are some. */
+struct memory_packet *memory_pick(struct memory_net *net, unsigned *seed);
 /* Delivers all in the order sent, or where `seed` is not NULL in an order chosen by it. */
 void memory_run(struct memory_net *net, unsigned *seed);
 /* The node is gone with what it sent that is still under way, and every other one is told. */

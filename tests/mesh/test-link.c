@@ -28,16 +28,22 @@ struct seen {
 	size_t fds;
 	bool hold; /* keep the descriptors in `held` */
 	int held[PAL_SOCKET_MAX_FDS];
+	int answer;
 };
 
-static void see(void *userdata, const void *event, size_t size, int *fds, size_t fd_count)
+static int see(void *userdata, struct mesh__incoming *event, int *fds, size_t fd_count)
 {
 	struct seen *seen = userdata;
+	const uint8_t *body = mesh_message_data(event->body);
+	size_t body_size = mesh_message_size(event->body), size = event->size;
 
 	seen->events++;
 	seen->size = size;
-	seen->first = size ? *(const uint8_t *)event : 0;
-	seen->last = size ? ((const uint8_t *)event)[size - 1] : 0;
+	seen->first = size ? event->data[0] : 0;
+	if (!event->detached)
+		seen->last = size ? event->data[size - 1] : 0;
+	else
+		seen->last = body_size ? body[body_size - 1] : 0;
 	seen->fds = fd_count;
 	for (size_t i = 0; i < fd_count; i++) {
 		if (seen->hold)
@@ -45,7 +51,11 @@ static void see(void *userdata, const void *event, size_t size, int *fds, size_t
 		else
 			close(fds[i]);
 	}
+	mesh_message_free(event->body);
+	return seen->answer;
 }
+
+static const struct mesh__link_reader reader = {.deliver = see};
 
 static void make_links(void)
 {
@@ -68,12 +78,19 @@ static void send_bytes(struct mesh__link *link, size_t size, uint8_t value, int 
 
 	ck_assert_ptr_nonnull(packet);
 	memset(packet + MESH__PACKET_HEADER_SIZE, value, size);
+	if (size >= MESH__EVENT_HEADER_SIZE) {
+		struct mesh_id port;
+
+		memset(&port, value, sizeof port);
+		mesh__event_header_write(packet + MESH__PACKET_HEADER_SIZE, &port, MESH__EVENT_MESSAGE, MESH__FLAG_MESSAGE,
+			1, 0, (uint32_t)(size - MESH__EVENT_HEADER_SIZE));
+	}
 	mesh__link_send(link, packet, size, fds, fd_count);
 }
 
 static int read_all(struct mesh__link *link, struct seen *seen)
 {
-	return mesh__link_receive(link, 1000, see, seen);
+	return mesh__link_receive(link, 1000, &reader, seen);
 }
 
 /* A packet as a hostile peer would write it. */
@@ -82,12 +99,16 @@ static void send_raw(const void *data, size_t size, const int *fds, size_t fd_co
 	ck_assert_int_eq(pal_socket_send(near.fd, data, size, fds, fd_count), (ssize_t)size);
 }
 
+/* Holes behind the first page. */
 static int new_memfd(size_t size, int seals)
 {
+	static const uint8_t page[4096];
 	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(ftruncate(fd, (off_t)size), 0);
+	if (size >= sizeof page)
+		ck_assert_int_eq(pwrite(fd, page, sizeof page, 0), sizeof page);
 	if (seals)
 		ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, seals), 0);
 	return fd;
@@ -201,7 +222,7 @@ START_TEST(a_reset_loses_nothing_that_was_sent_before)
 		send_bytes(&near, 100, 1, NULL, 0);
 	send_bytes(&far, 100, 1, NULL, 0); /* stays unread in near: its close is a reset */
 	mesh__link_deinit(&near);
-	ck_assert_int_eq(mesh__link_receive(&far, 3, see, &seen), -ECONNRESET);
+	ck_assert_int_eq(mesh__link_receive(&far, 3, &reader, &seen), -ECONNRESET);
 	ck_assert_uint_eq(seen.events, 20);
 	drop_links();
 }
@@ -242,6 +263,153 @@ START_TEST(packets_that_break_the_rules_end_the_link) /* S132, S139 */
 			close(cases[i].fd);
 		drop_links();
 	}
+}
+END_TEST
+
+/* A large event of which the header is written, and of the rest as much as `backed`. */
+static int new_event_memfd(size_t records, size_t body, size_t backed)
+{
+	const struct mesh_id port = {.bytes = {1}};
+	size_t size = (mesh__event_size(records, body) + 4095) / 4096 * 4096;
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	uint8_t header[MESH__EVENT_HEADER_SIZE];
+
+	mesh__event_header_write(header, &port, MESH__EVENT_MESSAGE, MESH__FLAG_MESSAGE, 1, (uint32_t)records, (uint32_t)body);
+	ck_assert_int_eq(ftruncate(fd, (off_t)size), 0);
+	ck_assert_int_eq(pwrite(fd, header, sizeof header, 0), sizeof header);
+	if (backed)
+		ck_assert_int_eq(fallocate(fd, 0, 0, (off_t)backed), 0);
+	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, ALL_SEALS), 0);
+	return fd;
+}
+
+static void send_memfd(int fd)
+{
+	send_raw(large_header, sizeof large_header, &fd, 1);
+	close(fd);
+}
+
+static int close_fds(void *userdata, struct mesh__incoming *event, int *fds, size_t fd_count)
+{
+	struct mesh__incoming *seen = userdata;
+
+	for (size_t i = 0; i < fd_count; i++)
+		close(fds[i]);
+	*seen = *event;
+	mesh_message_free(event->body);
+	return 0;
+}
+
+static struct mesh__incoming receive_memfd(int fd, int expected)
+{
+	static const struct mesh__link_reader closer = {.deliver = close_fds};
+	struct mesh__incoming seen = {0};
+
+	make_links();
+	far.max_message = 1 << 20;
+	send_memfd(fd);
+	ck_assert_int_eq(mesh__link_receive(&far, 1, &closer, &seen), expected);
+	drop_links();
+	return seen;
+}
+
+START_TEST(a_large_event_costs_what_its_sender_has_paid_for) /* S139 */
+{
+	struct mesh__incoming seen;
+
+	receive_memfd(new_event_memfd(0, 100000, 102400), 0);
+	receive_memfd(new_event_memfd(0, 100000, 50000), -EBADMSG); /* the rest would be zeroes for nothing */
+	receive_memfd(new_event_memfd(0, 1 << 20, 0), -EBADMSG);
+	receive_memfd(new_memfd((size_t)1 << 20, ALL_SEALS), 0); /* a small event, whatever the file's size */
+	receive_memfd(new_event_memfd(MESH__MAX_RECORDS + 1, 0, (MESH__MAX_RECORDS + 2) * MESH__RECORD_SIZE), -EBADMSG);
+	seen = receive_memfd(new_event_memfd(10, (1 << 20) + 1, (1 << 20) + 8192), 0);
+	ck_assert_uint_eq(seen.size, mesh__event_size(10, (1 << 20) + 1)); /* for its port, which fails */
+	ck_assert_ptr_null(seen.body);
+}
+END_TEST
+
+START_TEST(one_call_reads_no_more_than_so_many_bytes)
+{
+	struct seen seen = {0};
+
+	make_links();
+	for (int i = 0; i < 3; i++)
+		send_memfd(new_event_memfd(0, MESH__BYTES_PER_CALL, MESH__BYTES_PER_CALL + 4096));
+	ck_assert_int_eq(read_all(&far, &seen), 0);
+	ck_assert_uint_eq(seen.events, 1);
+	for (int i = 0; i < 40; i++)
+		send_bytes(&near, 20000, 1, NULL, 0);
+	ck_assert_int_eq(read_all(&far, &seen), 0);
+	ck_assert_int_eq(read_all(&far, &seen), 0);
+	ck_assert_uint_eq(seen.events, 3);
+	ck_assert_int_eq(read_all(&far, &seen), 0);
+	ck_assert_uint_eq(seen.events, 43);
+	drop_links();
+}
+END_TEST
+
+struct steps {
+	char text[16];
+	size_t length;
+};
+
+static void step(struct steps *steps, char what)
+{
+	if (steps->length < sizeof steps->text - 1)
+		steps->text[steps->length++] = what;
+}
+
+static int step_deliver(void *userdata, struct mesh__incoming *event, int *fds, size_t fd_count)
+{
+	(void)fds;
+	(void)fd_count;
+	step(userdata, 'd');
+	mesh_message_free(event->body);
+	return 0;
+}
+
+static void step_unlock(void *userdata)
+{
+	step(userdata, 'u');
+}
+
+static void step_lock(void *userdata)
+{
+	step(userdata, 'l');
+}
+
+/* While megabytes are copied other threads must be able to use the node. */
+START_TEST(large_events_and_only_those_are_read_without_the_lock)
+{
+	static const struct mesh__link_reader stepping = {
+		.deliver = step_deliver, .unlock = step_unlock, .lock = step_lock};
+	struct steps steps = {0};
+
+	make_links();
+	send_bytes(&near, 100, 1, NULL, 0);
+	send_bytes(&near, 100000, 1, NULL, 0);
+	send_bytes(&near, 100, 1, NULL, 0);
+	send_memfd(new_memfd(4096, 0)); /* without seals */
+	ck_assert_int_eq(mesh__link_receive(&far, 10, &stepping, &steps), -EBADMSG);
+	ck_assert_str_eq(steps.text, "duldd" "ul");
+	drop_links();
+}
+END_TEST
+
+START_TEST(whom_the_events_are_for_may_end_the_link)
+{
+	struct seen seen = {.answer = -ENOBUFS};
+
+	make_links();
+	send_bytes(&near, 100, 1, NULL, 0);
+	send_bytes(&near, 100, 1, NULL, 0);
+	ck_assert_int_eq(read_all(&far, &seen), -ENOBUFS);
+	ck_assert_uint_eq(seen.events, 1);
+	send_bytes(&near, 100000, 1, NULL, 0);
+	ck_assert_int_eq(read_all(&far, &seen), -ENOBUFS);
+	ck_assert_int_eq(read_all(&far, &seen), -ENOBUFS);
+	ck_assert_uint_eq(seen.events, 3);
+	drop_links();
 }
 END_TEST
 
@@ -318,7 +486,7 @@ START_TEST(what_the_socket_does_not_take_is_queued_and_nothing_overtakes)
 	while (received < sent) {
 		struct seen seen = {0};
 
-		ck_assert_int_eq(mesh__link_receive(&far, 1, see, &seen), 0);
+		ck_assert_int_eq(mesh__link_receive(&far, 1, &reader, &seen), 0);
 		if (seen.events) {
 			ck_assert_uint_eq(seen.first, (uint8_t)received);
 			received++;
@@ -365,7 +533,7 @@ static void flood_as_nobody(void)
 	for (unsigned rounds = 0; rounds < 10000 && !(STAILQ_EMPTY(&near.queue)); rounds++) {
 		struct seen seen = {0};
 
-		if (mesh__link_receive(&far, 1, see, &seen) < 0)
+		if (mesh__link_receive(&far, 1, &reader, &seen) < 0)
 			_exit(4);
 		received += seen.events;
 		mesh__link_flush(&near);
@@ -403,6 +571,10 @@ static Suite *make_suite(void)
 	tcase_add_test(hostile, an_empty_packet_is_a_broken_peer_and_not_the_end_of_file);
 	tcase_add_test(hostile, a_descriptor_with_an_empty_packet_is_closed);
 	tcase_add_test(hostile, packets_that_break_the_rules_end_the_link);
+	tcase_add_test(hostile, a_large_event_costs_what_its_sender_has_paid_for);
+	tcase_add_test(hostile, one_call_reads_no_more_than_so_many_bytes);
+	tcase_add_test(hostile, large_events_and_only_those_are_read_without_the_lock);
+	tcase_add_test(hostile, whom_the_events_are_for_may_end_the_link);
 	tcase_add_test(hostile, release_fds_packets_are_ignored);
 	tcase_add_test(hostile, descriptors_that_find_no_place_are_closed_and_cost_the_event_only);
 	tcase_add_test(hostile, a_node_that_does_not_read_costs_no_more_than_the_bound);

@@ -331,6 +331,7 @@ START_TEST(a_port_that_fails_on_its_way_arrives_failed)
 	memory_deliver(&net, TAILQ_NEXT(record, next));
 	ck_assert_uint_eq(memory_port_count(A), 2); /* p is kept for the answer to its record */
 	ck_assert_uint_eq(A->space.moving, 0);
+	memory_deliver(&net, TAILQ_NEXT(record, next)); /* back to q */
 	memory_deliver(&net, TAILQ_NEXT(record, next));
 	ck_assert_uint_eq(B->space.unknown_port_events, 1);
 	memory_run(&net, NULL);

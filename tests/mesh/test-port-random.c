@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pal/util-priv.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -152,13 +153,8 @@ static void read_trunks(void)
 
 static void deliver_some(size_t count)
 {
-	while (count-- && net.packet_count) {
-		struct memory_packet *packet = TAILQ_FIRST(&net.packets);
-
-		for (size_t skip = pick(net.packet_count); skip; skip--)
-			packet = TAILQ_NEXT(packet, next);
-		memory_deliver(&net, packet);
-	}
+	while (count-- && net.packet_count)
+		memory_deliver(&net, memory_pick(&net, &seed));
 	read_trunks();
 }
 
@@ -245,17 +241,21 @@ static size_t moving_ports(void)
 	return count;
 }
 
-/* Frees all ports; how many the nodes that live keep all the same. */
-static size_t free_everything(void)
+static void free_ports(void)
 {
-	size_t left = 0;
-
 	for (size_t i = 0; i < end_count; i++) {
 		if (ends[i].port)
 			memory_free(ends[i].port);
 		ends[i].port = NULL;
 	}
 	memory_run(&net, &seed);
+}
+
+/* The end of it all; how many ports the nodes that live keep all the same. */
+static size_t free_trunks(void)
+{
+	size_t left = 0;
+
 	for (size_t a = 0; a < NODES; a++) {
 		for (size_t b = 0; b < NODES; b++) {
 			if (a != b)
@@ -267,6 +267,12 @@ static size_t free_everything(void)
 		left += net.nodes[i].dead ? 0 : memory_port_count(&net.nodes[i]);
 	memory_net_clear(&net);
 	return left;
+}
+
+static size_t free_everything(void)
+{
+	free_ports();
+	return free_trunks();
 }
 
 START_TEST(every_message_arrives_once_and_in_order)
@@ -313,34 +319,164 @@ START_TEST(after_closes_and_failures_every_end_knows)
 }
 END_TEST
 
-/* Whether nothing waits for ever after the death of a node amid all this. */
-static bool survive_a_death(int number)
-{
-	size_t moving;
+/* ---- the death of a node ---- */
 
-	start(number);
-	for (size_t i = 0; i < 300; i++)
-		step();
-	memory_kill(&net.nodes[pick(NODES)]);
-	for (size_t i = 0; i < 300; i++)
-		step();
-	settle();
-	moving = moving_ports();
-	return !free_everything() && !moving;
+/*
+ * The protocol has a hole here, traces (s) and (t): a port that came from a node
+ * which died before it was through with the hand-over - its peer not told, or
+ * something for the port still under way - and that hears nothing more. Nobody can
+ * tell it that its peer has failed, or that something is missing; and when it ends
+ * it cannot tell the peer, of whose last move it was not told. This test sees into
+ * the node that dies and knows those ports; it lets them wait, and what waits for
+ * a word of them. Every other port must talk to its peer or end.
+ */
+struct id_set {
+	struct mesh_id ids[1000];
+	size_t count;
+};
+static struct id_set cut, unsure;
+
+static void note(struct id_set *set, const struct mesh_id *id)
+{
+	ck_assert_uint_lt(set->count, PAL_ARRAY_LENGTH(set->ids));
+	set->ids[set->count++] = *id;
 }
 
 /*
- * S145. The protocol has a hole here: of a port whose former node dies before the
- * peer was told of the move, and of which nothing is heard, nobody can tell that
- * its peer has failed. That is rare, and never more than a port that waits.
+ * Ports that have come from this node and have not heard of their peers since: if
+ * closed, they end with it, because an answer may never come.
  */
-START_TEST(the_death_of_a_node_leaves_hardly_a_port_waiting)
+static void note_unsure(const struct memory_node *victim)
 {
-	size_t whole = 0;
+	struct mesh_port *port;
 
-	for (int i = 0; i < 100; i++)
-		whole += survive_a_death(2 * (100 * _i + i));
-	ck_assert_uint_ge(whole, 97);
+	for (size_t i = 0; i < NODES; i++) {
+		LIST_FOREACH(port, &net.nodes[i].space.all, in_space) {
+			if (!port->settled && port->origin.kind == MESH__REF_REMOTE &&
+			        mesh__id_equal(&port->origin.remote->id, &victim->space.node))
+				note(&unsure, &port->id);
+		}
+	}
+}
+
+/* The ports that this node has not handed over yet, just before its death. */
+static void note_unfinished(const struct memory_node *node)
+{
+	struct memory_packet *packet;
+	struct mesh__raw_event raw;
+	struct mesh_port *port;
+
+	LIST_FOREACH(port, &node->space.all, in_space) {
+		if (port->state == MESH__SENDING || port->state == MESH__PROXYING)
+			note(&cut, &port->target.id);
+	}
+	TAILQ_FOREACH(packet, &net.packets, next) {
+		if (packet->from != node)
+			continue;
+		ck_assert_int_eq(mesh__raw_event_parse(packet->data, packet->size, &raw), 0);
+		note(&cut, &raw.port);
+	}
+}
+
+static bool contains(const struct id_set *set, const struct mesh_id *id)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		if (mesh__id_equal(&set->ids[i], id))
+			return true;
+	}
+	return false;
+}
+
+static bool may_wait(const struct mesh_port *port)
+{
+	const struct mesh_id *peer =
+	        port->peer.kind == MESH__REF_LOCAL ? &port->peer.port->id : &port->peer.id;
+
+	/* Of two on one node that know each other, the node can see what is missing. */
+	if (port->peer.kind == MESH__REF_LOCAL && port->peer.port->peer.kind == MESH__REF_LOCAL &&
+	        port->peer.port->peer.port == port)
+		return false;
+	return contains(&cut, &port->id) || contains(&cut, peer) ||
+	       (port->state == MESH__PROXYING && contains(&unsure, peer));
+}
+
+static struct mesh_port *peer_of(const struct mesh_port *port)
+{
+	if (port->peer.kind == MESH__REF_LOCAL)
+		return port->peer.port;
+	for (size_t i = 0; i < NODES; i++) {
+		if (mesh__id_equal(&net.nodes[i].space.node, &port->peer.remote->id))
+			return net.nodes[i].dead
+			        ? NULL
+			        : mesh__space_find(&net.nodes[i].space, &port->peer.id);
+	}
+	return NULL;
+}
+
+/* The two know each other, and what one has sent the other has got. */
+static bool talks(const struct mesh_port *port)
+{
+	const struct mesh_port *peer;
+
+	if (port->state != MESH__PEERED)
+		return false;
+	peer = peer_of(port);
+	return peer && peer->state == MESH__PEERED && peer_of(peer) == port && !port->pending &&
+	       port->next_peer_seq == peer->next_local_seq;
+}
+
+/* How many of the nodes that live have a reason to wait. */
+static size_t count_waiting(int number)
+{
+	size_t waiting = 0;
+
+	for (size_t i = 0; i < NODES; i++) {
+		struct mesh_port *port;
+
+		LIST_FOREACH(port, &net.nodes[i].space.all, in_space) {
+			if (net.nodes[i].dead || mesh__port_ended(port) || talks(port))
+				continue;
+			ck_assert_msg(may_wait(port), "history %d: a port on %c waits in state %d",
+			        number, net.nodes[i].name, (int)port->state);
+			waiting++;
+		}
+	}
+	return waiting;
+}
+
+static size_t die_once(int number)
+{
+	struct memory_node *victim;
+	size_t waiting;
+
+	start(number);
+	net.links_in_order = true; /* as sockets are: what a node says last of a port comes last */
+	for (size_t i = 0; i < 300; i++)
+		step();
+	victim = &net.nodes[pick(NODES)];
+	cut.count = unsure.count = 0;
+	note_unfinished(victim);
+	note_unsure(victim);
+	memory_kill(victim);
+	for (size_t i = 0; i < 300; i++)
+		step();
+	settle();
+	waiting = count_waiting(number);
+	free_ports();
+	count_waiting(number);
+	free_trunks();
+	return waiting;
+}
+
+/* S145. That there are some shows that the histories get into the hole, and that it is no wider. */
+START_TEST(after_the_death_of_a_node_no_port_waits_without_a_reason)
+{
+	size_t waiting = 0;
+
+	for (int i = 0; i < 500; i++)
+		waiting += die_once(2 * (500 * _i + i));
+	ck_assert_uint_gt(waiting, 0);
+	ck_assert_uint_lt(waiting, 50);
 }
 END_TEST
 
@@ -351,7 +487,7 @@ static Suite *make_suite(void)
 
 	tcase_add_loop_test(histories, every_message_arrives_once_and_in_order, 0, 100);
 	tcase_add_loop_test(histories, after_closes_and_failures_every_end_knows, 0, 100);
-	tcase_add_loop_test(histories, the_death_of_a_node_leaves_hardly_a_port_waiting, 0, 3);
+	tcase_add_loop_test(histories, after_the_death_of_a_node_no_port_waits_without_a_reason, 0, 8);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -279,6 +279,12 @@ static void launch_and_wait(void)
 	be_silent();
 }
 
+#ifdef __SANITIZE_THREAD__
+#define ROLE_OWN_THREADS 2 /* the sanitizer has one for itself */
+#else
+#define ROLE_OWN_THREADS 1
+#endif
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -291,8 +297,31 @@ static const struct {
 	{"launch-and-wait", launch_and_wait},
 };
 
+static int count_threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	int count = 0;
+
+	for (struct dirent *entry; (entry = readdir(dir));)
+		count += entry->d_name[0] != '.';
+	closedir(dir);
+	return count;
+}
+
+/* One that has been joined may be on the list for another moment; one that goes on stays on it. */
+static void say_threads_at_exit(void)
+{
+	int threads = 0;
+
+	for (int i = 0; i < 1000 && (threads = count_threads()) > ROLE_OWN_THREADS; i++)
+		usleep(1000);
+	fprintf(stderr, "threads at exit: %s\n", threads > ROLE_OWN_THREADS ? "too many" : "one");
+}
+
 void role_run(int argc, char **argv)
 {
+	if (getenv("ROLE_COUNTS_THREADS"))
+		atexit(say_threads_at_exit);
 	for (size_t i = 0; argc > 1 && i < PAL_ARRAY_LENGTH(roles); i++)
 		if (!strcmp(argv[1], roles[i].name))
 			roles[i].run();
@@ -328,6 +357,33 @@ struct mesh_process_host *role_launch(struct mesh_process *process, const char *
 	ck_assert_ok(mesh_process_launch(process, config, ret_port, &host, &error), &error);
 	mesh_process_config_free(config);
 	return host;
+}
+
+const char *role_expect_failure(
+	struct mesh_process *process, struct mesh_process_config *config, int code, int stage)
+{
+	static struct pal_error error;
+	struct mesh_process_host *host = NULL;
+	struct mesh_port *port = NULL;
+
+	error = (struct pal_error){0};
+	ck_assert_msg(mesh_process_launch(process, config, &port, &host, &error) == code, "%s",
+		pal_error_text(&error));
+	ck_assert_ptr_null(port);
+	ck_assert_ptr_null(host);
+	ck_assert_int_eq(error.code, code);
+	ck_assert_int_eq(error.stage, stage);
+	mesh_process_config_free(config);
+	return pal_error_text(&error);
+}
+
+const char *role_expect_failure_alone(struct mesh_process_config *config, int code, int stage)
+{
+	struct mesh_process *process = role_new();
+	const char *text = role_expect_failure(process, config, code, stage);
+
+	role_shutdown(process);
+	return text;
 }
 
 static void PAL_PRINTF(3, 0) tell(struct mesh_port *port, int fd, const char *format, va_list args)

@@ -24,6 +24,12 @@ struct mesh_process_host *role_launch(struct mesh_process *process, const char *
 	struct mesh_process_config *config,
 	struct mesh_port **ret_port);
 
+/* Launches, expects it to fail with this, and returns the text of the error. Frees the config. */
+const char *role_expect_failure(
+	struct mesh_process *process, struct mesh_process_config *config, int code, int stage);
+/* The same in a mesh of its own. */
+const char *role_expect_failure_alone(struct mesh_process_config *config, int code, int stage);
+
 /*
  * Tells it what to do and returns its answer, to be freed. `fd` goes along if not -1.
  *

@@ -204,6 +204,58 @@ START_TEST(shutdown_in_an_event_is_refused)
 }
 END_TEST
 
+/* What a callback in the node's own thread was told. */
+struct inside {
+	struct mesh_process *process;
+	int launch, launch_message, shutdown;
+	sem_t done;
+};
+
+static void manage(struct mesh_port *port, int status, struct mesh_message *message, void *userdata)
+{
+	struct inside *inside = userdata;
+	struct mesh_process_config *config = mesh_process_config_new("child");
+	struct mesh_process_host *host;
+	struct mesh_port *host_port;
+
+	(void)port;
+	mesh_message_free(message);
+	if (!status) {
+		inside->launch = mesh_process_launch(inside->process, config, &host_port, &host, NULL);
+		inside->launch_message = mesh_process_launch_message(
+			inside->process, config, mesh_message_new(NULL, 0), &host, NULL);
+		inside->shutdown = mesh_process_shutdown(inside->process, PAL_DEADLINE_NOW);
+		sem_post(&inside->done);
+	}
+	mesh_process_config_free(config);
+}
+
+/* They would wait for what only this thread can read. */
+START_TEST(launch_and_shutdown_in_a_callback_of_the_node_are_refused)
+{
+	struct inside inside = {.process = role_new()};
+	struct mesh_port *port;
+	struct mesh_process_host *host = role_launch(inside.process, "h", NULL, &port);
+
+	sem_init(&inside.done, 0, 0);
+	ck_assert_int_eq(mesh_port_set_callback(port, NULL, manage, &inside), 0);
+	role_tell(port, "say now");
+	while (sem_wait(&inside.done))
+		;
+	ck_assert_int_eq(mesh_port_set_callback(port, NULL, NULL, NULL), 0);
+	ck_assert_int_eq(inside.launch, -EDEADLK);
+	ck_assert_int_eq(inside.launch_message, -EDEADLK);
+	ck_assert_int_eq(inside.shutdown, -EDEADLK);
+	role_expect(port, "say still there", "still there");
+	role_tell(port, "return 0");
+	ck_assert_str_eq(role_end(host), "exit 0");
+	mesh_port_free(port);
+	mesh_process_host_free(host);
+	role_shutdown(inside.process);
+	sem_destroy(&inside.done);
+}
+END_TEST
+
 START_TEST(a_port_says_how_its_host_ended)
 {
 	struct mesh_process *process = role_new();
@@ -429,6 +481,7 @@ static Suite *make_suite(void)
 	tcase_add_test(ends, a_host_may_be_freed_in_its_own_event);
 	tcase_add_test(ends, a_host_may_be_launched_again_in_its_event);
 	tcase_add_test(ends, shutdown_in_an_event_is_refused);
+	tcase_add_test(ends, launch_and_shutdown_in_a_callback_of_the_node_are_refused);
 	tcase_add_test(ends, a_port_says_how_its_host_ended);
 	tcase_add_test(ends, ends_are_logged);
 	tcase_add_test(one, a_host_can_be_signalled_until_it_has_ended);

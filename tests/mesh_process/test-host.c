@@ -283,6 +283,37 @@ START_TEST(a_link_that_nobody_holds_is_refused)
 }
 END_TEST
 
+/* ---- first messages ---- */
+
+/* It has joined and has all its threads by then: none of them may be there when exit(3) runs handlers. */
+START_TEST(a_first_message_without_a_port_is_refused_and_ends_in_order)
+{
+	struct mesh_process *process = role_new();
+	struct mesh_process_config *config = mesh_process_config_new("empty");
+	struct mesh_process_host *host;
+	struct pal_error error;
+	char text[1000] = {0};
+	int ends[2];
+
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	mesh_process_config_join_deadline(config, 60000);
+	mesh_process_config_stderr(config, ends[1]);
+	mesh_process_config_env(config, "ROLE_COUNTS_THREADS", "1");
+	ck_assert_ok(mesh_process_launch_message(process, config, mesh_message_new("", 0), &host, &error), &error);
+	mesh_process_config_free(config);
+	close(ends[1]);
+	ck_assert_str_eq(role_end(host), "exit 125");
+	mesh_process_host_free(host);
+	ck_assert_int_gt(read(ends[0], text, sizeof text - 1), 0);
+	for (size_t used = strlen(text); read(ends[0], text + used, 1) > 0;)
+		used++;
+	close(ends[0]);
+	ck_assert_msg(!strncmp(text, "role: cannot be a mesh host: ", 29), "%s", text);
+	ck_assert_msg(strstr(text, "threads at exit: one\n"), "%s", text);
+	role_shutdown(process);
+}
+END_TEST
+
 /* ---- requests ---- */
 
 #define BYTES(text) text, sizeof text - 1
@@ -420,6 +451,7 @@ static Suite *make_suite(void)
 	tcase_add_test(invitation, a_text_that_is_no_invitation_is_refused);
 	tcase_add_test(invitation, a_descriptor_that_is_no_link_is_refused);
 	tcase_add_test(invitation, a_link_that_nobody_holds_is_refused);
+	tcase_add_test(invitation, a_first_message_without_a_port_is_refused_and_ends_in_order);
 	tcase_add_test(requests, a_crash_request_aborts_it);
 	tcase_add_test(requests, an_inspect_request_is_answered);
 	tcase_add_test(requests, the_end_of_the_requests_ends_it_with_zero);

@@ -14,7 +14,7 @@ export PKG_CONFIG_PATH="$lib"
 LD_LIBRARY_PATH=$(dirname "$lib")
 export LD_LIBRARY_PATH
 
-for name in pal isolate mesh process; do
+for name in pal pal-event isolate mesh process; do
 	flags=$(pkg-config --cflags --libs "libprocmesh-$name")
 	for compiler in ${CC:-gcc} ${CXX:-}; do
 		# shellcheck disable=SC2086 # a list of flags
@@ -23,3 +23,9 @@ for name in pal isolate mesh process; do
 		echo "ok: $name: $compiler $flags"
 	done
 done
+
+# The module for unmodified programs finds pal by itself.
+unset LD_LIBRARY_PATH
+printf 'all:\n\t@echo "ok: preloaded into make"; :\n' |
+	LD_PRELOAD=$(dirname "$lib")/procmesh/libprocmesh-spawn-preload.so PROCMESH_SPAWN_TRACE=$work/trace make -f -
+grep ' posix_spawn ' "$work/trace"

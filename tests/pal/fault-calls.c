@@ -67,6 +67,11 @@ static bool fails(const char *name, int error)
 	return true;
 }
 
+bool fault_fails(const char *name, int error)
+{
+	return fails(name, error);
+}
+
 /* ---- memory ---- */
 
 static bool allocation_fails(const char *name)
@@ -183,6 +188,8 @@ int __wrap_fcntl(int fd, int command, ...)
 	va_end(args);
 	if (command == F_DUPFD_CLOEXEC && fails("fcntl", EMFILE))
 		return -1;
+	if (command == F_SETFL && fails("fcntl_setfl", EPERM))
+		return -1;
 	return __real_fcntl(fd, command, argument);
 }
 
@@ -275,6 +282,8 @@ static const struct {
 	{CALL_SETRESUID, "sys_setresuid", EAGAIN, false},
 	{SYS_execve, "sys_execve", ENOMEM, false},
 	{SYS_pidfd_open, "sys_pidfd_open", EMFILE, false},
+	{SYS_pidfd_send_signal, "sys_pidfd_send_signal", EPERM, false},
+	{SYS_waitid, "sys_waitid", EFAULT, false},
 };
 
 static bool may_fail(bool only_child)

@@ -2,6 +2,8 @@
 #ifndef PROCMESH_TESTS_FAULT_CALLS_H
 #define PROCMESH_TESTS_FAULT_CALLS_H
 
+#include <stdbool.h>
+
 /*
  * The calls of a spawn that can fail, made to fail one at a time. The linker
  * puts the wrappers of fault-calls.c before libc's functions, in the library's
@@ -19,6 +21,9 @@ int fault_errno(void);
 
 /* How many times another process than the one that armed has called the allocator. S50 */
 int fault_stray_allocations(void);
+
+/* For wrappers in other files: whether this call of `name` is to fail, with this errno, which is set. */
+bool fault_fails(const char *name, int error);
 
 /* Gives the state back. */
 void fault_end(void);

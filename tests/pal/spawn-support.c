@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "spawn-support.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "support.h"
@@ -104,5 +107,55 @@ int count_lines(const char *text)
 
 	for (; *text; text++)
 		count += *text == '\n';
+	return count;
+}
+
+void kill_and_reap(pid_t pid)
+{
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+}
+
+pid_t fork_with_number(pid_t wanted)
+{
+	for (int i = 0; i < 100; i++) {
+		FILE *last = fopen("/proc/sys/kernel/ns_last_pid", "we");
+		pid_t pid;
+
+		if (!last)
+			return -1;
+		fprintf(last, "%d", (int)wanted - 1);
+		fclose(last);
+		pid = fork();
+		ck_assert_int_ge(pid, 0);
+		if (pid == 0)
+			for (;;)
+				pause();
+		if (pid == wanted)
+			return pid;
+		kill_and_reap(pid);
+	}
+	return -1;
+}
+
+int count_threads(const char *name)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *entry;
+	int count = 0;
+
+	ck_assert_ptr_nonnull(tasks);
+	while ((entry = readdir(tasks))) {
+		char path[300], comm[32] = "";
+		FILE *file;
+
+		snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+		file = fopen(path, "re");
+		if (file && fgets(comm, sizeof comm, file))
+			count += !strncmp(comm, name, strlen(name));
+		if (file)
+			fclose(file);
+	}
+	closedir(tasks);
 	return count;
 }

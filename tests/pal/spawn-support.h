@@ -47,6 +47,15 @@ int count_lines(const char *text);
 /* Waits for the end, and frees the child. */
 struct pal_status wait_take(struct pal_child *child);
 
+/* How many threads of this process have a name that begins so. */
+int count_threads(const char *name);
+
+/* SIGKILL to a child that has no handle. */
+void kill_and_reap(pid_t pid);
+
+/* A fork with the number `wanted`, if that can be arranged before others take it; else -1. */
+pid_t fork_with_number(pid_t wanted);
+
 /* Asserts that this spawn fails so; frees the builder. */
 #define ck_assert_spawn_fails(builder, code_, stage_, index_) \
 	do { \

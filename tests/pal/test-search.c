@@ -148,7 +148,7 @@ END_TEST
 
 START_TEST(unknown_search_flags_are_an_error)
 {
-	ck_assert_spawn_fails(search("/bin/true", 4, _i), -EINVAL, PAL_STAGE_ARGUMENT, 0);
+	ck_assert_spawn_fails(search("/bin/true", 8, _i), -EINVAL, PAL_STAGE_ARGUMENT, 0);
 }
 END_TEST
 

@@ -385,6 +385,22 @@ END_TEST
 
 /* ---- folders ---- */
 
+/* Where a standard stream is closed, the parent keeps a number for the pidfd. */
+START_TEST(what_the_parent_keeps_for_itself_is_closed_to_steps)
+{
+	struct pal_builder *builder = builder_for("show-args", _i);
+	int next, in = fcntl(0, F_DUPFD_CLOEXEC, 60);
+
+	next = fcntl(file_fd, F_DUPFD_CLOEXEC, 3);
+	close(next);
+	close(0);
+	pal_builder_step_dup2(builder, next, 61);
+	ck_assert_spawn_fails(builder, -EBADF, PAL_STAGE_STEP, 0);
+	ck_assert_int_eq(dup2(in, 0), 0);
+	close(in);
+}
+END_TEST
+
 START_TEST(folders_change_for_later_steps_and_the_program)
 {
 	struct pal_builder *builder = builder_for("show-args", _i);
@@ -491,6 +507,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(numbers, steps_may_be_about_the_number_of_the_folder, 0, MODES);
 	tcase_add_loop_test(numbers, steps_may_be_about_the_numbers_of_the_library, 0, 4);
 	tcase_add_loop_test(numbers, the_library_s_descriptors_are_closed_to_steps, 0, KINDS);
+	tcase_add_loop_test(
+		numbers, what_the_parent_keeps_for_itself_is_closed_to_steps, 0, MODES);
 	tcase_add_loop_test(folders, folders_change_for_later_steps_and_the_program, 0, MODES);
 	tcase_add_loop_test(folders, cwd_comes_after_the_steps, 0, MODES);
 	tcase_add_loop_test(folders, a_folder_that_cannot_be_entered_fails_the_spawn, 0, KINDS);

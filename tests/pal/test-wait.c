@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -40,33 +41,52 @@ static void await_end(struct pal_child *child)
 /* S43 */
 START_TEST(exit_codes_are_told_modulo_256)
 {
-	static const int codes[][2] = {{0, 0}, {1, 1}, {127, 127}, {255, 255}, {256, 0}, {300, 44}};
+	static const int beyond[][2] = {{256, 0}, {300, 44}, {-1, 255}};
 	char number[16];
 
-	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+	for (int code = 0; code < 256 + 3; code++) {
+		int given = code < 256 ? code : beyond[code - 256][0];
 		struct pal_status status;
 
-		snprintf(number, sizeof number, "%d", codes[i][0]);
+		snprintf(number, sizeof number, "%d", given);
 		status = wait_take(start(_i, "exit", number));
 		ck_assert(!status.signaled);
-		ck_assert_int_eq(status.code, codes[i][1]);
+		ck_assert(!status.core);
+		ck_assert_int_eq(status.code, code < 256 ? code : beyond[code - 256][1]);
 	}
 }
 END_TEST
 
+/* Those whose default is to stop, to continue or to be ignored. */
+static bool ends_nothing(int number)
+{
+	static const int harmless[] = {
+		SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH};
+
+	for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++)
+		if (harmless[i] == number)
+			return true;
+	return false;
+}
+
+/* S43 */
 START_TEST(a_signal_is_never_shown_as_an_exit)
 {
-	static const int signals[] = {SIGHUP, SIGKILL, SIGUSR1, SIGTERM, 34, 64};
-	char number[16];
-
-	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+	for (int number = 1; number <= 64; number++) {
+		struct pal_builder *builder;
 		struct pal_status status;
+		struct pal_child *child;
 
-		snprintf(number, sizeof number, "%d", signals[i]);
-		status = wait_take(start(_i, "signal", number));
+		if (ends_nothing(number))
+			continue;
+		builder = builder_for("end-with", _i);
+		pal_builder_arg(builder, "nothing");
+		pal_builder_cwd(builder, "/proc"); /* where no core can be written */
+		child = spawn_take(builder);
+		ck_assert_int_eq(pal_child_signal(child, number), 0);
+		status = wait_take(child);
 		ck_assert(status.signaled);
-		ck_assert_int_eq(status.code, signals[i]);
-		ck_assert(!status.core);
+		ck_assert_int_eq(status.code, number);
 	}
 }
 END_TEST
@@ -150,6 +170,69 @@ START_TEST(where_the_host_ignores_SIGCHLD_the_status_is_lost_and_said_to_be)
 	/* a spawn that fails is still told as what it is */
 	ck_assert_spawn_fails(builder_for("no-such-helper", _i / 2), -ENOENT, PAL_STAGE_EXEC, 0);
 	pal_child_free(start(_i / 2, "nothing", NULL));
+}
+END_TEST
+
+/* S58: there is nothing to say before the end. */
+static void *end_its_input(void *arg)
+{
+	siginfo_t info;
+	int *input = arg;
+
+	/* no child is left to wait for once this one has ended: not yet */
+	if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return (void *)-1;
+	close(*input);
+	return NULL;
+}
+
+START_TEST(where_SIGCHLD_is_ignored_a_wait_lasts_until_the_end)
+{
+	struct pal_child *child;
+	pthread_t thread;
+	void *too_early;
+	int input;
+
+	signal(SIGCHLD, SIG_IGN);
+	child = start(MODE_VFORK, "stdin", NULL);
+	input = pal_child_steal_stdin(child);
+	ck_assert_int_eq(pthread_create(&thread, NULL, end_its_input, &input), 0);
+	ck_assert_int_eq(
+		pal_child_wait(child, _i ? PAL_DEADLINE_NONE : PAL_DEADLINE_MS(600000), NULL, NULL),
+		-ECHILD);
+	ck_assert_int_eq(kill(pal_child_pid(child), 0), -1);
+	ck_assert_int_eq(pthread_join(thread, &too_early), 0);
+	ck_assert_ptr_null(too_early);
+	pal_child_free(child);
+}
+END_TEST
+
+/* S65: another thread's waitpid(-1), while we wait, too. Whoever loses is told at once. */
+static void *steal(void *arg)
+{
+	int *input = arg;
+
+	close(*input);
+	return (void *)(intptr_t)waitpid(-1, NULL, 0);
+}
+
+START_TEST(a_wait_and_a_thief_do_not_hold_each_other_up)
+{
+	for (int i = 0; i < 100; i++) {
+		struct pal_child *child = start(MODE_VFORK, "stdin", NULL);
+		int input = pal_child_steal_stdin(child), r;
+		pid_t pid = pal_child_pid(child);
+		pthread_t thread;
+		void *stolen;
+
+		ck_assert_int_eq(pthread_create(&thread, NULL, steal, &input), 0);
+		r = pal_child_wait(
+			child, _i ? PAL_DEADLINE_NONE : PAL_DEADLINE_MS(600000), NULL, NULL);
+		ck_assert_int_eq(pthread_join(thread, &stolen), 0);
+		ck_assert((r == 0 && (intptr_t)stolen == -1) ||
+			  (r == -ECHILD && (intptr_t)stolen == pid));
+		pal_child_free(child);
+	}
 }
 END_TEST
 
@@ -334,35 +417,6 @@ START_TEST(a_fork_of_the_host_can_free_its_copy_of_the_handle)
 }
 END_TEST
 
-static void kill_and_reap(pid_t pid)
-{
-	ck_assert_int_eq(kill(pid, SIGKILL), 0);
-	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-}
-
-/* A child with the number `wanted`, if that can be arranged before others take it; else -1. */
-static pid_t fork_with_number(pid_t wanted)
-{
-	for (int i = 0; i < 100; i++) {
-		FILE *last = fopen("/proc/sys/kernel/ns_last_pid", "we");
-		pid_t pid;
-
-		if (!last)
-			return -1;
-		fprintf(last, "%d", (int)wanted - 1);
-		fclose(last);
-		pid = fork();
-		ck_assert_int_ge(pid, 0);
-		if (pid == 0)
-			for (;;)
-				pause();
-		if (pid == wanted)
-			return pid;
-		kill_and_reap(pid);
-	}
-	return -1;
-}
-
 /*
  * S63: a process with the number of an ended child is not reached through its
  * handle. Somebody else may get the number first and keep it: then with another child.
@@ -418,7 +472,9 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(waiting, a_deadline_ends_the_wait_but_not_the_child, 0, MODES);
 	tcase_add_loop_test(waiting,
 		where_the_host_ignores_SIGCHLD_the_status_is_lost_and_said_to_be, 0, 2 * MODES);
+	tcase_add_loop_test(waiting, where_SIGCHLD_is_ignored_a_wait_lasts_until_the_end, 0, 2);
 	tcase_add_loop_test(waiting, a_status_that_somebody_else_took_is_ECHILD, 0, MODES);
+	tcase_add_loop_test(waiting, a_wait_and_a_thief_do_not_hold_each_other_up, 0, 2);
 	tcase_add_loop_test(waiting, interruptions_do_not_end_the_wait, 0, MODES);
 	tcase_add_loop_test(waiting, stops_and_continues_do_not_end_the_wait, 0, MODES);
 	tcase_add_loop_test(

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#include <pal/child-priv.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+
+/* Linux 6.9: to the process group whose number was given as the pidfd's process was. */
+#ifndef PIDFD_SIGNAL_PROCESS_GROUP
+#define PIDFD_SIGNAL_PROCESS_GROUP (1u << 2)
+#endif
+
+int pal_child_signal(struct pal_child *child, int signal)
+{
+	struct pollfd end = {.fd = child->pidfd, .events = POLLIN};
+
+	/* The kernel takes signals for a zombie and says nothing. */
+	if (poll(&end, 1, 0) > 0)
+		return -ESRCH;
+	return pal__pidfd_signal(child->pidfd, signal) < 0 ? -errno : 0;
+}
+
+/*
+ * The kernel says -EINVAL for a signal and for a flag that it does not know, so
+ * the signal is looked at here. Without the flag there is only the number, which
+ * is the group's for sure as long as its leader has not been reaped.
+ */
+int pal_child_signal_group(struct pal_child *child, int signal)
+{
+	if (!child->leads_group || signal < 0 || signal >= _NSIG)
+		return -EINVAL;
+	if (syscall(SYS_pidfd_send_signal, child->pidfd, signal, NULL,
+		    PIDFD_SIGNAL_PROCESS_GROUP) == 0)
+		return 0;
+	if (errno != EINVAL)
+		return -errno;
+	if (child->ended || child->owner != getpid())
+		return -ESRCH;
+	return kill(-child->pid, signal) < 0 ? -errno : 0;
+}
+
+/* To the child or to its group. That nobody is there to get it is no error. */
+static int send(struct pal_child *child, bool group, int signal, struct pal_error *error)
+{
+	int r = group ? pal_child_signal_group(child, signal) : pal_child_signal(child, signal);
+
+	if (r < 0 && r != -ESRCH)
+		return pal_error_set(error, PAL_STAGE_SIGNAL, r, "signal %d for %s %d", signal,
+			group ? "the process group of child" : "child", (int)child->pid);
+	return 0;
+}
+
+static pal_deadline grace_end(int64_t grace_ms)
+{
+	return grace_ms > 0 ? pal_deadline_after_ms(grace_ms) : PAL_DEADLINE_NOW;
+}
+
+int pal_child_stop(
+	struct pal_child *child, int64_t grace_ms, struct pal_status *ret, struct pal_error *error)
+{
+	int r = 0;
+
+	if (!child->ended)
+		r = send(child, false, SIGTERM, error);
+	if (r == 0 && pal__child_await(child, grace_end(grace_ms)) < 0)
+		r = send(child, false, SIGKILL, error);
+	return r < 0 ? r : pal_child_wait(child, PAL_DEADLINE_NONE, ret, error);
+}
+
+/* The child is not reaped before the last signal: see pal_child_signal_group. */
+int pal_child_stop_group(
+	struct pal_child *child, int64_t grace_ms, struct pal_status *ret, struct pal_error *error)
+{
+	int r = send(child, true, SIGTERM, error);
+
+	if (r == 0 && !child->ended)
+		pal__child_poll(child, grace_end(grace_ms));
+	if (r == 0)
+		r = send(child, true, SIGKILL, error);
+	return r < 0 ? r : pal_child_wait(child, PAL_DEADLINE_NONE, ret, error);
+}
+
+void pal__child_kill(struct pal_child *child)
+{
+	if (child->ended || child->owner != getpid())
+		return;
+	if (pal__pidfd_signal(child->pidfd, SIGKILL) < 0 && errno != ESRCH)
+		pal__child_reap(child);
+	else
+		pal__child_await(child, PAL_DEADLINE_NONE);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#include <pal/collect-priv.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* What a pipe holds: one read takes all of it. Memory that nothing is read to costs nothing. */
+#define FIRST_ROOM ((size_t)64 << 10)
+#define SECOND_ROOM (FIRST_ROOM + PAL__BIG_PIPE)
+
+/* Up to one byte beyond the limit, which then is known to be exceeded. */
+static int grow(struct pal__collect *collect)
+{
+	size_t room = 2 * collect->room;
+	char *data;
+
+	if (!collect->room)
+		room = FIRST_ROOM;
+	else if (room < SECOND_ROOM)
+		room = SECOND_ROOM;
+	if (room > collect->limit + 1)
+		room = collect->limit + 1;
+	data = realloc(collect->data, room + 1);
+	if (!data)
+		return -ENOMEM;
+	collect->data = data;
+	collect->room = room;
+	return 0;
+}
+
+static int read_failed(void)
+{
+	return errno == EINTR || errno == EAGAIN ? 1 : -errno;
+}
+
+/* What is beyond the limit has to be read all the same: its writer would wait for ever. */
+static int skip(int fd)
+{
+	char nowhere[16 << 10];
+	ssize_t got = read(fd, nowhere, sizeof nowhere);
+
+	return got < 0 ? read_failed() : got > 0;
+}
+
+static int check_limit(struct pal__collect *collect)
+{
+	if (collect->size <= collect->limit)
+		return 0;
+	if (!collect->truncate)
+		return -EOVERFLOW;
+	collect->size = collect->limit;
+	collect->truncated = true;
+	return 0;
+}
+
+int pal__collect_read(struct pal__collect *collect, int fd, bool hung_up)
+{
+	size_t wanted;
+	ssize_t got;
+	int r = 0;
+
+	if (collect->truncated)
+		return skip(fd);
+	if (collect->size == collect->room)
+		r = grow(collect);
+	if (r < 0)
+		return r;
+	wanted = collect->room - collect->size;
+	got = read(fd, collect->data + collect->size, wanted);
+	if (got < 0)
+		return read_failed();
+	/* The pipe was full. In a larger one its writer waits less often; it is no matter if that is refused. */
+	if ((size_t)got == wanted && collect->room == FIRST_ROOM)
+		fcntl(fd, F_SETPIPE_SZ, PAL__BIG_PIPE);
+	collect->size += (size_t)got;
+	r = check_limit(collect);
+	if (r < 0)
+		return r;
+	return got > 0 && !(hung_up && (size_t)got < wanted);
+}
+
+char *pal__collect_take(struct pal__collect *collect)
+{
+	char *data = realloc(collect->data, collect->size + 1);
+
+	if (!data)
+		return NULL;
+	data[collect->size] = 0;
+	*collect = (struct pal__collect){0};
+	return data;
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+#include <pal/detach-priv.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <pal/helper-thread-priv.h>
+#include <pal/streams-priv.h>
+#include <pal/util-priv.h>
+
+/*
+ * Children that run on without a handle, and the thread that reaps them. It
+ * watches their pidfds in an epoll set; thread and set are there from the first
+ * child until the last one has ended.
+ */
+struct reaper {
+	pid_t owner; /* a fork has a copy of this, but not of the thread */
+	pthread_mutex_t lock;
+	int epoll; /* -1: no thread */
+	struct pal_child *children;
+};
+
+/* Allocated once in a process. Never freed, since the thread may always be about to look at it. */
+static struct reaper *_Atomic current;
+
+#define READY_AT_ONCE 16
+
+/* ---- the children ---- */
+
+static void list_add(struct reaper *reaper, struct pal_child *child)
+{
+	child->next = reaper->children;
+	child->link = &reaper->children;
+	if (child->next)
+		child->next->link = &child->next;
+	reaper->children = child;
+}
+
+static void list_remove(struct pal_child *child)
+{
+	*child->link = child->next;
+	if (child->next)
+		child->next->link = child->link;
+}
+
+/* ---- the thread ---- */
+
+/* Whether that has been the end of it; else its tracer has it still, and it remains "ready". */
+static bool settle(struct reaper *reaper, struct pal_child *child)
+{
+	bool ended;
+
+	pthread_mutex_lock(&reaper->lock);
+	ended = pal__child_reap(child) == 0;
+	if (ended) {
+		/* Before the close, which is not the last one where a fork has a copy. */
+		epoll_ctl(reaper->epoll, EPOLL_CTL_DEL, child->pidfd, NULL);
+		list_remove(child);
+		pal__child_release(child);
+	}
+	pthread_mutex_unlock(&reaper->lock);
+	return ended;
+}
+
+/* Whether there is nobody left to wait for. A child that comes later gets another thread. */
+static bool leave(struct reaper *reaper)
+{
+	bool done;
+
+	pthread_mutex_lock(&reaper->lock);
+	done = !reaper->children;
+	if (done)
+		pal_close(pal_take_fd(&reaper->epoll));
+	pthread_mutex_unlock(&reaper->lock);
+	return done;
+}
+
+static void *reap_all(void *arg)
+{
+	struct reaper *reaper = arg;
+	int epoll = reaper->epoll;
+
+	pthread_setname_np(pthread_self(), "pal-reap");
+	do {
+		struct epoll_event ready[READY_AT_ONCE];
+		int count = epoll_wait(epoll, ready, READY_AT_ONCE, -1);
+		bool again = false;
+
+		for (int i = 0; i < count; i++)
+			again |= !settle(reaper, ready[i].data.ptr);
+		if (again)
+			poll(NULL, 0, PAL__TRACED_NAP_MS);
+	} while (!leave(reaper));
+	return NULL;
+}
+
+/* ---- the reaper of this process ---- */
+
+/*
+ * In a fork: its parent's children are none of its own, and their handles are
+ * copies. Where another thread was at it when the process forked, they are better left alone.
+ */
+static void abandon(struct reaper *reaper)
+{
+	if (pthread_mutex_trylock(&reaper->lock))
+		return;
+	pal_close(reaper->epoll);
+	while (reaper->children) {
+		struct pal_child *child = reaper->children;
+
+		list_remove(child);
+		pal_child_free(child);
+	}
+	free(reaper);
+}
+
+static struct reaper *get_reaper(void)
+{
+	struct reaper *known = atomic_load(&current), *fresh;
+
+	if (known && known->owner == getpid())
+		return known;
+	fresh = calloc(1, sizeof *fresh);
+	if (!fresh)
+		return NULL;
+	fresh->owner = getpid();
+	fresh->epoll = -1;
+	pthread_mutex_init(&fresh->lock, NULL);
+	if (!atomic_compare_exchange_strong(&current, &known, fresh)) {
+		free(fresh);
+		return known; /* another thread was faster */
+	}
+	if (known)
+		abandon(known);
+	return fresh;
+}
+
+/* ---- detaching ---- */
+
+static int open_set(void)
+{
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	return fd < 0 ? -errno : pal__fd_lift(fd);
+}
+
+static int watch(struct reaper *reaper, struct pal_child *child)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = child};
+
+	return epoll_ctl(reaper->epoll, EPOLL_CTL_ADD, child->pidfd, &event) < 0 ? -errno : 0;
+}
+
+/* The first child: set and thread, which finds the child there. */
+static int start(struct reaper *reaper, struct pal_child *child)
+{
+	pthread_t thread;
+	int r = open_set();
+
+	if (r < 0)
+		return r;
+	reaper->epoll = r;
+	r = watch(reaper, child);
+	if (r == 0)
+		r = pal__helper_thread_start(&thread, PAL__THREAD_DETACHED, reap_all, reaper);
+	if (r < 0)
+		pal_close(pal_take_fd(&reaper->epoll));
+	return r;
+}
+
+int pal__detach(struct pal_child *child)
+{
+	struct reaper *reaper = get_reaper();
+	int r = -ENOMEM;
+
+	for (int i = 0; i < 3; i++)
+		pal_close(pal_take_fd(&child->stdio[i]));
+	pal_close(pal_take_fd(&child->notify_fd));
+	if (reaper) {
+		pthread_mutex_lock(&reaper->lock);
+		r = reaper->epoll < 0 ? start(reaper, child) : watch(reaper, child);
+		if (r == 0)
+			list_add(reaper, child);
+		pthread_mutex_unlock(&reaper->lock);
+	}
+	/* Its death thread stays: its end would be the signal. */
+	if (r < 0)
+		pal__child_release(child);
+	return r;
+}
+
+static int detach(struct pal_child *child, struct pal_error *error)
+{
+	int pid = (int)child->pid, r;
+
+	if (child->owner != getpid() || pal__child_reap(child) == 0) {
+		pal_child_free(child);
+		return 0;
+	}
+	r = pal__detach(child);
+	if (r < 0)
+		return pal_error_set(
+			error, PAL_STAGE_WAIT, r, "thread that reaps detached child %d", pid);
+	return 0;
+}
+
+int pal_child_detach(struct pal_child *child, struct pal_error *error)
+{
+	int cancel_state, r;
+
+	if (!child)
+		return 0;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	r = detach(child, error);
+	pthread_setcancelstate(cancel_state, NULL);
+	return r;
+}
