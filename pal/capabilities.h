@@ -52,7 +52,8 @@ PAL_EXPORT void pal_builder_keep_capabilities(struct pal_builder *builder, bool 
  * SECBIT_* of <linux/securebits.h>, all at once: those not named are cleared.
  * They are set after the ids and all capabilities but the last one that it
  * takes, CAP_SETPCAP: -EPERM at PAL_STAGE_CAPABILITIES without it, as for a
- * bit that is locked. SECBIT_KEEP_CAPS and its lock outlast nothing here: exec
+ * bit that is locked. (A change of user takes it, unless one of the two calls above
+ * holds on to it.) SECBIT_KEEP_CAPS and its lock outlast nothing here: exec
  * clears the bit.
  */
 PAL_EXPORT void pal_builder_securebits(struct pal_builder *builder, unsigned bits);

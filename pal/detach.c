@@ -180,6 +180,7 @@ int pal__detach(struct pal_child *child)
 
 	for (int i = 0; i < 3; i++)
 		pal_close(pal_take_fd(&child->stdio[i]));
+	pal_close(pal_take_fd(&child->notify_fd));
 	if (reaper) {
 		pthread_mutex_lock(&reaper->lock);
 		r = reaper->epoll < 0 ? start(reaper, child) : watch(reaper, child);
