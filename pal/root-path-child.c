@@ -20,14 +20,23 @@ int pal__child_path_status(int fd, struct stat *ret)
 #endif
 }
 
+/*
+ * Any mount or rename in the system while a ".." is walked makes the kernel say
+ * EAGAIN, because it could not tell whether that led out of the root: openat2(2).
+ */
+#define RETRIES 10000
+
 static int open_inside(int folder, const char *path, uint64_t flags, uint64_t resolve)
 {
+	int r = -EAGAIN;
 	struct open_how how = {
 		.flags = O_PATH | O_CLOEXEC | flags,
 		.resolve = resolve | RESOLVE_NO_MAGICLINKS,
 	};
 
-	return pal__child_result(syscall(SYS_openat2, folder, path, &how, sizeof how));
+	for (int i = 0; i < RETRIES && r == -EAGAIN; i++)
+		r = pal__child_result(syscall(SYS_openat2, folder, path, &how, sizeof how));
+	return r;
 }
 
 int pal__child_path_open(const struct pal__place *place, const char *path)
