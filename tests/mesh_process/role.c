@@ -239,8 +239,10 @@ static int do_as_told(struct mesh_port *port, void *userdata)
 		if (!strncmp(command, "fork ", 5)) {
 			int status = fork_and_wait(atoi(command + 5), answer);
 
-			if (status >= 0)
+			if (status >= 0) {
+				mesh_message_free(message); /* of bytes alone: that needs no node */
 				return status;
+			}
 		} else {
 			obey(message, command, answer);
 		}
