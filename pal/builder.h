@@ -76,7 +76,7 @@ PAL_EXPORT void pal_builder_env_clear(struct pal_builder *builder);
 /*
  * Exactly these entries, in this order, in place of all of the above: also those
  * without '=' and repeated ones. For programs that stand between others. NULL
- * ends it; it is copied. Later calls of the three above change nothing any more.
+ * ends it; it is copied. A later call of the three above is an error, -EINVAL.
  */
 PAL_EXPORT void pal_builder_env_verbatim(struct pal_builder *builder, const char *const *entries);
 

@@ -163,8 +163,6 @@ START_TEST(an_environment_can_be_passed_as_it_is)
 
 	pal_builder_env(builder, "C", "1");
 	pal_builder_env_verbatim(builder, entries);
-	pal_builder_env(builder, "D", "1");
-	pal_builder_env_remove(builder, "A");
 	ck_assert_str_eq(pal_builder_peek_env(builder, "B"), "1");
 	ck_assert_ptr_null(pal_builder_peek_env(builder, "C"));
 	text = output_of(builder);
@@ -180,11 +178,29 @@ START_TEST(an_environment_that_is_passed_as_it_is_may_be_empty_and_set_again)
 
 	pal_builder_env_verbatim(builder, some);
 	pal_builder_env_verbatim(builder, none);
-	pal_builder_env_clear(builder);
 	ck_assert_ptr_null(strstr(output_of(builder), "env "));
 	builder = builder_for("show-args", _i);
 	pal_builder_env_verbatim(builder, NULL);
 	ck_assert_spawn_fails(builder, -EINVAL, PAL_STAGE_ARGUMENT, 0);
+}
+END_TEST
+
+START_TEST(a_change_to_an_environment_that_is_passed_as_it_is_is_an_error)
+{
+	static const char *const some[] = {"A=1", NULL};
+
+	for (int i = 0; i < 3; i++) {
+		struct pal_builder *builder = builder_for("show-args", _i);
+
+		pal_builder_env_verbatim(builder, some);
+		if (i == 0)
+			pal_builder_env(builder, "B", "1");
+		else if (i == 1)
+			pal_builder_env_remove(builder, "A");
+		else
+			pal_builder_env_clear(builder);
+		ck_assert_spawn_fails(builder, -EINVAL, PAL_STAGE_ARGUMENT, 0);
+	}
 }
 END_TEST
 
@@ -220,6 +236,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(environ_, an_environment_can_be_passed_as_it_is, 0, MODES);
 	tcase_add_loop_test(environ_,
 		an_environment_that_is_passed_as_it_is_may_be_empty_and_set_again, 0, MODES);
+	tcase_add_loop_test(environ_,
+		a_change_to_an_environment_that_is_passed_as_it_is_is_an_error, 0, MODES);
 	tcase_add_loop_test(
 		environ_, of_several_PATHs_in_such_an_environment_the_first_is_searched, 0, MODES);
 	return suite;
