@@ -345,7 +345,7 @@ static const struct {
 	{SYS_fsopen, "sys_fsopen", EPERM},
 	{SYS_fsconfig, "sys_fsconfig", ENOMEM},
 	{SYS_fsmount, "sys_fsmount", ENOSPC},
-	{SYS_openat2, "sys_openat2", EAGAIN},
+	{SYS_openat2, "sys_openat2", EXDEV},
 	{SYS_mkdirat, "sys_mkdirat", ENOSPC},
 	{SYS_symlinkat, "sys_symlinkat", ENOSPC},
 	{SYS_newfstatat, "sys_newfstatat", EIO},
