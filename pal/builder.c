@@ -18,7 +18,7 @@
  * builder-signals.c, builder-steps.c and sandbox.c; builder-peek.c reads.
  */
 
-static void remember(
+__attribute__((format(printf, 4, 0))) static void remember(
 	struct pal_builder *builder, int stage, int code, const char *format, va_list args)
 {
 	char text[PAL_ERROR_TEXT_SIZE];

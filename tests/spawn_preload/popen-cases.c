@@ -68,10 +68,11 @@ static void read_all(const char *command)
 static void reading(void)
 {
 	FILE *stream = popen("echo one; echo two; exit 4", "r");
-	int first;
+	int first, written;
 
 	say("%s", all_of(stream));
-	say("end: %d, error: %d, write: %d", feof(stream) != 0, ferror(stream) != 0, fputc('x', stream));
+	written = fputc('x', stream);
+	say("end: %d, error: %d, write: %d", feof(stream) != 0, ferror(stream) != 0, written);
 	say("%s", closing(pclose(stream)));
 	stream = popen("head -c 1000000 /dev/zero; exit 5", "r");
 	first = fgetc(stream);
