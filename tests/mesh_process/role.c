@@ -364,7 +364,7 @@ static void say_threads_at_exit(void)
 {
 	int threads = 0;
 
-	for (int i = 0; i < 1000 && (threads = count_threads()) > ROLE_OWN_THREADS; i++)
+	for (int i = 0; i < 30000 && (threads = count_threads()) > ROLE_OWN_THREADS; i++)
 		usleep(1000);
 	fprintf(stderr, "threads at exit: %s\n", threads > ROLE_OWN_THREADS ? "too many" : "one");
 }
