@@ -7,6 +7,7 @@
  */
 #include <isolate/isolate-priv.h>
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -27,6 +28,9 @@ int isolate__child(void *userdata)
 	};
 	int value;
 
+	/* What is kept is open across exec. This is for the function, and not for what it may execute. */
+	if (call->options.keep_fds && call->memfd >= 0)
+		(void)fcntl(call->memfd, F_SETFD, FD_CLOEXEC);
 	if (isolate__guard_arm(&writer) < 0)
 		return EXIT_FAILURE;
 	reach(shared, ISOLATE__ENTERED);

@@ -6,6 +6,7 @@
 #include <pal/child.h>
 #include <pal/deadline.h>
 #include <pal/error.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -19,8 +20,9 @@
  *	                                progress = RETURNED, rest of the bytes, progress = COMPLETE
  *	read the page, judge, fetch  <--  _exit
  *
- * Nothing is read while the child runs, so nothing can make the parent wait for
- * more than the end of the child, and no amount of bytes can block the child.
+ * Nothing of the result is read while the child runs, so nothing can make the parent wait for
+ * more than the end of the child, and no amount of bytes can block the child. Captured
+ * streams are pipes, and are read all the time.
  */
 
 /*
@@ -67,8 +69,8 @@ struct isolate__shared {
 struct isolate__call {
 	isolate_fn fn;
 	void *arg;
+	struct isolate_options options; /* what they point to is the caller's, and gone after the start */
 	size_t max_result;
-	int64_t deadline_ms; /* 0: none; for the text */
 	pal_deadline deadline;
 	struct isolate__shared *shared;
 	int memfd; /* -1 where max_result fits the page */
@@ -84,9 +86,85 @@ struct isolate__facts {
 	struct pal_error start_error;
 	int wait_code; /* of the wait that ended the call; -ECHILD: there is no status */
 	struct pal_error wait_error;
-	int timed_out; /* the child was killed at the deadline */
+	bool timed_out; /* its end was asked for at the deadline; not with `cancelled` */
+	bool cancelled;
+	bool killed; /* because of either */
 	struct pal_status status;
 };
+
+/* One captured stream. */
+struct isolate__capture {
+	int fd; /* -1: none, or it has come to its end */
+	bool wanted;
+	char *data;
+	size_t size;
+	size_t room; /* at `data`, without that of the NUL */
+	size_t limit;
+	bool truncated;
+};
+
+/* What the parent waits for. */
+enum isolate__phase {
+	ISOLATE__RUNS,
+	ISOLATE__TOLD,   /* SIGTERM */
+	ISOLATE__KILLED, /* SIGKILL */
+	ISOLATE__DRAINS, /* it has ended, and somebody still holds a captured stream */
+	ISOLATE__DONE
+};
+
+/* How long to wait before looking again at a child that is `held`. */
+#define ISOLATE__HELD_NAP_MS 5
+
+struct isolate_run {
+	struct isolate__call call;
+	struct isolate__facts facts;
+	struct isolate__capture captures[2]; /* stdout, stderr */
+	enum isolate__phase phase;
+	pal_deadline next; /* when to give the phase up; ISOLATE__DONE: NOW */
+	bool held; /* its end shows, and cannot be had before a tracer lets go */
+	bool cut_off;
+	pid_t owner;
+	struct isolate__watch { /* isolate_run_fd; -1: not asked for */
+		int epoll;
+		int timer;
+		bool child; /* its pidfd is in the set */
+	} watch;
+};
+
+/* options.c. 0 or a negative errno; *ret is complete, with what older callers do not know. */
+int isolate__options_read(
+	const struct isolate_options *given, struct isolate_options *ret, struct pal_error *error);
+/* What they ask for, as a builder for pal_fork; NULL: no memory. */
+struct pal_builder *isolate__options_builder(const struct isolate__call *call);
+
+/* start.c. 0, or a negative errno with nothing left behind: it was not executed. */
+int isolate__run_start(struct isolate_run *run, isolate_fn fn, void *arg,
+	const struct isolate_options *options, bool outlives_thread, struct pal_error *error);
+
+/* progress.c: never waits. Whether the outcome is known. */
+bool isolate__run_advance(struct isolate_run *run);
+/* Waits until it is. */
+void isolate__run_await(struct isolate_run *run);
+void isolate__run_kill(struct isolate_run *run);
+
+/* run.c: waits, sets *result, and leaves nothing of the run but its memory. */
+void isolate__run_finish(struct isolate_run *run, struct isolate_result *result);
+
+/* watch.c: the set of isolate_run_fd, if there is one. */
+void isolate__watch_forget(struct isolate_run *run, int fd);
+void isolate__watch_forget_child(struct isolate_run *run);
+void isolate__watch_update(struct isolate_run *run);
+void isolate__watch_close(struct isolate_run *run);
+
+/* capture.c */
+void isolate__capture_begin(struct isolate__capture *capture, int fd, size_t limit);
+/* Takes what is there, up to a bound. false: that was its end, or it cannot be read. */
+bool isolate__capture_read(struct isolate__capture *capture);
+/* The bytes with a NUL behind them, for free(3). NULL: none were wanted, or no memory. */
+char *isolate__capture_take(struct isolate__capture *capture, size_t *ret_size);
+
+/* Above the standard streams, so that a function finds closed ones closed. Takes `fd`; keeps -1 and errno. */
+int isolate__lift(int fd);
 
 /* result.c: the memory that the child writes to, and reading it */
 int isolate__result_prepare(struct isolate__call *call, struct pal_error *error);

@@ -2,11 +2,14 @@
 #ifndef PROCMESH_ISOLATE_ISOLATE_H
 #define PROCMESH_ISOLATE_ISOLATE_H
 
+#include <pal/builder.h>
 #include <pal/child.h>
 #include <pal/error.h>
 #include <pal/export.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 PAL_BEGIN_DECLS
 
@@ -34,7 +37,8 @@ enum isolate_stage {
 	ISOLATE_STAGE_RUN,     /* while it ran: killed, exited, unwound */
 	ISOLATE_STAGE_RESULT,  /* writing or reading the result; the child's end meanwhile */
 	ISOLATE_STAGE_WAIT,    /* learning how the child ended */
-	ISOLATE_STAGE_DEADLINE
+	ISOLATE_STAGE_DEADLINE,
+	ISOLATE_STAGE_CANCEL
 };
 
 /* Where the function writes its result to; valid in the function only. */
@@ -53,13 +57,79 @@ PAL_EXPORT int isolate_write(struct isolate_writer *writer, const void *data, si
 /* Its return value becomes result.value; a negative one is not an error of the library. */
 typedef int (*isolate_fn)(struct isolate_writer *out, void *arg);
 
+/* A limit for the child: setrlimit(2). */
+struct isolate_rlimit {
+	int resource; /* RLIMIT_... */
+	struct rlimit limit;
+};
+
+/*
+ * Core files of the child, by RLIMIT_CORE. OFF is the value 1, which also keeps
+ * the kernel from running a program that takes cores (core(5)). Anything else
+ * about cores is the caller's: whether it is dumpable (prctl(2)), and the pattern.
+ */
+enum isolate_core {
+	ISOLATE_CORE_AS_CALLER, /* the default */
+	ISOLATE_CORE_OFF,
+	ISOLATE_CORE_ON         /* as large as the caller's hard limit allows */
+};
+
+/* All zero but `size`: the defaults. Everything that is pointed to is read during the call that is given it. */
 struct isolate_options {
 	size_t size;         /* sizeof(struct isolate_options); an older, smaller one is accepted */
-	int64_t deadline_ms; /* from the call on; then SIGKILL. 0: none */
+	int64_t deadline_ms; /* from the call on; 0: none */
 	size_t max_result;   /* bytes; 0: ISOLATE_DEFAULT_MAX_RESULT */
+
+	/*
+	 * At the deadline the child is sent SIGTERM, and SIGKILL this much later: what the
+	 * function completes in that time counts. 0: SIGKILL at the deadline.
+	 */
+	int64_t grace_ms;
+	/* Later ones for a resource count, also against core; with a sandbox the lower of both. */
+	const struct isolate_rlimit *rlimits;
+	size_t rlimit_count;
+	/*
+	 * NULL: none. Its apply holds from before the function. The function may call pal_profile_finalize
+	 * itself. A filter that allows no pwrite64, fstat or prlimit64 (of oneself)
+	 * leaves results of up to 64 KiB.
+	 */
+	const struct pal_profile *sandbox;
+	int nice; /* added to the calling thread's nice value, within -20 and 19; -EACCES where that needs privilege */
+	enum isolate_core core;
+
+	/*
+	 * The function's standard streams (builder.h); zeroes are PAL_STDIO_INHERIT.
+	 * PAL_STDIO_PIPE, of std_out and std_err: what is written there is captured, into the result.
+	 */
+	struct pal_stdio std_in;
+	struct pal_stdio std_out;
+	struct pal_stdio std_err;
+	size_t max_capture; /* bytes of each; what is more is thrown away; 0: ISOLATE_DEFAULT_MAX_CAPTURE */
+	/*
+	 * How long what is captured is still read after the child's end, but not beyond the
+	 * deadline, where a process that it left behind holds the stream. 0: ISOLATE_DRAIN_MS; negative: not.
+	 */
+	int64_t drain_ms;
+
+	/*
+	 * NULL: the function has every descriptor of the caller. Otherwise the standard streams and these,
+	 * which a program that it executes has, too; all others are closed. -EBADF.
+	 */
+	const int *keep_fds;
+	size_t keep_fd_count;
+
+	/*
+	 * -EBUSY if this process has any other thread: then no lock can be held in the child by
+	 * one that is not there. The kernel is asked (/proc/self/task; the error of stat(2) where that is
+	 * missing), so threads that libc does not know count, too; one that has been joined can be there for a
+	 * moment more, and gets a twentieth of a second to go.
+	 */
+	bool only_thread;
 };
 #define ISOLATE_OPTIONS_INIT .size = sizeof(struct isolate_options)
 #define ISOLATE_DEFAULT_MAX_RESULT ((size_t)1 << 30)
+#define ISOLATE_DEFAULT_MAX_CAPTURE ((size_t)1 << 20)
+#define ISOLATE_DRAIN_MS 200
 
 struct isolate_result {
 	enum isolate_answer answer;
@@ -67,19 +137,28 @@ struct isolate_result {
 	size_t size;
 	int value;                /* what the function returned; only where it returned */
 	int status_known;         /* whether `status` is */
-	struct pal_status status; /* how the child ended */
+	struct pal_status status; /* how the child ended, what it used, how long it ran */
 	struct pal_error error;   /* where the answer is not ISOLATE_RETURNED */
+
+	/* What was captured, whatever the answer is; NUL-terminated behind its size. NULL: was not captured. */
+	char *out;
+	size_t out_size;
+	char *err;
+	size_t err_size;
+	bool truncated; /* there was more than max_capture, or than memory */
+	bool cut_off;   /* the child has ended, and somebody else still held a captured stream open */
 };
 
 /*
  * Calls fn(writer, arg) in a forked copy and waits for its end. Returns the
  * answer, which is also in result->answer; every field of *result is set. The
- * child is gone and reaped when this returns, whatever happened; processes that
+ * child is gone and reaped when this returns, whatever happened (but one that a tracer or a
+ * device keeps from dying: two seconds after it was killed it is left to pal_child_detach); processes that
  * fn started may live on, and are not waited for.
  *
  * Not executed: options are invalid (-EINVAL; -E2BIG: a newer caller's field is
- * set), preparation failed (-EMFILE, -ENFILE, -ENOMEM), fork failed (-EAGAIN,
- * -ENOMEM), the child died before the function (-ECHILD, -ETIMEDOUT).
+ * set), preparation failed (-EMFILE, -ENFILE, -ENOMEM, -EBUSY), fork failed (-EAGAIN,
+ * -ENOMEM), a step before the function did (error.text names it), the child died before the function (-ECHILD, -ETIMEDOUT).
  * Executed: it returned, but a write failed (isolate_write's code), memory ran
  * out here (-ENOMEM), the child died before the rest was written (-ECHILD,
  * -ETIMEDOUT), what arrived is not what was announced (-EBADMSG).
@@ -95,8 +174,8 @@ struct isolate_result {
  * nothing takes it back: where the child is killed after that, `status` says so.
  *
  * fn starts with all signals at their default disposition and none blocked, and
- * is killed when the calling thread dies. What it leaves in stdio buffers is
- * not written: it should fflush what it prints, and only that.
+ * is killed when this process ends. What it leaves in stdio buffers is
+ * not written, nor captured: it should fflush what it prints, and only that.
  *
  * Any thread. In a process with several threads only the calling one exists in
  * the child: fn may use malloc and stdio (fork(3) takes care of their locks)
@@ -107,7 +186,58 @@ struct isolate_result {
 PAL_EXPORT enum isolate_answer isolate_call(isolate_fn fn, void *arg,
 	const struct isolate_options *options, struct isolate_result *result);
 
-/* Frees what a result holds: data and size as isolate_call set them. For reuse. Takes NULL. */
+/*
+ * The same in two halves, any number of them at once. A run belongs to one
+ * thread at a time, which need not be the one that started it.
+ */
+struct isolate_run;
+
+/*
+ * Calls fn(writer, arg) in a forked copy. 0: it has been entered or is about to be, and
+ * *ret is for isolate_finish. Otherwise a negative errno with its stage: not executed, as above.
+ *
+ * fn ends with this process, but not with the thread that started it, as
+ * isolate_call's would: see pal_builder_parent_death_of_process for how, and for what
+ * a forked process that outlives this one means. That takes two descriptors per run, besides a pidfd, for
+ * results beyond 64 KiB a memfd, and one for each captured stream.
+ *
+ * The deadline counts from here, and is acted on in isolate_progress and isolate_finish:
+ * a run that nobody looks at is not killed.
+ */
+PAL_EXPORT int isolate_start(isolate_fn fn, void *arg, const struct isolate_options *options,
+	struct isolate_run **ret, struct pal_error *error) PAL_MUST_CHECK;
+
+/*
+ * A descriptor that is readable (poll, epoll, libevent) when isolate_progress has something to do, and stays so
+ * once the outcome is known. The run's, close-on-exec, the same at every call; made,
+ * with a timer of its own, at the first. -EMFILE, -ENFILE, -ENOMEM, -ENOSPC (epoll_ctl(2)): nothing is changed then.
+ */
+PAL_EXPORT int isolate_run_fd(struct isolate_run *run) PAL_MUST_CHECK;
+
+/*
+ * Never waits: reads what is to be captured, so that the function can go on writing, ends a
+ * function that is out of time, and looks for its end. 1: the outcome is known, and isolate_finish
+ * will not wait. 0: not yet.
+ */
+PAL_EXPORT int isolate_progress(struct isolate_run *run);
+
+/*
+ * Waits for the outcome as isolate_call does, sets *result, frees the run, and returns the answer. `result`
+ * may be NULL. In a fork of the process that started it: unknown, -EPERM, at once, and nothing but the copy is freed.
+ */
+PAL_EXPORT enum isolate_answer isolate_finish(struct isolate_run *run, struct isolate_result *result);
+
+/*
+ * Kills the child now. isolate_finish then tells -ECANCELED at ISOLATE_STAGE_CANCEL, with the answer that is known:
+ * a function that was faster has returned all the same. Without effect
+ * on a child that has ended, a second time, and in a fork.
+ */
+PAL_EXPORT void isolate_cancel(struct isolate_run *run);
+
+/* isolate_cancel, and isolate_finish without a result. Takes NULL; keeps errno. */
+PAL_EXPORT void isolate_run_free(struct isolate_run *run);
+
+/* Frees what a result holds: data, sizes and what was captured, as they were set. For reuse. Takes NULL. */
 PAL_EXPORT void isolate_result_clear(struct isolate_result *result);
 
 PAL_END_DECLS

@@ -21,8 +21,7 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-/* The function finds its standard streams as they were, closed ones included. */
-static int above_standard_streams(int fd)
+int isolate__lift(int fd)
 {
 	PAL_CLEANUP_CLOSE int low = fd;
 
@@ -37,7 +36,7 @@ static int make_memfd(void)
 
 	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
 		fd = memfd_create("isolate-result", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	fd = above_standard_streams(fd);
+	fd = isolate__lift(fd);
 	/*
 	 * Results are written at explicit offsets. Its own offset is where no file
 	 * can grow to: a function that writes to numbers it does not own gets an
@@ -143,6 +142,8 @@ void isolate_result_clear(struct isolate_result *result)
 		munmap(result->data, result->size);
 	else
 		free(result->data);
+	free(result->out);
+	free(result->err);
 	*result = (struct isolate_result){.answer = ISOLATE_NOT_EXECUTED};
 	errno = saved;
 }

@@ -89,7 +89,7 @@ static const struct row {
 START_TEST(each_state_of_knowledge_has_one_answer)
 {
 	const struct row *row = &rows[_i];
-	struct isolate__call call = {.deadline_ms = 200};
+	struct isolate__call call = {.options.deadline_ms = 200};
 	struct isolate_result result = {0};
 	bool returned = row->answer == ISOLATE_RETURNED || row->answer == ISOLATE_EXECUTED;
 

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+
+/* What the function writes to a standard stream, out of a pipe that never makes us wait. */
+#include <isolate/isolate-priv.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <pal/util-priv.h>
+
+#define FIRST_ROOM ((size_t)4 << 10)
+
+/*
+ * In one go: more than any pipe holds, so that the rest of an ended child is read
+ * whole, and an end to it where something writes for ever.
+ */
+#define READ_BOUND ((size_t)2 << 20)
+
+void isolate__capture_begin(struct isolate__capture *capture, int fd, size_t limit)
+{
+	*capture = (struct isolate__capture){.fd = fd,
+		.wanted = fd >= 0,
+		.limit = limit < PTRDIFF_MAX / 4 ? limit : PTRDIFF_MAX / 4};
+	if (fd >= 0)
+		(void)fcntl(fd, F_SETFL, O_NONBLOCK); /* a pipe of our own: cannot fail */
+}
+
+/* Whether there is room for another byte. */
+static bool grow(struct isolate__capture *capture)
+{
+	size_t room = capture->room ? 2 * capture->room : FIRST_ROOM;
+	char *data;
+
+	if (capture->size < capture->room)
+		return true;
+	if (room > capture->limit)
+		room = capture->limit;
+	if (room == capture->room)
+		return false;
+	data = realloc(capture->data, room + 1);
+	if (!data)
+		return false;
+	capture->data = data;
+	capture->room = room;
+	return true;
+}
+
+/* What there is no room for has to be read all the same: its writer would wait for ever. */
+static ssize_t skip(struct isolate__capture *capture)
+{
+	char nowhere[16 << 10];
+	ssize_t got = read(capture->fd, nowhere, sizeof nowhere);
+
+	capture->truncated = capture->truncated || got > 0;
+	return got;
+}
+
+static ssize_t read_once(struct isolate__capture *capture)
+{
+	ssize_t got;
+
+	if (capture->truncated || !grow(capture))
+		return skip(capture);
+	got = read(capture->fd, capture->data + capture->size, capture->room - capture->size);
+	if (got > 0)
+		capture->size += (size_t)got;
+	return got;
+}
+
+bool isolate__capture_read(struct isolate__capture *capture)
+{
+	for (size_t sum = 0; sum < READ_BOUND;) {
+		ssize_t got = read_once(capture);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got < 0 && errno == EAGAIN;
+		sum += (size_t)got;
+	}
+	return true;
+}
+
+char *isolate__capture_take(struct isolate__capture *capture, size_t *ret_size)
+{
+	char *data = PAL_TAKE_POINTER(capture->data);
+
+	*ret_size = 0;
+	if (!capture->wanted)
+		return NULL;
+	if (!data) {
+		data = calloc(1, 1);
+		capture->truncated = capture->truncated || !data;
+		return data;
+	}
+	data[capture->size] = 0;
+	*ret_size = capture->size;
+	return data;
+}

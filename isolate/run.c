@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The outcome of a run, waited for or brought about. */
+#include <isolate/isolate-priv.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <pal/util-priv.h>
+
+static void take_captured(struct isolate_run *run, struct isolate_result *result)
+{
+	result->out = isolate__capture_take(&run->captures[0], &result->out_size);
+	result->err = isolate__capture_take(&run->captures[1], &result->err_size);
+	result->truncated = run->captures[0].truncated || run->captures[1].truncated;
+	result->cut_off = run->cut_off;
+}
+
+/* The child can change nothing any more: it has ended, or has been given up after two seconds of dying. */
+static void give_back_child(struct isolate_run *run)
+{
+	struct pal_child *child = PAL_TAKE_POINTER(run->call.child);
+
+	if (run->facts.wait_code == -ETIMEDOUT)
+		pal_child_detach(child, NULL);
+	else
+		pal_child_free(child); /* kills and reaps where waiting failed */
+}
+
+static void conclude(struct isolate_run *run, struct isolate_result *result)
+{
+	struct isolate__facts *facts = &run->facts;
+	struct pal_error error;
+
+	facts->marks = run->call.shared->marks;
+	isolate__judge(&run->call, facts, result);
+	if (facts->wait_code == 0) {
+		result->status = facts->status;
+		result->status_known = 1;
+	}
+	take_captured(run, result);
+	if (result->answer != ISOLATE_RETURNED)
+		return;
+	if (isolate__result_fetch(&run->call, facts->marks.size, &result->data, &error) < 0)
+		isolate__judge_lost(result, &error);
+	else
+		result->size = facts->marks.size;
+}
+
+/* Of a run that is over, or that is a copy in a fork of its process. */
+static void release(struct isolate_run *run)
+{
+	isolate__watch_close(run);
+	for (int i = 0; i < 2; i++) {
+		run->captures[i].fd = pal_close(run->captures[i].fd);
+		free(run->captures[i].data);
+	}
+	pal_child_free(run->call.child);
+	isolate__result_release(&run->call);
+}
+
+void isolate__run_finish(struct isolate_run *run, struct isolate_result *result)
+{
+	*result = (struct isolate_result){.answer = ISOLATE_UNKNOWN};
+	if (run->owner != getpid()) {
+		pal_error_set(&result->error, ISOLATE_STAGE_WAIT, -EPERM,
+			"another process has started this");
+	} else {
+		isolate__run_await(run);
+		give_back_child(run);
+		conclude(run, result);
+	}
+	release(run);
+}
+
+enum isolate_answer isolate_finish(struct isolate_run *run, struct isolate_result *result)
+{
+	enum isolate_answer answer;
+	struct isolate_result unwanted;
+	int cancel_state;
+
+	if (!result)
+		result = &unwanted;
+	if (!run) {
+		*result = (struct isolate_result){.answer = ISOLATE_NOT_EXECUTED};
+		pal_error_set(
+			&result->error, ISOLATE_STAGE_PREPARE, -EINVAL, "no run to be finished");
+		return result->answer;
+	}
+	/* Unwinding from here by pthread_cancel would leave the child behind. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	isolate__run_finish(run, result);
+	free(run);
+	answer = result->answer;
+	if (result == &unwanted)
+		isolate_result_clear(result);
+	pthread_setcancelstate(cancel_state, NULL);
+	return answer;
+}
+
+int isolate_start(isolate_fn fn, void *arg, const struct isolate_options *options,
+	struct isolate_run **ret, struct pal_error *error)
+{
+	struct isolate_run *run;
+	int cancel_state, r;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	run = malloc(sizeof *run);
+	if (run)
+		r = isolate__run_start(run, fn, arg, options, true, error);
+	else
+		r = pal_error_set(
+			error, ISOLATE_STAGE_PREPARE, -ENOMEM, "memory for a run");
+	if (r == 0)
+		*ret = PAL_TAKE_POINTER(run);
+	free(run);
+	pthread_setcancelstate(cancel_state, NULL);
+	return r;
+}
+
+void isolate_cancel(struct isolate_run *run)
+{
+	int cancel_state;
+
+	if (run->owner != getpid())
+		return;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	isolate__run_advance(run); /* what ended by itself was not cancelled */
+	if (run->phase < ISOLATE__KILLED) {
+		run->facts.cancelled = !run->facts.timed_out;
+		isolate__run_kill(run);
+		isolate__watch_update(run);
+	}
+	pthread_setcancelstate(cancel_state, NULL);
+}
+
+void isolate_run_free(struct isolate_run *run)
+{
+	int saved = errno;
+
+	if (!run)
+		return;
+	isolate_cancel(run);
+	isolate_finish(run, NULL);
+	errno = saved;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+
+/* From the caller's options to a child that runs. */
+#include <isolate/isolate-priv.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <pal/builder.h>
+#include <pal/util-priv.h>
+
+/* ---- that no other thread exists ---- */
+
+/* How long a thread may be seen that has been joined. */
+#define THREAD_GONE_MS 50
+
+/* The kernel counts them for the directory's link count: itself, its parent and one for each. */
+static int count_threads(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/task", &st) < 0 ? -errno : (int)st.st_nlink - 2;
+}
+
+static int check_only_thread(struct pal_error *error)
+{
+	pal_deadline deadline = PAL_DEADLINE_MS(THREAD_GONE_MS);
+	int count;
+
+	while ((count = count_threads()) > 1 && pal_deadline_left_ms(deadline) > 0)
+		poll(NULL, 0, 1);
+	if (count > 1)
+		return pal_error_set(error, ISOLATE_STAGE_PREPARE, -EBUSY,
+			"this process has %d threads", count);
+	if (count < 1)
+		return pal_error_set(error, ISOLATE_STAGE_PREPARE, count < 0 ? count : -EPROTO,
+			"/proc/self/task, to count threads");
+	return 0;
+}
+
+/* ---- preparing ---- */
+
+static int prepare(
+	struct isolate_run *run, const struct isolate_options *given, struct pal_error *error)
+{
+	struct isolate__call *call = &run->call;
+	int r = isolate__options_read(given, &call->options, error);
+
+	if (r < 0)
+		return r;
+	if (!call->fn)
+		return pal_error_set(error, ISOLATE_STAGE_PREPARE, -EINVAL, "no function to call");
+	if (call->options.only_thread)
+		r = check_only_thread(error);
+	if (r < 0)
+		return r;
+	call->max_result =
+		call->options.max_result ? call->options.max_result : ISOLATE_DEFAULT_MAX_RESULT;
+	call->deadline = call->options.deadline_ms ? PAL_DEADLINE_MS(call->options.deadline_ms)
+						   : PAL_DEADLINE_NONE;
+	isolate__guard_register();
+	return isolate__result_prepare(call, error);
+}
+
+/* ---- the fork ---- */
+
+static void take_captures(struct isolate_run *run)
+{
+	const struct isolate_options *options = &run->call.options;
+	size_t limit =
+		options->max_capture ? options->max_capture : ISOLATE_DEFAULT_MAX_CAPTURE;
+
+	isolate__capture_begin(
+		&run->captures[0], pal_child_steal_stdout(run->call.child), limit);
+	isolate__capture_begin(
+		&run->captures[1], pal_child_steal_stderr(run->call.child), limit);
+}
+
+/* What cannot be started has come to its outcome: the marks tell which. */
+static void start(struct isolate_run *run, bool outlives_thread)
+{
+	struct isolate__facts *facts = &run->facts;
+	struct pal_builder *builder = isolate__options_builder(&run->call);
+
+	pal_builder_parent_death_of_process(builder, outlives_thread);
+	facts->start_code =
+		pal_fork(builder, isolate__child, &run->call, &run->call.child, &facts->start_error);
+	pal_builder_free(builder);
+	facts->timed_out = facts->start_code == -ETIMEDOUT;
+	facts->killed = facts->timed_out;
+	if (facts->start_code < 0) {
+		facts->wait_code = -ECHILD;
+		run->phase = ISOLATE__DONE;
+		run->next = PAL_DEADLINE_NOW;
+		return;
+	}
+	run->next = run->call.deadline;
+	take_captures(run);
+}
+
+int isolate__run_start(struct isolate_run *run, isolate_fn fn, void *arg,
+	const struct isolate_options *options, bool outlives_thread, struct pal_error *error)
+{
+	struct isolate_result result;
+	int r;
+
+	*run = (struct isolate_run){
+		.call = {.fn = fn, .arg = arg, .memfd = -1},
+		.captures = {{.fd = -1}, {.fd = -1}},
+		.owner = getpid(),
+		.watch = {.epoll = -1, .timer = -1},
+	};
+	r = prepare(run, options, error);
+	if (r == 0)
+		start(run, outlives_thread);
+	if (r == 0 && run->facts.start_code < 0 &&
+		run->call.shared->marks.progress == ISOLATE__PREPARED) {
+		isolate__run_finish(run, &result);
+		if (error)
+			*error = result.error;
+		return result.error.code;
+	}
+	if (r < 0)
+		isolate__result_release(&run->call);
+	return r;
+}
