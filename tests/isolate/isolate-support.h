@@ -13,7 +13,7 @@ PAL_BEGIN_DECLS
 #include "support.h"
 PAL_END_DECLS
 
-/* ThreadSanitizer makes a fork many times slower: the counts of calls are divided by this. */
+/* ThreadSanitizer makes a fork many times slower: the counts of calls are divided by this. It has a thread, too. */
 #if defined __SANITIZE_THREAD__
 #define SLOWNESS 5
 #elif defined __has_feature
@@ -21,7 +21,10 @@ PAL_END_DECLS
 #define SLOWNESS 5
 #endif
 #endif
-#ifndef SLOWNESS
+#ifdef SLOWNESS
+#define THREADS_OF_THE_SANITIZER 1
+#else
+#define THREADS_OF_THE_SANITIZER 0
 #define SLOWNESS 1
 #endif
 
