@@ -63,6 +63,7 @@ check pal pal pal
 check pal_event pal-event pal_child_event
 check pal_profile profile pal_profile
 check isolate isolate isolate
+check isolate_event isolate-event isolate_event
 check mesh mesh mesh mesh_Resource_msg # of mesh/resource.proto
 check mesh_process process mesh_process
 

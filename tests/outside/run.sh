@@ -14,7 +14,7 @@ export PKG_CONFIG_PATH="$lib"
 LD_LIBRARY_PATH=$(dirname "$lib")
 export LD_LIBRARY_PATH
 
-for name in pal pal-event profile isolate mesh process; do
+for name in pal pal-event profile isolate isolate-event mesh process; do
 	flags=$(pkg-config --cflags --libs "libprocmesh-$name")
 	for compiler in ${CC:-gcc} ${CXX:-}; do
 		# shellcheck disable=SC2086 # a list of flags
