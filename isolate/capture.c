@@ -77,8 +77,12 @@ bool isolate__capture_read(struct isolate__capture *capture)
 
 		if (got < 0 && errno == EINTR)
 			continue;
-		if (got <= 0)
-			return got < 0 && errno == EAGAIN;
+		if (got < 0 && errno == EAGAIN)
+			return true;
+		if (got <= 0) {
+			capture->truncated = capture->truncated || got < 0;
+			return false;
+		}
 		sum += (size_t)got;
 	}
 	return true;
