@@ -54,6 +54,9 @@ struct isolate_writer;
  */
 PAL_EXPORT int isolate_write(struct isolate_writer *writer, const void *data, size_t size);
 
+/* The same for *pointer, a value without pointers in it; alone it is the result for isolate_result_value. */
+#define isolate_write_value(writer, pointer) isolate_write((writer), (pointer), sizeof *(pointer))
+
 /* Its return value becomes result.value; a negative one is not an error of the library. */
 typedef int (*isolate_fn)(struct isolate_writer *out, void *arg);
 
@@ -236,6 +239,14 @@ PAL_EXPORT void isolate_cancel(struct isolate_run *run);
 
 /* isolate_cancel, and isolate_finish without a result. Takes NULL; keeps errno. */
 PAL_EXPORT void isolate_run_free(struct isolate_run *run);
+
+/*
+ * Copies a result of exactly `size` bytes. 0, -EBADMSG where it has another size, or the code
+ * of result->error where the function has not returned; nothing is copied then. Any thread.
+ */
+PAL_EXPORT int isolate_result_copy(const struct isolate_result *result, void *to, size_t size) PAL_MUST_CHECK;
+/* To *pointer, what isolate_write_value wrote. For nanopb messages see nanopb.h. */
+#define isolate_result_value(result, pointer) isolate_result_copy((result), (pointer), sizeof *(pointer))
 
 /* Frees what a result holds: data, sizes and what was captured, as they were set. For reuse. Takes NULL. */
 PAL_EXPORT void isolate_result_clear(struct isolate_result *result);

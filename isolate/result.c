@@ -132,6 +132,17 @@ int isolate__result_fetch(
 	return fetch_long(call, size, ret_data, error);
 }
 
+int isolate_result_copy(const struct isolate_result *result, void *to, size_t size)
+{
+	if (result->answer != ISOLATE_RETURNED)
+		return result->error.code ? result->error.code : -EBADMSG;
+	if (result->size != size)
+		return -EBADMSG;
+	if (size)
+		memcpy(to, result->data, size);
+	return 0;
+}
+
 void isolate_result_clear(struct isolate_result *result)
 {
 	int saved = errno;
