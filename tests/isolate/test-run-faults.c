@@ -272,7 +272,7 @@ START_TEST(what_there_is_no_memory_for_is_thrown_away)
 	struct isolate_result result;
 	size_t size = 200000;
 
-	let_fail(GROW_CAPTURE, ENOMEM, _i, 1);
+	let_fail(GROW_CAPTURE, ENOMEM, _i, 1000);
 	isolate_call(print_and_return, &size, &capturing, &result);
 	ck_assert_answer(&result, ISOLATE_RETURNED);
 	ck_assert_uint_eq(result.size, 1);
