@@ -72,6 +72,7 @@ struct pal_builder {
 	bool death_of_process; /* that, and not of a thread, also with pal_fork */
 	bool vfork;
 	pal_deadline start_deadline; /* of pal_fork */
+	void *fork_memory; /* the caller's; NULL: none */
 };
 
 /* What `plan` and `stack` hold. Take NULL, respectively zeroes. */

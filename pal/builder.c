@@ -261,6 +261,12 @@ void pal_builder_start_deadline(struct pal_builder *builder, pal_deadline deadli
 		builder->start_deadline = deadline;
 }
 
+void pal_builder_fork_memory(struct pal_builder *builder, void *memory)
+{
+	if (builder)
+		builder->fork_memory = memory;
+}
+
 void pal_builder_vfork(struct pal_builder *builder, bool on)
 {
 	if (builder)

@@ -197,6 +197,15 @@ PAL_EXPORT void pal_builder_vfork(struct pal_builder *builder, bool on);
 PAL_EXPORT void pal_builder_start_deadline(struct pal_builder *builder, pal_deadline deadline);
 
 /*
+ * Shared memory of the caller (MAP_SHARED, PAL_FORK_MEMORY bytes, aligned to 16) for pal_fork and
+ * its child to tell each other how far they are; otherwise every pal_fork maps a page for that, which
+ * is a good part of what it costs. It must be there, and be nobody else's, at every pal_fork until that has
+ * returned. Not used where a pid namespace has a process 1 of pal's. NULL, the default: none.
+ */
+#define PAL_FORK_MEMORY 256
+PAL_EXPORT void pal_builder_fork_memory(struct pal_builder *builder, void *memory);
+
+/*
  * Calls the profile's apply hook now; its failure is remembered like an invalid value. Several
  * profiles, and what was set before, all hold at once: see profile.h.
  */

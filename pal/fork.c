@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -36,10 +37,13 @@ struct fork_page {
 	struct pal__report report;
 	_Atomic unsigned gate; /* enum gate; a futex */
 };
+_Static_assert(sizeof(struct fork_page) <= PAL_FORK_MEMORY && _Alignof(struct fork_page) <= 16,
+	"the caller's memory is enough");
 
 struct fork_call {
 	struct pal__launch launch;
 	struct fork_page *page;
+	bool page_is_callers;
 	struct pal__lifeline lifeline;
 	int (*fn)(void *arg);
 	void *arg;
@@ -154,9 +158,15 @@ static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 	return 0;
 }
 
-static int prepare(
-	struct fork_call *call, struct pal_builder *builder, struct pal_error *error)
+/* Process 1 of a pid namespace goes on to use the page, which then is its handle's. */
+static int get_page(struct fork_call *call, const struct pal_builder *builder, struct pal_error *error)
 {
+	if (builder->fork_memory && !pal__namespaces_init(builder, false)) {
+		call->page = builder->fork_memory;
+		call->page_is_callers = true;
+		memset(call->page, 0, sizeof *call->page);
+		return 0;
+	}
 	call->page = mmap(NULL, sizeof *call->page, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (call->page == MAP_FAILED) {
@@ -164,9 +174,18 @@ static int prepare(
 		return pal_error_set(
 			error, PAL_STAGE_STACK, -errno, "report page of a forked child");
 	}
-	if (builder->parent_death && builder->death_of_process) {
-		int r = pal__lifeline_open(&call->lifeline, builder->parent_death);
+	return 0;
+}
 
+static int prepare(
+	struct fork_call *call, struct pal_builder *builder, struct pal_error *error)
+{
+	int r = get_page(call, builder, error);
+
+	if (r < 0)
+		return r;
+	if (builder->parent_death && builder->death_of_process) {
+		r = pal__lifeline_open(&call->lifeline, builder->parent_death);
 		if (r < 0)
 			return pal_error_set(error, PAL_STAGE_PARENT_DEATH, r,
 				"sockets that tell a child of the end of this process");
@@ -185,7 +204,7 @@ static int fork_with(struct fork_call *call, struct pal_builder *builder,
 		r = do_fork(call, builder, ret, error);
 	pal__launch_clear(&call->launch);
 	pal__lifeline_end(&call->lifeline, getpid());
-	if (call->page)
+	if (call->page && !call->page_is_callers)
 		munmap(call->page, sizeof *call->page);
 	return r;
 }
