@@ -31,6 +31,9 @@ int isolate__child(void *userdata)
 	/* What is kept is open across exec. This is for the function, and not for what it may execute. */
 	if (call->options.keep_fds && call->memfd >= 0)
 		(void)fcntl(call->memfd, F_SETFD, FD_CLOEXEC);
+	/* A filter might take it for a crime. */
+	if (!call->options.sandbox && isolate__cache_seclude(shared))
+		shared->marks.secluded = ISOLATE__SECLUDED;
 	if (isolate__guard_arm(&writer) < 0)
 		return EXIT_FAILURE;
 	reach(shared, ISOLATE__ENTERED);

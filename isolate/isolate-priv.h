@@ -3,6 +3,7 @@
 #define PROCMESH_ISOLATE_ISOLATE_PRIV_H
 
 #include <isolate/isolate.h>
+#include <pal/builder.h>
 #include <pal/child.h>
 #include <pal/deadline.h>
 #include <pal/error.h>
@@ -58,9 +59,12 @@ struct isolate__marks {
 	int write_error;      /* negative errno of the first write that failed; 0: none */
 	uint64_t write_limit; /* the bound that -EFBIG is about */
 	uint64_t size;        /* of the result */
+	uint32_t secluded;    /* ISOLATE__SECLUDED: no fork of the child has this page */
 };
+#define ISOLATE__SECLUDED 0x69736f50u
 
 struct isolate__shared {
+	unsigned char fork_memory[PAL_FORK_MEMORY]; /* pal_fork's; has the alignment of the mapping */
 	struct isolate__marks marks;
 	unsigned char buffer[ISOLATE__BUFFER_SIZE];
 };
@@ -121,6 +125,7 @@ struct isolate_run {
 	struct isolate__capture captures[2]; /* stdout, stderr */
 	enum isolate__phase phase;
 	pal_deadline next; /* when to give the phase up; ISOLATE__DONE: NOW */
+	bool secluded; /* the page, as far as it is this process's affair */
 	bool held; /* its end shows, and cannot be had before a tracer lets go */
 	bool cut_off;
 	pid_t owner;
@@ -166,9 +171,17 @@ char *isolate__capture_take(struct isolate__capture *capture, size_t *ret_size);
 /* Above the standard streams, so that a function finds closed ones closed. Takes `fd`; keeps -1 and errno. */
 int isolate__lift(int fd);
 
+/* cache.c: a shared page as if freshly mapped, copied to forks; NULL: none, and errno says why. */
+struct isolate__shared *isolate__cache_take(void);
+/* From now on forks of this process do not get it. Whether that could be done. */
+bool isolate__cache_seclude(struct isolate__shared *shared);
+/* For the next call: of one that no other process has. Keeps errno. */
+void isolate__cache_put(struct isolate__shared *shared);
+
 /* result.c: the memory that the child writes to, and reading it */
 int isolate__result_prepare(struct isolate__call *call, struct pal_error *error);
-void isolate__result_release(struct isolate__call *call);
+/* `secluded`: no other process has the page. */
+void isolate__result_release(struct isolate__call *call, bool secluded);
 /* Brings the complete result of `size` bytes; -EBADMSG where it is not what the child said. */
 int isolate__result_fetch(
 	const struct isolate__call *call, uint64_t size, void **ret_data, struct pal_error *error);

@@ -241,6 +241,12 @@ PAL_EXPORT void isolate_cancel(struct isolate_run *run);
 PAL_EXPORT void isolate_run_free(struct isolate_run *run);
 
 /*
+ * Gives back the memory that is kept for the next calls: up to eight mappings
+ * of 68 KiB, as many as there were calls at once. Any thread. Keeps errno.
+ */
+PAL_EXPORT void isolate_trim(void);
+
+/*
  * Copies a result of exactly `size` bytes. 0, -EBADMSG where it has another size, or the code
  * of result->error where the function has not returned; nothing is copied then. Any thread.
  */

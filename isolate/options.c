@@ -106,10 +106,11 @@ static void set_limits(struct pal_builder *builder, const struct isolate_options
 
 static void set_nice(struct pal_builder *builder, int by)
 {
-	int value = getpriority(PRIO_PROCESS, 0);
+	int value;
 
 	if (!by)
 		return;
+	value = getpriority(PRIO_PROCESS, 0);
 	/* Each of the two first, so that their sum cannot overflow. */
 	by = by < -40 ? -40 : by > 40 ? 40 : by;
 	value += by;
@@ -141,6 +142,7 @@ struct pal_builder *isolate__options_builder(const struct isolate__call *call)
 	set_nice(builder, options->nice);
 	pal_builder_parent_death(builder, SIGKILL);
 	pal_builder_start_deadline(builder, call->deadline);
+	pal_builder_fork_memory(builder, call->shared->fork_memory);
 	/* The last one: it is to see, and to narrow, what the others have set. */
 	if (options->sandbox)
 		pal_builder_sandbox(builder, options->sandbox);

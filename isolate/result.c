@@ -49,16 +49,11 @@ static int make_memfd(void)
 
 int isolate__result_prepare(struct isolate__call *call, struct pal_error *error)
 {
-	struct isolate__shared *shared;
 	struct stat st;
 
-	shared = mmap(
-		NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
+	call->shared = isolate__cache_take();
+	if (!call->shared)
 		return pal_error_set(error, ISOLATE_STAGE_PREPARE, -errno, "map the shared page");
-	shared->marks.progress = ISOLATE__PREPARED;
-	call->shared = shared;
-
 	if (call->max_result <= ISOLATE__BUFFER_SIZE)
 		return 0;
 	call->memfd = make_memfd();
@@ -70,11 +65,13 @@ int isolate__result_prepare(struct isolate__call *call, struct pal_error *error)
 	return 0;
 }
 
-void isolate__result_release(struct isolate__call *call)
+void isolate__result_release(struct isolate__call *call, bool secluded)
 {
 	int saved = errno;
 
-	if (call->shared)
+	if (call->shared && secluded)
+		isolate__cache_put(call->shared);
+	else if (call->shared)
 		munmap(call->shared, sizeof *call->shared);
 	call->shared = NULL;
 	call->memfd = pal_close(call->memfd);

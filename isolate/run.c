@@ -49,6 +49,17 @@ static void conclude(struct isolate_run *run, struct isolate_result *result)
 		result->size = facts->marks.size;
 }
 
+/* A fork of it has been kept from having the page, and it is gone itself. */
+static bool is_secluded(const struct isolate_run *run)
+{
+	const struct isolate__facts *facts = &run->facts;
+
+	return run->owner == getpid() && run->secluded &&
+	       (facts->wait_code == 0 || facts->wait_code == -ECHILD) &&
+	       facts->marks.progress == ISOLATE__COMPLETE &&
+	       facts->marks.secluded == ISOLATE__SECLUDED;
+}
+
 /* Of a run that is over, or that is a copy in a fork of its process. */
 static void release(struct isolate_run *run)
 {
@@ -58,7 +69,7 @@ static void release(struct isolate_run *run)
 		free(run->captures[i].data);
 	}
 	pal_child_free(run->call.child);
-	isolate__result_release(&run->call);
+	isolate__result_release(&run->call, is_secluded(run));
 }
 
 void isolate__run_finish(struct isolate_run *run, struct isolate_result *result)

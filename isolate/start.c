@@ -89,6 +89,7 @@ static void start(struct isolate_run *run, bool outlives_thread)
 	facts->start_code =
 		pal_fork(builder, isolate__child, &run->call, &run->call.child, &facts->start_error);
 	pal_builder_free(builder);
+	run->secluded = isolate__cache_seclude(run->call.shared);
 	facts->timed_out = facts->start_code == -ETIMEDOUT;
 	facts->killed = facts->timed_out;
 	if (facts->start_code < 0) {
@@ -124,6 +125,6 @@ int isolate__run_start(struct isolate_run *run, isolate_fn fn, void *arg,
 		return result.error.code;
 	}
 	if (r < 0)
-		isolate__result_release(&run->call);
+		isolate__result_release(&run->call, false);
 	return r;
 }

@@ -60,6 +60,15 @@ PAL_END_DECLS
 		ck_assert_uint_eq((result_ptr)->size, 0); \
 	} while (0)
 
+/* As support_tcase, which would take the memory that is kept between calls for a leak. */
+static inline TCase *isolate_tcase(Suite *suite, const char *name)
+{
+	TCase *tcase = support_tcase(suite, name);
+
+	tcase_add_checked_fixture(tcase, NULL, isolate_trim);
+	return tcase;
+}
+
 /* Memory that parent and child both see: what the child really did, told past the library. */
 static inline void *shared_memory(size_t size)
 {

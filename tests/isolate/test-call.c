@@ -373,9 +373,9 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/call");
-	TCase *result = support_tcase(suite, "result");
-	TCase *memory = support_tcase(suite, "memory");
-	TCase *arguments = support_tcase(suite, "arguments");
+	TCase *result = isolate_tcase(suite, "result");
+	TCase *memory = isolate_tcase(suite, "memory");
+	TCase *arguments = isolate_tcase(suite, "arguments");
 
 	tcase_add_test(result, the_bytes_the_value_and_the_status_come_back);
 	tcase_add_loop_test(

@@ -316,9 +316,9 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/capture");
-	TCase *bytes = support_tcase(suite, "bytes");
-	TCase *streams = support_tcase(suite, "streams");
-	TCase *keepers = support_tcase(suite, "keepers");
+	TCase *bytes = isolate_tcase(suite, "bytes");
+	TCase *streams = isolate_tcase(suite, "streams");
+	TCase *keepers = isolate_tcase(suite, "keepers");
 
 	tcase_add_loop_test(bytes, both_streams_are_captured_whole, 0, 2 * SIZES);
 	tcase_add_loop_test(bytes, what_is_more_than_wanted_is_thrown_away_and_does_not_block, 0,

@@ -332,7 +332,7 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/faults");
-	TCase *calls = support_tcase(suite, "calls");
+	TCase *calls = isolate_tcase(suite, "calls");
 
 	tcase_add_loop_test(
 		calls, each_failure_has_its_documented_answer, 0, sizeof rows / sizeof *rows);

@@ -163,7 +163,7 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/host");
-	TCase *host = support_tcase(suite, "host");
+	TCase *host = isolate_tcase(suite, "host");
 
 	tcase_add_test(host, streams_that_the_host_closed_are_closed_in_the_function);
 	tcase_add_test(host, signals_to_the_caller_run_there_and_disturb_nothing);

@@ -120,7 +120,7 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/leave-cxx");
-	TCase *leave = support_tcase(suite, "leave");
+	TCase *leave = isolate_tcase(suite, "leave");
 
 	tcase_add_test(leave, an_exception_does_not_reach_the_callers_handler);
 	tcase_add_test(leave, an_exception_without_any_handler_ends_the_child);

@@ -433,8 +433,8 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/leave");
-	TCase *leave = support_tcase(suite, "leave");
-	TCase *deadline = support_tcase(suite, "deadline");
+	TCase *leave = isolate_tcase(suite, "leave");
+	TCase *deadline = isolate_tcase(suite, "deadline");
 
 	tcase_add_loop_test(leave, no_way_of_leaving_reaches_what_is_the_callers, 0,
 		sizeof ways / sizeof *ways);

@@ -65,6 +65,7 @@ START_TEST(a_thousand_calls_leave_nothing)
 		ck_assert(is_echo(&result, count));
 		isolate_result_clear(&result);
 	}
+	isolate_trim();
 	ck_assert_uint_eq(count_mappings(), before);
 }
 END_TEST
@@ -283,7 +284,7 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/load");
-	TCase *calls = support_tcase(suite, "calls");
+	TCase *calls = isolate_tcase(suite, "calls");
 
 	tcase_add_test(calls, a_thousand_calls_leave_nothing);
 	tcase_add_test(calls, calls_from_eight_threads_do_not_mix_their_answers);

@@ -247,8 +247,8 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/memory");
-	TCase *ranges = support_tcase(suite, "ranges");
-	TCase *effects = support_tcase(suite, "effects");
+	TCase *ranges = isolate_tcase(suite, "ranges");
+	TCase *effects = isolate_tcase(suite, "effects");
 
 	tcase_add_loop_test(
 		ranges, what_is_left_out_is_not_there_and_its_neighbours_are, 0, 2);

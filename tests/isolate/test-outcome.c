@@ -117,7 +117,7 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/outcome");
-	TCase *judge = support_tcase(suite, "judge");
+	TCase *judge = isolate_tcase(suite, "judge");
 
 	tcase_add_loop_test(
 		judge, each_state_of_knowledge_has_one_answer, 0, sizeof rows / sizeof *rows);

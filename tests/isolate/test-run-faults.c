@@ -341,12 +341,13 @@ END_TEST
 START_TEST(a_child_that_does_not_die_is_given_up)
 {
 	struct isolate_options options = {ISOLATE_OPTIONS_INIT, .deadline_ms = 200};
-	volatile pid_t *pid = shared_memory(sizeof *pid);
 	size_t before = support_open_fds();
 	struct isolate_result result;
+	volatile pid_t *pid;
 
 	if (THREADS_OF_THE_SANITIZER)
 		support_skip("ThreadSanitizer takes the reaping thread for a leak");
+	pid = shared_memory(sizeof *pid);
 	for (*pid = 0; !*pid; options.deadline_ms *= 2) {
 		let_fail(SEND_SIGNAL, EPERM, 0, 1);
 		isolate_call(stay, (void *)(uintptr_t)pid, &options, &result);
@@ -364,8 +365,8 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/run-faults");
-	TCase *runs = support_tcase(suite, "runs");
-	TCase *streams = support_tcase(suite, "streams");
+	TCase *runs = isolate_tcase(suite, "runs");
+	TCase *streams = isolate_tcase(suite, "streams");
 
 	tcase_add_test(runs, a_run_without_memory_is_not_executed);
 	tcase_add_loop_test(

@@ -619,10 +619,10 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/run");
-	TCase *halves = support_tcase(suite, "halves");
-	TCase *owners = support_tcase(suite, "owners");
-	TCase *cancel = support_tcase(suite, "cancel");
-	TCase *deadline = support_tcase(suite, "deadline");
+	TCase *halves = isolate_tcase(suite, "halves");
+	TCase *owners = isolate_tcase(suite, "owners");
+	TCase *cancel = isolate_tcase(suite, "cancel");
+	TCase *deadline = isolate_tcase(suite, "deadline");
 
 	tcase_add_loop_test(
 		halves, started_and_finished_is_called, 0, sizeof sizes / sizeof *sizes);

@@ -152,8 +152,8 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/values");
-	TCase *structs = support_tcase(suite, "structs");
-	TCase *messages = support_tcase(suite, "messages");
+	TCase *structs = isolate_tcase(suite, "structs");
+	TCase *messages = isolate_tcase(suite, "messages");
 
 	tcase_add_test(structs, a_struct_arrives_as_it_was);
 	tcase_add_test(structs, another_size_is_refused_and_nothing_is_touched);

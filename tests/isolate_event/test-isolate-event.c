@@ -360,7 +360,7 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate_event");
-	TCase *outcomes = support_tcase(suite, "outcomes");
+	TCase *outcomes = isolate_tcase(suite, "outcomes");
 
 	tcase_add_test(outcomes, the_outcome_is_told_once);
 	tcase_add_loop_test(outcomes, the_callback_may_free_both, 0, 3);
