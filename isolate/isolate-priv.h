@@ -124,6 +124,7 @@ struct isolate_run {
 	struct isolate__facts facts;
 	struct isolate__capture captures[2]; /* stdout, stderr */
 	enum isolate__phase phase;
+	struct pal_builder *builder; /* until the end: it has the names for what failed before the function */
 	pal_deadline next; /* when to give the phase up; ISOLATE__DONE: NOW */
 	bool secluded; /* the page, as far as it is this process's affair */
 	bool held; /* its end shows, and cannot be had before a tracer lets go */

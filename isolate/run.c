@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <pal/builder.h>
 #include <pal/util-priv.h>
 
 static void take_captured(struct isolate_run *run, struct isolate_result *result)
@@ -29,12 +30,25 @@ static void give_back_child(struct isolate_run *run)
 		pal_child_free(child); /* kills and reaps where waiting failed */
 }
 
+/* As it would have been told at the start, had that been waited for. */
+static void find_start_error(struct isolate_run *run)
+{
+	struct isolate__facts *facts = &run->facts;
+
+	if (facts->start_code < 0 || facts->marks.progress != ISOLATE__PREPARED)
+		return;
+	facts->start_code = pal_builder_fork_error(run->builder, &facts->start_error);
+	if (facts->start_code < 0)
+		facts->wait_code = -ECHILD; /* its exit code is pal's affair */
+}
+
 static void conclude(struct isolate_run *run, struct isolate_result *result)
 {
 	struct isolate__facts *facts = &run->facts;
 	struct pal_error error;
 
 	facts->marks = run->call.shared->marks;
+	find_start_error(run);
 	isolate__judge(&run->call, facts, result);
 	if (facts->wait_code == 0) {
 		result->status = facts->status;
@@ -69,6 +83,7 @@ static void release(struct isolate_run *run)
 		free(run->captures[i].data);
 	}
 	pal_child_free(run->call.child);
+	pal_builder_free(run->builder);
 	isolate__result_release(&run->call, is_secluded(run));
 }
 

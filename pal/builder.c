@@ -267,6 +267,18 @@ void pal_builder_fork_memory(struct pal_builder *builder, void *memory)
 		builder->fork_memory = memory;
 }
 
+void pal_builder_fork_unwaited(struct pal_builder *builder, bool on)
+{
+	if (builder)
+		builder->fork_unwaited = on;
+}
+
+bool pal__builder_leaves_fork(const struct pal_builder *builder)
+{
+	return builder->fork_unwaited && builder->fork_memory && !builder->sandbox.notify &&
+	       !pal__namespaces_divide(builder);
+}
+
 void pal_builder_vfork(struct pal_builder *builder, bool on)
 {
 	if (builder)

@@ -206,6 +206,21 @@ PAL_EXPORT void pal_builder_start_deadline(struct pal_builder *builder, pal_dead
 PAL_EXPORT void pal_builder_fork_memory(struct pal_builder *builder, void *memory);
 
 /*
+ * On, and with fork_memory(): pal_fork returns as soon as there is a child, and does not wait
+ * until that comes to its function, which saves a switch from process to process each way. A step
+ * that fails ends the child, with pal_builder_fork_error to tell it afterwards; start_deadline() is
+ * not used. Without effect in a pid namespace, and with a seccomp filter that notifies. Off by default.
+ */
+PAL_EXPORT void pal_builder_fork_unwaited(struct pal_builder *builder, bool on);
+
+/*
+ * Once a child of a pal_fork that did not wait has ended, and with its fork_memory() as that left it: the
+ * step that failed, as pal_fork would have told it. 0: none has; the child came to its function, or was killed
+ * on the way there.
+ */
+PAL_EXPORT int pal_builder_fork_error(const struct pal_builder *builder, struct pal_error *error);
+
+/*
  * Calls the profile's apply hook now; its failure is remembered like an invalid value. Several
  * profiles, and what was set before, all hold at once: see profile.h.
  */

@@ -45,7 +45,7 @@ int pal__plan_fds_open(struct pal__plan_fds *own, const struct pal_builder *buil
 	bool divides = pal__namespaces_divide(builder);
 	int r = 0;
 
-	if (!program || pal__namespaces_init(builder, program))
+	if ((!program && !pal__builder_leaves_fork(builder)) || pal__namespaces_init(builder, program))
 		r = take_lifted(eventfd(0, EFD_CLOEXEC), &own->ready);
 	if (r >= 0 && divides)
 		r = open_sockets(own->sockets);

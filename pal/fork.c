@@ -24,11 +24,13 @@
  * removes an ended child at once. So the child waits at a gate until the parent
  * has opened its pidfd. Then it runs the plan and says "ready" through an
  * eventfd, or fills the report and ends; the parent waits for eventfd or pidfd,
- * whichever comes, and so learns of a child that was killed at any point.
+ * whichever comes, and so learns of a child that was killed at any point. With
+ * pal_builder_fork_unwaited it does not wait, and nothing is said but in the report.
  */
 
 enum gate {
 	GATE_SHUT,
+	GATE_AWAITED, /* the same, and the child has to be woken */
 	GATE_OPEN
 };
 
@@ -56,13 +58,17 @@ static const struct timespec gate_tick = {.tv_nsec = 50 * 1000 * 1000};
 
 static bool pass_gate(const struct fork_call *call)
 {
-	while (atomic_load(&call->page->gate) == GATE_SHUT) {
+	unsigned seen = GATE_SHUT;
+
+	atomic_compare_exchange_strong(&call->page->gate, &seen, GATE_AWAITED);
+	while (atomic_load(&call->page->gate) != GATE_OPEN) {
 		pid_t parent = getppid();
 
 		if (parent != call->launch.plan->parent &&
 			parent != 0) /* 0: beyond a pid namespace */
 			return false;
-		syscall(SYS_futex, &call->page->gate, FUTEX_WAIT, GATE_SHUT, &gate_tick, NULL, 0);
+		syscall(SYS_futex, &call->page->gate, FUTEX_WAIT, GATE_AWAITED, &gate_tick,
+			NULL, 0);
 	}
 	return true;
 }
@@ -76,6 +82,8 @@ static int say_ready(const struct fork_call *call, int ready_fd)
 	const unsigned long key = call->launch.plan->sandbox->start_key;
 	const uint64_t one = 1;
 
+	if (ready_fd < 0) /* nobody waits for it */
+		return 0;
 	if (syscall(SYS_write, ready_fd, &one, sizeof one, 0UL, 0UL, key) < 0)
 		return pal__report_fail(&call->page->report, PAL_STAGE_CLONE, 0, -errno);
 	syscall(SYS_close, ready_fd, 0UL, 0UL, 0UL, 0UL, key);
@@ -102,8 +110,8 @@ static void __attribute__((noreturn)) run_child(struct fork_call *call)
 
 static void open_gate(struct fork_page *page)
 {
-	atomic_store(&page->gate, GATE_OPEN);
-	syscall(SYS_futex, &page->gate, FUTEX_WAKE, 1, NULL, NULL, 0);
+	if (atomic_exchange(&page->gate, GATE_OPEN) == GATE_AWAITED)
+		syscall(SYS_futex, &page->gate, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
 /*
@@ -123,6 +131,13 @@ static int open_pidfd(pid_t pid)
 	return pidfd;
 }
 
+static void take_child(struct fork_call *call, struct pal_child *child, struct pal_child **ret)
+{
+	child->lifeline = call->lifeline;
+	call->lifeline = (struct pal__lifeline)PAL__LIFELINE_INIT;
+	*ret = child;
+}
+
 static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 	struct pal_child **ret, struct pal_error *error)
 {
@@ -140,6 +155,10 @@ static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 		return pal_error_set(error, PAL_STAGE_CLONE, pidfd, "pidfd of a forked child");
 	pal__lifeline_tie(&call->lifeline, pid, pidfd);
 	open_gate(call->page);
+	if (pal__builder_leaves_fork(builder)) {
+		take_child(call, pal__launch_finish(&call->launch, pid, pidfd), ret);
+		return 0;
+	}
 	r = pal__await_ready(&call->launch, &call->page->report, &pid, &pidfd, builder,
 		builder->start_deadline, error);
 	if (r >= 0 && call->launch.plan->namespaces.divides)
@@ -150,9 +169,7 @@ static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 		pal_close(pidfd);
 		return r;
 	}
-	*ret = pal__launch_finish(&call->launch, pid, pidfd);
-	(*ret)->lifeline = call->lifeline;
-	call->lifeline = (struct pal__lifeline)PAL__LIFELINE_INIT;
+	take_child(call, pal__launch_finish(&call->launch, pid, pidfd), ret);
 	if (call->launch.plan->namespaces.init)
 		(*ret)->report = &PAL_TAKE_POINTER(call->page)->report;
 	return 0;
@@ -222,4 +239,11 @@ int pal_fork(struct pal_builder *builder, int (*fn)(void *arg), void *arg, struc
 	r = fork_with(&call, builder, ret, error);
 	pthread_setcancelstate(cancel_state, NULL);
 	return r;
+}
+
+int pal_builder_fork_error(const struct pal_builder *builder, struct pal_error *error)
+{
+	const struct fork_page *page = builder ? builder->fork_memory : NULL;
+
+	return page && page->report.code < 0 ? pal__report_error(builder, &page->report, error) : 0;
 }

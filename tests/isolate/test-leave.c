@@ -395,7 +395,8 @@ START_TEST(the_deadline_covers_the_start)
 	stuck = true;
 	isolate_call(spin, NULL, &options, &result);
 	ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT);
-	ck_assert(!result.status_known);
+	ck_assert(result.status_known && result.status.signaled);
+	ck_assert_int_eq(result.status.code, SIGKILL);
 }
 END_TEST
 

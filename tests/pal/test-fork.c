@@ -83,6 +83,48 @@ START_TEST(the_caller_s_memory_serves_in_place_of_a_mapping)
 }
 END_TEST
 
+static int wait_for_end_of_file(void *arg)
+{
+	const int *ends = arg;
+	char byte;
+
+	close(ends[1]);
+	return read(ends[0], &byte, 1) == 0 ? 9 : 1;
+}
+
+START_TEST(a_fork_that_is_not_waited_for_tells_afterwards)
+{
+	void *memory = mmap(NULL, PAL_FORK_MEMORY, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct pal_builder *builder = pal_builder_new(NULL);
+	struct pal_child *child;
+	struct pal_error error = {0};
+	int ends[2];
+
+	ck_assert(memory != MAP_FAILED);
+	ck_assert_int_eq(pal_builder_fork_error(NULL, NULL), 0);
+	pal_builder_fork_unwaited(NULL, true);
+	pal_builder_close_others(builder, false);
+	pal_builder_fork_unwaited(builder, true);
+	pal_builder_fork_memory(builder, memory);
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	ck_assert_ok(pal_fork(builder, wait_for_end_of_file, ends, &child, &error), &error);
+	close(ends[0]);
+	close(ends[1]);
+	ck_assert_int_eq(wait_take(child).code, 9);
+	ck_assert_int_eq(pal_builder_fork_error(builder, &error), 0);
+
+	pal_builder_cwd(builder, "/no/such/folder");
+	ck_assert_ok(pal_fork(builder, wait_for_end_of_file, ends, &child, &error), &error);
+	ck_assert_int_eq(wait_take(child).code, 127);
+	ck_assert_int_eq(pal_builder_fork_error(builder, &error), -ENOENT);
+	ck_assert_int_eq(error.stage, PAL_STAGE_CHDIR);
+	ck_assert_ptr_nonnull(strstr(error.text, "/no/such/folder"));
+	pal_builder_free(builder);
+	munmap(memory, PAL_FORK_MEMORY);
+}
+END_TEST
+
 static int write_pid(void *arg)
 {
 	(void)arg;
@@ -504,6 +546,7 @@ static Suite *make_suite(void)
 
 	tcase_add_test(function, the_function_s_return_is_the_exit_status);
 	tcase_add_test(function, the_caller_s_memory_serves_in_place_of_a_mapping);
+	tcase_add_test(function, a_fork_that_is_not_waited_for_tells_afterwards);
 	tcase_add_loop_test(function, pipes_connect_to_the_function, 0, 2);
 	tcase_add_loop_test(function, the_function_sees_the_end_of_its_input, 0, 2);
 	tcase_add_test(function,
