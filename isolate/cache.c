@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Shared pages for the next call: making one, with its first page fault, and
- * unmapping it cost a tenth of what a fork of a small process does.
+ * A shared page and a builder for the next call: making them, with the page
+ * faults of memory that is new or was last touched before a fork, costs a tenth
+ * of what a fork of a small process does.
  *
  * A page is used again only where nobody but this process has it. So it is
  * copied to forks (MADV_DOFORK) just while the child of its call is forked, and
@@ -24,17 +25,23 @@ static struct {
 	pthread_mutex_t lock;
 	pid_t owner; /* a fork has the pointers and not the pages */
 	size_t count;
-	struct isolate__shared *idle[IDLE_MAX];
+	struct isolate__kept idle[IDLE_MAX];
 } cache = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Of another process: the pages are not here, and the builders are copies. */
+static void forget_all(void)
+{
+	while (cache.count)
+		pal_builder_free(cache.idle[--cache.count].builder);
+	cache.owner = getpid();
+}
 
 static bool lock(void)
 {
 	if (pthread_mutex_trylock(&cache.lock))
 		return false;
-	if (cache.owner != getpid()) {
-		cache.owner = getpid();
-		cache.count = 0;
-	}
+	if (cache.owner != getpid())
+		forget_all();
 	return true;
 }
 
@@ -43,33 +50,45 @@ static void unlock(void)
 	pthread_mutex_unlock(&cache.lock);
 }
 
-static struct isolate__shared *take_idle(void)
+static void release(struct isolate__kept *kept)
 {
-	struct isolate__shared *shared = NULL;
-
-	if (!lock())
-		return NULL;
-	if (cache.count)
-		shared = cache.idle[--cache.count];
-	unlock();
-	return shared;
+	if (kept->shared)
+		munmap(kept->shared, sizeof *kept->shared);
+	pal_builder_free(kept->builder);
+	*kept = (struct isolate__kept){0};
 }
 
-struct isolate__shared *isolate__cache_take(void)
+/* Whether there was one. */
+static bool take_idle(struct isolate__kept *ret)
 {
-	struct isolate__shared *shared = take_idle();
+	bool taken;
 
-	if (shared && madvise(shared, sizeof *shared, MADV_DOFORK) < 0) {
-		munmap(shared, sizeof *shared);
-		shared = NULL;
-	}
-	if (!shared)
-		shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
+	if (!lock())
+		return false;
+	taken = cache.count;
+	if (taken)
+		*ret = cache.idle[--cache.count];
+	unlock();
+	return taken;
+}
+
+int isolate__cache_take(struct isolate__kept *ret)
+{
+	struct isolate__kept kept = {0};
+	void *fresh;
+
+	if (take_idle(&kept) && madvise(kept.shared, sizeof *kept.shared, MADV_DOFORK) < 0)
+		release(&kept);
+	if (!kept.shared) {
+		fresh = mmap(NULL, sizeof *kept.shared, PROT_READ | PROT_WRITE,
 			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		return NULL;
-	shared->marks = (struct isolate__marks){.progress = ISOLATE__PREPARED};
-	return shared;
+		if (fresh == MAP_FAILED)
+			return -errno;
+		kept.shared = fresh;
+	}
+	kept.shared->marks = (struct isolate__marks){.progress = ISOLATE__PREPARED};
+	*ret = kept;
+	return 0;
 }
 
 bool isolate__cache_seclude(struct isolate__shared *shared)
@@ -77,28 +96,27 @@ bool isolate__cache_seclude(struct isolate__shared *shared)
 	return madvise(shared, sizeof *shared, MADV_DONTFORK) == 0;
 }
 
-void isolate__cache_put(struct isolate__shared *shared)
+void isolate__cache_put(struct isolate__kept *kept, bool secluded)
 {
 	int saved = errno;
-	bool kept = false;
 
-	if (lock()) {
-		kept = cache.count < IDLE_MAX;
-		if (kept)
-			cache.idle[cache.count++] = shared;
+	if (kept->shared && secluded && lock()) {
+		if (cache.count < IDLE_MAX) {
+			cache.idle[cache.count++] = *kept;
+			*kept = (struct isolate__kept){0};
+		}
 		unlock();
 	}
-	if (!kept)
-		munmap(shared, sizeof *shared);
+	release(kept);
 	errno = saved;
 }
 
 void isolate_trim(void)
 {
 	int saved = errno;
-	struct isolate__shared *shared;
+	struct isolate__kept kept;
 
-	while ((shared = take_idle()))
-		munmap(shared, sizeof *shared);
+	while (take_idle(&kept))
+		release(&kept);
 	errno = saved;
 }

@@ -77,6 +77,7 @@ struct isolate__call {
 	size_t max_result;
 	pal_deadline deadline;
 	struct isolate__shared *shared;
+	struct pal_builder *builder; /* until the end: it has the names for what failed before the function */
 	int memfd; /* -1 where max_result fits the page */
 	dev_t memfd_device;
 	ino_t memfd_inode;
@@ -124,7 +125,6 @@ struct isolate_run {
 	struct isolate__facts facts;
 	struct isolate__capture captures[2]; /* stdout, stderr */
 	enum isolate__phase phase;
-	struct pal_builder *builder; /* until the end: it has the names for what failed before the function */
 	pal_deadline next; /* when to give the phase up; ISOLATE__DONE: NOW */
 	bool secluded; /* the page, as far as it is this process's affair */
 	bool held; /* its end shows, and cannot be had before a tracer lets go */
@@ -140,8 +140,10 @@ struct isolate_run {
 /* options.c. 0 or a negative errno; *ret is complete, with what older callers do not know. */
 int isolate__options_read(
 	const struct isolate_options *given, struct isolate_options *ret, struct pal_error *error);
-/* What they ask for, as a builder for pal_fork; NULL: no memory. */
-struct pal_builder *isolate__options_builder(const struct isolate__call *call);
+/* Makes call->builder, for pal_fork, what the options ask for; NULL: no memory. The one that is there may do. */
+void isolate__options_builder(struct isolate__call *call);
+/* Whether a builder takes nothing from the options that it keeps: then it does for other such calls. */
+bool isolate__options_plain(const struct isolate_options *options);
 
 /* start.c. 0, or a negative errno with nothing left behind: it was not executed. */
 int isolate__run_start(struct isolate_run *run, isolate_fn fn, void *arg,
@@ -172,12 +174,18 @@ char *isolate__capture_take(struct isolate__capture *capture, size_t *ret_size);
 /* Above the standard streams, so that a function finds closed ones closed. Takes `fd`; keeps -1 and errno. */
 int isolate__lift(int fd);
 
-/* cache.c: a shared page as if freshly mapped, copied to forks; NULL: none, and errno says why. */
-struct isolate__shared *isolate__cache_take(void);
+/* What one call leaves to the next. */
+struct isolate__kept {
+	struct isolate__shared *shared; /* NULL: nothing is kept */
+	struct pal_builder *builder;    /* of a call with options that builders have no part in; or NULL */
+};
+
+/* cache.c: a shared page as if freshly mapped, copied to forks, and perhaps a builder. 0 or a negative errno. */
+int isolate__cache_take(struct isolate__kept *ret);
 /* From now on forks of this process do not get it. Whether that could be done. */
 bool isolate__cache_seclude(struct isolate__shared *shared);
-/* For the next call: of one that no other process has. Keeps errno. */
-void isolate__cache_put(struct isolate__shared *shared);
+/* For the next call, or where other processes may have the page, given back. Nothing is left in *kept. Keeps errno. */
+void isolate__cache_put(struct isolate__kept *kept, bool secluded);
 
 /* result.c: the memory that the child writes to, and reading it */
 int isolate__result_prepare(struct isolate__call *call, struct pal_error *error);

@@ -41,6 +41,19 @@ enum isolate_stage {
 	ISOLATE_STAGE_CANCEL
 };
 
+/*
+ * For what is called in the child: bound when the program is loaded, because every
+ * child would look up anew what its program had not called before.
+ */
+#ifdef __has_attribute
+#if __has_attribute(noplt)
+#define ISOLATE_BOUND_EARLY __attribute__((noplt))
+#endif
+#endif
+#ifndef ISOLATE_BOUND_EARLY
+#define ISOLATE_BOUND_EARLY
+#endif
+
 /* Where the function writes its result to; valid in the function only. */
 struct isolate_writer;
 
@@ -52,7 +65,7 @@ struct isolate_writer;
  * not need one), -EINVAL for data NULL. -EPERM, with no effect, in a process
  * that the function forked. For the function, in the child, one thread at a time.
  */
-PAL_EXPORT int isolate_write(struct isolate_writer *writer, const void *data, size_t size);
+PAL_EXPORT ISOLATE_BOUND_EARLY int isolate_write(struct isolate_writer *writer, const void *data, size_t size);
 
 /* The same for *pointer, a value without pointers in it; alone it is the result for isolate_result_value. */
 #define isolate_write_value(writer, pointer) isolate_write((writer), (pointer), sizeof *(pointer))
@@ -241,8 +254,8 @@ PAL_EXPORT void isolate_cancel(struct isolate_run *run);
 PAL_EXPORT void isolate_run_free(struct isolate_run *run);
 
 /*
- * Gives back the memory that is kept for the next calls: up to eight mappings
- * of 68 KiB, as many as there were calls at once. Any thread. Keeps errno.
+ * Gives back what is kept for the next calls: up to eight mappings of 68 KiB, with
+ * a few KiB of the heap for each, as many as there were calls at once. Any thread. Keeps errno.
  */
 PAL_EXPORT void isolate_trim(void);
 

@@ -132,19 +132,35 @@ static void set_fds(struct pal_builder *builder, const struct isolate__call *cal
 		pal_builder_dup_fd(builder, call->memfd, call->memfd);
 }
 
-struct pal_builder *isolate__options_builder(const struct isolate__call *call)
+bool isolate__options_plain(const struct isolate_options *options)
 {
-	const struct isolate_options *options = &call->options;
+	return !options->rlimit_count && !options->sandbox && !options->nice &&
+	       options->core == ISOLATE_CORE_AS_CALLER && !options->keep_fds &&
+	       options->std_in.kind == PAL_STDIO_KIND_INHERIT &&
+	       options->std_out.kind == PAL_STDIO_KIND_INHERIT &&
+	       options->std_err.kind == PAL_STDIO_KIND_INHERIT;
+}
+
+static struct pal_builder *make_builder(const struct isolate__call *call)
+{
 	struct pal_builder *builder = pal_builder_new(NULL);
 
 	set_fds(builder, call);
-	set_limits(builder, options);
-	set_nice(builder, options->nice);
+	set_limits(builder, &call->options);
+	set_nice(builder, call->options.nice);
 	pal_builder_parent_death(builder, SIGKILL);
-	pal_builder_start_deadline(builder, call->deadline);
-	pal_builder_fork_memory(builder, call->shared->fork_memory);
 	/* The last one: it is to see, and to narrow, what the others have set. */
-	if (options->sandbox)
-		pal_builder_sandbox(builder, options->sandbox);
+	if (call->options.sandbox)
+		pal_builder_sandbox(builder, call->options.sandbox);
 	return builder;
+}
+
+void isolate__options_builder(struct isolate__call *call)
+{
+	if (!call->builder || !isolate__options_plain(&call->options)) {
+		pal_builder_free(call->builder);
+		call->builder = make_builder(call);
+	}
+	pal_builder_start_deadline(call->builder, call->deadline);
+	pal_builder_fork_memory(call->builder, call->shared->fork_memory);
 }

@@ -49,11 +49,15 @@ static int make_memfd(void)
 
 int isolate__result_prepare(struct isolate__call *call, struct pal_error *error)
 {
+	struct isolate__kept kept;
 	struct stat st;
+	int r = isolate__cache_take(&kept);
 
-	call->shared = isolate__cache_take();
-	if (!call->shared)
-		return pal_error_set(error, ISOLATE_STAGE_PREPARE, -errno, "map the shared page");
+	if (r < 0)
+		return pal_error_set(error, ISOLATE_STAGE_PREPARE, r, "map the shared page");
+	call->shared = kept.shared;
+	call->builder = kept.builder;
+
 	if (call->max_result <= ISOLATE__BUFFER_SIZE)
 		return 0;
 	call->memfd = make_memfd();
@@ -67,15 +71,16 @@ int isolate__result_prepare(struct isolate__call *call, struct pal_error *error)
 
 void isolate__result_release(struct isolate__call *call, bool secluded)
 {
-	int saved = errno;
+	struct isolate__kept kept = {call->shared, call->builder};
 
-	if (call->shared && secluded)
-		isolate__cache_put(call->shared);
-	else if (call->shared)
-		munmap(call->shared, sizeof *call->shared);
+	if (!isolate__options_plain(&call->options)) {
+		pal_builder_free(kept.builder);
+		kept.builder = NULL;
+	}
+	isolate__cache_put(&kept, secluded);
 	call->shared = NULL;
+	call->builder = NULL;
 	call->memfd = pal_close(call->memfd);
-	errno = saved;
 }
 
 static int fetch_short(

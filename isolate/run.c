@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <pal/builder.h>
 #include <pal/util-priv.h>
 
 static void take_captured(struct isolate_run *run, struct isolate_result *result)
@@ -37,7 +36,7 @@ static void find_start_error(struct isolate_run *run)
 
 	if (facts->start_code < 0 || facts->marks.progress != ISOLATE__PREPARED)
 		return;
-	facts->start_code = pal_builder_fork_error(run->builder, &facts->start_error);
+	facts->start_code = pal_builder_fork_error(run->call.builder, &facts->start_error);
 	if (facts->start_code < 0)
 		facts->wait_code = -ECHILD; /* its exit code is pal's affair */
 }
@@ -83,7 +82,6 @@ static void release(struct isolate_run *run)
 		free(run->captures[i].data);
 	}
 	pal_child_free(run->call.child);
-	pal_builder_free(run->builder);
 	isolate__result_release(&run->call, is_secluded(run));
 }
 

@@ -84,11 +84,11 @@ static void start(struct isolate_run *run, bool outlives_thread)
 {
 	struct isolate__facts *facts = &run->facts;
 
-	run->builder = isolate__options_builder(&run->call);
-	pal_builder_parent_death_of_process(run->builder, outlives_thread);
+	isolate__options_builder(&run->call);
+	pal_builder_parent_death_of_process(run->call.builder, outlives_thread);
 	/* Who waits for the end need not wait for the start; and a filter may have to be attended to. */
-	pal_builder_fork_unwaited(run->builder, !outlives_thread && !run->call.options.sandbox);
-	facts->start_code = pal_fork(run->builder, isolate__child, &run->call, &run->call.child,
+	pal_builder_fork_unwaited(run->call.builder, !outlives_thread && !run->call.options.sandbox);
+	facts->start_code = pal_fork(run->call.builder, isolate__child, &run->call, &run->call.child,
 		&facts->start_error);
 	run->secluded = isolate__cache_seclude(run->call.shared);
 	facts->timed_out = facts->start_code == -ETIMEDOUT;

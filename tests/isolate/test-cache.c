@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -117,6 +118,70 @@ START_TEST(a_page_that_cannot_be_secluded_is_not_kept)
 	failing = 0;
 	ck_assert_uint_le(count_pages(), 1);
 	page_of_call(NULL);
+}
+END_TEST
+
+/* ---- what else is kept ---- */
+
+static int tell_nice_and_fd(struct isolate_writer *out, void *arg)
+{
+	int told[2] = {getpriority(PRIO_PROCESS, 0), fcntl(*(int *)arg, F_GETFD) >= 0};
+
+	return isolate_write_value(out, &told);
+}
+
+static void check_child(const struct isolate_options *options, int fd, int nice, int has_fd)
+{
+	struct isolate_result result;
+	int told[2] = {-1, -1};
+
+	isolate_call(tell_nice_and_fd, &fd, options, &result);
+	ck_assert_answer(&result, ISOLATE_RETURNED);
+	ck_assert_int_eq(isolate_result_value(&result, &told), 0);
+	ck_assert_int_eq(told[0], nice);
+	ck_assert_int_eq(told[1], has_fd);
+	ck_assert_int_eq(result.out != NULL, options && options->std_out.kind == PAL_STDIO_KIND_PIPE);
+	isolate_result_clear(&result);
+}
+
+START_TEST(the_options_of_one_call_are_not_those_of_the_next)
+{
+	static const int no_fds[] = {0};
+	static const struct isolate_rlimit impossible = {RLIMIT_CPU, {8, 7}};
+	const struct isolate_options nicer = {ISOLATE_OPTIONS_INIT, .nice = 4};
+	const struct isolate_options closed = {ISOLATE_OPTIONS_INIT, .keep_fds = no_fds};
+	const struct isolate_options captured = {ISOLATE_OPTIONS_INIT, .std_out = PAL_STDIO_PIPE};
+	const struct isolate_options failing_one = {
+		ISOLATE_OPTIONS_INIT, .rlimits = &impossible, .rlimit_count = 1};
+	int fd = fcntl(0, F_DUPFD_CLOEXEC, 50), nice = getpriority(PRIO_PROCESS, 0);
+	struct isolate_result result;
+
+	for (int i = 0; i < 3; i++) {
+		check_child(NULL, fd, nice, 1);
+		check_child(&nicer, fd, nice + 4, 1);
+		check_child(NULL, fd, nice, 1);
+		check_child(&closed, fd, nice, 0);
+		check_child(NULL, fd, nice, 1);
+		check_child(&captured, fd, nice, 1);
+		isolate_call(tell_nice_and_fd, &fd, &failing_one, &result);
+		ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_START, -EINVAL);
+	}
+	check_child(NULL, fd, nice, 1);
+	close(fd);
+}
+END_TEST
+
+/* A start ends with the process, a call with its thread: one after the other, in whatever order. */
+START_TEST(calls_and_starts_take_turns)
+{
+	struct isolate_run *run;
+
+	for (int i = 0; i < 3; i++) {
+		page_of_call(NULL);
+		ck_assert_int_eq(isolate_start(tell_page, NULL, NULL, &run, NULL), 0);
+		page_of_call(NULL);
+		ck_assert_int_eq(isolate_finish(run, NULL), ISOLATE_RETURNED);
+	}
 }
 END_TEST
 
@@ -233,6 +298,8 @@ static Suite *make_suite(void)
 	tcase_add_test(pages, a_page_of_a_child_that_crashed_is_not_kept);
 	tcase_add_test(pages, a_page_of_a_sandboxed_child_is_not_kept);
 	tcase_add_loop_test(pages, a_page_that_cannot_be_secluded_is_not_kept, 0, 2);
+	tcase_add_test(pages, the_options_of_one_call_are_not_those_of_the_next);
+	tcase_add_test(pages, calls_and_starts_take_turns);
 	tcase_add_test(pages, no_more_than_eight_pages_are_kept);
 	tcase_add_test(pages, threads_share_what_is_kept);
 	tcase_add_test(processes, a_process_that_the_function_forks_does_not_have_the_page);
