@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -341,6 +342,48 @@ START_TEST(a_copy_in_a_fork_is_of_no_effect)
 }
 END_TEST
 
+/* To every socket that it finds: pipes are the test program's, which would believe it. */
+static int write_garbage_everywhere(struct isolate_writer *out, void *arg)
+{
+	int written = 0;
+	struct stat st;
+
+	(void)arg;
+	signal(SIGPIPE, SIG_IGN);
+	for (int fd = 3; fd < 200; fd++)
+		if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode)) {
+			(void)!write(fd, "garbage", 7);
+			written++;
+		}
+	return isolate_write_value(out, &written);
+}
+
+/* S112: it has copies of what ties another run to the process */
+START_TEST(a_function_that_writes_to_everything_hurts_no_other_run)
+{
+	struct isolate_result result;
+	struct isolate_run *run;
+	struct gate gate;
+
+	gate_open(&gate, 100000);
+	run = start(pass, &gate, NULL);
+	await_entry(&gate);
+	for (int i = 0; i < 3; i++) {
+		int written = 0;
+
+		isolate_call(write_garbage_everywhere, NULL, NULL, &result);
+		ck_assert_int_eq(isolate_result_value(&result, &written), 0);
+		ck_assert_int_eq(written, 2);
+		isolate_result_clear(&result);
+	}
+	let_go(&gate);
+	isolate_finish(run, &result);
+	check_pattern(&result, 100000);
+	isolate_result_clear(&result);
+	check_that_all_are_gone(&gate);
+}
+END_TEST
+
 /* ---- cancelled ---- */
 
 static void check_cancelled(struct isolate_run *run)
@@ -635,6 +678,7 @@ static Suite *make_suite(void)
 	tcase_add_test(owners, a_run_outlives_its_thread_and_is_finished_in_another);
 	tcase_add_test(owners, runs_die_with_the_process);
 	tcase_add_test(owners, a_copy_in_a_fork_is_of_no_effect);
+	tcase_add_test(owners, a_function_that_writes_to_everything_hurts_no_other_run);
 	tcase_add_test(owners, a_run_that_a_tracer_holds_is_looked_at_again);
 	tcase_add_loop_test(cancel, a_function_that_was_cancelled_is_unknown, 0, 2);
 	tcase_add_test(cancel, what_has_ended_is_not_cancelled);
