@@ -135,8 +135,7 @@ int isolate_start(isolate_fn fn, void *arg, const struct isolate_options *option
 	if (run)
 		r = isolate__run_start(run, fn, arg, options, true, error);
 	else
-		r = pal_error_set(
-			error, ISOLATE_STAGE_PREPARE, -ENOMEM, "memory for a run");
+		r = pal_error_set(error, ISOLATE_STAGE_PREPARE, -ENOMEM, "memory for a run");
 	if (r == 0)
 		*ret = PAL_TAKE_POINTER(run);
 	free(run);

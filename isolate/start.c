@@ -33,8 +33,8 @@ static int check_only_thread(struct pal_error *error)
 	while ((count = count_threads()) > 1 && pal_deadline_left_ms(deadline) > 0)
 		poll(NULL, 0, 1);
 	if (count > 1)
-		return pal_error_set(error, ISOLATE_STAGE_PREPARE, -EBUSY,
-			"this process has %d threads", count);
+		return pal_error_set(
+			error, ISOLATE_STAGE_PREPARE, -EBUSY, "this process has %d threads", count);
 	if (count < 1)
 		return pal_error_set(error, ISOLATE_STAGE_PREPARE, count < 0 ? count : -EPROTO,
 			"/proc/self/task, to count threads");
@@ -70,13 +70,10 @@ static int prepare(
 static void take_captures(struct isolate_run *run)
 {
 	const struct isolate_options *options = &run->call.options;
-	size_t limit =
-		options->max_capture ? options->max_capture : ISOLATE_DEFAULT_MAX_CAPTURE;
+	size_t limit = options->max_capture ? options->max_capture : ISOLATE_DEFAULT_MAX_CAPTURE;
 
-	isolate__capture_begin(
-		&run->captures[0], pal_child_steal_stdout(run->call.child), limit);
-	isolate__capture_begin(
-		&run->captures[1], pal_child_steal_stderr(run->call.child), limit);
+	isolate__capture_begin(&run->captures[0], pal_child_steal_stdout(run->call.child), limit);
+	isolate__capture_begin(&run->captures[1], pal_child_steal_stderr(run->call.child), limit);
 }
 
 /* What cannot be started has come to its outcome: the marks tell which. */
@@ -87,9 +84,10 @@ static void start(struct isolate_run *run, bool outlives_thread)
 	isolate__options_builder(&run->call);
 	pal_builder_parent_death_of_process(run->call.builder, outlives_thread);
 	/* Who waits for the end need not wait for the start; and a filter may have to be attended to. */
-	pal_builder_fork_unwaited(run->call.builder, !outlives_thread && !run->call.options.sandbox);
-	facts->start_code = pal_fork(run->call.builder, isolate__child, &run->call, &run->call.child,
-		&facts->start_error);
+	pal_builder_fork_unwaited(
+		run->call.builder, !outlives_thread && !run->call.options.sandbox);
+	facts->start_code = pal_fork(run->call.builder, isolate__child, &run->call,
+		&run->call.child, &facts->start_error);
 	run->secluded = isolate__cache_seclude(run->call.shared);
 	facts->timed_out = facts->start_code == -ETIMEDOUT;
 	facts->killed = facts->timed_out;

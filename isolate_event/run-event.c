@@ -60,8 +60,8 @@ int isolate_event_new(struct event_base *base, struct isolate_run *run, isolate_
 	int r;
 
 	if (!base || !run || !fn)
-		return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL,
-			"event without base, run or function");
+		return pal_error_set(
+			error, PAL_STAGE_ARGUMENT, -EINVAL, "event without base, run or function");
 	event = calloc(1, sizeof *event);
 	if (!event)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "event of a run");

@@ -140,7 +140,8 @@ static void check_child(const struct isolate_options *options, int fd, int nice,
 	ck_assert_int_eq(isolate_result_value(&result, &told), 0);
 	ck_assert_int_eq(told[0], nice);
 	ck_assert_int_eq(told[1], has_fd);
-	ck_assert_int_eq(result.out != NULL, options && options->std_out.kind == PAL_STDIO_KIND_PIPE);
+	ck_assert_int_eq(
+		result.out != NULL, options && options->std_out.kind == PAL_STDIO_KIND_PIPE);
 	isolate_result_clear(&result);
 }
 

@@ -228,8 +228,8 @@ static struct size size_of_child(void)
 /* S124: neither the memory nor its page tables, of which 128 MiB need 256 KiB */
 START_TEST(a_fork_copies_nothing_of_what_is_left_out)
 {
-	unsigned char *memory = mmap(NULL, LARGE, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *memory =
+		mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct size with, without;
 
 	ck_assert(memory != MAP_FAILED);
@@ -250,8 +250,7 @@ static Suite *make_suite(void)
 	TCase *ranges = isolate_tcase(suite, "ranges");
 	TCase *effects = isolate_tcase(suite, "effects");
 
-	tcase_add_loop_test(
-		ranges, what_is_left_out_is_not_there_and_its_neighbours_are, 0, 2);
+	tcase_add_loop_test(ranges, what_is_left_out_is_not_there_and_its_neighbours_are, 0, 2);
 	tcase_add_test(ranges, what_is_wiped_is_zero);
 	tcase_add_test(ranges, a_range_without_a_whole_page_is_refused);
 	tcase_add_test(ranges, a_range_with_a_hole_is_refused_and_all_of_it_kept);

@@ -139,8 +139,7 @@ static int abort_it(struct isolate_writer *out, void *arg)
 /* In a folder of its own, where the pattern is a name. Where cores go to a program, `core` says so too. */
 START_TEST(a_core_is_dumped_or_not)
 {
-	struct isolate_options options = {
-		INIT, .core = _i ? ISOLATE_CORE_ON : ISOLATE_CORE_OFF};
+	struct isolate_options options = {INIT, .core = _i ? ISOLATE_CORE_ON : ISOLATE_CORE_OFF};
 	char folder[] = "/tmp/isolate-core-XXXXXX", command[64];
 	struct isolate_result result;
 	struct rlimit limit;
@@ -222,7 +221,8 @@ START_TEST(a_sandbox_holds_and_results_pass)
 
 	isolate_call(open_a_file_and_write, &what, &options, &result);
 	if (what.finalize && result.value == 2)
-		support_skip("finalize needs Landlock, and threads of a sanitizer do not take part in it");
+		support_skip(
+			"finalize needs Landlock, and threads of a sanitizer do not take part in it");
 	check_pattern(&result, what.size);
 	isolate_result_clear(&result);
 }
@@ -244,8 +244,8 @@ START_TEST(a_sandbox_narrows_limits_and_is_not_narrowed)
 }
 END_TEST
 
-static int refuse(const struct pal_profile *profile, struct pal_builder *builder,
-	struct pal_error *error)
+static int refuse(
+	const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
 {
 	(void)profile;
 	(void)builder;
@@ -296,7 +296,8 @@ static void check_fds(const struct isolate_options *options, const int *expected
 	ck_assert_int_eq(result.value, 0);
 	ck_assert_uint_eq(result.size, NUMBERS + 100000);
 	for (int fd = 0; fd < NUMBERS; fd++)
-		ck_assert_msg(((unsigned char *)result.data)[fd] == open_fds[fd], "descriptor %d", fd);
+		ck_assert_msg(
+			((unsigned char *)result.data)[fd] == open_fds[fd], "descriptor %d", fd);
 	isolate_result_clear(&result);
 }
 
@@ -347,7 +348,8 @@ START_TEST(a_program_that_the_function_executes_has_what_was_kept)
 	int kept = fcntl(0, F_DUPFD_CLOEXEC, 50);
 	struct isolate_options options = {
 		INIT, .keep_fds = &kept, .keep_fd_count = 1, .std_out = PAL_STDIO_PIPE};
-	char list[] = "for i in 0 1 2 3 4 5 6 7 8 9 50; do [ -e /proc/$$/fd/$i ] && echo $i; done; true";
+	char list[] =
+		"for i in 0 1 2 3 4 5 6 7 8 9 50; do [ -e /proc/$$/fd/$i ] && echo $i; done; true";
 	struct isolate_result result;
 
 	isolate_call(become_a_lister, list, &options, &result);
@@ -421,8 +423,8 @@ static Suite *make_suite(void)
 	tcase_add_test(limits, cores_are_as_the_caller_s_or_off_or_on);
 	tcase_add_loop_test(limits, a_core_is_dumped_or_not, 0, 2);
 	tcase_add_test(limits, nice_is_added_to_the_caller_s);
-	tcase_add_loop_test(sandbox, a_sandbox_holds_and_results_pass, 0,
-		sizeof sandboxed / sizeof *sandboxed);
+	tcase_add_loop_test(
+		sandbox, a_sandbox_holds_and_results_pass, 0, sizeof sandboxed / sizeof *sandboxed);
 	tcase_add_test(sandbox, a_sandbox_narrows_limits_and_is_not_narrowed);
 	tcase_add_test(sandbox, a_sandbox_that_cannot_be_applied_is_not_executed);
 	tcase_add_test(descriptors, only_what_is_to_be_kept_is_kept);

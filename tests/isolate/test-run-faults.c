@@ -74,8 +74,7 @@ WRAP(void *, realloc, void *old, size_t size)
 
 WRAP(void *, calloc, size_t count, size_t size)
 {
-	return count == 1 && size == 1 && strikes(GROW_CAPTURE) ? NULL
-								  : __real_calloc(count, size);
+	return count == 1 && size == 1 && strikes(GROW_CAPTURE) ? NULL : __real_calloc(count, size);
 }
 
 WRAP(int, epoll_create1, int flags)
