@@ -140,9 +140,15 @@ struct isolate_run {
 /* options.c. 0 or a negative errno; *ret is complete, with what older callers do not know. */
 int isolate__options_read(
 	const struct isolate_options *given, struct isolate_options *ret, struct pal_error *error);
-/* Makes call->builder, for pal_fork, what the options ask for; NULL: no memory. The one that is there may do. */
+/*
+ * Makes call->builder, for pal_fork, what the options ask for; NULL: no memory. The one that
+ * is there may do.
+ */
 void isolate__options_builder(struct isolate__call *call);
-/* Whether a builder takes nothing from the options that it keeps: then it does for other such calls. */
+/*
+ * Whether a builder takes nothing from the options that it keeps: then it does for other such
+ * calls.
+ */
 bool isolate__options_plain(const struct isolate_options *options);
 
 /* start.c. 0, or a negative errno with nothing left behind: it was not executed. */
@@ -171,7 +177,10 @@ bool isolate__capture_read(struct isolate__capture *capture);
 /* The bytes with a NUL behind them, for free(3). NULL: none were wanted, or no memory. */
 char *isolate__capture_take(struct isolate__capture *capture, size_t *ret_size);
 
-/* Above the standard streams, so that a function finds closed ones closed. Takes `fd`; keeps -1 and errno. */
+/*
+ * Above the standard streams, so that a function finds closed ones closed. Takes `fd`; keeps
+ * -1 and errno.
+ */
 int isolate__lift(int fd);
 
 /* What one call leaves to the next. */
@@ -180,11 +189,17 @@ struct isolate__kept {
 	struct pal_builder *builder;    /* of a call with options that builders have no part in; or NULL */
 };
 
-/* cache.c: a shared page as if freshly mapped, copied to forks, and perhaps a builder. 0 or a negative errno. */
+/*
+ * cache.c: a shared page as if freshly mapped, copied to forks, and perhaps a builder. 0 or a
+ * negative errno.
+ */
 int isolate__cache_take(struct isolate__kept *ret);
 /* From now on forks of this process do not get it. Whether that could be done. */
 bool isolate__cache_seclude(struct isolate__shared *shared);
-/* For the next call, or where other processes may have the page, given back. Nothing is left in *kept. Keeps errno. */
+/*
+ * For the next call, or where other processes may have the page, given back. Nothing is left
+ * in *kept. Keeps errno.
+ */
 void isolate__cache_put(struct isolate__kept *kept, bool secluded);
 
 /* result.c: the memory that the child writes to, and reading it */

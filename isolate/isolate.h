@@ -67,7 +67,10 @@ struct isolate_writer;
  */
 PAL_EXPORT ISOLATE_BOUND_EARLY int isolate_write(struct isolate_writer *writer, const void *data, size_t size);
 
-/* The same for *pointer, a value without pointers in it; alone it is the result for isolate_result_value. */
+/*
+ * The same for *pointer, a value without pointers in it; alone it is the result for
+ * isolate_result_value.
+ */
 #define isolate_write_value(writer, pointer) isolate_write((writer), (pointer), sizeof *(pointer))
 
 /* Its return value becomes result.value; a negative one is not an error of the library. */
@@ -81,8 +84,9 @@ struct isolate_rlimit {
 
 /*
  * Core files of the child, by RLIMIT_CORE. OFF is the value 1, which also keeps
- * the kernel from running a program that takes cores (core(5)). Anything else
- * about cores is the caller's: whether it is dumpable (prctl(2)), and the pattern.
+ * the kernel from running a program that takes cores (core(5)); not where the
+ * hard limit is 0, which writes no file either. Anything else about cores is the
+ * caller's: whether it is dumpable (prctl(2)), and the pattern.
  */
 enum isolate_core {
 	ISOLATE_CORE_AS_CALLER, /* the default */
@@ -90,7 +94,10 @@ enum isolate_core {
 	ISOLATE_CORE_ON         /* as large as the caller's hard limit allows */
 };
 
-/* All zero but `size`: the defaults. Everything that is pointed to is read during the call that is given it. */
+/*
+ * All zero but `size`: the defaults. Everything that is pointed to is read during the call
+ * that is given it.
+ */
 struct isolate_options {
 	size_t size;         /* sizeof(struct isolate_options); an older, smaller one is accepted */
 	int64_t deadline_ms; /* from the call on; 0: none */
@@ -105,9 +112,9 @@ struct isolate_options {
 	const struct isolate_rlimit *rlimits;
 	size_t rlimit_count;
 	/*
-	 * NULL: none. Its apply holds from before the function. The function may call pal_profile_finalize
-	 * itself. A filter that allows no pwrite64, fstat or prlimit64 (of oneself)
-	 * leaves results of up to 64 KiB.
+	 * NULL: none. Its apply holds from before the function. The function may call
+	 * pal_profile_finalize itself. A filter that allows no pwrite64, fstat or prlimit64
+	 * (of oneself) leaves results of up to 64 KiB.
 	 */
 	const struct pal_profile *sandbox;
 	int nice; /* added to the calling thread's nice value, within -20 and 19; -EACCES where that needs privilege */
@@ -115,7 +122,8 @@ struct isolate_options {
 
 	/*
 	 * The function's standard streams (builder.h); zeroes are PAL_STDIO_INHERIT.
-	 * PAL_STDIO_PIPE, of std_out and std_err: what is written there is captured, into the result.
+	 * PAL_STDIO_PIPE, of std_out and std_err: what is written there is captured, into the
+	 * result.
 	 */
 	struct pal_stdio std_in;
 	struct pal_stdio std_out;
@@ -123,13 +131,15 @@ struct isolate_options {
 	size_t max_capture; /* bytes of each; what is more is thrown away; 0: ISOLATE_DEFAULT_MAX_CAPTURE */
 	/*
 	 * How long what is captured is still read after the child's end, but not beyond the
-	 * deadline, where a process that it left behind holds the stream. 0: ISOLATE_DRAIN_MS; negative: not.
+	 * deadline, where a process that it left behind holds the stream. 0: ISOLATE_DRAIN_MS;
+	 * negative: not.
 	 */
 	int64_t drain_ms;
 
 	/*
-	 * NULL: the function has every descriptor of the caller. Otherwise the standard streams and these,
-	 * which a program that it executes has, too; all others are closed. -EBADF.
+	 * NULL: the function has every descriptor of the caller. Otherwise the standard
+	 * streams and these, which a program that it executes has, too; all others are closed.
+	 * -EBADF.
 	 */
 	const int *keep_fds;
 	size_t keep_fd_count;
@@ -156,7 +166,10 @@ struct isolate_result {
 	struct pal_status status; /* how the child ended, what it used, how long it ran */
 	struct pal_error error;   /* where the answer is not ISOLATE_RETURNED */
 
-	/* What was captured, whatever the answer is; NUL-terminated behind its size. NULL: was not captured. */
+	/*
+	 * What was captured, whatever the answer is; NUL-terminated behind its size. NULL: was
+	 * not captured.
+	 */
 	char *out;
 	size_t out_size;
 	char *err;
@@ -209,43 +222,45 @@ PAL_EXPORT enum isolate_answer isolate_call(isolate_fn fn, void *arg,
 struct isolate_run;
 
 /*
- * Calls fn(writer, arg) in a forked copy. 0: it has been entered or is about to be, and
- * *ret is for isolate_finish. Otherwise a negative errno with its stage: not executed, as above.
+ * Calls fn(writer, arg) in a forked copy. 0: it has been entered or is about to be, and *ret
+ * is for isolate_finish. Otherwise a negative errno with its stage: not executed, as above.
  *
- * fn ends with this process, but not with the thread that started it, as
- * isolate_call's would: see pal_builder_parent_death_of_process for how, and for what
- * a forked process that outlives this one means. That takes two descriptors per run, besides a pidfd, for
- * results beyond 64 KiB a memfd, and one for each captured stream.
+ * fn ends with this process, but not with the thread that started it, as isolate_call's would:
+ * see pal_builder_parent_death_of_process for how, and for what a forked process that outlives
+ * this one means. That takes two descriptors per run, besides a pidfd, for results beyond 64
+ * KiB a memfd, and one for each captured stream.
  *
- * The deadline counts from here, and is acted on in isolate_progress and isolate_finish:
- * a run that nobody looks at is not killed.
+ * The deadline counts from here, and is acted on in isolate_progress and isolate_finish: a run
+ * that nobody looks at is not killed.
  */
 PAL_EXPORT int isolate_start(isolate_fn fn, void *arg, const struct isolate_options *options,
 	struct isolate_run **ret, struct pal_error *error) PAL_MUST_CHECK;
 
 /*
- * A descriptor that is readable (poll, epoll, libevent) when isolate_progress has something to do, and stays so
- * once the outcome is known. The run's, close-on-exec, the same at every call; made,
- * with a timer of its own, at the first. -EMFILE, -ENFILE, -ENOMEM, -ENOSPC (epoll_ctl(2)): nothing is changed then.
+ * A descriptor that is readable (poll, epoll, libevent) when isolate_progress has something to
+ * do, and stays so once the outcome is known. The run's, close-on-exec, the same at every
+ * call; made, with a timer of its own, at the first. -EMFILE, -ENFILE, -ENOMEM, -ENOSPC
+ * (epoll_ctl(2)): nothing is changed then.
  */
 PAL_EXPORT int isolate_run_fd(struct isolate_run *run) PAL_MUST_CHECK;
 
 /*
  * Never waits: reads what is to be captured, so that the function can go on writing, ends a
- * function that is out of time, and looks for its end. 1: the outcome is known, and isolate_finish
- * will not wait. 0: not yet.
+ * function that is out of time, and looks for its end. 1: the outcome is known, and
+ * isolate_finish will not wait. 0: not yet.
  */
 PAL_EXPORT int isolate_progress(struct isolate_run *run);
 
 /*
- * Waits for the outcome as isolate_call does, sets *result, frees the run, and returns the answer. `result`
- * may be NULL. In a fork of the process that started it: unknown, -EPERM, at once, and nothing but the copy is freed.
+ * Waits for the outcome as isolate_call does, sets *result, frees the run, and returns the
+ * answer. `result` may be NULL. In a fork of the process that started it: unknown, -EPERM, at
+ * once, and nothing but the copy is freed.
  */
 PAL_EXPORT enum isolate_answer isolate_finish(struct isolate_run *run, struct isolate_result *result);
 
 /*
- * Kills the child now. isolate_finish then tells -ECANCELED at ISOLATE_STAGE_CANCEL, with the answer that is known:
- * a function that was faster has returned all the same. Without effect
+ * Kills the child now. isolate_finish then tells -ECANCELED at ISOLATE_STAGE_CANCEL, with the
+ * answer that is known: a function that was faster has returned all the same. Without effect
  * on a child that has ended, a second time, and in a fork.
  */
 PAL_EXPORT void isolate_cancel(struct isolate_run *run);
@@ -267,7 +282,10 @@ PAL_EXPORT int isolate_result_copy(const struct isolate_result *result, void *to
 /* To *pointer, what isolate_write_value wrote. For nanopb messages see nanopb.h. */
 #define isolate_result_value(result, pointer) isolate_result_copy((result), (pointer), sizeof *(pointer))
 
-/* Frees what a result holds: data, sizes and what was captured, as they were set. For reuse. Takes NULL. */
+/*
+ * Frees what a result holds: data, sizes and what was captured, as they were set. For reuse.
+ * Takes NULL.
+ */
 PAL_EXPORT void isolate_result_clear(struct isolate_result *result);
 
 PAL_END_DECLS

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
-/* What happens between the start of a child and its outcome. Nothing here waits but isolate__run_await. */
+/*
+ * What happens between the start of a child and its outcome. Nothing here waits but
+ * isolate__run_await.
+ */
 #include <isolate/isolate-priv.h>
 
 #include <errno.h>
@@ -11,7 +14,10 @@
 
 #include <pal/util-priv.h>
 
-/* How long a killed child may be kept from its end by a tracer, or by a device that does not answer. */
+/*
+ * How long a killed child may be kept from its end by a tracer, or by a device that does not
+ * answer.
+ */
 #define KILLED_WITHIN_MS 2000
 
 /* ---- captured streams ---- */

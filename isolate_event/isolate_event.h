@@ -22,13 +22,13 @@ struct isolate_event;
 typedef void (*isolate_event_fn)(struct isolate_run *run, void *userdata);
 
 /*
- * Calls `fn` once, from the loop of `base` and never from in here, when the outcome of the run is
- * known, also if it is by now; and does what the run needs until then (isolate_progress):
- * its deadline is kept, what it captures is read. Until then the base has an event pending, and
- * event_base_dispatch(3) goes on. Belongs to the thread that runs the base, and the run does too
- * meanwhile; isolate_cancel is legal. The run must be finished or freed after the event only, or in
- * or after the callback. 0, -EINVAL without base, run or function, -ENOMEM, errors of isolate_run_fd, or
- * why libevent did not add it (epoll_ctl(2)).
+ * Calls `fn` once, from the loop of `base` and never from in here, when the outcome of the run
+ * is known, also if it is by now; and does what the run needs until then (isolate_progress):
+ * its deadline is kept, what it captures is read. Until then the base has an event pending,
+ * and event_base_dispatch(3) goes on. Belongs to the thread that runs the base, and the run
+ * does too meanwhile; isolate_cancel is legal. The run must be finished or freed after the
+ * event only, or in or after the callback. 0, -EINVAL without base, run or function, -ENOMEM,
+ * errors of isolate_run_fd, or why libevent did not add it (epoll_ctl(2)).
  */
 PAL_EXPORT int isolate_event_new(struct event_base *base, struct isolate_run *run,
 	isolate_event_fn fn, void *userdata, struct isolate_event **ret,
