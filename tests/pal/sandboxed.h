@@ -6,6 +6,8 @@
 
 #include <pal/pal.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "support.h"
 
@@ -64,6 +66,14 @@ int attempt_create(void *path);
 int attempt_run_true(void *unused);
 int attempt_socket(void *unused);
 int attempt_bind_privileged_port(void *unused);
+
+/* A socket at an abstract address that nobody else has, which `ret` becomes; and a call to one. */
+struct abstract_address {
+	struct sockaddr_un address;
+	socklen_t size;
+};
+int bind_abstract(int type, struct abstract_address *ret);
+int attempt_abstract_socket(void *address); /* of a stream */
 
 /* A hexadecimal line, such as "CapPrm", of the calling thread's status in /proc. */
 unsigned long long status_number(const char *name);

@@ -133,7 +133,7 @@ END_TEST
 
 START_TEST(shared_memory_of_others_is_out_of_reach)
 {
-	const int key = 0x706d0001;
+	const int key = 0x70000000 | getpid(); /* several of this program may run at once */
 	int id;
 
 	inside_become(_i);

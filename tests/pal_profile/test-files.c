@@ -191,9 +191,14 @@ static int reads_nothing(void *path)
 	return r == EACCES || r == ENXIO || r == ENOENT || r == EPERM ? 1 : r;
 }
 
-static int create_at(void *path)
+/* A name that no other run of this has. */
+static int create_in(void *folder_name)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/procmesh-test-%d", (char *)folder_name, (int)getpid());
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return errno;
@@ -211,12 +216,11 @@ static int has_device(void *path)
 START_TEST(whole_areas_of_the_system_are_protected)
 {
 	become(USER_ROOT);
-	ck_assert_int_eq(under("", create_at, "/usr/procmesh-test-files"), 0);
-	ck_assert_int_eq(under("ProtectSystem=yes", create_at, "/usr/procmesh-test-files"), EROFS);
-	ck_assert_int_eq(under("ProtectSystem=yes", create_at, "/etc/procmesh-test-files"), 0);
-	ck_assert_int_eq(under("ProtectSystem=full", create_at, "/etc/procmesh-test-files"), EROFS);
-	ck_assert_int_eq(
-		under("ProtectHome=read-only", create_at, "/root/procmesh-test-files"), EROFS);
+	ck_assert_int_eq(under("", create_in, "/usr"), 0);
+	ck_assert_int_eq(under("ProtectSystem=yes", create_in, "/usr"), EROFS);
+	ck_assert_int_eq(under("ProtectSystem=yes", create_in, "/etc"), 0);
+	ck_assert_int_eq(under("ProtectSystem=full", create_in, "/etc"), EROFS);
+	ck_assert_int_eq(under("ProtectHome=read-only", create_in, "/root"), EROFS);
 	ck_assert_int_eq(under("ProtectHome=tmpfs", attempt_read, "/root/.bashrc"), ENOENT);
 	ck_assert_int_eq(under("ProtectHome=yes", attempt_read, "/root/.bashrc"), ENOENT);
 	ck_assert_int_eq(
