@@ -35,8 +35,15 @@ void become_(const char *test, int user);
 #ifdef THREAD_SANITIZER
 /* its own thread blocks every signal, so that pal_self_restrict is -EBUSY */
 #define needs_self_restrict() support_skip("ThreadSanitizer's thread cannot be restricted")
+/* a forked child has such a thread, too, and the kernel wants one thread only */
+#define needs_user_namespace_of_fork() \
+	support_skip("ThreadSanitizer's thread keeps a forked child from having a user namespace")
+#define needs_killed_thread_of_fork() \
+	support_skip("ThreadSanitizer waits in a forked child for a thread that was killed")
 #else
 #define needs_self_restrict() needs_landlock()
+#define needs_user_namespace_of_fork() ((void)0)
+#define needs_killed_thread_of_fork() ((void)0)
 #endif
 
 /*

@@ -338,6 +338,7 @@ START_TEST(root_does_not_join_what_somebody_else_has_prepared)
 	int leave, net, user;
 	pid_t pid;
 
+	needs_user_namespace_of_fork();
 	inside_become(_i);
 	if (inside_user(_i) != USER_ROOT)
 		return;

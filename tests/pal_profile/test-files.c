@@ -167,6 +167,8 @@ START_TEST(a_key_changes_what_it_names_and_nothing_else)
 	const struct files_case *one = &cases[_i / USERS];
 	int user = _i % USERS, without, with;
 
+	if (user == USER_NOBODY)
+		needs_user_namespace_of_fork();
 	become(user);
 	prepare();
 	without = inside(user, "", one->attempt, one->name);
@@ -280,6 +282,8 @@ START_TEST(areas_are_read_only_or_empty_for_anybody)
 	};
 	int user = _i % USERS;
 
+	if (user == USER_NOBODY)
+		needs_user_namespace_of_fork();
 	become(user);
 	prepare(); /* so that /tmp is not empty */
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(areas); i++) {
