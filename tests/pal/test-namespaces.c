@@ -287,9 +287,10 @@ END_TEST
 
 START_TEST(what_is_no_such_namespace_is_not_joined)
 {
-	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), uts;
+	int fd, uts;
 
 	inside_become(_i);
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	uts = link_fd(getpid(), "uts");
 	ck_assert_int_eq(
 		inside_refused(joining(_i, PAL_NS_NET, uts), _i, PAL_STAGE_NAMESPACE, PAL_NS_NET),

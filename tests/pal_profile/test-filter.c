@@ -330,6 +330,8 @@ START_TEST(a_key_denies_what_it_says_and_nothing_else)
 	if (one->attempt == call_as_i386 || one->attempt == call_as_x32)
 		support_skip("of x86-64");
 #endif
+	if (one->attempt == unshare_one && one->arg == &new_user)
+		needs_user_namespace_of_fork();
 	become(_i % USERS);
 	without = under("", one->attempt, one->arg);
 	ck_assert_msg(one->without == ANYTHING || without == one->without, "%s: %d without",

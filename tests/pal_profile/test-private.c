@@ -63,10 +63,12 @@ static int connect_to(void *port)
 START_TEST(a_private_network_does_not_reach_the_hosts)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	socklen_t size = sizeof address;
+	int fd;
 
+	needs_user_namespace_of_fork();
 	become(_i);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
 	ck_assert_int_eq(listen(fd, 8), 0);
