@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -127,25 +129,37 @@ static int no_more(struct pal_seccomp *filter, struct pal_error *error)
 	return 0;
 }
 
-/* Sockets of the internet that call others. */
+#define TYPE_MASK (INT_MASK & ~(uint64_t)(SOCK_CLOEXEC | SOCK_NONBLOCK))
+
+static int allow_socket(struct pal_seccomp *filter, unsigned family, unsigned type,
+	unsigned protocol, struct pal_error *error)
+{
+	const struct pal_seccomp_compare conditions[] = {
+		{.arg = 0, .value = family, .mask = INT_MASK},
+		{.arg = 1, .value = type, .mask = TYPE_MASK},
+		{.arg = 2, .value = protocol, .mask = INT_MASK}};
+
+	return pal_seccomp_rule_compare(filter, PAL_SECCOMP_ALLOW, "socket", conditions, 3, error);
+}
+
+/*
+ * Sockets of the internet that call others. Streams of other protocols than TCP are none of
+ * Landlock's, whatever their port: MPTCP, which any TCP server answers, and SCTP.
+ */
 static int add_calling(struct pal_seccomp *filter, struct pal_error *error)
 {
 	static const char *const calls[] = {"connect", "setsockopt", NULL};
 	static const unsigned families[] = {AF_INET, AF_INET6};
+	static const struct {
+		unsigned type, protocol;
+	} kinds[] = {{SOCK_STREAM, 0}, {SOCK_STREAM, IPPROTO_TCP}, {SOCK_DGRAM, 0},
+		{SOCK_DGRAM, IPPROTO_UDP}};
 	int r = pal_seccomp_rules(filter, PAL_SECCOMP_ALLOW, calls, error);
 
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(families) && r >= 0; i++)
-		for (unsigned kind = SOCK_STREAM; kind <= SOCK_DGRAM && r >= 0; kind++) {
-			const struct pal_seccomp_compare conditions[] = {
-				{.arg = 0, .value = families[i], .mask = INT_MASK},
-				{.arg = 1,
-					.value = kind,
-					.mask = INT_MASK &
-						~(uint64_t)(SOCK_CLOEXEC | SOCK_NONBLOCK)}};
-
-			r = pal_seccomp_rule_compare(
-				filter, PAL_SECCOMP_ALLOW, "socket", conditions, 2, error);
-		}
+		for (size_t j = 0; j < PAL_ARRAY_LENGTH(kinds) && r >= 0; j++)
+			r = allow_socket(
+				filter, families[i], kinds[j].type, kinds[j].protocol, error);
 	return r;
 }
 
@@ -254,18 +268,51 @@ static int refuse_namespaces(struct pal_seccomp *filter, struct pal_error *error
 	return r;
 }
 
+/* A pair that is connected for good. With one of datagrams, messages can be sent to any path. */
+static int refuse_datagrams(struct pal_seccomp *filter, struct pal_error *error)
+{
+	static const unsigned types[] = {SOCK_STREAM, SOCK_SEQPACKET};
+	int r = pal_seccomp_rule(filter, PAL__PURE_REFUSED, "socketpair", error);
+
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(types) && r >= 0; i++)
+		r = pal_seccomp_rule_masked(
+			filter, PAL_SECCOMP_ALLOW, "socketpair", 1, TYPE_MASK, types[i], error);
+	return r;
+}
+
+/* What reaches others through what they share with it: the terminal's input, and their limits. */
+static int refuse_reaching_out(struct pal_seccomp *filter, struct pal_error *error)
+{
+	static const unsigned requests[] = {TIOCSTI, TIOCLINUX};
+	static const struct pal_seccomp_compare of_another[] = {
+		{.arg = 0, .op = PAL_SECCOMP_NE, .value = 0, .mask = INT_MASK},
+		{.arg = 2, .op = PAL_SECCOMP_NE, .value = 0, .mask = UINT64_MAX}};
+	int r = pal_seccomp_rule_compare(
+		filter, PAL__PURE_REFUSED, "prlimit64", of_another, 2, error);
+
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(requests) && r >= 0; i++)
+		r = pal_seccomp_rule_masked(
+			filter, PAL__PURE_REFUSED, "ioctl", 1, INT_MASK, requests[i], error);
+	return r;
+}
+
 /* What a compiler, a shell and make do; nothing that leaves the machine or looks at others. */
 static int add_building(struct pal_seccomp *filter, struct pal_error *error)
 {
 	static const char *const hostile[] = {"bpf", "io_uring_setup", "perf_event_open",
 		"process_vm_readv", "process_vm_writev", "ptrace", "userfaultfd", NULL};
-	static const char *const outside[] = {"socket", "socketcall", NULL};
+	static const char *const outside[] = {
+		"add_key", "keyctl", "request_key", "socket", "socketcall", NULL};
 	int r = pal_seccomp_group(filter, PAL_SECCOMP_ALLOW, "@system-service", error);
 
 	if (r >= 0)
 		r = pal_seccomp_rules(filter, PAL_SECCOMP_KILL, hostile, error);
 	if (r >= 0) /* also local ones: Landlock does not stop a connection to a path */
 		r = pal_seccomp_rules(filter, PAL__PURE_REFUSED, outside, error);
+	if (r >= 0)
+		r = refuse_datagrams(filter, error);
+	if (r >= 0)
+		r = refuse_reaching_out(filter, error);
 	return r < 0 ? r : refuse_namespaces(filter, error);
 }
 

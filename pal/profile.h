@@ -112,7 +112,8 @@ PAL_EXPORT int pal_profile_file_reader_new(const char *const *paths, struct pal_
 
 /*
  * Calls others on the internet, and has no files: TCP to these ports (none given: any) and UDP
- * to any, over IPv4 and IPv6; it cannot listen, nor use other sockets. As pure
+ * to any, over IPv4 and IPv6; it cannot listen, nor use other sockets or protocols, such as MPTCP, nor
+ * TCP's fast open, which Landlock does not see. As pure
  * computation otherwise; until finalize the system's files can be read as above, and what resolves names must be
  * loaded by then, settings included. Ports are Landlock's, ABI 4; before that -EOPNOTSUPP at
  * PAL_STAGE_LANDLOCK where ports are given.
@@ -122,8 +123,9 @@ PAL_EXPORT int pal_profile_network_client_new(const uint16_t *ports, size_t coun
 
 /*
  * Runs compilers and shells: reads and executes the system's programs, reads /etc, and does
- * anything to files in the folders that are named. It makes no sockets, has no privileges, sees no
- * keys, and cannot trace, enter namespaces or signal processes outside. No finalize.
+ * anything to files in the folders that are named. It makes no sockets but connected pairs, has no
+ * privileges, sees no keys, and cannot trace, enter namespaces, signal or limit processes outside, or put
+ * characters into a terminal. No finalize.
  */
 PAL_EXPORT int pal_profile_build_worker_new(const char *const *folders, struct pal_profile **ret,
 	struct pal_error *error) PAL_MUST_CHECK;

@@ -92,10 +92,19 @@ static void apply_capabilities(
 
 /* ---- a child ---- */
 
-/* With what the keys about files and devices add to it. */
+/* With what the ruleset needs to hold. */
+static struct pal_profile__filter filter_of(const struct pal_profile__stage *stage)
+{
+	struct pal_profile__filter filter = stage->filter;
+
+	filter.no_port_evasion = stage->landlock.ports;
+	return filter;
+}
+
+/* And with what the keys about files and devices add to it. */
 static struct pal_profile__filter whole_filter(const struct pal_profile__settings *settings)
 {
-	struct pal_profile__filter filter = settings->stage.filter;
+	struct pal_profile__filter filter = filter_of(&settings->stage);
 
 	filter.no_modules = settings->files.kernel_modules;
 	filter.no_kernel_log = settings->files.kernel_logs;
@@ -143,13 +152,14 @@ static void keep(struct pal_capabilities *sets, uint64_t mask)
 int pal_profile__finalize_stage(const struct pal_profile__stage *stage, struct pal_error *error)
 {
 	struct pal_self_restrictions restrictions = {.size = sizeof restrictions};
+	const struct pal_profile__filter asked = filter_of(stage);
 	struct pal_capabilities sets = current_sets();
 	struct pal_landlock *ruleset = NULL;
 	struct pal_seccomp *filter = NULL;
 	int r = pal_profile__make_landlock(&stage->landlock, &ruleset, error);
 
 	if (r >= 0)
-		r = pal_profile__make_filter(&stage->filter, &filter, error);
+		r = pal_profile__make_filter(&asked, &filter, error);
 	if (r >= 0) {
 		restrictions.no_new_privs =
 			stage->no_new_privs == PAL_PROFILE__YES ||

@@ -2,12 +2,14 @@
 #include <pal_profile/settings-priv.h>
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <pal/namespaces.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/shm.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <pal/util-priv.h>
@@ -33,6 +35,8 @@
 #else
 #define CLONE_FLAGS 0
 #endif
+
+#define PROTOCOL_MPTCP 262
 
 struct making {
 	const struct pal_profile__filter *asked;
@@ -192,6 +196,40 @@ static int restrict_families(struct making *making)
 	return r < 0 ? r : deny(making, DENIED, "io_uring_setup");
 }
 
+/*
+ * What connects to TCP servers and is no TCP for Landlock: the protocols that fall back to it, and
+ * messages that connect. The errors are those of a kernel without these, so that programs fall back.
+ */
+static int stop_port_evasion(struct making *making)
+{
+	static const unsigned families[] = {AF_INET, AF_INET6},
+			      protocols[] = {PROTOCOL_MPTCP, IPPROTO_SCTP};
+	static const struct {
+		const char *name;
+		unsigned arg;
+	} sends[] = {{"send", 3}, {"sendto", 3}, {"sendmsg", 2}, {"sendmmsg", 3}};
+	int r = deny_families_between(making, AF_SMC, AF_SMC);
+
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(families); i++)
+		for (size_t j = 0; j < PAL_ARRAY_LENGTH(protocols) && r >= 0; j++) {
+			const struct pal_seccomp_compare conditions[] = {
+				{.arg = 0, .value = families[i], .mask = INT_MASK},
+				{.arg = 2, .value = protocols[j], .mask = INT_MASK}};
+
+			r = deny_where(making, PAL_SECCOMP_ERRNO(EPROTONOSUPPORT), "socket",
+				conditions, 2);
+		}
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(sends) && r >= 0; i++) {
+		const struct pal_seccomp_compare condition = {
+			.arg = sends[i].arg, .value = MSG_FASTOPEN, .mask = MSG_FASTOPEN};
+
+		r = deny_where(making, PAL_SECCOMP_ERRNO(EOPNOTSUPP), sends[i].name, &condition, 1);
+	}
+	if (r >= 0) /* these hide their arguments */
+		r = deny(making, PAL_SECCOMP_ERRNO(ENOSYS), "socketcall");
+	return r < 0 ? r : deny(making, DENIED, "io_uring_setup");
+}
+
 static const struct {
 	unsigned kind, flag;
 } namespaces[] = {{PAL_NS_USER, CLONE_NEWUSER}, {PAL_NS_MOUNT, CLONE_NEWNS},
@@ -298,7 +336,8 @@ static bool asks_for_anything(const struct pal_profile__filter *asked)
 	return asked->calls.set || asked->architectures || asked->families_set ||
 	       asked->namespaces_set || asked->no_write_execute || asked->lock_personality ||
 	       asked->no_realtime || asked->no_suid || asked->no_hostname || asked->no_clock ||
-	       asked->no_modules || asked->no_kernel_log || asked->no_raw_io;
+	       asked->no_modules || asked->no_kernel_log || asked->no_raw_io ||
+	       asked->no_port_evasion;
 }
 
 static int take_away(struct making *making)
@@ -308,6 +347,8 @@ static int take_away(struct making *making)
 
 	if (asked->families_set)
 		r = restrict_families(making);
+	if (r >= 0 && asked->no_port_evasion)
+		r = stop_port_evasion(making);
 	if (r >= 0 && asked->namespaces_set)
 		r = restrict_namespaces(making);
 	if (r >= 0 && asked->no_write_execute)

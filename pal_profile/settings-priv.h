@@ -54,6 +54,7 @@ struct pal_profile__filter {
 	unsigned namespaces; /* that are allowed: PAL_NS_ */
 	bool no_write_execute, lock_personality, no_realtime, no_suid;
 	bool no_hostname, no_clock, no_modules, no_kernel_log, no_raw_io;
+	bool no_port_evasion; /* Landlock restricts TCP's ports */
 };
 
 enum pal_profile__access {

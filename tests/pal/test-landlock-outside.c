@@ -7,13 +7,11 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -78,28 +76,6 @@ static int attempt_signal(void *pid)
 	return result_of(kill(*(pid_t *)pid, 0));
 }
 
-static const char abstract_name[] = "\0procmesh-test-landlock-rights";
-
-static int abstract_socket(int (*call)(int, const struct sockaddr *, socklen_t))
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-	memcpy(address.sun_path, abstract_name, sizeof abstract_name);
-	if (call(fd, (struct sockaddr *)&address,
-		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof abstract_name)) ==
-		0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
-static int attempt_connect(void *unused)
-{
-	(void)unused;
-	return opened(abstract_socket(connect));
-}
-
 #define needs_abi(number)                                                                          \
 	do {                                                                                       \
 		if (pal_landlock_abi() < (number))                                                 \
@@ -126,22 +102,22 @@ END_TEST
 START_TEST(each_scope_closes_its_own_way_out) /* S104 */
 {
 	struct pal_builder *signals, *sockets;
+	struct abstract_address address;
 	pid_t outside = getpid();
 	int fd;
 
 	needs_abi(6);
 	become(_i);
-	fd = abstract_socket(bind);
-	ck_assert_int_ge(fd, 0);
+	fd = bind_abstract(SOCK_STREAM, &address);
 	ck_assert_int_eq(listen(fd, 8), 0);
 	signals = builder_under(handling(0, 0, PAL_LANDLOCK_SCOPE_SIGNALS));
 	sockets = builder_under(handling(0, 0, PAL_LANDLOCK_SCOPE_ABSTRACT_SOCKETS));
 	ck_assert_int_eq(outcome(NULL, attempt_signal, &outside), 0);
-	ck_assert_int_eq(outcome(NULL, attempt_connect, NULL), 0);
+	ck_assert_int_eq(outcome(NULL, attempt_abstract_socket, &address), 0);
 	ck_assert_int_eq(outcome(signals, attempt_signal, &outside), EPERM);
-	ck_assert_int_eq(outcome(signals, attempt_connect, NULL), 0);
+	ck_assert_int_eq(outcome(signals, attempt_abstract_socket, &address), 0);
 	ck_assert_int_eq(outcome(sockets, attempt_signal, &outside), 0);
-	ck_assert_int_eq(outcome(sockets, attempt_connect, NULL), EPERM);
+	ck_assert_int_eq(outcome(sockets, attempt_abstract_socket, &address), EPERM);
 	pal_builder_free(signals);
 	pal_builder_free(sockets);
 	close(fd);

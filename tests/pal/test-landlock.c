@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <pal/util-priv.h>
@@ -343,20 +342,9 @@ static int attempt_signal_parent(void *unused)
 	return kill(getppid(), 0) < 0 ? errno : 0;
 }
 
-static const struct sockaddr_un abstract_address = {AF_UNIX, "\0procmesh-test-landlock"};
-
-static int attempt_abstract_socket(void *unused)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	(void)unused;
-	return connect(fd, (const struct sockaddr *)&abstract_address, sizeof abstract_address) < 0
-		       ? errno
-		       : 0;
-}
-
 START_TEST(signals_and_abstract_sockets_do_not_leave_the_sandbox) /* S104 */
 {
+	struct abstract_address address;
 	struct pal_builder *builder;
 	int fd;
 
@@ -364,14 +352,12 @@ START_TEST(signals_and_abstract_sockets_do_not_leave_the_sandbox) /* S104 */
 		support_skip("needs Landlock ABI 6");
 	become(_i);
 	builder = builder_under(new_ruleset());
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (bind(fd, (const struct sockaddr *)&abstract_address, sizeof abstract_address) < 0)
-		ck_abort_msg("bind: %s", strerror(errno));
+	fd = bind_abstract(SOCK_STREAM, &address);
 	ck_assert_int_eq(listen(fd, 8), 0);
 	ck_assert_int_eq(outcome(NULL, attempt_signal_parent, NULL), 0);
 	ck_assert_int_eq(outcome(builder, attempt_signal_parent, NULL), EPERM);
-	ck_assert_int_eq(outcome(NULL, attempt_abstract_socket, NULL), 0);
-	ck_assert_int_eq(outcome(builder, attempt_abstract_socket, NULL), EPERM);
+	ck_assert_int_eq(outcome(NULL, attempt_abstract_socket, &address), 0);
+	ck_assert_int_eq(outcome(builder, attempt_abstract_socket, &address), EPERM);
 	close(fd);
 	pal_builder_free(builder);
 }

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "fault-calls.h"
-#include "support.h"
+#include "sandboxed.h"
 
 /* As test-faults.c, for children in namespaces: whatever fails, nothing runs with less than was asked. */
 
@@ -220,6 +220,8 @@ START_TEST(every_call_on_the_way_into_namespaces_may_fail)
 {
 	if (geteuid() != 0)
 		support_skip("needs root");
+	if (_i == FUNCTION)
+		needs_user_namespace_of_fork();
 	for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
 		const char *call = expected[i].call;
 		int n = 1;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -165,6 +167,8 @@ START_TEST(a_key_changes_what_it_names_and_nothing_else)
 	const struct files_case *one = &cases[_i / USERS];
 	int user = _i % USERS, without, with;
 
+	if (user == USER_NOBODY)
+		needs_user_namespace_of_fork();
 	become(user);
 	prepare();
 	without = inside(user, "", one->attempt, one->name);
@@ -191,9 +195,14 @@ static int reads_nothing(void *path)
 	return r == EACCES || r == ENXIO || r == ENOENT || r == EPERM ? 1 : r;
 }
 
-static int create_at(void *path)
+/* A name that no other run of this has. */
+static int create_in(void *folder_name)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/procmesh-test-%d", (char *)folder_name, (int)getpid());
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return errno;
@@ -211,12 +220,12 @@ static int has_device(void *path)
 START_TEST(whole_areas_of_the_system_are_protected)
 {
 	become(USER_ROOT);
-	ck_assert_int_eq(under("", create_at, "/usr/procmesh-test-files"), 0);
-	ck_assert_int_eq(under("ProtectSystem=yes", create_at, "/usr/procmesh-test-files"), EROFS);
-	ck_assert_int_eq(under("ProtectSystem=yes", create_at, "/etc/procmesh-test-files"), 0);
-	ck_assert_int_eq(under("ProtectSystem=full", create_at, "/etc/procmesh-test-files"), EROFS);
-	ck_assert_int_eq(
-		under("ProtectHome=read-only", create_at, "/root/procmesh-test-files"), EROFS);
+	ck_assert_int_eq(under("", create_in, "/usr"), 0);
+	ck_assert_int_eq(under("ProtectSystem=yes", create_in, "/usr"), EROFS);
+	ck_assert_int_eq(under("ProtectSystem=yes", create_in, "/etc"), 0);
+	ck_assert_int_eq(under("ProtectSystem=full", create_in, "/etc"), EROFS);
+	ck_assert_int_eq(under("", create_in, "/root"), 0);
+	ck_assert_int_eq(under("ProtectHome=read-only", create_in, "/root"), EROFS);
 	ck_assert_int_eq(under("ProtectHome=tmpfs", attempt_read, "/root/.bashrc"), ENOENT);
 	ck_assert_int_eq(under("ProtectHome=yes", attempt_read, "/root/.bashrc"), ENOENT);
 	ck_assert_int_eq(
@@ -227,6 +236,70 @@ START_TEST(whole_areas_of_the_system_are_protected)
 	ck_assert_int_eq(under("PrivateDevices=yes", has_device, "/dev/null"), 0);
 	ck_assert_int_eq(under("PrivateDevices=yes", has_device, "/dev/kmsg"), ENOENT);
 	ck_assert_int_eq(under("ProtectKernelLogs=yes", reads_nothing, "/dev/kmsg"), 1);
+}
+END_TEST
+
+static int is_read_only(void *path)
+{
+	struct statvfs status;
+
+	need(statvfs(path, &status) == 0);
+	return status.f_flag & ST_RDONLY ? 1 : 0;
+}
+
+/* Nothing of the host's is to be seen in it. */
+static int is_empty(void *path)
+{
+	DIR *opened = opendir(path);
+	int entries = 0;
+
+	if (!opened)
+		return errno == EACCES ? 1 : 255;
+	while (readdir(opened))
+		entries++;
+	closedir(opened);
+	return entries <= 2 ? 1 : 0;
+}
+
+START_TEST(areas_are_read_only_or_empty_for_anybody)
+{
+	static const struct {
+		const char *text, *path;
+		int (*attempt)(void *path);
+	} areas[] = {
+		{"ProtectSystem=yes", "/usr", is_read_only},
+		{"ProtectSystem=full", "/etc", is_read_only},
+		{"ProtectSystem=strict", "/", is_read_only},
+		{"ProtectSystem=strict", "/var", is_read_only},
+		{"ProtectHome=read-only", "/home", is_read_only},
+		{"ProtectHome=read-only", "/root", is_read_only},
+		{"ProtectHome=tmpfs", "/home", is_read_only},
+		{"ProtectControlGroups=yes", "/sys/fs/cgroup", is_read_only},
+		{"ProtectKernelTunables=yes", "/proc/sys", is_read_only},
+		{"ProtectKernelTunables=yes", "/sys", is_read_only},
+		{"ProtectKernelModules=yes", "/lib/modules", is_empty},
+		{"PrivateTmp=yes", "/tmp", is_empty},
+	};
+	int user = _i % USERS;
+
+	if (user == USER_NOBODY)
+		needs_user_namespace_of_fork();
+	become(user);
+	prepare(); /* so that /tmp is not empty */
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(areas); i++) {
+		int without, with;
+
+		if (access(areas[i].path, F_OK) < 0)
+			continue; /* this host has no such place */
+		without = inside(user, "", areas[i].attempt, areas[i].path);
+		with = inside(user, areas[i].text, areas[i].attempt, areas[i].path);
+		/* as it is on a host that has that protected already, or nothing there */
+		ck_assert_msg(without == 0 || !strcmp(areas[i].path, "/lib/modules") ||
+				      !strncmp(areas[i].path, "/sys", 4),
+			"%s: %d without", areas[i].text, without);
+		ck_assert_msg(with == 1, "%s: %s: %d", areas[i].text, areas[i].path, with);
+	}
+	finish();
 }
 END_TEST
 
@@ -320,6 +393,7 @@ static Suite *make_suite(void)
 	tcase_add_test(keys, without_privileges_mounts_fail_the_spawn);
 	tcase_add_test(keys, a_path_that_is_missing_fails_the_spawn);
 	tcase_add_test(areas, whole_areas_of_the_system_are_protected);
+	tcase_add_loop_test(areas, areas_are_read_only_or_empty_for_anybody, 0, USERS);
 	tcase_add_test(areas, areas_take_capabilities_away);
 	return suite;
 }

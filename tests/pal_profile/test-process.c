@@ -362,6 +362,12 @@ START_TEST(secure_bits_are_or_ed)
 	ck_assert_int_eq(under("", has_securebits, &bits), 1);
 	ck_assert_int_eq(
 		under("SecureBits=noroot\nSecureBits=noroot-locked", has_securebits, &bits), 0);
+	bits = SECBIT_KEEP_CAPS | SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_SETUID_FIXUP |
+	       SECBIT_NO_SETUID_FIXUP_LOCKED;
+	ck_assert_int_eq(under("SecureBits=keep-caps keep-caps-locked no-setuid-fixup\n"
+			       "SecureBits=no-setuid-fixup-locked",
+				 has_securebits, &bits),
+		0);
 	bits = 0;
 	ck_assert_int_eq(under("SecureBits=noroot\nSecureBits=", has_securebits, &bits), 0);
 }
@@ -403,47 +409,6 @@ START_TEST(the_environment_is_what_the_text_says)
 }
 END_TEST
 
-/* ---- simple namespaces ---- */
-
-static int is_same_namespace(void *arg)
-{
-	const char *kind = arg;
-	char path[64], ours[128], parents[128];
-	ssize_t length;
-
-	snprintf(path, sizeof path, "/proc/self/ns/%s", kind);
-	length = readlink(path, ours, sizeof ours);
-	need(length > 0);
-	ours[length] = 0;
-	snprintf(parents, sizeof parents, "%s", getenv("TEST_NS"));
-	return strcmp(ours, parents) ? 1 : 0;
-}
-
-START_TEST(private_keys_make_namespaces)
-{
-	static const char *const cases[][2] = {{"PrivateNetwork=yes\n", "net"},
-		{"PrivateIPC=yes\n", "ipc"}, {"PrivateMounts=yes\n", "mnt"},
-		{"ProtectHostname=yes\n", "uts"}, {"PrivatePIDs=yes\n", "pid"},
-		{"PrivateUsers=yes\n", "user"}};
-	int user = _i % USERS;
-	const char *const *one = cases[_i / USERS];
-	char text[128], path[64], name[128];
-	ssize_t length;
-
-	become(user);
-	snprintf(path, sizeof path, "/proc/self/ns/%s", one[1]);
-	length = readlink(path, name, sizeof name - 1);
-	ck_assert_int_gt(length, 0);
-	name[length] = 0;
-	setenv("TEST_NS", name, 1);
-	snprintf(text, sizeof text, "%s%s", user == USER_NOBODY ? AS_ANYBODY : "", one[0]);
-	ck_assert_int_eq(under("", is_same_namespace, one[1]), 0);
-	ck_assert_int_eq(under(text, is_same_namespace, one[1]), 1);
-	if (user == USER_NOBODY && strcmp(one[1], "user") != 0)
-		ck_assert_int_eq(stage_refused(one[0]), PAL_STAGE_NAMESPACE);
-}
-END_TEST
-
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal_profile/process");
@@ -461,7 +426,6 @@ static Suite *make_suite(void)
 	tcase_add_test(rest, scheduling_is_set);
 	tcase_add_loop_test(rest, one_cpu_is_enough, 0, USERS);
 	tcase_add_loop_test(rest, the_environment_is_what_the_text_says, 0, USERS);
-	tcase_add_loop_test(rest, private_keys_make_namespaces, 0, 6 * USERS);
 	tcase_add_loop_test(privileges, no_new_privs_is_set_where_it_is_said_or_needed, 0, USERS);
 	tcase_add_test(privileges, capabilities_are_merged_as_systemd_does);
 	tcase_add_test(privileges, ambient_capabilities_reach_another_user);
