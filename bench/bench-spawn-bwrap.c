@@ -40,8 +40,8 @@ static void spawn_bwrap(const char *const *binds, const char *how, unsigned coun
 {
 	int filter = libseccomp_file(false);
 	char number[16];
-	const char *arguments[MAX_ARGUMENTS] = {"bwrap", "--unshare-user", "--unshare-pid", "--as-pid-1", "--cap-drop",
-		"ALL", "--seccomp", number};
+	const char *arguments[MAX_ARGUMENTS] = {"bwrap", "--unshare-user", "--unshare-pid",
+		"--as-pid-1", "--cap-drop", "ALL", "--seccomp", number};
 	size_t used = 8;
 
 	snprintf(number, sizeof number, "%d", filter);

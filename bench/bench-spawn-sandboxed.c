@@ -22,6 +22,7 @@
 
 /* ---- what all of them say ---- */
 
+/* clang-format off */
 const char *const sandboxed_calls[61] = {
 	"read", "write", "close", "fstat", "newfstatat", "lseek", "mmap", "mprotect", "munmap", "brk",
 	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "ioctl", "pread64", "pwrite64", "readv",
@@ -34,6 +35,7 @@ const char *const sandboxed_calls[61] = {
 
 const char *const sandboxed_folders[11] = {"/usr/lib", "/usr/bin", "/usr/share", "/etc", "/proc", "/dev", "/var",
 	"/run", "/tmp", TINY_FOLDER};
+/* clang-format on */
 
 const struct sandboxed_limit sandboxed_limits[3] = {
 	{RLIMIT_NOFILE, "LimitNOFILE", 256},
@@ -65,7 +67,8 @@ static void set_filter(struct pal_builder *builder)
 	struct pal_seccomp *filter;
 
 	bench_check(pal_seccomp_new(PAL_SECCOMP_ERRNO(EPERM), &filter, NULL), "pal_seccomp_new");
-	bench_check(pal_seccomp_rules(filter, PAL_SECCOMP_ALLOW, sandboxed_calls, NULL), "pal_seccomp_rules");
+	bench_check(pal_seccomp_rules(filter, PAL_SECCOMP_ALLOW, sandboxed_calls, NULL),
+		"pal_seccomp_rules");
 	pal_builder_seccomp(builder, filter);
 	pal_seccomp_free(filter);
 }
@@ -76,7 +79,8 @@ static void set_ruleset(struct pal_builder *builder)
 
 	bench_check(pal_landlock_new(&ruleset, NULL), "pal_landlock_new");
 	for (const char *const *path = sandboxed_folders; *path; path++)
-		bench_check(pal_landlock_allow_path(ruleset, *path, PAL_LANDLOCK_READ | PAL_LANDLOCK_EXECUTE, NULL),
+		bench_check(pal_landlock_allow_path(
+				    ruleset, *path, PAL_LANDLOCK_READ | PAL_LANDLOCK_EXECUTE, NULL),
 			*path);
 	pal_builder_landlock(builder, ruleset);
 	pal_landlock_free(ruleset);
@@ -130,7 +134,8 @@ static void run_procmesh(unsigned count)
 		struct pal_status status;
 
 		bench_check(pal_builder_spawn(builder, &child, NULL), "pal_builder_spawn");
-		bench_check(pal_child_wait(child, PAL_DEADLINE_NONE, &status, NULL), "pal_child_wait");
+		bench_check(
+			pal_child_wait(child, PAL_DEADLINE_NONE, &status, NULL), "pal_child_wait");
 		if (status.signaled || status.code)
 			bench_die("the child");
 		pal_child_free(child);
@@ -152,7 +157,8 @@ static void __attribute__((format(printf, 1, 2))) add_text(const char *format, .
 	va_list arguments;
 
 	va_start(arguments, format);
-	text_size += (size_t)vsnprintf(text + text_size, sizeof text - text_size, format, arguments);
+	text_size +=
+		(size_t)vsnprintf(text + text_size, sizeof text - text_size, format, arguments);
 	va_end(arguments);
 	if (text_size >= sizeof text)
 		bench_die("a text that is too long");
@@ -168,12 +174,14 @@ static void add_words(const char *key, const char *const *words)
 
 static void start_text(void)
 {
-	add_text("[Service]\nNoNewPrivileges=yes\nCapabilityBoundingSet=\nSystemCallErrorNumber=EPERM\n");
+	add_text(
+		"[Service]\nNoNewPrivileges=yes\nCapabilityBoundingSet=\nSystemCallErrorNumber=EPERM\n");
 	add_words("SystemCallFilter", sandboxed_calls);
 	add_words("X-LandlockExecute", sandboxed_folders);
 	add_text("X-LandlockRestrict=files tcp signals abstract-sockets\n");
 	for (size_t i = 0; i < sizeof sandboxed_limits / sizeof sandboxed_limits[0]; i++)
-		add_text("%s=%llu\n", sandboxed_limits[i].key, (unsigned long long)sandboxed_limits[i].value);
+		add_text("%s=%llu\n", sandboxed_limits[i].key,
+			(unsigned long long)sandboxed_limits[i].value);
 }
 
 /* To where only spawning is left. */
@@ -183,7 +191,8 @@ static void build_from_text(unsigned count)
 		struct pal_builder *made = pal_builder_new(TINY);
 		struct pal_profile *profile;
 
-		bench_check(pal_profile_parse(text, text_size, "bench", &profile, NULL), "pal_profile_parse");
+		bench_check(pal_profile_parse(text, text_size, "bench", &profile, NULL),
+			"pal_profile_parse");
 		bench_check(profile->apply(profile, made, NULL), "apply");
 		pal_builder_free(made);
 		pal_profile_free(profile);
@@ -223,6 +232,7 @@ static const struct bench_candidate in_namespaces[] = {
 	{"floor", NULL, run_floor, NULL},
 	{"raw", NULL, run_raw_namespaces, NULL},
 	{"procmesh", start_namespaces, run_procmesh, stop_procmesh},
+	{"raw-unsafe", NULL, run_raw_sharing, NULL},
 #ifdef BWRAP
 	{"bubblewrap", NULL, run_bwrap_namespaces, NULL, 10},
 #endif
@@ -248,8 +258,12 @@ static const struct bench_candidate building[] = {
 void bench_sandboxed(void)
 {
 	bench_one_cpu();
-	bench_run(&(struct bench_measure){"spawn.sandboxed.onecpu", "us", 20, 51, in_nothing, .added = true});
-	bench_run(&(struct bench_measure){"spawn.sandboxed.ns", "us", 10, 31, in_namespaces, .added = true});
-	bench_run(&(struct bench_measure){"spawn.sandboxed.root", "us", 10, 31, in_root, .added = true});
+	bench_grow_to((size_t)5 << 20);
+	bench_run(&(struct bench_measure){
+		"spawn.sandboxed.onecpu", "us", 20, 51, in_nothing, .added = true});
+	bench_run(&(struct bench_measure){
+		"spawn.sandboxed.ns", "us", 10, 31, in_namespaces, .added = true});
+	bench_run(&(struct bench_measure){
+		"spawn.sandboxed.root", "us", 10, 31, in_root, .added = true});
 	bench_run(&(struct bench_measure){"sandbox.build", "us", 20, 51, building});
 }

@@ -31,6 +31,7 @@ extern const char *const sandboxed_binds[5];
 
 void run_raw(unsigned count);
 void run_raw_namespaces(unsigned count);
+void run_raw_sharing(unsigned count); /* the same in our memory, which is not safe */
 void run_raw_root(unsigned count);
 /* What the sandbox takes to be made: the ruleset, in a descriptor. */
 int raw_ruleset(void);
