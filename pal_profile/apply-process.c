@@ -120,11 +120,12 @@ static void apply_scheduling(
 
 /* ---- environment ---- */
 
+/* What the child would have. */
 static const char *value_of(const struct pal_builder *builder, const char *name)
 {
 	const char *value = pal_builder_peek_env(builder, name);
 
-	return value ? value : getenv(name);
+	return value || !pal_builder_get_env_inherited(builder) ? value : getenv(name);
 }
 
 static int add_assignment(struct pal_profile__list *list, const char *name, const char *value)
