@@ -16,6 +16,7 @@
  * Has a shell run COMMAND, and says how that went: "exit 3", "signal 9", or the error of a child
  * that could not be started. It knows nothing of sandboxes. HOW is the function or one of:
  *
+ *	shell       system(NULL), whose answer is told
  *	missing     posix_spawn of a program that does not exist
  *	input       posix_spawn with an action that opens FILE as stdin
  *	elsewhere   posix_spawn with an action that changes to /
@@ -50,7 +51,8 @@ static const char *spawned(int error, pid_t pid)
 	return waitpid(pid, &status, 0) == pid ? ending(status) : "lost";
 }
 
-static const char *by_spawn(const char *command, const posix_spawn_file_actions_t *actions, char **envp)
+static const char *by_spawn(
+	const char *command, const posix_spawn_file_actions_t *actions, char **envp)
 {
 	char *const argv[] = {(char *)"sh", (char *)"-c", (char *)command, NULL};
 	pid_t pid = -7;
@@ -90,6 +92,12 @@ static const char *by_popen(const char *command)
 }
 
 /* ---- what goes with it ---- */
+
+static const char *shell(const char *command)
+{
+	(void)command;
+	return system(NULL) ? "there is one" : "there is none";
+}
 
 static const char *missing(const char *command)
 {
@@ -208,8 +216,8 @@ static const char *many(const char *command)
 			return "no threads";
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
-	printf("%d of %d in threads, %d of %d in forks: ", in_threads, 3 * THREADS / 4 * 3 * ROUNDS, in_forks,
-		THREADS / 4 * 3 * ROUNDS);
+	printf("%d of %d in threads, %d of %d in forks: ", in_threads, 3 * THREADS / 4 * 3 * ROUNDS,
+		in_forks, THREADS / 4 * 3 * ROUNDS);
 	return expected;
 }
 
@@ -219,7 +227,7 @@ int main(int argc, char **argv)
 		const char *name;
 		const char *(*start)(const char *command);
 	} ways[] = {{"posix_spawn", by_posix_spawn}, {"posix_spawnp", by_posix_spawnp},
-		{"system", by_system}, {"popen", by_popen}, {"missing", missing},
+		{"system", by_system}, {"popen", by_popen}, {"shell", shell}, {"missing", missing},
 		{"input", with_input}, {"elsewhere", elsewhere}, {"without", without_environment},
 		{"forget", forgetful}, {"no-streams", without_streams}, {"many", many}};
 
