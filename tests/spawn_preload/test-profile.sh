@@ -117,7 +117,9 @@ errors_stay() {
 		X-LandlockRead=/
 		X-LandlockExecute=/
 		X-LandlockWrite=/dev"
-	is "no streams, but a ruleset" "exit 0" "$(start no-streams 'test -e /proc/self/fd/1 && test ! -e /proc/self/fd/0')"
+	# 1, 2, and the folder that is being read
+	is "no streams, but a ruleset" "exit 0" "$(start no-streams \
+		'set -- /proc/$$/fd/*; test $# = 3 && test -e /proc/$$/fd/1 && test -e /proc/$$/fd/2')"
 	is "an action opens before the ruleset is enforced" "exit 0" "$(start input 'read line' "$profile")"
 }
 
