@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # What posix_spawn(3), system(3) and popen(3) do, case by case: by glibc alone,
-# with the preloaded library, and as it is written down. All three are the same.
+# with the preloaded library, with a sandbox profile that asks for nothing, and as it
+# is written down. All four are the same.
 set -eu
 top=$(cd "${srcdir:-.}" && pwd)
 # shellcheck source=tests/spawn_preload/preload.sh
@@ -82,10 +83,13 @@ done
 groups=$possible
 run glibc env
 run preload with_preload
+echo '# nothing' >"$work/nothing"
+run profile with_preload PROCMESH_PROFILE="$work/nothing"
 mkdir "$work/expected"
 for group in $groups; do
 	awk -v group="$group" '/^== / { on = $2 == group; next } on' \
 		"$top/tests/spawn_preload/spawn-cases.expected" >"$work/expected/$group.txt"
+	compare preload profile "$group"
 	case $(getconf GNU_LIBC_VERSION) in
 	"glibc 2.36")
 		# the preloaded library answers for itself, whatever this machine made of glibc's run
