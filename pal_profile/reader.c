@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <ini.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,8 +149,7 @@ static char *give_section(struct reader *reader, const char *line, char *to, siz
 		return refuse(reader, -EINVAL, "section without ]");
 	if (length > MAX_KEY || length + 2 > room)
 		return refuse(reader, -EINVAL, "unknown section");
-	memcpy(to, line, length);
-	strcpy(to + length, "\n");
+	snprintf(to, room, "%s\n", line);
 	return to;
 }
 
@@ -167,7 +167,7 @@ static char *begin_value(struct reader *reader, char *line)
 		return refuse(reader, -EINVAL, "what stands before = is no key");
 	if (strlen(key) > MAX_KEY)
 		return refuse(reader, -EINVAL, "unknown key");
-	strcpy(reader->key, key);
+	memcpy(reader->key, key, strlen(key) + 1);
 	reader->rest = strip(equals + 1);
 	reader->first = true;
 	reader->value_size = 0;
@@ -196,7 +196,7 @@ static char *give_piece(struct reader *reader, char *to, size_t room)
 	memcpy(at, reader->rest, length);
 	at += length;
 	*at++ = MARK;
-	strcpy(at, "\n");
+	memcpy(at, "\n", sizeof "\n");
 	reader->first = false;
 	reader->rest = reader->rest[length] ? reader->rest + length : NULL;
 	return to;
