@@ -170,7 +170,8 @@ PAL_EXPORT void pal_builder_parent_death(struct pal_builder *builder, int signal
  * the parent. Off: the memory is copied. Errors and stages are the same.
  * A child that changes its user or group (process.h) is copied in any case: the
  * kernel makes memory undumpable in which credentials change, and that would be
- * this process's, too. So is one with a user, pid or time namespace (namespaces.h).
+ * this process's, too. So is one with a user or time namespace, and one with a
+ * pid namespace and an init, or something to join besides (namespaces.h).
  */
 PAL_EXPORT void pal_builder_vfork(struct pal_builder *builder, bool on);
 

@@ -393,7 +393,7 @@ static int start_in_memory(struct pal__launch *launch, struct pal_builder *build
 	struct clone_call call = {.share_memory = pal__builder_shares_memory(builder),
 		.pidfd = -1,
 		.pid_only = ret_pid && !launch->plan->namespaces.divides &&
-			    !launch->plan->namespaces.init};
+			    !launch->plan->namespaces.born};
 	int r = prepare_memory(builder, &call);
 
 	if (r < 0)
