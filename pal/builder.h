@@ -219,7 +219,8 @@ PAL_EXPORT int pal_builder_spawn(struct pal_builder *builder, struct pal_child *
  * number. Without them a child that is killed before its program runs cannot be told
  * from one that is killed afterwards: that is success here, and the caller's wait sees the signal.
  * -EINVAL, PAL_STAGE_ARGUMENT, with parent_death() or PAL_STDIO_PIPE: both are the handle's.
- * A pid namespace (namespaces.h) needs descriptors in any case, and tells of a child killed before.
+ * A pid namespace, and id maps (namespaces.h) that are written from outside, need descriptors in
+ * any case, and tell of a child killed before.
  */
 PAL_EXPORT int pal_builder_spawn_pid(struct pal_builder *builder, pid_t *ret, struct pal_error *error)
 	PAL_MUST_CHECK;

@@ -53,9 +53,7 @@ PAL_EXPORT void pal_builder_map_gid(
 	struct pal_builder *builder, gid_t inside, gid_t outside, unsigned count);
 /*
  * Whether setgroups(2) is refused in the new user namespace. By default where this
- * process has no CAP_SETGID: there the kernel wants it. Where it is not refused, and for
- * other ids than the own, somebody outside has to write the maps: that is one more
- * copy of this process, and with a pid namespace another one.
+ * process has no CAP_SETGID: there the kernel wants it.
  */
 PAL_EXPORT void pal_builder_deny_setgroups(struct pal_builder *builder, bool on);
 
