@@ -204,6 +204,12 @@ static bool can_have_mapper(void)
 #endif
 }
 
+static int flags_of_birth(const struct pal__namespaces *asked)
+{
+	return (asked->flags & PAL_NS_USER ? CLONE_NEWUSER : 0) |
+	       (asked->flags & PAL_NS_PID ? CLONE_NEWPID : 0);
+}
+
 /*
  * Up to two processes less, and as many copies of our memory: the child is cloned into its
  * user and pid namespaces. Not where it has something to do before, as who it is here.
@@ -217,8 +223,7 @@ static int born_inside(const struct pal_builder *builder, bool program)
 		return 0;
 	if (asked->flags & PAL_NS_USER && needs_helper(asked) && !can_have_mapper())
 		return 0;
-	return (asked->flags & PAL_NS_USER ? CLONE_NEWUSER : 0) |
-	       (asked->flags & PAL_NS_PID ? CLONE_NEWPID : 0);
+	return flags_of_birth(asked);
 }
 
 bool pal__namespaces_divide(const struct pal_builder *builder, bool program)
@@ -314,7 +319,11 @@ void pal__ns_plan_make(struct pal__ns_plan *plan, const struct pal_builder *buil
 	for (unsigned kind = kind_of(PAL_NS_MOUNT); kind < PAL__NS_KINDS; kind++)
 		if (asked->flags >> kind & 1)
 			plan->unshared |= kinds[kind].flag;
-	plan->born = born_inside(builder, program);
+	/* who does not divide must be born in its pid namespace, whatever has changed since that was decided */
+	if (!plan->divides && asked->flags & PAL_NS_PID)
+		plan->born = flags_of_birth(asked);
+	else if (!plan->divides)
+		plan->born = born_inside(builder, program);
 	plan->unshared &= ~plan->born;
 	if (plan->join_count)
 		plan->user_joined_last = has_capability(CAP_SYS_ADMIN);

@@ -75,7 +75,7 @@ static void check_as_root(int index)
 	ck_assert_int_eq(plan.helper, way->outside && !plan.mapper);
 	/* fork(2) knows no namespaces */
 	ck_assert_int_eq(pal__namespaces_divide(builder, false), (way->flags & PID) != 0);
-	pal__ns_plan_make(&plan, builder, false, (const int[]){-1, -1});
+	pal__ns_plan_make(&plan, builder, false, (const int[]){way->flags & PID ? 0 : -1, -1});
 	ck_assert_int_eq(plan.born, 0);
 	ck_assert_int_eq(plan.helper, way->outside);
 	pal_builder_free(builder);
