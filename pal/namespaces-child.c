@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <pal/mapper-priv.h>
+
 /*
  * A child's way into its namespaces, under the rules at the top of spawn-child.c,
  * while its descriptors still have the parent's numbers. It may be one of up to
@@ -26,8 +28,8 @@
  *            it clones, as another child of the parent (CLONE_PARENT), the
  *   second   and leaves, after it has sent the second's pidfd to the parent.
  *
- * Where neither a helper nor something to join is in the way, the first is born in
- * its user and pid namespaces, and is the only one.
+ * Where there is nothing to join, the first is born in its user and pid namespaces, and is the
+ * only one. The helper, if it takes one, is another child of the parent then: mapper-priv.h.
  */
 
 static int fail(struct pal__report *report, int stage, int index, int code)
@@ -62,21 +64,22 @@ static int write_file(int folder, const char *path, const char *text, size_t siz
 
 /* ---- id maps ---- */
 
-static int write_map(int self, const char *name, const struct pal__map_plan *map)
+static int write_map(int process, const char *name, const struct pal__map_plan *map)
 {
-	return write_file(self, name, map->text ? map->text : map->own, map->size);
+	return write_file(process, name, map->text ? map->text : map->own, map->size);
 }
 
-static int write_maps(const struct pal__ns_plan *plan, int self, struct pal__report *report)
+int pal__child_write_id_maps(
+	const struct pal__ns_plan *plan, int process, struct pal__report *report)
 {
 	int r = 0;
 
 	if (plan->deny_setgroups)
-		r = write_file(self, "setgroups", "deny", 4);
+		r = write_file(process, "setgroups", "deny", 4);
 	if (r >= 0)
-		r = write_map(self, "uid_map", &plan->uids);
+		r = write_map(process, "uid_map", &plan->uids);
 	if (r >= 0)
-		r = write_map(self, "gid_map", &plan->gids);
+		r = write_map(process, "gid_map", &plan->gids);
 	return r < 0 ? fail(report, PAL_STAGE_ID_MAP, 0, r) : 0;
 }
 
@@ -100,7 +103,7 @@ static int help(const struct helper *helper, const struct pal__ns_plan *plan, in
 
 	syscall(SYS_close, helper->pipe[1]);
 	r = passed(report, PAL_STAGE_ID_MAP, 0, syscall(SYS_read, helper->pipe[0], &byte, 1));
-	return r <= 0 || write_maps(plan, self, report) < 0;
+	return r <= 0 || pal__child_write_id_maps(plan, self, report) < 0;
 }
 
 /* No signal tells of its end, and only who asks for it by name gets its status. */
@@ -179,7 +182,8 @@ static int hide_from_tracers(struct pal__report *report)
 		report, PAL_STAGE_NAMESPACE, 0, syscall(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0));
 }
 
-static int make_user(const struct pal__ns_plan *plan, struct pal__report *report)
+/* Into it, if it is not born there, and maps by itself or by a helper of its own. */
+static int enter_and_map(const struct pal__ns_plan *plan, struct pal__report *report)
 {
 	struct helper helper;
 	int self = open_at(AT_FDCWD, "/proc/self", O_PATH | O_DIRECTORY), r;
@@ -194,9 +198,18 @@ static int make_user(const struct pal__ns_plan *plan, struct pal__report *report
 		if (plan->helper)
 			r = finish_helper(&helper, r, report);
 		else if (r >= 0)
-			r = write_maps(plan, self, report);
+			r = pal__child_write_id_maps(plan, self, report);
 	}
 	syscall(SYS_close, self);
+	return r;
+}
+
+static int make_user(const struct pal__child_args *args)
+{
+	const struct pal__ns_plan *plan = &args->plan->namespaces;
+	struct pal__report *report = args->report;
+	int r = plan->mapper ? pal__child_await_maps(args) : enter_and_map(plan, report);
+
 	if (r >= 0)
 		r = become_first(plan, report);
 	return r < 0 || plan->fork_call ? r : hide_from_tracers(report);
@@ -362,7 +375,7 @@ int pal__child_enter_namespaces(struct pal__child_args *args)
 		return 0;
 	r = join_all(plan, report);
 	if (r >= 0 && plan->user)
-		r = make_user(plan, report);
+		r = make_user(args);
 	if (r >= 0 && plan->unshared)
 		r = passed(report, PAL_STAGE_NAMESPACE, 0, syscall(SYS_unshare, plan->unshared));
 	if (r >= 0 && plan->unshared & CLONE_NEWTIME && !plan->divides)

@@ -10,9 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <pal/clone-priv.h>
 #include <pal/util-priv.h>
 
 /* What namespaces.c has been told, made ready for the child (namespaces-child.c). */
@@ -185,22 +187,48 @@ static bool needs_helper(const struct pal__namespaces *asked)
 }
 
 /*
- * One process less, and one copy of our memory: the child is cloned into its user and pid
- * namespaces. Not where it has something to do before, as who it is here.
+ * Whether a process of ours can write them that shares our memory: mapper-priv.h. Not if it were the
+ * first of a pid namespace that we have made for children: all of that ends with the first.
+ * ThreadSanitizer keeps books for each thread, which two processes that run at once would spoil.
  */
-static bool is_born_inside(const struct pal_builder *builder, bool program)
+static bool can_have_mapper(void)
+{
+#ifdef PAL__CLONE_FOR_TSAN
+	return false;
+#else
+	struct stat own, of_children;
+
+	return stat("/proc/self/ns/pid", &own) == 0 &&
+	       stat("/proc/self/ns/pid_for_children", &of_children) == 0 &&
+	       own.st_ino == of_children.st_ino && own.st_dev == of_children.st_dev;
+#endif
+}
+
+static int flags_of_birth(const struct pal__namespaces *asked)
+{
+	return (asked->flags & PAL_NS_USER ? CLONE_NEWUSER : 0) |
+	       (asked->flags & PAL_NS_PID ? CLONE_NEWPID : 0);
+}
+
+/*
+ * Up to two processes less, and as many copies of our memory: the child is cloned into its
+ * user and pid namespaces. Not where it has something to do before, as who it is here.
+ */
+static int born_inside(const struct pal_builder *builder, bool program)
 {
 	const struct pal__namespaces *asked = &builder->namespaces;
 
-	if (!program || !(asked->flags & PAL_NS_PID) || asked->join_count ||
-		builder->process.cgroup_fd >= 0 || builder->process.procs_count)
-		return false;
-	return !(asked->flags & PAL_NS_USER) || !needs_helper(asked);
+	if (!program || asked->join_count || builder->process.cgroup_fd >= 0 ||
+		builder->process.procs_count)
+		return 0;
+	if (asked->flags & PAL_NS_USER && needs_helper(asked) && !can_have_mapper())
+		return 0;
+	return flags_of_birth(asked);
 }
 
 bool pal__namespaces_divide(const struct pal_builder *builder, bool program)
 {
-	return has_pid(builder) && !is_born_inside(builder, program);
+	return has_pid(builder) && !(born_inside(builder, program) & CLONE_NEWPID);
 }
 
 bool pal__namespaces_hide_parent(const struct pal_builder *builder)
@@ -224,7 +252,7 @@ bool pal__namespaces_share_memory(const struct pal_builder *builder)
 
 	if (all & (PAL_NS_USER | PAL_NS_TIME))
 		return false;
-	return !(all & PAL_NS_PID) || (is_born_inside(builder, true) && !asked->init);
+	return !(all & PAL_NS_PID) || (born_inside(builder, true) && !asked->init);
 }
 
 /* ---- the plan ---- */
@@ -258,7 +286,8 @@ static void plan_user(struct pal__ns_plan *plan, const struct pal_builder *build
 	if (!plan->user)
 		return;
 	plan->deny_setgroups = denies_setgroups(asked);
-	plan->helper = needs_helper(asked);
+	plan->mapper = plan->born & CLONE_NEWUSER && needs_helper(asked);
+	plan->helper = !plan->born && needs_helper(asked);
 	plan_map(&plan->uids, &asked->uids, geteuid());
 	plan_map(&plan->gids, &asked->gids, getegid());
 	plan->drop_groups = builder->process.groups_kind == PAL__GROUPS_UNSAID;
@@ -290,10 +319,12 @@ void pal__ns_plan_make(struct pal__ns_plan *plan, const struct pal_builder *buil
 	for (unsigned kind = kind_of(PAL_NS_MOUNT); kind < PAL__NS_KINDS; kind++)
 		if (asked->flags >> kind & 1)
 			plan->unshared |= kinds[kind].flag;
-	if (is_born_inside(builder, program)) {
-		plan->born = CLONE_NEWPID | (asked->flags & PAL_NS_USER ? CLONE_NEWUSER : 0);
-		plan->unshared &= ~plan->born;
-	}
+	/* who does not divide must be born in its pid namespace, whatever has changed since that was decided */
+	if (!plan->divides && asked->flags & PAL_NS_PID)
+		plan->born = flags_of_birth(asked);
+	else if (!plan->divides)
+		plan->born = born_inside(builder, program);
+	plan->unshared &= ~plan->born;
 	if (plan->join_count)
 		plan->user_joined_last = has_capability(CAP_SYS_ADMIN);
 	plan_user(plan, builder);

@@ -58,6 +58,7 @@ struct pal__ns_plan {
 	size_t join_count;
 	bool user_joined_last;
 	bool helper; /* only a process outside may write the maps: namespaces-child.c */
+	bool mapper; /* and the child is born in there: mapper-priv.h, in place of the helper */
 	bool deny_setgroups;
 	struct pal__map_plan {
 		const char *text; /* NULL: `own` */

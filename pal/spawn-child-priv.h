@@ -16,6 +16,7 @@ struct pal__child_args {
 	int reserved;          /* a descriptor that only the parent needs; -1: none */
 	bool handlers_cleared; /* by clone3(2): no signal has a handler */
 	bool born_in_cgroup;   /* plan->cgroup_fd, by clone3(2) */
+	int mapper;            /* a pidfd, where plan->namespaces.mapper */
 	int carried[PAL__CARRIED]; /* the child's own */
 	int exit_code;             /* of PAL__CHILD_LEAVES */
 };
