@@ -295,14 +295,35 @@ static void apart(void (*measure)(void))
 	expect_exit_0(pid);
 }
 
-int main(void)
+/* `bench-spawn PART...` runs these only. */
+static const struct {
+	const char *name;
+	void (*measure)(void);
+} parts[] = {
+	{"5MiB", from_5_mib},
+	{"1GiB", from_1_gib},
+	{"8GiB", from_8_gib},
+	{"64threads", from_64_threads},
+	{"1000fds", from_1000_fds},
+	{"capture", bench_capture},
+	{"alive", bench_alive},
+	{"sandboxed", bench_sandboxed},
+};
+
+static bool is_asked_for(const char *part, char **names)
 {
-	apart(from_5_mib);
-	apart(from_1_gib);
-	apart(from_8_gib);
-	apart(from_64_threads);
-	apart(from_1000_fds);
-	apart(bench_capture);
-	apart(bench_alive);
+	if (!*names)
+		return true;
+	while (*names && strcmp(*names, part))
+		names++;
+	return *names;
+}
+
+int main(int argc, char **arguments)
+{
+	(void)argc;
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+		if (is_asked_for(parts[i].name, arguments + 1))
+			apart(parts[i].measure);
 	return 0;
 }

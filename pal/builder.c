@@ -157,31 +157,23 @@ void pal_builder_args(struct pal_builder *builder, const char *const *args)
 		pal_builder_arg(builder, args[i]);
 }
 
-/* A change that would be without effect is an error: it may be what a sandbox profile relies on. */
-static bool may_change_env(struct pal_builder *builder)
-{
-	if (builder && builder->env.verbatim)
-		pal__builder_check(builder, -EINVAL, "change to an environment that is passed verbatim");
-	return builder && !builder->env.verbatim;
-}
-
 void pal_builder_env(struct pal_builder *builder, const char *name, const char *value)
 {
-	if (may_change_env(builder))
+	if (builder)
 		pal__builder_check(builder, pal__environ_set(&builder->env, name, value),
 			"environment variable '%s'%s", or_null(name), value ? "" : " as (null)");
 }
 
 void pal_builder_env_remove(struct pal_builder *builder, const char *name)
 {
-	if (may_change_env(builder))
+	if (builder)
 		pal__builder_check(builder, pal__environ_remove(&builder->env, name),
 			"environment variable '%s'", or_null(name));
 }
 
 void pal_builder_env_clear(struct pal_builder *builder)
 {
-	if (!may_change_env(builder))
+	if (!builder)
 		return;
 	pal__environ_clear(&builder->env);
 	builder->changed = true;

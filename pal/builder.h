@@ -76,7 +76,8 @@ PAL_EXPORT void pal_builder_env_clear(struct pal_builder *builder);
 /*
  * Exactly these entries, in this order, in place of all of the above: also those
  * without '=' and repeated ones. For programs that stand between others. NULL
- * ends it; it is copied. A later call of the three above is an error, -EINVAL.
+ * ends it; it is copied. Later calls of the three above change these entries:
+ * env() takes the place of the first one of that name and leaves no other, or is the last.
  */
 PAL_EXPORT void pal_builder_env_verbatim(struct pal_builder *builder, const char *const *entries);
 

@@ -25,6 +25,9 @@
  *   first    the one that the parent has made. Where a pid namespace is asked for
  *            it clones, as another child of the parent (CLONE_PARENT), the
  *   second   and leaves, after it has sent the second's pidfd to the parent.
+ *
+ * Where neither a helper nor something to join is in the way, the first is born in
+ * its user and pid namespaces, and is the only one.
  */
 
 static int fail(struct pal__report *report, int stage, int index, int code)
@@ -185,7 +188,9 @@ static int make_user(const struct pal__ns_plan *plan, struct pal__report *report
 		return fail(report, PAL_STAGE_ID_MAP, 0, self);
 	r = plan->helper ? start_helper(&helper, plan, self, report) : 0;
 	if (r >= 0) {
-		r = passed(report, PAL_STAGE_NAMESPACE, 0, syscall(SYS_unshare, CLONE_NEWUSER));
+		if (!(plan->born & CLONE_NEWUSER))
+			r = passed(report, PAL_STAGE_NAMESPACE, 0,
+				syscall(SYS_unshare, CLONE_NEWUSER));
 		if (plan->helper)
 			r = finish_helper(&helper, r, report);
 		else if (r >= 0)

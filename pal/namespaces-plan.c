@@ -60,6 +60,13 @@ static bool has_capability(unsigned number)
 	return data[CAP_TO_INDEX(number)].effective & CAP_TO_MASK(number);
 }
 
+static bool has_pid(const struct pal_builder *builder)
+{
+	const struct pal__namespaces *asked = &builder->namespaces;
+
+	return (asked->flags | joined_flags(asked)) & PAL_NS_PID;
+}
+
 /* ---- whether a builder can be spawned from ---- */
 
 static int invalid(struct pal_error *error, const char *what)
@@ -96,7 +103,7 @@ static int check_requests(const struct pal_builder *builder, struct pal_error *e
 		return invalid(error, "id map without a new user namespace");
 	if (asked->forbid_user && !(asked->flags & PAL_NS_USER))
 		return invalid(error, "forbid_user_namespaces without a new one");
-	if (asked->init && !pal__namespaces_divide(builder))
+	if (asked->init && !has_pid(builder))
 		return invalid(error, "pid_init without a pid namespace");
 	return check_root(builder, asked->flags | joined, error);
 }
@@ -152,35 +159,75 @@ int pal__namespaces_check(const struct pal_builder *builder, struct pal_error *e
 	return r;
 }
 
-bool pal__namespaces_divide(const struct pal_builder *builder)
+/* ---- how the child gets into them ---- */
+
+static bool is_own_id(const struct pal__id_map *map, unsigned id)
+{
+	return !map->lines || (map->lines == 1 && map->count == 1 && map->outside == id);
+}
+
+static bool denies_setgroups(const struct pal__namespaces *asked)
+{
+	if (asked->setgroups == PAL__SETGROUPS_UNSAID)
+		return !has_capability(CAP_SETGID);
+	return asked->setgroups == PAL__SETGROUPS_DENIED;
+}
+
+/*
+ * The process in the new namespace may write one line with its own id, and for
+ * groups only without setgroups(2); everything else is for somebody outside who
+ * has CAP_SETUID and CAP_SETGID there.
+ */
+static bool needs_helper(const struct pal__namespaces *asked)
+{
+	return !is_own_id(&asked->uids, geteuid()) || !is_own_id(&asked->gids, getegid()) ||
+	       !denies_setgroups(asked);
+}
+
+/*
+ * One process less, and one copy of our memory: the child is cloned into its user and pid
+ * namespaces. Not where it has something to do before, as who it is here.
+ */
+static bool is_born_inside(const struct pal_builder *builder, bool program)
 {
 	const struct pal__namespaces *asked = &builder->namespaces;
 
-	return (asked->flags | joined_flags(asked)) & PAL_NS_PID;
+	if (!program || !(asked->flags & PAL_NS_PID) || asked->join_count ||
+		builder->process.cgroup_fd >= 0 || builder->process.procs_count)
+		return false;
+	return !(asked->flags & PAL_NS_USER) || !needs_helper(asked);
+}
+
+bool pal__namespaces_divide(const struct pal_builder *builder, bool program)
+{
+	return has_pid(builder) && !is_born_inside(builder, program);
+}
+
+bool pal__namespaces_hide_parent(const struct pal_builder *builder)
+{
+	return has_pid(builder);
 }
 
 bool pal__namespaces_init(const struct pal_builder *builder, bool program)
 {
-	return pal__namespaces_divide(builder) && (builder->namespaces.init || !program);
+	return has_pid(builder) && (builder->namespaces.init || !program);
 }
 
 /*
  * A user namespace changes credentials, and a time namespace the clocks' pages;
  * who makes another process of itself must not do so in our memory either.
  */
-bool pal__namespaces_share_memory(const struct pal__namespaces *namespaces)
+bool pal__namespaces_share_memory(const struct pal_builder *builder)
 {
-	unsigned own = PAL_NS_USER | PAL_NS_PID | PAL_NS_TIME;
+	const struct pal__namespaces *asked = &builder->namespaces;
+	unsigned all = asked->flags | joined_flags(asked);
 
-	return !((namespaces->flags | joined_flags(namespaces)) & own);
+	if (all & (PAL_NS_USER | PAL_NS_TIME))
+		return false;
+	return !(all & PAL_NS_PID) || (is_born_inside(builder, true) && !asked->init);
 }
 
 /* ---- the plan ---- */
-
-static bool is_own_id(const struct pal__id_map *map, unsigned id)
-{
-	return !map->lines || (map->lines == 1 && map->count == 1 && map->outside == id);
-}
 
 /* Line by line: "inside outside count". */
 static bool contains(const struct pal__id_map *map, unsigned id)
@@ -203,27 +250,17 @@ static void plan_map(struct pal__map_plan *plan, const struct pal__id_map *map, 
 	plan->first = contains(map, id) ? (unsigned)-1 : map->inside;
 }
 
-/*
- * The process in the new namespace may write one line with its own id, and for
- * groups only without setgroups(2); everything else is for somebody outside who
- * has CAP_SETUID and CAP_SETGID there.
- */
 static void plan_user(struct pal__ns_plan *plan, const struct pal_builder *builder)
 {
 	const struct pal__namespaces *asked = &builder->namespaces;
-	uid_t uid = geteuid();
-	gid_t gid = getegid();
 
 	plan->user = asked->flags & PAL_NS_USER;
 	if (!plan->user)
 		return;
-	plan->deny_setgroups = asked->setgroups == PAL__SETGROUPS_UNSAID
-				       ? !has_capability(CAP_SETGID)
-				       : asked->setgroups == PAL__SETGROUPS_DENIED;
-	plan->helper = !is_own_id(&asked->uids, uid) || !is_own_id(&asked->gids, gid) ||
-		       !plan->deny_setgroups;
-	plan_map(&plan->uids, &asked->uids, uid);
-	plan_map(&plan->gids, &asked->gids, gid);
+	plan->deny_setgroups = denies_setgroups(asked);
+	plan->helper = needs_helper(asked);
+	plan_map(&plan->uids, &asked->uids, geteuid());
+	plan_map(&plan->gids, &asked->gids, getegid());
 	plan->drop_groups = builder->process.groups_kind == PAL__GROUPS_UNSAID;
 }
 
@@ -253,6 +290,10 @@ void pal__ns_plan_make(struct pal__ns_plan *plan, const struct pal_builder *buil
 	for (unsigned kind = kind_of(PAL_NS_MOUNT); kind < PAL__NS_KINDS; kind++)
 		if (asked->flags >> kind & 1)
 			plan->unshared |= kinds[kind].flag;
+	if (is_born_inside(builder, program)) {
+		plan->born = CLONE_NEWPID | (asked->flags & PAL_NS_USER ? CLONE_NEWUSER : 0);
+		plan->unshared &= ~plan->born;
+	}
 	if (plan->join_count)
 		plan->user_joined_last = has_capability(CAP_SYS_ADMIN);
 	plan_user(plan, builder);

@@ -135,6 +135,8 @@ struct rlimit; /* <sys/resource.h> */
 PAL_EXPORT bool pal_builder_get_rlimit(const struct pal_builder *builder, int resource, struct rlimit *ret);
 /* The value that this builder gives to a variable; NULL: none, whatever the parent's environment has. The builder's. */
 PAL_EXPORT const char *pal_builder_peek_env(const struct pal_builder *builder, const char *name);
+/* Whether the parent's environment passes to the child, with changes: not after env_clear and env_verbatim. */
+PAL_EXPORT bool pal_builder_get_env_inherited(const struct pal_builder *builder);
 
 PAL_END_DECLS
 

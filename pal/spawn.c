@@ -107,10 +107,13 @@ extern __typeof__(clone) CLONE_PLAIN;
 #define CLONE_PLAIN clone
 #endif
 
+/* An init does not execute anything: it says when its child has. */
 static int flags_of(const struct clone_call *call)
 {
-	return CLONE_VFORK | (call->pid_only ? 0 : CLONE_PIDFD) |
-	       (call->share_memory ? CLONE_VM : 0) |
+	const struct pal__ns_plan *namespaces = &call->args.plan->namespaces;
+
+	return namespaces->born | (namespaces->born && namespaces->init ? 0 : CLONE_VFORK) |
+	       (call->pid_only ? 0 : CLONE_PIDFD) | (call->share_memory ? CLONE_VM : 0) |
 	       (call->args.shares_files ? CLONE_FILES : 0);
 }
 
@@ -202,13 +205,17 @@ static int place_pidfd(int pidfd, int reserved)
 	return reserved;
 }
 
-/* These are about the cgroup, where the child was to be born in one: clone(2). */
+/* These are about the cgroup, or the namespaces, where the child was to be born in such: clone(2). */
 static int stage_of_clone(const struct clone_call *call, int code)
 {
+	bool namespaces = call->args.plan->namespaces.born &&
+			  (code == -EPERM || code == -EINVAL || code == -ENOSPC || code == -EUSERS);
 	bool cgroup = call->args.plan->cgroup_fd >= 0 &&
 		      (code == -EACCES || code == -EBUSY || code == -EOPNOTSUPP || code == -EBADF ||
 			      code == -ENODEV);
 
+	if (namespaces)
+		return PAL_STAGE_NAMESPACE;
 	return cgroup ? PAL_STAGE_CGROUP : PAL_STAGE_CLONE;
 }
 
@@ -385,7 +392,8 @@ static int start_in_memory(struct pal__launch *launch, struct pal_builder *build
 {
 	struct clone_call call = {.share_memory = pal__builder_shares_memory(builder),
 		.pidfd = -1,
-		.pid_only = ret_pid && !launch->plan->namespaces.divides};
+		.pid_only = ret_pid && !launch->plan->namespaces.divides &&
+			    !launch->plan->namespaces.init};
 	int r = prepare_memory(builder, &call);
 
 	if (r < 0)

@@ -11,6 +11,7 @@
 #include <pal/util-priv.h>
 #include <pal_profile/settings-priv.h>
 #include <pal_profile/text-priv.h>
+#include <pal_profile/users-priv.h>
 
 /* A profile that was read. */
 struct text_profile {
@@ -83,6 +84,18 @@ static int refuse_to_apply(
 
 /* ---- making one ---- */
 
+/* What needs all lines. */
+static int complete(
+	struct pal_profile__settings *settings, const char *name, struct pal_error *error)
+{
+	int r = pal_profile__check_settings(settings, name, error);
+
+	if (r < 0)
+		return r;
+	r = pal_profile__add_groups_of_user(&settings->process);
+	return r < 0 ? pal_error_set(error, PAL_STAGE_MEMORY, r, "%s: groups of a user", name) : 0;
+}
+
 static int fill(struct text_profile *made, const char *text, size_t size, const char *name,
 	bool inherited, struct pal_error *error)
 {
@@ -109,7 +122,7 @@ static int fill(struct text_profile *made, const char *text, size_t size, const 
 	made->profile.apply = inherited ? refuse_to_apply : apply;
 	made->profile.destroy = destroy;
 	made->profile.text = made->text;
-	r = pal_profile__check_settings(&made->settings, name, error);
+	r = complete(&made->settings, name, error);
 	if (r >= 0 && made->settings.stage.base)
 		r = pal_profile_compose(
 			made->settings.stage.base, &made->own, &made->stacked, error);

@@ -151,11 +151,12 @@ static int start_listed(struct stream *stream, const char *command, int child_en
 	return r;
 }
 
-/* Takes `parent_end`. glibc tells every failure from here on as ENOMEM. */
+/* Takes `parent_end`. glibc tells every failure from here on as ENOMEM; a profile's is told as EPERM. */
 static FILE *open_stream(const char *command, struct mode mode, int parent_end, int child_end)
 {
 	struct stream *stream = malloc(sizeof *stream);
 	FILE *file = stream ? fdopen(parent_end, mode.read ? "r" : "w") : NULL;
+	int r;
 
 	if (!file) {
 		free(stream);
@@ -164,10 +165,11 @@ static FILE *open_stream(const char *command, struct mode mode, int parent_end, 
 		return NULL;
 	}
 	stream->file = file;
-	if (start_listed(stream, command, child_end, mode.read ? 1 : 0) != 0) {
+	r = start_listed(stream, command, child_end, mode.read ? 1 : 0);
+	if (r != 0) {
 		next_fclose(file);
 		free(stream);
-		errno = ENOMEM;
+		errno = spawn_preload__is_refusal(r) ? r : ENOMEM;
 		return NULL;
 	}
 	if (!mode.close_on_exec)

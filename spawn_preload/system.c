@@ -122,7 +122,8 @@ static int run(const char *command)
 	if (r == 0) {
 		status = wait_for_shell(&call);
 	} else {
-		status = W_EXITCODE(127, 0); /* POSIX: as if the shell could not run the command */
+		/* as glibc: as if the shell could not run the command, but for what glibc does not have */
+		status = spawn_preload__is_refusal(r) ? -1 : W_EXITCODE(127, 0);
 		errno = r;
 	}
 	leave(&call);

@@ -425,7 +425,6 @@ START_TEST(ready_made_profiles_hold_for_programs_and_functions)
 	check(_i, NULL, take_profile, "exec", "/bin/true", 0, 0);
 	check(_i, NULL, take_profile, "read", "/var", 0, EACCES);
 	check(_i, NULL, take_profile, "signal", text_of(getpid()), 0, EPERM);
-	check(_i, NULL, take_profile, "user-namespace", "", 0, EPERM);
 	pal_profile_free(profile);
 	remove_folder(folder);
 }

@@ -85,10 +85,22 @@ static bool stage_fits(const char *call, int stage)
 enum {
 	PROGRAM, /* process 1 itself */
 	PROGRAM_OF_INIT,
-	FUNCTION,        /* always of an init */
+	FUNCTION,     /* always of an init */
+	PROGRAM_BORN, /* without what keeps it from being cloned into its namespaces */
+	PROGRAM_BORN_OF_INIT,
 	PROGRAM_SHARING, /* without those namespaces that forbid to share memory */
 	KINDS
 };
+
+static bool is_born(int kind)
+{
+	return kind == PROGRAM_BORN || kind == PROGRAM_BORN_OF_INIT;
+}
+
+static bool is_divided(int kind)
+{
+	return !is_born(kind) && kind != PROGRAM_SHARING;
+}
 
 /* The calls whose failure must have been seen, to know that this goes where it should. */
 static const char *const by_all[] = {"sys_unshare", "sys_sethostname", "sys_ioctl", "sys_mount",
@@ -98,6 +110,8 @@ static const char *const by_all[] = {"sys_unshare", "sys_sethostname", "sys_ioct
 static const char *const by_divided[] = {"sys_clone3", "sys_wait4", "sys_pipe2", "sys_read",
 	"sys_write", "sys_sendmsg", "sys_setresuid", "sys_setresgid", "sys_setgroups", "sys_capset",
 	"recvmsg", "socketpair", "sys_prctl", NULL};
+static const char *const by_born[] = {"clone", "sys_write", "sys_prctl", "sys_capset", NULL};
+static const char *const not_by_born[] = {"sys_wait4", "sys_pipe2", "socketpair", "recvmsg", NULL};
 
 static void add_mounts(struct pal_builder *builder)
 {
@@ -125,11 +139,16 @@ static struct pal_builder *isolated(int kind)
 	pal_builder_loopback(builder, true);
 	pal_builder_parent_death(builder, SIGKILL);
 	pal_builder_cwd(builder, "/");
-	if (kind != PROGRAM_SHARING) {
-		pal_builder_namespaces(builder, 0xff);
+	if (is_divided(kind)) {
 		pal_builder_map_uid(builder, 0, 100000, 1000);
 		pal_builder_map_gid(builder, 0, 100000, 1000);
-		pal_builder_pid_init(builder, kind == PROGRAM_OF_INIT);
+	}
+	if (is_born(kind))
+		pal_builder_deny_setgroups(builder, true);
+	pal_builder_namespaces(builder, kind == PROGRAM_SHARING ? PAL_NS_PID : 0xff);
+	if (kind != PROGRAM_SHARING) {
+		pal_builder_pid_init(
+			builder, kind == PROGRAM_OF_INIT || kind == PROGRAM_BORN_OF_INIT);
 		pal_builder_forbid_user_namespaces(builder, true);
 		pal_builder_mount_proc(builder, "/proc");
 	}
@@ -154,7 +173,8 @@ static int start(
 /* Process 1, which the program is no part of, closes what it does not need. */
 static bool is_harmless(int kind, const char *call)
 {
-	return (kind == PROGRAM_OF_INIT || kind == FUNCTION) && !strcmp(call, "sys_close_range");
+	return (kind == PROGRAM_OF_INIT || kind == PROGRAM_BORN_OF_INIT || kind == FUNCTION) &&
+	       !strcmp(call, "sys_close_range");
 }
 
 static void check_failure(int kind, int r, const struct pal_error *error, const char *call)
@@ -228,8 +248,11 @@ START_TEST(every_call_on_the_way_into_namespaces_may_fail)
 
 		while (in_own_process(_i, call, n))
 			n++;
-		if (is_in(call, by_all) || (_i != PROGRAM_SHARING && is_in(call, by_divided)))
+		if (is_in(call, by_all) || (is_divided(_i) && is_in(call, by_divided)) ||
+			(is_born(_i) && is_in(call, by_born)))
 			ck_assert_msg(n > 1, "%s was never called", call);
+		if (is_born(_i) && is_in(call, not_by_born))
+			ck_assert_msg(n == 1, "%s was called", call);
 	}
 	fault_end();
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -250,6 +251,12 @@ static int attach_debugger(void *unused)
 	return result(ptrace(PTRACE_SEIZE, getppid(), NULL, NULL));
 }
 
+static int leave_namespace(void *unused)
+{
+	(void)unused;
+	return result(unshare(CLONE_NEWUSER));
+}
+
 static int stream = SOCK_STREAM, packets = SOCK_SEQPACKET, datagrams = SOCK_DGRAM;
 static unsigned long input = TIOCSTI, console = TIOCLINUX;
 #define ANYTHING (-1)
@@ -270,6 +277,7 @@ static const struct {
 	{inject, &input, ANYTHING, EACCES}, /* EIO without it, where the kernel has that off */
 	{inject, &console, ANYTHING, EACCES},
 	{attach_debugger, NULL, 0, DIED + SIGSYS},
+	{leave_namespace, NULL, ANYTHING, EPERM}, /* as in a sanitizer's process, with its thread */
 };
 
 static void open_terminal(int *ret_master)

@@ -409,6 +409,31 @@ START_TEST(the_environment_is_what_the_text_says)
 }
 END_TEST
 
+/* What the caller has said the child gets is all there is: this process's is not looked at. */
+START_TEST(variables_that_the_child_would_not_have_are_not_passed)
+{
+	static const char *const entries[] = {"TEST_A=1", "other", "TEST_A=2", NULL};
+
+	setenv("TEST_B", "2", 1);
+	for (int i = 0; i < 2; i++) {
+		struct pal_profile *profile = profile_of("PassEnvironment=TEST_A TEST_B\n");
+		struct pal_builder *builder = pal_builder_new("/bin/true");
+
+		pal_builder_env_clear(builder);
+		if (i == 0)
+			pal_builder_env(builder, "TEST_A", "1");
+		else
+			pal_builder_env_verbatim(builder, entries);
+		pal_builder_sandbox(builder, profile);
+		ck_assert_str_eq(pal_builder_peek_env(builder, "TEST_A"), "1");
+		ck_assert_ptr_null(pal_builder_peek_env(builder, "TEST_B"));
+		ck_assert_int_eq(outcome_of_program(builder), 0);
+		pal_builder_free(builder);
+		pal_profile_free(profile);
+	}
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal_profile/process");
@@ -426,6 +451,7 @@ static Suite *make_suite(void)
 	tcase_add_test(rest, scheduling_is_set);
 	tcase_add_loop_test(rest, one_cpu_is_enough, 0, USERS);
 	tcase_add_loop_test(rest, the_environment_is_what_the_text_says, 0, USERS);
+	tcase_add_test(rest, variables_that_the_child_would_not_have_are_not_passed);
 	tcase_add_loop_test(privileges, no_new_privs_is_set_where_it_is_said_or_needed, 0, USERS);
 	tcase_add_test(privileges, capabilities_are_merged_as_systemd_does);
 	tcase_add_test(privileges, ambient_capabilities_reach_another_user);

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # What posix_spawn(3), system(3) and popen(3) do, case by case: by glibc alone,
-# with the preloaded library, and as it is written down. All three are the same.
+# with the preloaded library, with a sandbox profile that asks for nothing, and as it
+# is written down. All four are the same.
 set -eu
 top=$(cd "${srcdir:-.}" && pwd)
 # shellcheck source=tests/spawn_preload/preload.sh
@@ -36,6 +37,24 @@ compare() {
 	fi
 }
 
+# glibc's own answers are as they are written down, or were once disturbed from
+# outside: then it is asked again, and what it said is shown. GROUP
+compare_again() {
+	if diff -u "$work/expected/$1.txt" "$work/glibc/$1.txt"; then
+		return 0
+	fi
+	echo "$1: glibc said something else; asked again"
+	mv "$work/glibc" "$work/glibc-first"
+	wanted=$groups
+	groups=$1
+	run glibc env
+	groups=$wanted
+	compare expected glibc "$1"
+	cp "$work/glibc/$1.txt" "$work/glibc-first/"
+	rm -rf "$work/glibc"
+	mv "$work/glibc-first" "$work/glibc"
+}
+
 # Names of functions that a shared library exports. FILE PATTERN
 exported() {
 	nm -D --defined-only "$1" | sed -n "s/^[0-9a-f]* [TWi] \($2\)\(@.*\)\{0,1\}$/\1/p" | LC_ALL=C sort -u
@@ -64,26 +83,36 @@ done
 groups=$possible
 run glibc env
 run preload with_preload
+echo '# nothing' >"$work/nothing"
+run profile with_preload PROCMESH_PROFILE="$work/nothing"
 mkdir "$work/expected"
 for group in $groups; do
 	awk -v group="$group" '/^== / { on = $2 == group; next } on' \
 		"$top/tests/spawn_preload/spawn-cases.expected" >"$work/expected/$group.txt"
-	compare glibc preload "$group"
+	compare preload profile "$group"
 	case $(getconf GNU_LIBC_VERSION) in
 	"glibc 2.36")
-		compare expected glibc "$group"
+		# the preloaded library answers for itself, whatever this machine made of glibc's run
+		compare expected preload "$group"
+		compare_again "$group"
+		;;
+	*)
+		compare glibc preload "$group"
 		;;
 	esac
 	echo "$group: $(wc -l <"$work/preload/$group.txt") observations"
 done
 
 # What glibc does not do: there the child of a fork was seen to find a lock taken.
-mkdir "$work/beyond"
-beyond=$(with_preload timeout "$limit" "$cases" "$work/beyond" beyond) || true
-if [ "$beyond" != "beyond/a_fork_in_the_middle: 30 in forks, 40 in threads" ]; then
-	echo "FAILED: $beyond"
-	bad=1
-fi
+for profile in "" "PROCMESH_PROFILE=$work/nothing"; do
+	rm -rf "$work/beyond"
+	mkdir "$work/beyond"
+	beyond=$(with_preload ${profile:+"$profile"} timeout "$limit" "$cases" "$work/beyond" beyond) || true
+	if [ "$beyond" != "beyond/a_fork_in_the_middle: 30 in forks, 40 in threads" ]; then
+		echo "FAILED: $profile: $beyond"
+		bad=1
+	fi
+done
 
 count=$(wc -l <"$trace")
 echo "$count children were started through the library"
