@@ -126,6 +126,8 @@ PAL_EXPORT int pal_profile_network_client_new(const uint16_t *ports, size_t coun
  * anything to files in the folders that are named. It makes no sockets but connected pairs, has no
  * privileges, sees no keys, and cannot trace, enter namespaces, signal or limit processes outside, or put
  * characters into a terminal. No finalize.
+ * Signals are Landlock's, ABI 6 (Linux 6.12): before that it may signal processes of the same user. It has
+ * System V objects and message queues of the host, unless the builder gives it PAL_NS_IPC.
  */
 PAL_EXPORT int pal_profile_build_worker_new(const char *const *folders, struct pal_profile **ret,
 	struct pal_error *error) PAL_MUST_CHECK;
