@@ -137,8 +137,9 @@ static int make_entry(struct pal__place *place, const struct pal__mount *mount)
 	case PAL__MOUNT_TMPFS:
 		return put(place, mount->target,
 			pal__child_mount_tmpfs(mount->mode, mount->size, flags_of(mount)));
-	case PAL__MOUNT_PROC:
-		return put(place, mount->target, pal__child_mount_new("proc", STRICT, NULL, 0));
+	case PAL__MOUNT_PROC: /* what belongs to user 0 in it is open to that one without any capability */
+		return put(place, mount->target,
+			pal__child_mount_new("proc", STRICT | MOUNT_ATTR_RDONLY, NULL, 0));
 	case PAL__MOUNT_DEV:
 		return pal__child_mount_dev(place, mount->target);
 	case PAL__MOUNT_SYMLINK:

@@ -53,7 +53,13 @@ PAL_EXPORT void pal_builder_bind(
 /* An empty tmpfs; 0: the kernel's limit, half of the memory. */
 PAL_EXPORT void pal_builder_tmpfs(struct pal_builder *builder, const char *target, size_t max_bytes,
 	mode_t mode, unsigned flags);
-/* Of PAL_NS_PID, new or joined (-EINVAL without): its processes. */
+/*
+ * Of PAL_NS_PID, new or joined (-EINVAL without): its processes. Read-only as a whole: settings of the
+ * kernel (core_pattern, sysrq-trigger) are files that user 0 of the host may write without
+ * any capability. So a process cannot write to its own files either: oom_score_adj, the
+ * maps of a user namespace. What the kernel says there about the machine can be read. bind() of "/proc" is
+ * the host's, writable: for who needs that.
+ */
 PAL_EXPORT void pal_builder_mount_proc(struct pal_builder *builder, const char *target);
 /*
  * A read-only folder with null, zero, full, random, urandom, tty, an empty writable
