@@ -31,10 +31,11 @@ struct pal_builder;
  * The root is an empty tmpfs, entered by pivot_root(2); the old one is detached,
  * and only what is mounted below is in it. It is read-only itself, once that is
  * done. The working directory is "/", or cwd() in there. Targets and the folders to
- * them are made where they are missing: in the root and in tmpfs() of this
+ * them are made where they are missing: in the root and in the first 127 tmpfs() of this
  * builder, never in a folder of the host that is bound. A
- * target that leads through a symbolic link is -ELOOP. What is bound to "/", first, is
- * the root in place of that tmpfs.
+ * target that leads through a symbolic link is -ELOOP. What is bound to "/" is
+ * the root in place of that tmpfs; it must be the first of the calls (-EINVAL), because it
+ * covers what was mounted before.
  * -EINVAL in a process whose root is no mount, after chroot(2).
  */
 PAL_EXPORT void pal_builder_private_root(struct pal_builder *builder, bool on);
@@ -72,7 +73,8 @@ PAL_EXPORT void pal_builder_symlink(
 
 /*
  * For paths that exist (-ENOENT), with or without a private root, and which may lead through
- * symbolic links. Read-only: itself, and with `recursive` also what is mounted in it.
+ * symbolic links. Read-only: itself, and with `recursive` also what is mounted in it; "/" is
+ * -EINVAL where it is no mount, after chroot(2).
  * Hidden: an empty folder without rights, or a file that nobody can open.
  */
 PAL_EXPORT void pal_builder_remount_read_only(
