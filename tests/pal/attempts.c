@@ -157,6 +157,12 @@ static int try_dumpable(const char *unused)
 	return prctl(PR_GET_DUMPABLE);
 }
 
+static int try_setsid(const char *unused)
+{
+	(void)unused;
+	return result(setsid());
+}
+
 static int try_groups(const char *unused)
 {
 	(void)unused;
@@ -428,6 +434,7 @@ static const struct {
 	{"gid", try_gid},
 	{"groups", try_groups},
 	{"dumpable", try_dumpable},
+	{"setsid", try_setsid},
 	{"set-groups", try_set_groups},
 	{"user-namespace", try_user_namespace},
 	{"raise-limit", try_raise_limit},
