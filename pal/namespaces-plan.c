@@ -76,6 +76,13 @@ static int invalid(struct pal_error *error, const char *what)
 	return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL, "%s", what);
 }
 
+/* A new root, and not what is done to the one there is; the folder of a link is none. */
+static bool is_root_mount(const struct pal__mount *mount)
+{
+	return !*mount->target && mount->kind != PAL__MOUNT_READ_ONLY &&
+	       mount->kind != PAL__MOUNT_SYMLINK;
+}
+
 static int check_root(const struct pal_builder *builder, unsigned all, struct pal_error *error)
 {
 	for (size_t i = 0; i < builder->root.count; i++) {
@@ -83,8 +90,11 @@ static int check_root(const struct pal_builder *builder, unsigned all, struct pa
 		enum pal__mount_kind kind = mount->kind;
 
 		/* the process would not see it: its root is what lies below */
-		if (!builder->root.private_root && !*mount->target && kind != PAL__MOUNT_READ_ONLY)
+		if (is_root_mount(mount) && !builder->root.private_root)
 			return invalid(error, "mount on / without a private root");
+		/* it would cover all that the others have been asked for */
+		if (is_root_mount(mount) && i > 0)
+			return invalid(error, "mount on / that is not the first");
 		if (kind == PAL__MOUNT_PROC && !(all & PAL_NS_PID))
 			return invalid(error, "mount_proc without a pid namespace");
 		if (kind == PAL__MOUNT_SYMLINK && !builder->root.private_root)
@@ -257,8 +267,10 @@ bool pal__namespaces_share_memory(const struct pal_builder *builder)
 
 /* ---- the plan ---- */
 
-/* Line by line: "inside outside count". */
-static bool contains(const struct pal__id_map *map, unsigned id)
+#define NO_ID ((unsigned)-1)
+
+/* What `id` is inside, NO_ID: nothing. Line by line: "inside outside count". */
+static unsigned inside_of(const struct pal__id_map *map, unsigned id)
 {
 	const char *line = map->text;
 	unsigned inside, outside, count;
@@ -266,8 +278,18 @@ static bool contains(const struct pal__id_map *map, unsigned id)
 	for (; line && sscanf(line, "%u %u %u", &inside, &outside, &count) == 3;
 		line = strchr(line, '\n') + 1)
 		if (id >= outside && id - outside < count)
-			return true;
-	return !map->text;
+			return inside + (id - outside);
+	return map->text ? NO_ID : id;
+}
+
+/* The three may be different users, of whom not all have a number inside. */
+static unsigned same_user(const struct pal__id_map *map)
+{
+	uid_t real, effective, saved;
+
+	if (getresuid(&real, &effective, &saved) < 0 || real != effective || saved != effective)
+		return NO_ID;
+	return inside_of(map, effective);
 }
 
 static void plan_map(struct pal__map_plan *plan, const struct pal__id_map *map, unsigned id)
@@ -275,7 +297,7 @@ static void plan_map(struct pal__map_plan *plan, const struct pal__id_map *map, 
 	snprintf(plan->own, sizeof plan->own, "%u %u 1\n", id, id);
 	plan->text = map->text;
 	plan->size = strlen(map->text ? map->text : plan->own);
-	plan->first = contains(map, id) ? (unsigned)-1 : map->inside;
+	plan->first = inside_of(map, id) == NO_ID ? map->inside : NO_ID;
 }
 
 static void plan_user(struct pal__ns_plan *plan, const struct pal_builder *builder)
@@ -290,6 +312,7 @@ static void plan_user(struct pal__ns_plan *plan, const struct pal_builder *build
 	plan->helper = !plan->born && needs_helper(asked);
 	plan_map(&plan->uids, &asked->uids, geteuid());
 	plan_map(&plan->gids, &asked->gids, getegid());
+	plan->same_uid = same_user(&asked->uids);
 	plan->drop_groups = builder->process.groups_kind == PAL__GROUPS_UNSAID;
 }
 
@@ -315,6 +338,9 @@ void pal__ns_plan_make(struct pal__ns_plan *plan, const struct pal_builder *buil
 		.hostname_length = asked->hostname ? strlen(asked->hostname) : 0,
 		.loopback = asked->loopback,
 		.forbid_user = asked->forbid_user,
+		.user_joined = joined_flags(asked) & PAL_NS_USER,
+		.pid_joined = joined_flags(asked) & PAL_NS_PID,
+		.same_uid = NO_ID,
 	};
 	for (unsigned kind = kind_of(PAL_NS_MOUNT); kind < PAL__NS_KINDS; kind++)
 		if (asked->flags >> kind & 1)

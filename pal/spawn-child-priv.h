@@ -54,6 +54,11 @@ int pal__child_join_cgroups(const struct pal__child_args *args);
 /* Session, scheduling, umask, limits, user. */
 int pal__child_become(const struct pal__plan *plan, struct pal__report *report);
 
+/* ids-child.c */
+int pal__child_set_user(const struct pal__plan *plan, struct pal__report *report);
+/* That ids of which nothing was said exist in the user namespace that has been joined. */
+int pal__child_confirm_ids(const struct pal__process *process, struct pal__report *report);
+
 /* steps-child.c */
 int pal__child_walk(const struct pal__plan *plan, struct pal__report *report, const int carried[PAL__CARRIED]);
 

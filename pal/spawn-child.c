@@ -21,8 +21,9 @@
  * sanitizers and preloaded libraries put code of their own before them that
  * keeps books about descriptors and handlers - of the wrong process, here.
  * tests/abi/check-child-symbols.sh holds this file to that, and the others that
- * it calls: signals-child.c, process-child.c, steps-child.c, namespaces-child.c,
- * mapper-child.c, root-child.c, init-child.c, capabilities-child.c, sandbox-child.c.
+ * it calls: signals-child.c, process-child.c, ids-child.c, steps-child.c,
+ * namespaces-child.c, mapper-child.c, root-child.c, init-child.c, capabilities-child.c,
+ * sandbox-child.c.
  *
  * Functions return instead of calling _exit, up to clone's own wrapper.
  */
