@@ -22,11 +22,13 @@ struct pal_builder;
  * Several profiles on one builder, and what it had been told before them, all hold at once:
  * capabilities and limits that every one of them leaves, calls that every filter allows,
  * every Landlock ruleset (up to five; -E2BIG). Of what is no sandbox - user, folder,
- * environment - the later one counts. -EOPNOTSUPP: a filter with PAL_SECCOMP_NOTIFY or TRACE
- * cannot be the first of two.
+ * environment - the later one counts. The same for what setters say after a profile: it comes on
+ * top. -EOPNOTSUPP: a filter with PAL_SECCOMP_NOTIFY or TRACE cannot be the first of two; a later
+ * profile may hide files and make them read-only, but not cover a mount of an earlier one, bind
+ * anything into a root that is there, or make a root where mounts are there.
  *
  * One's own profile is made of the parts in sandbox.h, and may begin with
- * another profile's hook; there a part that is set twice is replaced:
+ * another profile's hook; within a hook a part that is set twice is replaced:
  *
  *	static int apply(const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
  *	{

@@ -24,6 +24,7 @@ struct pal__landlock_view {
  * while a child is being made.
  */
 struct pal__sandbox {
+	bool settled; /* a profile has said something: setters add to it, and replace nothing */
 	bool no_new_privs;
 	bool set_capabilities;
 	struct pal_capabilities capabilities;
