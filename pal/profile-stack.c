@@ -38,6 +38,14 @@ static void stack_capabilities(struct pal__sandbox *sandbox, const struct pal__s
 	sandbox->set_securebits |= before->set_securebits;
 }
 
+/* What a ruleset that the kernel has nothing for leaves to be said. */
+static void add_missing(struct pal__landlock_view *view, const struct pal__landlock_view *other)
+{
+	view->missing.files |= other->missing.files;
+	view->missing.ports |= other->missing.ports;
+	view->missing.scopes |= other->missing.scopes;
+}
+
 static struct pal__landlock_view take_view(struct pal__landlock_view *view)
 {
 	struct pal__landlock_view taken = *view;
@@ -61,7 +69,20 @@ static int stack_ruleset(
 	return -E2BIG;
 }
 
-/* The later one stays where it is: a setter of the caller would replace that. */
+/* For a sandbox that has none in the kernel; it may have one that does nothing there. */
+static void take_ruleset(struct pal__sandbox *sandbox, struct pal__sandbox *before)
+{
+	struct pal__landlock_view own = sandbox->landlock_view;
+
+	if (!before->landlock_view.words)
+		return;
+	sandbox->landlock_fd = pal_take_fd(&before->landlock_fd);
+	sandbox->landlock_flags = before->landlock_flags;
+	sandbox->landlock_view = take_view(&before->landlock_view);
+	add_missing(&sandbox->landlock_view, &own);
+	pal__landlock_words_unref(own.words);
+}
+
 static int stack_landlock(struct pal__sandbox *sandbox, struct pal__sandbox *before)
 {
 	int r = 0;
@@ -69,12 +90,11 @@ static int stack_landlock(struct pal__sandbox *sandbox, struct pal__sandbox *bef
 	for (size_t i = 0; i < PAL__STACKED_MAX && r >= 0; i++)
 		r = stack_ruleset(sandbox, &before->stacked_fds[i], before->stacked_flags[i],
 			&before->stacked_views[i]);
-	if (r >= 0 && sandbox->landlock_fd < 0 && before->landlock_fd >= 0) {
-		pal__landlock_words_unref(sandbox->landlock_view.words);
-		sandbox->landlock_fd = pal_take_fd(&before->landlock_fd);
-		sandbox->landlock_flags = before->landlock_flags;
-		sandbox->landlock_view = take_view(&before->landlock_view);
+	if (r >= 0 && sandbox->landlock_fd < 0) {
+		take_ruleset(sandbox, before);
 	} else if (r >= 0) {
+		if (before->landlock_fd < 0)
+			add_missing(&sandbox->landlock_view, &before->landlock_view);
 		r = stack_ruleset(sandbox, &before->landlock_fd, before->landlock_flags,
 			&before->landlock_view);
 	}

@@ -12,6 +12,7 @@
 struct pal__landlock_view {
 	bool files, ports;
 	unsigned scopes;
+	struct pal_landlock_rights missing; /* best effort: asked for, and not denied */
 	struct pal__landlock_words *words; /* owned, NULL: no ruleset */
 };
 

@@ -49,6 +49,7 @@ void pal_builder_landlock(struct pal_builder *builder, const struct pal_landlock
 		.files = ruleset->handled_fs,
 		.ports = ruleset->handled_net,
 		.scopes = (unsigned)ruleset->scopes,
+		.missing = ruleset->missing,
 		.words = pal__landlock_words_ref(ruleset->words),
 	};
 	pal__setter_end(builder, &before);

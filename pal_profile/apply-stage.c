@@ -97,7 +97,7 @@ static struct pal_profile__filter filter_of(const struct pal_profile__stage *sta
 {
 	struct pal_profile__filter filter = stage->filter;
 
-	filter.no_port_evasion = stage->landlock.ports;
+	filter.no_port_evasion = pal_profile__restricts_ports(&stage->landlock);
 	return filter;
 }
 

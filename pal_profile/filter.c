@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pal/namespaces.h>
 #include <sched.h>
 #include <string.h>
@@ -167,20 +168,19 @@ static int deny_group(struct making *making, const char *group)
 	return r;
 }
 
-static int deny_families_between(struct making *making, unsigned first, uint64_t last)
+static int deny_families_between(
+	struct making *making, const char *name, unsigned first, uint64_t last)
 {
 	const struct pal_seccomp_compare conditions[] = {
 		{.arg = 0, .op = PAL_SECCOMP_GE, .value = first, .mask = INT_MASK},
 		{.arg = 0, .op = PAL_SECCOMP_LE, .value = last, .mask = INT_MASK}};
 
-	return deny_where(making, PAL_SECCOMP_ERRNO(EAFNOSUPPORT), "socket", conditions, 2);
+	return deny_where(making, PAL_SECCOMP_ERRNO(EAFNOSUPPORT), name, conditions, 2);
 }
 
-/* socketcall(2) of older architectures hides its arguments: libc has socket(2) there, too. */
-static int restrict_families(struct making *making)
+static int deny_families(struct making *making, const char *name, uint64_t allowed)
 {
-	uint64_t allowed = making->asked->families;
-	int r = deny(making, PAL_SECCOMP_ERRNO(ENOSYS), "socketcall");
+	int r = 0;
 
 	for (unsigned first = 0, last; first < PAL_PROFILE__FAMILIES && r >= 0; first = last + 1) {
 		last = first;
@@ -188,10 +188,37 @@ static int restrict_families(struct making *making)
 			continue;
 		while (last + 1 < PAL_PROFILE__FAMILIES && !(allowed >> (last + 1) & 1))
 			last++;
-		r = deny_families_between(making, first, last);
+		r = deny_families_between(making, name, first, last);
 	}
+	return r < 0 ? r : deny_families_between(making, name, PAL_PROFILE__FAMILIES, INT_MASK);
+}
+
+#define TYPE_MASK 0xfu /* what else is in a socket's type are flags */
+
+/* One of a pair of datagram sockets can send to any address: no pairs but those that stay one. */
+static int restrict_pairs(struct making *making)
+{
+	const struct pal_seccomp_compare unconnected[] = {
+		{.arg = 1, .op = PAL_SECCOMP_NE, .value = SOCK_STREAM, .mask = TYPE_MASK},
+		{.arg = 1, .op = PAL_SECCOMP_NE, .value = SOCK_SEQPACKET, .mask = TYPE_MASK}};
+	const uint64_t local = UINT64_C(1) << AF_UNIX, allowed = making->asked->families;
+	int r = deny_families(making, "socketpair", allowed | local);
+
+	if (r >= 0 && !(allowed & local))
+		r = deny_where(making, PAL_SECCOMP_ERRNO(EAFNOSUPPORT), "socketpair", unconnected,
+			PAL_ARRAY_LENGTH(unconnected));
+	return r;
+}
+
+/* socketcall(2) of older architectures hides its arguments: libc has socket(2) there, too. */
+static int restrict_families(struct making *making)
+{
+	int r = deny(making, PAL_SECCOMP_ERRNO(ENOSYS), "socketcall");
+
 	if (r >= 0)
-		r = deny_families_between(making, PAL_PROFILE__FAMILIES, INT_MASK);
+		r = deny_families(making, "socket", making->asked->families);
+	if (r >= 0)
+		r = restrict_pairs(making);
 	/* a ring makes sockets, too, and its entries are not for filters to see */
 	return r < 0 ? r : deny(making, DENIED, "io_uring_setup");
 }
@@ -208,7 +235,11 @@ static int stop_port_evasion(struct making *making)
 		const char *name;
 		unsigned arg;
 	} sends[] = {{"send", 3}, {"sendto", 3}, {"sendmsg", 2}, {"sendmmsg", 3}};
-	int r = deny_families_between(making, AF_SMC, AF_SMC);
+	/* a TCP socket becomes one of SMC by it */
+	const struct pal_seccomp_compare other_protocol[] = {
+		{.arg = 1, .value = IPPROTO_TCP, .mask = INT_MASK},
+		{.arg = 2, .value = TCP_ULP, .mask = INT_MASK}};
+	int r = deny_families_between(making, "socket", AF_SMC, AF_SMC);
 
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(families); i++)
 		for (size_t j = 0; j < PAL_ARRAY_LENGTH(protocols) && r >= 0; j++) {
@@ -225,6 +256,9 @@ static int stop_port_evasion(struct making *making)
 
 		r = deny_where(making, PAL_SECCOMP_ERRNO(EOPNOTSUPP), sends[i].name, &condition, 1);
 	}
+	if (r >= 0)
+		r = deny_where(making, PAL_SECCOMP_ERRNO(ENOPROTOOPT), "setsockopt", other_protocol,
+			PAL_ARRAY_LENGTH(other_protocol));
 	if (r >= 0) /* these hide their arguments */
 		r = deny(making, PAL_SECCOMP_ERRNO(ENOSYS), "socketcall");
 	return r < 0 ? r : deny(making, DENIED, "io_uring_setup");
@@ -257,9 +291,15 @@ static int restrict_namespaces(struct making *making)
 	return r;
 }
 
+#define ASK_FOR_PERSONALITY 0xffffffffu
+
 static int restrict_memory(struct making *making)
 {
 	const uint64_t both = PROT_WRITE | PROT_EXEC;
+	/* with it all memory that is mapped to be read is code */
+	const struct pal_seccomp_compare executable[] = {
+		{.arg = 0, .value = READ_IMPLIES_EXEC, .mask = READ_IMPLIES_EXEC},
+		{.arg = 0, .op = PAL_SECCOMP_NE, .value = ASK_FOR_PERSONALITY, .mask = INT_MASK}};
 	int r = deny_masked(making, "mmap", 2, both, both);
 
 	if (r >= 0)
@@ -270,10 +310,11 @@ static int restrict_memory(struct making *making)
 		r = deny_masked(making, "pkey_mprotect", 2, PROT_EXEC, PROT_EXEC);
 	if (r >= 0)
 		r = deny_masked(making, "shmat", 2, SHM_EXEC, SHM_EXEC);
+	if (r >= 0)
+		r = deny_where(
+			making, DENIED, "personality", executable, PAL_ARRAY_LENGTH(executable));
 	return r < 0 ? r : deny(making, PAL_SECCOMP_ERRNO(ENOSYS), "ipc");
 }
-
-#define ASK_FOR_PERSONALITY 0xffffffffu
 
 static int lock_personality(struct making *making)
 {

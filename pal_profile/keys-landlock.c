@@ -21,13 +21,13 @@ static int read_restrict(
 
 	(void)key;
 	if (!*value)
-		landlock->files = landlock->ports = landlock->scope_signals =
+		landlock->restrict_files = landlock->restrict_ports = landlock->scope_signals =
 			landlock->scope_sockets = false;
 	while ((r = pal_profile__next(context, &value, &word)) > 0) {
 		if (!strcmp(word, "files"))
-			landlock->files = true;
+			landlock->restrict_files = true;
 		else if (!strcmp(word, "tcp"))
-			landlock->ports = true;
+			landlock->restrict_ports = true;
 		else if (!strcmp(word, "signals"))
 			landlock->scope_signals = true;
 		else if (!strcmp(word, "abstract-sockets"))
@@ -49,7 +49,6 @@ static int read_paths(
 {
 	struct pal_profile__landlock *landlock = &context->stage->landlock;
 
-	landlock->files |= *value != 0;
 	return pal_profile__read_list(context, &landlock->paths[key->argument], value, check_path);
 }
 
@@ -75,7 +74,6 @@ static int read_ports(
 	long port;
 	int r;
 
-	landlock->ports |= *value != 0;
 	if (!*value)
 		*count = 0;
 	while ((r = pal_profile__next(context, &value, &word)) > 0) {
@@ -134,6 +132,8 @@ static int read_profile(
 const struct pal_profile__key pal_profile__landlock_keys[] = {
 	{"X-Profile", read_profile, 0, 0, false},
 	{"X-LandlockRestrict", read_restrict, 0, 0, true},
+	{"X-LandlockBestEffort", pal_profile__read_bool,
+		offsetof(struct pal_profile__stage, landlock.best_effort), 0, true},
 	{"X-LandlockRead", read_paths, 0, PAL_PROFILE__READ, true},
 	{"X-LandlockWrite", read_paths, 0, PAL_PROFILE__WRITE, true},
 	{"X-LandlockExecute", read_paths, 0, PAL_PROFILE__EXECUTE, true},

@@ -9,19 +9,12 @@
 
 #define PORTS (PAL_LANDLOCK_BIND | PAL_LANDLOCK_CONNECT)
 
-/* All rights on files that the running kernel can deny. */
+/* All rights on files. The first ABI denies to refer, always, and does not know the right. */
 static uint64_t file_rights(void)
 {
 	uint64_t rights = PAL_LANDLOCK_ALL_FILE_RIGHTS;
-	int abi = pal_landlock_abi();
 
-	if (abi < 5)
-		rights &= ~(uint64_t)PAL_LANDLOCK_IOCTL_DEV;
-	if (abi < 3)
-		rights &= ~(uint64_t)PAL_LANDLOCK_TRUNCATE;
-	if (abi < 2)
-		rights &= ~(uint64_t)PAL_LANDLOCK_REFER;
-	return rights;
+	return pal_landlock_abi() < 2 ? rights & ~(uint64_t)PAL_LANDLOCK_REFER : rights;
 }
 
 static int allow_paths(struct pal_landlock *ruleset, const struct pal_profile__list *paths,
@@ -67,20 +60,36 @@ static int allow(struct pal_landlock *ruleset, const struct pal_profile__landloc
 	return r;
 }
 
+bool pal_profile__restricts_files(const struct pal_profile__landlock *landlock)
+{
+	bool listed = false;
+
+	for (size_t i = 0; i < PAL_PROFILE__ACCESSES; i++)
+		listed |= landlock->paths[i].count > 0;
+	return landlock->restrict_files || listed;
+}
+
+bool pal_profile__restricts_ports(const struct pal_profile__landlock *landlock)
+{
+	return landlock->restrict_ports || landlock->connect_count || landlock->bind_count;
+}
+
 int pal_profile__make_landlock(const struct pal_profile__landlock *landlock,
 	struct pal_landlock **ret, struct pal_error *error)
 {
 	uint64_t scopes = (landlock->scope_signals ? PAL_LANDLOCK_SCOPE_SIGNALS : 0) |
 			  (landlock->scope_sockets ? PAL_LANDLOCK_SCOPE_ABSTRACT_SOCKETS : 0);
+	bool files = pal_profile__restricts_files(landlock),
+	     ports = pal_profile__restricts_ports(landlock);
 	struct pal_landlock *ruleset;
 	int r;
 
-	if (!landlock->files && !landlock->ports && !scopes) {
+	if (!files && !ports && !scopes) {
 		*ret = NULL;
 		return 0;
 	}
-	r = pal_landlock_new_handling(landlock->files ? file_rights() : 0,
-		landlock->ports ? PORTS : 0, scopes, 0, &ruleset, error);
+	r = pal_landlock_new_handling(files ? file_rights() : 0, ports ? PORTS : 0, scopes,
+		landlock->best_effort ? PAL_LANDLOCK_BEST_EFFORT : 0, &ruleset, error);
 	if (r < 0)
 		return r;
 	r = allow(ruleset, landlock, error);

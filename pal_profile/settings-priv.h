@@ -64,14 +64,18 @@ enum pal_profile__access {
 	PAL_PROFILE__ACCESSES
 };
 
-/* X-Landlock...: all else is denied. */
+/* X-Landlock...: all else of a kind is denied, if it is restricted or something is in its lists. */
 struct pal_profile__landlock {
-	bool files, ports; /* whether these are handled at all */
+	bool restrict_files, restrict_ports;
+	bool best_effort;  /* what the running kernel cannot deny is left out */
 	struct pal_profile__list paths[PAL_PROFILE__ACCESSES]; /* "-": may be missing */
 	uint16_t *connect, *bind;
 	size_t connect_count, bind_count;
 	bool scope_signals, scope_sockets;
 };
+
+bool pal_profile__restricts_files(const struct pal_profile__landlock *landlock);
+bool pal_profile__restricts_ports(const struct pal_profile__landlock *landlock);
 
 /* What a process can do to itself, too: the section [Finalize]. */
 struct pal_profile__stage {
