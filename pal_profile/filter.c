@@ -62,8 +62,7 @@ static bool is_about(const struct pal_profile__call *call, const char *name)
 	return *call->name == '@' ? is_in(call->name, name) : !strcmp(call->name, name);
 }
 
-/* Whether the lists leave this call alone. */
-static bool is_allowed(const struct pal_profile__filter *asked, const char *name)
+bool pal_profile__allows(const struct pal_profile__filter *asked, const char *name)
 {
 	const struct pal_profile__calls *calls = &asked->calls;
 	bool allowed = !calls->set || !calls->allow_list || is_in("@default", name);
@@ -133,7 +132,7 @@ static int add_calls(struct making *making)
 static int deny_where(struct making *making, int action, const char *name,
 	const struct pal_seccomp_compare *conditions, size_t count)
 {
-	if (!is_allowed(making->asked, name))
+	if (!pal_profile__allows(making->asked, name))
 		return 0;
 	return pal_seccomp_rule_compare(
 		making->filter, action, name, conditions, count, making->error);
@@ -150,7 +149,7 @@ static int deny_masked(
 
 static int deny(struct making *making, int action, const char *name)
 {
-	if (!is_allowed(making->asked, name))
+	if (!pal_profile__allows(making->asked, name))
 		return 0;
 	return pal_seccomp_rule(making->filter, action, name, making->error);
 }
@@ -163,7 +162,7 @@ static int deny_group(struct making *making, const char *group)
 	for (; *members && r >= 0; members++)
 		if (**members == '@')
 			r = deny_group(making, *members);
-		else if (is_allowed(making->asked, *members))
+		else if (pal_profile__allows(making->asked, *members))
 			r = add_known(making, DENIED, *members);
 	return r;
 }
@@ -356,7 +355,7 @@ static int restrict_suid(struct making *making)
 		if (r >= 0)
 			r = deny_masked(making, modes[i].name, modes[i].arg, S_ISGID, S_ISGID);
 	}
-	if (r >= 0 && is_allowed(making->asked, "fchmodat2"))
+	if (r >= 0 && pal_profile__allows(making->asked, "fchmodat2"))
 		r = add_known(making, PAL_SECCOMP_ERRNO(ENOSYS), "fchmodat2");
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(hidden) && r >= 0; i++)
 		r = deny(making, PAL_SECCOMP_ERRNO(ENOSYS), hidden[i]);

@@ -20,6 +20,7 @@ static int read_restrict(
 	int r;
 
 	(void)key;
+	landlock->files_line = context->line;
 	if (!*value)
 		landlock->restrict_files = landlock->restrict_ports = landlock->scope_signals =
 			landlock->scope_sockets = false;
@@ -49,13 +50,17 @@ static int read_paths(
 {
 	struct pal_profile__landlock *landlock = &context->stage->landlock;
 
+	landlock->files_line = context->line;
 	return pal_profile__read_list(context, &landlock->paths[key->argument], value, check_path);
 }
 
 static int add_port(uint16_t **ports, size_t *count, uint16_t port)
 {
-	uint16_t *grown = reallocarray(*ports, *count + 1, sizeof *grown);
+	uint16_t *grown;
 
+	if (*count >= PAL_PROFILE__MOST)
+		return -E2BIG;
+	grown = reallocarray(*ports, *count + 1, sizeof *grown);
 	if (!grown)
 		return -ENOMEM;
 	*ports = grown;
@@ -124,6 +129,7 @@ static int read_profile(
 	if (r >= 0) {
 		pal_profile_free(context->settings->stage.base);
 		context->settings->stage.base = base;
+		context->settings->stage.base_line = context->line;
 	}
 	pal_profile__list_clear(&words);
 	return r < 0 ? r : 0;
