@@ -27,6 +27,13 @@ void pal__setter_end(struct pal_builder *builder, struct pal__sandbox *before);
 int pal__profile_mounts_hold(
 	const struct pal__root *root, size_t before, bool had_root, struct pal_error *error);
 
+/*
+ * What its finalize would do to this process, done to `builder` instead. 0, or a negative errno; *known is false where the
+ * hook is nobody's here, and may do anything: it is not called then.
+ */
+int pal__profile_note_finalize(const struct pal_profile *profile, struct pal_builder *builder, bool *known,
+	struct pal_error *error);
+
 /* Whether it is one: 0, or as pal_check_size. */
 int pal__profile_check(const struct pal_profile *profile);
 

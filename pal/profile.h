@@ -55,7 +55,11 @@ struct pal_profile {
 	void *data;
 	/* Of profiles that a function here has made, else NULL: */
 	void (*destroy)(struct pal_profile *profile); /* for pal_profile_free */
-	const char *text; /* which pal_profile_parse makes the same profile of: for pal_profile_pass */
+	/*
+	 * which pal_profile_parse makes the same profile of: for pal_profile_pass. pal_profile_describe calls the
+	 * finalize of such a profile, while pal_self_restrict only notes what it was to do.
+	 */
+	const char *text;
 };
 
 /* For what the functions below return through *ret; takes NULL. A profile must outlive those composed of it. */
@@ -147,7 +151,9 @@ PAL_EXPORT int pal_profile_compose(const struct pal_profile *first, const struct
 /*
  * What a program under this profile has and has not, a line for each thing, for people: found out by
  * applying it to a builder that nothing is spawned from, and going through what that has then; calls are
- * put through the compiled filter one by one. *ret is for free(3). Fails as apply does.
+ * put through the compiled filter one by one. What finalize adds is told in the same way, if the profile has a
+ * text or is composed of such; other hooks are not called, and the description says so. *ret is for free(3).
+ * Fails as apply does.
  */
 PAL_EXPORT int pal_profile_describe(const struct pal_profile *profile, char **ret, struct pal_error *error)
 	PAL_MUST_CHECK;

@@ -80,6 +80,12 @@ int pal__sandbox_enter(const struct pal__sandbox *sandbox, const struct pal__san
 int pal__sandbox_filter(const struct pal__sandbox *sandbox, const struct pal__sandbox_entry *entry,
 	struct pal__report *report);
 
+/*
+ * From now on pal_self_restrict restricts nothing in the calling thread, but sets what it was asked for on the
+ * builder: for pal_profile_describe. NULL: no more. Returns what was there before.
+ */
+struct pal_builder *pal__self_restrict_instead(struct pal_builder *builder);
+
 /* All but the filter, and without closing: what a thread of a running process does to itself. */
 int pal__sandbox_enter_unfiltered(const struct pal__sandbox *sandbox,
 	const struct pal__sandbox_entry *entry, struct pal__report *report);

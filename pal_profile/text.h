@@ -31,6 +31,8 @@ struct pal_builder;
  * not supported, or has a bad value, is an error at PAL_STAGE_PROFILE that begins with "file:line:", and has
  * the line as its index: nothing is passed over.
  *
+ * With X-Profile= what [Finalize] says comes before what the ready-made profile does then.
+ *
  * Users, groups, calls, capabilities are looked up when a text is read; paths when it is applied,
  * with this process's rights: one that is missing, and may not be, is the same kind of error, of
  * pal_profile_describe or the spawn, before there is a child.
