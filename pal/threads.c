@@ -20,10 +20,14 @@
  * appear unnoticed, since only running threads make new ones.
  *
  * While threads are stopped they may hold any lock of libc, so the caller makes
- * raw system calls only, too, and has its own signals blocked.
+ * raw system calls only, too, and has its own signals blocked. One that ends, or
+ * starts another, waits for libc's locks with all signals blocked: where a
+ * stopped thread holds that lock, it never comes. Then all are let go, and it is
+ * begun again.
  */
 
 #define STOP_LIMIT_MS 5000    /* for threads that the kernel does not interrupt */
+#define PATIENCE_MS 50        /* for one that blocks the signal, while others are stopped */
 #define UNBLOCK_LIMIT_MS 5000 /* for one that blocks the signal: libc does, for moments */
 #define POLL_NS 2000000
 
@@ -56,6 +60,7 @@ struct broadcast {
 	pid_t pid, self;
 	struct obstacle obstacle;
 	bool unstoppable; /* fn has run nowhere */
+	bool again;       /* because of this attempt's luck only */
 	/*
 	 * A thread that was listed had ended when it was looked at. The kernel ends a
 	 * list early when that happens under its hands: such a list proves nothing.
@@ -208,6 +213,7 @@ static int stop_thread(pid_t tid, void *arg)
 		return 0;
 	}
 	if (count == broadcast->capacity) {
+		broadcast->again = true;
 		broadcast->obstacle = (struct obstacle){tid, "is one of too many new ones", status};
 		return -EAGAIN;
 	}
@@ -226,8 +232,10 @@ static int stop_thread(pid_t tid, void *arg)
 }
 
 /* 1 while a thread that was signalled has not come to its handler, 0 when there is none. */
-static int look_for_running(struct broadcast *broadcast, bool out_of_time)
+static int look_for_running(struct broadcast *broadcast, pal_deadline deadline, bool patient)
 {
+	bool out_of_time = pal_deadline_left_ms(deadline) == 0;
+
 	for (unsigned i = 0; i < atomic_load(&broadcast->count); i++) {
 		struct slot *slot = &broadcast->slots[i];
 		struct pal__task_status status;
@@ -243,8 +251,9 @@ static int look_for_running(struct broadcast *broadcast, bool out_of_time)
 			atomic_store(&slot->state, SLOT_GONE);
 			continue;
 		}
-		if (!out_of_time)
+		if (!out_of_time && (patient || !status.blocks))
 			return 1;
+		broadcast->again = !out_of_time;
 		broadcast->obstacle =
 			(struct obstacle){slot->tid, "does not come to its signal handler", status};
 		return -EBUSY;
@@ -254,9 +263,12 @@ static int look_for_running(struct broadcast *broadcast, bool out_of_time)
 
 static int await_stopped(struct broadcast *broadcast, pal_deadline deadline)
 {
+	pal_deadline patience = pal_deadline_after_ms(PATIENCE_MS);
+
 	for (;;) {
 		uint32_t stopped = atomic_load(&broadcast->stopped);
-		int result = look_for_running(broadcast, pal_deadline_left_ms(deadline) == 0);
+		int result = look_for_running(
+			broadcast, deadline, pal_deadline_left_ms(patience) > 0);
 
 		if (result <= 0)
 			return result;
@@ -265,10 +277,8 @@ static int await_stopped(struct broadcast *broadcast, pal_deadline deadline)
 }
 
 /* Until a list of all threads, begun when every known one had stopped, shows no other. */
-static int stop_all(struct broadcast *broadcast)
+static int stop_all(struct broadcast *broadcast, pal_deadline deadline)
 {
-	pal_deadline deadline = pal_deadline_after_ms(STOP_LIMIT_MS);
-
 	for (;;) {
 		unsigned before = atomic_load(&broadcast->count);
 		int result;
@@ -297,23 +307,47 @@ static void release(struct broadcast *broadcast, enum command command)
 		futex_wait(&inside, left, 0);
 }
 
+/* Nobody is stopped, and nobody looks at the broadcast. */
+static void begin(struct broadcast *broadcast)
+{
+	broadcast->obstacle = (struct obstacle){0};
+	broadcast->again = false;
+	atomic_store(&broadcast->command, COMMAND_STOP);
+	atomic_store(&broadcast->count, 0);
+	atomic_store(&current, broadcast);
+}
+
+static int attempt(struct broadcast *broadcast, pal_deadline deadline)
+{
+	int result;
+
+	begin(broadcast);
+	result = stop_all(broadcast, deadline);
+	broadcast->unstoppable = result < 0;
+	if (result == 0)
+		result = broadcast->fn(broadcast->arg);
+	release(broadcast, result < 0 ? COMMAND_LEAVE : COMMAND_RUN);
+	return result;
+}
+
 static int run_stopped(struct broadcast *broadcast)
 {
 	const int signal = pal_threads_signal();
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
+	pal_deadline deadline = pal_deadline_after_ms(STOP_LIMIT_MS);
+	_Atomic uint32_t never = 0;
 	sigset_t mask;
 	int result, failure;
 
 	sigfillset(&action.sa_mask);
 	pthread_sigmask(SIG_SETMASK, &action.sa_mask, &mask);
-	atomic_store(&current, broadcast);
 	sigaction(signal, &action, NULL);
 
-	result = stop_all(broadcast);
-	broadcast->unstoppable = result < 0;
-	if (result == 0)
-		result = broadcast->fn(broadcast->arg);
-	release(broadcast, result < 0 ? COMMAND_LEAVE : COMMAND_RUN);
+	result = attempt(broadcast, deadline);
+	while (broadcast->again && pal_deadline_left_ms(deadline) > 0) {
+		futex_wait(&never, 0, POLL_NS); /* or the lock's holder gets no further */
+		result = attempt(broadcast, deadline);
+	}
 	failure = atomic_load(&broadcast->failure);
 
 	/* ignored first: that discards what is queued for threads that did not stop, and would die */
@@ -359,7 +393,7 @@ static int on_threads_of(struct broadcast *broadcast, struct pal_error *error)
 			"signal %d, which reaches the other threads, is in use",
 			pal_threads_signal());
 	broadcast->capacity =
-		2 * survey.others + 64; /* threads may still make threads before they are stopped */
+		2 * survey.others + 1024; /* threads may still make threads before they are stopped */
 	broadcast->slots = slots = calloc(broadcast->capacity, sizeof *slots);
 	if (!slots)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "%u threads", survey.others);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <ini.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -150,10 +151,7 @@ static char *give_section(struct reader *reader, const char *line, char *to, siz
 		return refuse(reader, -EINVAL, "section without ]");
 	if (strcmp(line, "[Service]") != 0 && strcmp(line, "[Finalize]") != 0)
 		return refuse(reader, -EINVAL, "unknown section");
-	if (length + 2 > room)
-		return refuse(reader, -EOPNOTSUPP, "libinih has no room for the line");
-	memcpy(to, line, length);
-	strcpy(to + length, "\n");
+	snprintf(to, room, "%s\n", line);
 	return to;
 }
 
@@ -171,7 +169,7 @@ static char *begin_value(struct reader *reader, char *line)
 		return refuse(reader, -EINVAL, "what stands before = is no key");
 	if (strlen(key) > MAX_KEY)
 		return refuse(reader, -EINVAL, "unknown key");
-	strcpy(reader->key, key);
+	memcpy(reader->key, key, strlen(key) + 1);
 	reader->rest = strip(equals + 1);
 	reader->first = true;
 	reader->value_size = 0;
@@ -200,7 +198,7 @@ static char *give_piece(struct reader *reader, char *to, size_t room)
 	memcpy(at, reader->rest, length);
 	at += length;
 	*at++ = MARK;
-	strcpy(at, "\n");
+	memcpy(at, "\n", sizeof "\n");
 	reader->first = false;
 	reader->rest = reader->rest[length] ? reader->rest + length : NULL;
 	return to;
