@@ -142,6 +142,20 @@ static int allow_socket(struct pal_seccomp *filter, unsigned family, unsigned ty
 	return pal_seccomp_rule_compare(filter, PAL_SECCOMP_ALLOW, "socket", conditions, 3, error);
 }
 
+#define LANDLOCK_WITH_PORTS 4 /* ABI */
+#define OPTION_TCP_ULP 31     /* TCP_ULP of linux/tcp.h, which netinet/in.h does not go with */
+
+/* An upper layer, such as SMC, makes another socket of one of TCP. */
+static int refuse_layers(struct pal_seccomp *filter, struct pal_error *error)
+{
+	static const struct pal_seccomp_compare conditions[] = {
+		{.arg = 1, .value = IPPROTO_TCP, .mask = INT_MASK},
+		{.arg = 2, .value = OPTION_TCP_ULP, .mask = INT_MASK}};
+
+	return pal_seccomp_rule_compare(
+		filter, PAL__PURE_REFUSED, "setsockopt", conditions, 2, error);
+}
+
 /*
  * Sockets of the internet that call others. Streams of other protocols than TCP are none of
  * Landlock's, whatever their port: MPTCP, which any TCP server answers, and SCTP.
@@ -160,7 +174,7 @@ static int add_calling(struct pal_seccomp *filter, struct pal_error *error)
 		for (size_t j = 0; j < PAL_ARRAY_LENGTH(kinds) && r >= 0; j++)
 			r = allow_socket(
 				filter, families[i], kinds[j].type, kinds[j].protocol, error);
-	return r;
+	return r < 0 ? r : refuse_layers(filter, error);
 }
 
 typedef int (*add_rules)(struct pal_seccomp *filter, struct pal_error *error);
@@ -239,14 +253,35 @@ int pal__ready_finalize_reader(const struct pal_profile *profile, struct pal_err
 	return finish(of(profile), pal__pure_add_reading, false, error);
 }
 
+/* What the kernel cannot restrict is not left open: all others would be. */
+static int need_ports(const struct pal__ready *ready, struct pal_error *error)
+{
+	int abi = pal_landlock_abi();
+
+	if (!ready->port_count || abi >= LANDLOCK_WITH_PORTS)
+		return 0;
+	if (abi < 0)
+		return pal_error_set(error, PAL_STAGE_LANDLOCK, abi, "the kernel has no Landlock");
+	return pal_error_set(error, PAL_STAGE_LANDLOCK, -EOPNOTSUPP,
+		"the kernel has Landlock ABI %d, which restricts no ports", abi);
+}
+
 int pal__ready_apply_client(
 	const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
 {
+	int r = need_ports(of(profile), error);
+
+	if (r < 0)
+		return r;
 	return start(of(profile), builder, add_calling, !of(profile)->port_count, error);
 }
 
 int pal__ready_finalize_client(const struct pal_profile *profile, struct pal_error *error)
 {
+	int r = need_ports(of(profile), error);
+
+	if (r < 0)
+		return r;
 	return finish(of(profile), add_calling, !of(profile)->port_count, error);
 }
 

@@ -113,7 +113,7 @@ PAL_EXPORT int pal_profile_file_reader_new(const char *const *paths, struct pal_
 /*
  * Calls others on the internet, and has no files: TCP to these ports (none given: any) and UDP
  * to any, over IPv4 and IPv6; it cannot listen, nor use other sockets or protocols, such as MPTCP, nor
- * TCP's fast open, which Landlock does not see. As pure
+ * TCP's fast open and upper layers (TCP_ULP), which Landlock does not see. As pure
  * computation otherwise; until finalize the system's files can be read as above, and what resolves names must be
  * loaded by then, settings included. Ports are Landlock's, ABI 4; before that -EOPNOTSUPP at
  * PAL_STAGE_LANDLOCK where ports are given.
