@@ -19,6 +19,7 @@
 /* The ready-made profiles that have parameters: a file reader, a network client, a worker for builds. profile-ready-new.c makes them. */
 
 #define INT_MASK 0xffffffffu
+#define IOPRIO_OF_PROCESS 1 /* IOPRIO_WHO_PROCESS of linux/ioprio.h, of Linux 5.15 */
 
 static const struct pal__ready *of(const struct pal_profile *profile)
 {
@@ -309,21 +310,53 @@ static int refuse_datagrams(struct pal_seccomp *filter, struct pal_error *error)
 	static const unsigned types[] = {SOCK_STREAM, SOCK_SEQPACKET};
 	int r = pal_seccomp_rule(filter, PAL__PURE_REFUSED, "socketpair", error);
 
-	for (size_t i = 0; i < PAL_ARRAY_LENGTH(types) && r >= 0; i++)
-		r = pal_seccomp_rule_masked(
-			filter, PAL_SECCOMP_ALLOW, "socketpair", 1, TYPE_MASK, types[i], error);
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(types) && r >= 0; i++) {
+		const struct pal_seccomp_compare conditions[] = {
+			{.arg = 0, .value = AF_UNIX, .mask = INT_MASK},
+			{.arg = 1, .value = types[i], .mask = TYPE_MASK}};
+
+		r = pal_seccomp_rule_compare(
+			filter, PAL_SECCOMP_ALLOW, "socketpair", conditions, 2, error);
+	}
 	return r;
 }
 
-/* What reaches others through what they share with it: the terminal's input, and their limits. */
-static int refuse_reaching_out(struct pal_seccomp *filter, struct pal_error *error)
+/*
+ * Scheduling and limits of a user's other processes are nobody's but that user's, and none of Landlock's: these
+ * calls are for the caller alone, which is 0 to them. The error is the kernel's, for what is not one's own.
+ */
+static int refuse_others(struct pal_seccomp *filter, struct pal_error *error)
 {
-	static const unsigned requests[] = {TIOCSTI, TIOCLINUX};
-	static const struct pal_seccomp_compare of_another[] = {
+	static const struct {
+		const char *name;
+		unsigned arg;
+		unsigned own;
+	} calls[] = {{"sched_setaffinity", 0, 0}, {"sched_setattr", 0, 0}, {"sched_setparam", 0, 0},
+		{"sched_setscheduler", 0, 0}, {"setpriority", 0, PRIO_PROCESS},
+		{"setpriority", 1, 0}, {"ioprio_set", 0, IOPRIO_OF_PROCESS}, {"ioprio_set", 1, 0}};
+	static const struct pal_seccomp_compare limits[] = {
 		{.arg = 0, .op = PAL_SECCOMP_NE, .value = 0, .mask = INT_MASK},
 		{.arg = 2, .op = PAL_SECCOMP_NE, .value = 0, .mask = UINT64_MAX}};
 	int r = pal_seccomp_rule_compare(
-		filter, PAL__PURE_REFUSED, "prlimit64", of_another, 2, error);
+		filter, PAL_SECCOMP_ERRNO(EPERM), "prlimit64", limits, 2, error);
+
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(calls) && r >= 0; i++) {
+		const struct pal_seccomp_compare another = {.arg = calls[i].arg,
+			.op = PAL_SECCOMP_NE,
+			.value = calls[i].own,
+			.mask = INT_MASK};
+
+		r = pal_seccomp_rule_compare(
+			filter, PAL_SECCOMP_ERRNO(EPERM), calls[i].name, &another, 1, error);
+	}
+	return r;
+}
+
+/* What is put into a terminal's input is read by whoever else has it. */
+static int refuse_typing(struct pal_seccomp *filter, struct pal_error *error)
+{
+	static const unsigned requests[] = {TIOCSTI, TIOCLINUX};
+	int r = 0;
 
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(requests) && r >= 0; i++)
 		r = pal_seccomp_rule_masked(
@@ -347,7 +380,9 @@ static int add_building(struct pal_seccomp *filter, struct pal_error *error)
 	if (r >= 0)
 		r = refuse_datagrams(filter, error);
 	if (r >= 0)
-		r = refuse_reaching_out(filter, error);
+		r = refuse_others(filter, error);
+	if (r >= 0)
+		r = refuse_typing(filter, error);
 	return r < 0 ? r : refuse_namespaces(filter, error);
 }
 

@@ -124,8 +124,9 @@ PAL_EXPORT int pal_profile_network_client_new(const uint16_t *ports, size_t coun
 /*
  * Runs compilers and shells: reads and executes the system's programs, reads /etc, and does
  * anything to files in the folders that are named. It makes no sockets but connected pairs, has no
- * privileges, sees no keys, and cannot trace, enter namespaces, signal or limit processes outside, or put
- * characters into a terminal. No finalize.
+ * privileges, sees no keys, and cannot trace, enter namespaces, signal processes outside, limit or schedule any
+ * but the caller of the call (a number in place of 0 is EPERM, also its own), or put characters into a terminal.
+ * No finalize.
  */
 PAL_EXPORT int pal_profile_build_worker_new(const char *const *folders, struct pal_profile **ret,
 	struct pal_error *error) PAL_MUST_CHECK;

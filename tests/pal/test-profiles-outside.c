@@ -294,7 +294,7 @@ static const struct {
 	{make_pair, &packets, 0, 0},
 	{make_pair, &datagrams, 0, EACCES},
 	{join_keyring, NULL, ANYTHING, EACCES},
-	{limit_parent, NULL, 0, EACCES},
+	{limit_parent, NULL, 0, EPERM},
 	{limit_itself, NULL, 0, 0},
 	{inject, &input, ANYTHING, EACCES}, /* EPERM without it: where it is not the terminal */
 	{inject, &console, ANYTHING, EACCES},

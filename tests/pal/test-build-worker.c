@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+#include <pal/profile.h>
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <pal/util-priv.h>
+
+#include "sandboxed.h"
+
+/* The ready-made profile that may do most: what it must not reach, and what it is for. */
+
+static int result(long value)
+{
+	return value < 0 ? errno : 0;
+}
+
+static struct pal_profile *worker_in(const char *folder)
+{
+	const char *const folders[] = {folder, NULL};
+	struct pal_error error = {0};
+	struct pal_profile *profile = NULL;
+
+	ck_assert_ok(pal_profile_build_worker_new(folders, &profile, &error), &error);
+	return profile;
+}
+
+static int under(const struct pal_profile *profile, int (*attempt)(void *arg), const void *arg)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+	int code;
+
+	if (profile)
+		pal_builder_sandbox(builder, profile);
+	code = outcome(builder, attempt, (void *)arg);
+	pal_builder_free(builder);
+	return code;
+}
+
+/* ---- scheduling and limits of others ---- */
+
+/* An unconfined process of the same user. */
+static pid_t other;
+
+static int stay(void *unused)
+{
+	(void)unused;
+	for (;;)
+		pause();
+	return 0;
+}
+
+static int set_affinity(void *pid)
+{
+	cpu_set_t cpus;
+
+	need(sched_getaffinity(0, sizeof cpus, &cpus) == 0);
+	return result(sched_setaffinity(*(pid_t *)pid, sizeof cpus, &cpus));
+}
+
+static int set_scheduler(void *pid)
+{
+	return result(sched_setscheduler(*(pid_t *)pid, SCHED_BATCH, &(struct sched_param){0}));
+}
+
+static int set_parameters(void *pid)
+{
+	return result(sched_setparam(*(pid_t *)pid, &(struct sched_param){0}));
+}
+
+static int set_attributes(void *pid)
+{
+	const struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t runtime, deadline, period;
+	} attributes = {.size = 48, .policy = SCHED_OTHER};
+
+	return result(syscall(SYS_sched_setattr, *(pid_t *)pid, &attributes, 0));
+}
+
+static int set_priority(void *pid)
+{
+	return result(setpriority(PRIO_PROCESS, (id_t) * (pid_t *)pid, 1));
+}
+
+static int set_priority_of_user(void *unused)
+{
+	int now = getpriority(PRIO_USER, 0);
+
+	(void)unused;
+	return result(setpriority(PRIO_USER, 0, now));
+}
+
+static int set_priority_of_group(void *unused)
+{
+	int now = getpriority(PRIO_PGRP, 0);
+
+	(void)unused;
+	return result(setpriority(PRIO_PGRP, 0, now));
+}
+
+#define BEST_EFFORT_4 (2 << 13 | 4)
+
+static int set_io_priority(void *pid)
+{
+	return result(syscall(SYS_ioprio_set, 1 /* a process */, *(pid_t *)pid, BEST_EFFORT_4));
+}
+
+static int set_io_priority_of_user(void *unused)
+{
+	(void)unused;
+	return result(syscall(SYS_ioprio_set, 3 /* a user */, getuid(), BEST_EFFORT_4));
+}
+
+static int set_limit(void *pid)
+{
+	struct rlimit limit;
+
+	need(prlimit(0, RLIMIT_CORE, NULL, &limit) == 0);
+	return result(prlimit(*(pid_t *)pid, RLIMIT_CORE, &limit, NULL));
+}
+
+static int copy_memory(void *pid)
+{
+	char byte;
+	struct iovec here = {&byte, 1}, there = {&other, 1};
+
+	return result(syscall(SYS_process_vm_readv, *(pid_t *)pid, &here, 1, &there, 1, 0));
+}
+
+static int take_descriptor(void *pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, *(pid_t *)pid, 0);
+
+	need(fd >= 0);
+	return result(syscall(SYS_pidfd_getfd, fd, 0, 0));
+}
+
+static int make_pair_of_family(void *family)
+{
+	int pair[2];
+
+	return result(socketpair(*(int *)family, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+}
+
+static const pid_t itself = 0;
+static const int local = AF_UNIX, tipc = AF_TIPC;
+#define ANYTHING (-1)
+
+static const struct {
+	int (*attempt)(void *arg);
+	const void *arg;
+	int without, with;
+} reaching_out[] = {
+	{set_affinity, &other, 0, EPERM},
+	{set_scheduler, &other, 0, EPERM},
+	{set_parameters, &other, 0, EPERM},
+	{set_attributes, &other, 0, EPERM},
+	{set_priority, &other, 0, EPERM},
+	{set_priority_of_user, NULL, ANYTHING,
+		EPERM}, /* of root, there are some with capabilities */
+	{set_priority_of_group, NULL, 0, EPERM},
+	{set_io_priority, &other, 0, EPERM},
+	{set_io_priority_of_user, NULL, ANYTHING, EPERM},
+	{set_limit, &other, 0, EPERM},
+	{copy_memory, &other, ANYTHING, DIED + SIGSYS}, /* Yama */
+	{take_descriptor, &other, ANYTHING, ENOSYS},
+	{make_pair_of_family, &tipc, ANYTHING, EACCES},
+	/* what it does to itself */
+	{set_affinity, &itself, 0, 0},
+	{set_scheduler, &itself, 0, 0},
+	{set_parameters, &itself, 0, 0},
+	{set_attributes, &itself, 0, 0},
+	{set_priority, &itself, 0, 0},
+	{set_io_priority, &itself, 0, 0},
+	{set_limit, &itself, 0, 0},
+	{make_pair_of_family, &local, 0, 0},
+};
+
+START_TEST(it_schedules_and_limits_only_itself)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+	struct pal_error error = {0};
+	struct pal_profile *profile;
+	struct pal_child *child;
+	int without, with;
+
+	needs_landlock();
+	become(_i % USERS);
+	/* without capabilities, as the worker: else the kernel tells them apart */
+	pal_builder_no_new_privs(builder, true);
+	pal_builder_capabilities(builder, &PAL_CAPABILITIES_NONE);
+	ck_assert_ok(pal_fork(builder, stay, NULL, &child, &error), &error);
+	pal_builder_free(builder);
+	other = pal_child_pid(child);
+	profile = worker_in("/tmp");
+	without = under(NULL, reaching_out[_i / USERS].attempt, reaching_out[_i / USERS].arg);
+	with = under(profile, reaching_out[_i / USERS].attempt, reaching_out[_i / USERS].arg);
+	pal_profile_free(profile);
+	pal_child_free(child);
+	ck_assert_msg(reaching_out[_i / USERS].without == ANYTHING ||
+			      without == reaching_out[_i / USERS].without,
+		"without: %d", without);
+	ck_assert_int_eq(with, reaching_out[_i / USERS].with);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+	Suite *suite = suite_create("pal/build-worker");
+	TCase *outside = support_tcase(suite, "outside");
+
+	tcase_add_loop_test(outside, it_schedules_and_limits_only_itself, 0,
+		(int)PAL_ARRAY_LENGTH(reaching_out) * USERS);
+	return suite;
+}
+SUPPORT_MAIN(make_suite)
