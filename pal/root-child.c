@@ -2,6 +2,7 @@
 #include <pal/root-child-priv.h>
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/mount.h>
 
 /*
@@ -224,8 +225,63 @@ static int make_in_root(const struct pal__root *root, int old_root, struct pal__
 	return r;
 }
 
+/* ---- the working directory ---- */
+
+/*
+ * A process stays in the folder that it stands in, whatever is mounted over that or above it
+ * (CVE-2024-21626). So it goes there again by its path, through what is mounted now.
+ */
+struct folder {
+	char path[PATH_MAX];
+	int code; /* negative errno: it has no path, or none below the root */
+};
+
+static void look_up_folder(struct folder *folder)
+{
+	folder->code = pal__child_result(syscall(SYS_getcwd, folder->path, sizeof folder->path));
+	if (folder->code >= 0 && *folder->path != '/') /* "(unreachable)" */
+		folder->code = -ENOENT;
+}
+
+static int enter_again(const struct folder *folder, int root_fd)
+{
+	const struct pal__root none = {0};
+	const struct pal__place place = {.root = &none, .root_fd = root_fd};
+	int fd = folder->code < 0 ? folder->code : pal__child_path_open(&place, folder->path), r;
+
+	if (fd < 0)
+		return fd;
+	r = pal__child_result(syscall(SYS_fchdir, fd));
+	syscall(SYS_close, fd);
+	return r;
+}
+
+/* Until it leaves: the steps before that may be about paths, too. */
+static int return_to_folder(
+	const struct folder *folder, int root_fd, bool leaves, struct pal__report *report)
+{
+	int r = enter_again(folder, root_fd);
+
+	if (r < 0 && leaves)
+		r = pal__child_result(syscall(SYS_fchdir, root_fd));
+	return r < 0 ? pal__report_fail(report, PAL_STAGE_CHDIR, 0, r) : 0;
+}
+
+static int mount_all(
+	const struct pal__root *root, int old_root, bool leaves, struct pal__report *report)
+{
+	bool stays = !root->private_root && root->count;
+	struct folder folder;
+	int r;
+
+	if (stays)
+		look_up_folder(&folder);
+	r = make_in_root(root, old_root, report);
+	return r >= 0 && stays ? return_to_folder(&folder, old_root, leaves, report) : r;
+}
+
 /* Nothing propagates, also if nothing is mounted here: the program may mount something. */
-int pal__child_mount(const struct pal__root *root, struct pal__report *report)
+int pal__child_mount(const struct pal__root *root, bool leaves, struct pal__report *report)
 {
 	int old_root, r;
 	long mask;
@@ -240,7 +296,7 @@ int pal__child_mount(const struct pal__root *root, struct pal__report *report)
 		pal__report_fail(report, PAL_STAGE_MOUNT, (int)root->count, r);
 	} else {
 		mask = syscall(SYS_umask, 0);
-		r = make_in_root(root, old_root, report);
+		r = mount_all(root, old_root, leaves, report);
 		syscall(SYS_umask, mask);
 	}
 	pal__place_close(old_root);

@@ -37,7 +37,10 @@ struct pal__root {
 
 void pal__root_clear(struct pal__root *root);
 
-/* root-child.c. 0, or a negative errno that is also in the report. */
-int pal__child_mount(const struct pal__root *root, struct pal__report *report);
+/*
+ * root-child.c. `leaves`: the child is going to a working directory that it does not look for
+ * from the one it has. 0, or a negative errno that is also in the report.
+ */
+int pal__child_mount(const struct pal__root *root, bool leaves, struct pal__report *report);
 
 #endif
