@@ -150,6 +150,32 @@ static int hide(const struct pal__place *place, const struct pal__mount *mount)
 	return r;
 }
 
+static int make_entry(struct pal__place *place, const struct pal__mount *mount);
+
+/*
+ * What is there is copied, the next entry is made, and the copy comes over what that has made of
+ * it. The copy is of this place, with all that earlier entries have mounted and forbidden in it.
+ */
+static int keep(struct pal__place *place, const struct pal__mount *mount)
+{
+	int target = pal__child_path_open(place, mount->target);
+	int tree = target < 0 ? target : pal__child_mount_copy(target, "", AT_EMPTY_PATH, 0);
+	int r = tree < 0 || ++place->made < place->root->count ? tree : -EINVAL;
+
+	pal__place_close(target);
+	if (r >= 0)
+		r = make_entry(place, &place->root->items[place->made]);
+	if (r >= 0) /* once more: through what is mounted there now */
+		r = target = pal__child_path_open(place, mount->target);
+	if (r < 0) {
+		pal__place_close(tree);
+		return r;
+	}
+	r = pal__child_mount_attach(tree, target);
+	syscall(SYS_close, target);
+	return r;
+}
+
 static int make_entry(struct pal__place *place, const struct pal__mount *mount)
 {
 	switch (mount->kind) {
@@ -164,6 +190,8 @@ static int make_entry(struct pal__place *place, const struct pal__mount *mount)
 		return pal__child_mount_dev(place, mount->target);
 	case PAL__MOUNT_SYMLINK:
 		return make_link(place, mount);
+	case PAL__MOUNT_KEEP:
+		return keep(place, mount);
 	case PAL__MOUNT_READ_ONLY:
 		return make_read_only(place, mount);
 	case PAL__MOUNT_HIDE:
