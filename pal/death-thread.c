@@ -4,14 +4,15 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdint.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <pal/helper-thread-priv.h>
+#include <pal/process-mark-priv.h>
 
 struct pal__death_thread {
 	pthread_t thread;
-	pid_t owner; /* the process that has the thread */
+	uint64_t owner; /* pal__process_mark of the process that has the thread */
 	void (*fn)(void *arg);
 	void *arg;
 	sem_t done;
@@ -49,7 +50,7 @@ int pal__death_thread_run(void (*fn)(void *arg), void *arg, struct pal__death_th
 
 	if (!thread)
 		return -ENOMEM;
-	thread->owner = getpid();
+	thread->owner = pal__process_mark();
 	thread->fn = fn;
 	thread->arg = arg;
 	sem_init(&thread->done, 0, 0);
@@ -71,7 +72,7 @@ void pal__death_thread_end(struct pal__death_thread *thread)
 
 	if (!thread)
 		return;
-	if (thread->owner == getpid()) {
+	if (thread->owner == pal__process_mark()) {
 		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 		sem_post(&thread->leave);
 		pthread_join(thread->thread, NULL);

@@ -5,11 +5,13 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include <pal/helper-thread-priv.h>
+#include <pal/process-mark-priv.h>
 #include <pal/streams-priv.h>
 #include <pal/util-priv.h>
 
@@ -19,10 +21,11 @@
  * child until the last one has ended.
  */
 struct reaper {
-	pid_t owner; /* a fork has a copy of this, but not of the thread */
+	uint64_t owner; /* pal__process_mark: a fork has a copy of this, but not of the thread */
 	pthread_mutex_t lock;
 	int epoll; /* -1: no thread */
 	struct pal_child *children;
+	struct reaper *of_parent; /* in a fork */
 };
 
 /* Allocated once in a process. Never freed, since the thread may always be about to look at it. */
@@ -102,41 +105,29 @@ static void *reap_all(void *arg)
 /* ---- the reaper of this process ---- */
 
 /*
- * In a fork: its parent's children are none of its own, and their handles are
- * copies. Where another thread was at it when the process forked, they are better left alone.
+ * In a fork the parent's children are none of its own, and what is known of them
+ * is a copy. It stays as it is: its numbers may be those of other descriptors by
+ * now, another thread may have been at it when the process forked, and one of the
+ * fork's own may look at it here.
  */
-static void abandon(struct reaper *reaper)
-{
-	if (pthread_mutex_trylock(&reaper->lock))
-		return;
-	pal_close(reaper->epoll);
-	while (reaper->children) {
-		struct pal_child *child = reaper->children;
-
-		list_remove(child);
-		pal_child_free(child);
-	}
-	free(reaper);
-}
-
 static struct reaper *get_reaper(void)
 {
 	struct reaper *known = atomic_load(&current), *fresh;
+	uint64_t mark = pal__process_mark();
 
-	if (known && known->owner == getpid())
+	if (known && known->owner == mark)
 		return known;
 	fresh = calloc(1, sizeof *fresh);
 	if (!fresh)
 		return NULL;
-	fresh->owner = getpid();
+	fresh->owner = mark;
 	fresh->epoll = -1;
+	fresh->of_parent = known;
 	pthread_mutex_init(&fresh->lock, NULL);
 	if (!atomic_compare_exchange_strong(&current, &known, fresh)) {
 		free(fresh);
 		return known; /* another thread was faster */
 	}
-	if (known)
-		abandon(known);
 	return fresh;
 }
 
@@ -198,7 +189,7 @@ static int detach(struct pal_child *child, struct pal_error *error)
 {
 	int pid = (int)child->pid, r;
 
-	if (child->owner != getpid() || pal__child_reap(child) == 0) {
+	if (!pal__child_is_own(child) || pal__child_reap(child) == 0) {
 		pal_child_free(child);
 		return 0;
 	}
