@@ -20,9 +20,10 @@ struct pal__collect {
 
 /*
  * Reads once. 1: there may be more, 0: that was the end, or -EOVERFLOW, -ENOMEM,
- * read(2)'s errors. `hung_up`: poll(2) said before that nobody can write any more.
+ * read(2)'s errors. Only a read of nothing tells the end: of a pipe that holds
+ * packets (O_DIRECT) each read gets one, however much room there is.
  */
-int pal__collect_read(struct pal__collect *collect, int fd, bool hung_up);
+int pal__collect_read(struct pal__collect *collect, int fd);
 
 /* The bytes with a NUL behind them, for free(3), with no more memory than they need; NULL: no memory. */
 char *pal__collect_take(struct pal__collect *collect);

@@ -55,7 +55,7 @@ static int check_limit(struct pal__collect *collect)
 	return 0;
 }
 
-int pal__collect_read(struct pal__collect *collect, int fd, bool hung_up)
+int pal__collect_read(struct pal__collect *collect, int fd)
 {
 	size_t wanted;
 	ssize_t got;
@@ -78,7 +78,7 @@ int pal__collect_read(struct pal__collect *collect, int fd, bool hung_up)
 	r = check_limit(collect);
 	if (r < 0)
 		return r;
-	return got > 0 && !(hung_up && (size_t)got < wanted);
+	return got > 0;
 }
 
 char *pal__collect_take(struct pal__collect *collect)
