@@ -189,6 +189,34 @@ START_TEST(parent_death_keeps_its_meaning)
 }
 END_TEST
 
+/* It ends a process in which one thread has it open and no handler: the library's have not. */
+START_TEST(a_signal_that_is_blocked_everywhere_stays_pending)
+{
+	int inputs[2];
+	struct pal_child *child = start(SIGKILL, &inputs[0]);
+	pid_t pid;
+	sigset_t all;
+
+	sigfillset(&all);
+	ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &all, NULL), 0);
+	detach(start(0, &inputs[1]));
+	for (int signal = SIGRTMIN; signal <= SIGRTMAX; signal++) {
+		sigset_t one;
+
+		sigemptyset(&one);
+		sigaddset(&one, signal);
+		kill(getpid(), signal);
+		ck_assert_int_eq(sigtimedwait(&one, NULL, &(struct timespec){60, 0}), signal);
+	}
+	pid = pal_child_pid(child);
+	detach(child);
+	for (int i = 0; i < 2; i++)
+		close(inputs[i]);
+	await_no_process(pid);
+	await_no_reaper();
+}
+END_TEST
+
 /* A process that detaches such a child and is killed: the end of the pipe is the child's. */
 START_TEST(a_detached_child_dies_with_the_process)
 {
@@ -456,6 +484,7 @@ static Suite *make_suite(void)
 	tcase_add_test(detached, its_pipes_are_closed);
 	tcase_add_test(detached, also_where_SIGCHLD_is_ignored);
 	tcase_add_test(detached, parent_death_keeps_its_meaning);
+	tcase_add_test(detached, a_signal_that_is_blocked_everywhere_stays_pending);
 	tcase_add_test(detached, a_detached_child_dies_with_the_process);
 	tcase_add_test(detached, a_forked_host_detaches_children_of_its_own);
 	tcase_add_test(detached, a_fork_keeps_its_files_when_it_detaches);
