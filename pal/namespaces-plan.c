@@ -211,12 +211,14 @@ static void plan_map(struct pal__map_plan *plan, const struct pal__id_map *map, 
 static void plan_user(struct pal__ns_plan *plan, const struct pal_builder *builder)
 {
 	const struct pal__namespaces *asked = &builder->namespaces;
-	uid_t uid = geteuid();
-	gid_t gid = getegid();
+	uid_t uid;
+	gid_t gid;
 
 	plan->user = asked->flags & PAL_NS_USER;
 	if (!plan->user)
 		return;
+	uid = geteuid();
+	gid = getegid();
 	plan->deny_setgroups = asked->setgroups == PAL__SETGROUPS_UNSAID
 				       ? !has_capability(CAP_SETGID)
 				       : asked->setgroups == PAL__SETGROUPS_DENIED;
