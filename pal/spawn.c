@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -92,6 +93,8 @@ static int prepare_memory(struct pal_builder *builder, struct clone_call *call)
 }
 
 /* ---- clone ---- */
+
+static atomic_int last_pidfd; /* of any spawn: a hint, see table_may_grow */
 
 /* An init does not execute anything: it says when its child has. */
 static int flags_of(const struct clone_call *call)
@@ -229,10 +232,29 @@ static int stage_of_clone(const struct clone_call *call, int code)
 }
 
 /*
+ * Whoever makes a shared table of descriptors grow waits until no processor can be looking at the
+ * old one: milliseconds, where without the child nobody shares it. Tables end at powers of two,
+ * from 64 on. Where numbers are dense the pidfd gets the one behind the highest that we know;
+ * a wrong guess costs that time, or a copy.
+ */
+static bool table_may_grow(const struct pal__streams *streams)
+{
+	int highest = atomic_load_explicit(&last_pidfd, memory_order_relaxed);
+	unsigned next;
+
+	for (int i = 0; i < 3; i++) {
+		highest = PAL_MAX(highest, streams->parent_side[i]);
+		highest = PAL_MAX(highest, streams->child_side[i]);
+	}
+	next = (unsigned)highest + 1;
+	return next >= 64 && !(next & (next - 1)) && fcntl(highest, F_GETFD) >= 0;
+}
+
+/*
  * Copying a large table of descriptors costs more than all the rest, and most of
  * it would be closed: the child shares ours and leaves it with a copy of the part
- * that it needs. Not where the pidfd would get the number of a closed stream, and
- * not where the way into namespaces leads over descriptors.
+ * that it needs. Not where the pidfd would get the number of a closed stream or make the
+ * table grow, and not where the way into namespaces leads over descriptors.
  */
 static int run_clone(
 	struct clone_call *call, const struct pal_builder *builder, struct pal_error *error)
@@ -241,7 +263,8 @@ static int run_clone(
 
 	call->args.reserved = reserved;
 	call->args.shares_files = call->args.plan->fds.leave_from > 0 && r >= 0 && reserved < 0 &&
-				  !call->args.plan->namespaces.used;
+				  !call->args.plan->namespaces.used &&
+				  (call->pid_only || !table_may_grow(&call->args.plan->key.streams));
 	if (r >= 0 && builder->parent_death)
 		r = pal__death_thread_run(call_clone, call, &call->thread);
 	else if (r >= 0)
@@ -254,8 +277,10 @@ static int run_clone(
 		pal_close(reserved);
 		return pal_error_set(error, stage, r, "%s", pal_stage_name(stage));
 	}
-	if (!call->pid_only)
+	if (!call->pid_only) {
 		call->pidfd = place_pidfd(call->pidfd, reserved);
+		atomic_store_explicit(&last_pidfd, call->pidfd, memory_order_relaxed);
+	}
 	return 0;
 }
 
