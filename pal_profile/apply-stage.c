@@ -33,8 +33,10 @@ static struct pal_capabilities current_sets(void)
 	sets.permitted = joined(data[0].permitted, data[1].permitted);
 	sets.effective = joined(data[0].effective, data[1].effective);
 	sets.inheritable = joined(data[0].inheritable, data[1].inheritable);
+	/* only what is permitted and inheritable can be ambient, in most processes nothing */
 	for (unsigned number = 0; number < 64; number++)
-		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, number, 0, 0) == 1)
+		if (sets.permitted & sets.inheritable & CAPABILITY(number) &&
+			prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, number, 0, 0) == 1)
 			sets.ambient |= CAPABILITY(number);
 	return sets;
 }
