@@ -90,8 +90,6 @@ static int prepare_memory(struct pal_builder *builder, struct clone_call *call)
 
 /* ---- clone ---- */
 
-static atomic_int last_pidfd; /* of any spawn: a hint, see table_may_grow */
-
 /*
  * ThreadSanitizer's clone does in the child what is right after fork(2) - to the
  * memory that this child shares with us. __clone is libc's own name for it.
@@ -214,6 +212,8 @@ static int stage_of_clone(const struct clone_call *call, int code)
 
 	return cgroup ? PAL_STAGE_CGROUP : PAL_STAGE_CLONE;
 }
+
+static atomic_int last_pidfd; /* of any spawn: a hint */
 
 /*
  * Whoever makes a shared table of descriptors grow waits until no processor can be looking at the
