@@ -94,8 +94,6 @@ static int prepare_memory(struct pal_builder *builder, struct clone_call *call)
 
 /* ---- clone ---- */
 
-static atomic_int last_pidfd; /* of any spawn: a hint, see table_may_grow */
-
 /* An init does not execute anything: it says when its child has. */
 static int flags_of(const struct clone_call *call)
 {
@@ -230,6 +228,8 @@ static int stage_of_clone(const struct clone_call *call, int code)
 		return PAL_STAGE_NAMESPACE;
 	return cgroup ? PAL_STAGE_CGROUP : PAL_STAGE_CLONE;
 }
+
+static atomic_int last_pidfd; /* of any spawn: a hint */
 
 /*
  * Whoever makes a shared table of descriptors grow waits until no processor can be looking at the
