@@ -68,6 +68,7 @@ static const struct {
 	{"sys_capget", {PAL_STAGE_NAMESPACE}},
 	{"sys_getresuid", {PAL_STAGE_UID}},
 	{"sys_getresgid", {PAL_STAGE_GID}},
+	{"sys_getgroups", {PAL_STAGE_GROUPS}},
 	{"sys_fstatfs", {PAL_STAGE_ID_MAP}},
 	{"sys_mkdirat", {PAL_STAGE_MOUNT}},
 	{"sys_symlinkat", {PAL_STAGE_MOUNT}},
@@ -120,7 +121,7 @@ static const char *const by_joining[] = {"sys_setns", "sys_capget", "sys_capset"
 	"sys_setresuid", "sys_setresgid", "sys_getresuid", "sys_getresgid", NULL};
 static const char *const by_divided[] = {"sys_clone3", "sys_wait4", "sys_pipe2", "sys_read",
 	"sys_write", "sys_sendmsg", "sys_setresuid", "sys_setresgid", "sys_setgroups", "sys_capset",
-	"sys_capget", "sys_fstatfs", "recvmsg", "socketpair", "sys_prctl", NULL};
+	"sys_capget", "sys_fstatfs", "sys_getgroups", "recvmsg", "socketpair", "sys_prctl", NULL};
 static const char *const by_born[] = {"clone", "sys_write", "sys_prctl", "sys_capset", NULL};
 static const char *const not_by_born[] = {"sys_wait4", "sys_pipe2", "socketpair", "recvmsg", NULL};
 
