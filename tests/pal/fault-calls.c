@@ -359,6 +359,7 @@ static const struct {
 	{SYS_newfstatat, "sys_newfstatat", EIO},
 	{SYS_pivot_root, "sys_pivot_root", EINVAL},
 	{SYS_umount2, "sys_umount2", EBUSY},
+	{SYS_statx, "sys_statx", EIO},
 	{SYS_getcwd, "sys_getcwd", ENOENT},
 	{SYS_capget, "sys_capget", EPERM},
 	{CALL_GETRESUID, "sys_getresuid", ENOSYS},

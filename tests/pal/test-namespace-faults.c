@@ -31,7 +31,7 @@ static const struct {
 	{"fork", {PAL_STAGE_CLONE, PAL_STAGE_NAMESPACE}}, /* the latter by process 1 */
 	{"pthread_create", {PAL_STAGE_CLONE}},
 	{"write", {PAL_STAGE_CLONE}},
-	{"sys_pidfd_open", {PAL_STAGE_CLONE}},
+	{"sys_pidfd_open", {PAL_STAGE_CLONE, PAL_STAGE_MOUNT}},
 	{"sys_rt_sigaction", {PAL_STAGE_SIGNALS, PAL_STAGE_NAMESPACE}},
 	{"sys_rt_sigprocmask", {PAL_STAGE_SIGNALS}},
 	{"sys_prctl", {PAL_STAGE_PARENT_DEATH, PAL_STAGE_NAMESPACE, PAL_STAGE_ID_MAP}},
@@ -41,7 +41,7 @@ static const struct {
 	{"sys_chdir", {PAL_STAGE_CHDIR}},
 	{"sys_execve", {PAL_STAGE_EXEC}},
 	{"sys_unshare", {PAL_STAGE_NAMESPACE}},
-	{"sys_setns", {PAL_STAGE_NAMESPACE}},
+	{"sys_setns", {PAL_STAGE_NAMESPACE, PAL_STAGE_MOUNT}},
 	{"sys_clone3", {PAL_STAGE_NAMESPACE, PAL_STAGE_ID_MAP}},
 	{"sys_wait4", {PAL_STAGE_ID_MAP}},
 	{"sys_pipe2", {PAL_STAGE_ID_MAP}},
@@ -64,6 +64,7 @@ static const struct {
 	{"sys_fsconfig", {PAL_STAGE_MOUNT}},
 	{"sys_fsmount", {PAL_STAGE_MOUNT}},
 	{"sys_openat2", {PAL_STAGE_MOUNT, PAL_STAGE_CHDIR}},
+	{"sys_statx", {PAL_STAGE_MOUNT}},
 	{"sys_getcwd", {PAL_STAGE_CHDIR}},
 	{"sys_capget", {PAL_STAGE_NAMESPACE}},
 	{"sys_getresuid", {PAL_STAGE_UID}},
@@ -114,7 +115,8 @@ static bool is_divided(int kind)
 static const char *const by_all[] = {"sys_unshare", "sys_sethostname", "sys_ioctl", "sys_mount",
 	"sys_open_tree", "sys_move_mount", "sys_mount_setattr", "sys_fsopen", "sys_fsconfig",
 	"sys_fsmount", "sys_openat2", "sys_mkdirat", "sys_symlinkat", "sys_newfstatat",
-	"sys_fchdir", "sys_pivot_root", "sys_umount2", NULL};
+	"sys_fchdir", "sys_pivot_root", "sys_umount2", "sys_setns", "sys_statx", "sys_pidfd_open",
+	NULL};
 static const char *const by_host[] = {"sys_getcwd", "sys_fchdir", "sys_openat2", "sys_move_mount",
 	"sys_mount_setattr", "sys_open_tree", NULL};
 static const char *const by_joining[] = {"sys_setns", "sys_capget", "sys_capset", "sys_prctl",
