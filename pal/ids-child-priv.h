@@ -11,7 +11,9 @@
 #define CALL_SETGROUPS SYS_setgroups32
 #define CALL_GETRESUID SYS_getresuid32
 #define CALL_GETRESGID SYS_getresgid32
+#define CALL_GETGROUPS SYS_getgroups32
 #else
+#define CALL_GETGROUPS SYS_getgroups
 #define CALL_SETRESUID SYS_setresuid
 #define CALL_SETRESGID SYS_setresgid
 #define CALL_SETGROUPS SYS_setgroups

@@ -16,13 +16,6 @@
  * follow.
  */
 
-static int passed(struct pal__report *report, int stage, long value)
-{
-	int r = pal__child_result(value);
-
-	return r < 0 ? pal__report_fail(report, stage, 0, r) : 0;
-}
-
 struct ids {
 	unsigned real, effective, saved;
 };
@@ -52,15 +45,74 @@ static bool changes_user(const struct pal__plan *plan, const struct ids *now)
 	return !are_all(now, uid);
 }
 
+/* A filter that this process has inherited can make calls succeed that do nothing. */
+static int put_all(long set, long get, unsigned id)
+{
+	struct ids now;
+	int r = pal__child_result(syscall(set, id, id, id));
+
+	if (r >= 0)
+		r = get_ids(get, &now);
+	return r >= 0 && !are_all(&now, id) ? -EPERM : r;
+}
+
+int pal__child_put_uid(uid_t uid, struct pal__report *report)
+{
+	int r = put_all(CALL_SETRESUID, CALL_GETRESUID, uid);
+
+	return r < 0 ? pal__report_fail(report, PAL_STAGE_UID, 0, r) : 0;
+}
+
+int pal__child_put_gid(gid_t gid, struct pal__report *report)
+{
+	int r = put_all(CALL_SETRESGID, CALL_GETRESGID, gid);
+
+	return r < 0 ? pal__report_fail(report, PAL_STAGE_GID, 0, r) : 0;
+}
+
+/* Room for what is compared; of more, only their number is. */
+#define GROUPS_SEEN 64
+
+static bool contains(const gid_t *groups, size_t count, gid_t group)
+{
+	while (count && groups[count - 1] != group)
+		count--;
+	return count;
+}
+
+static int confirm_groups(const gid_t *groups, size_t count)
+{
+	gid_t seen[GROUPS_SEEN];
+	int r = pal__child_result(syscall(CALL_GETGROUPS, 0, NULL));
+
+	if (r >= 0 && (size_t)r != count)
+		return -EPERM;
+	if (r <= 0 || count > GROUPS_SEEN)
+		return r;
+	r = pal__child_result(syscall(CALL_GETGROUPS, GROUPS_SEEN, seen));
+	for (size_t i = 0; r >= 0 && i < count; i++)
+		if (!contains(seen, (size_t)r, groups[i]))
+			return -EPERM;
+	return r;
+}
+
+int pal__child_put_groups(const gid_t *groups, size_t count, struct pal__report *report)
+{
+	int r = pal__child_result(syscall(CALL_SETGROUPS, count, groups));
+
+	if (r >= 0)
+		r = confirm_groups(groups, count);
+	return r < 0 ? pal__report_fail(report, PAL_STAGE_GROUPS, 0, r) : 0;
+}
+
 /* Supplementary groups that nobody mentioned do not stay with another user. */
 static int set_groups(
 	const struct pal__process *process, bool user_changes, struct pal__report *report)
 {
 	if (process->groups_kind == PAL__GROUPS_SET)
-		return passed(report, PAL_STAGE_GROUPS,
-			syscall(CALL_SETGROUPS, process->group_count, process->groups));
+		return pal__child_put_groups(process->groups, process->group_count, report);
 	if (process->groups_kind == PAL__GROUPS_UNSAID && user_changes)
-		return passed(report, PAL_STAGE_GROUPS, syscall(CALL_SETGROUPS, 0, NULL));
+		return pal__child_put_groups(NULL, 0, report);
 	return 0;
 }
 
@@ -73,21 +125,22 @@ static int set_gid(const struct pal__process *process, struct pal__report *repor
 {
 	gid_t gid = process->gid;
 	struct ids now;
-	int r = passed(report, PAL_STAGE_GID, get_ids(CALL_GETRESGID, &now));
+	int r = get_ids(CALL_GETRESGID, &now);
 
 	if (r < 0)
-		return r;
+		return pal__report_fail(report, PAL_STAGE_GID, 0, r);
 	if (gid == (gid_t)-1) {
 		if (!process->reset_ids || are_all(&now, now.real))
 			return 0;
 		gid = now.real;
 	}
-	return passed(report, PAL_STAGE_GID, syscall(CALL_SETRESGID, gid, gid, gid));
+	return pal__child_put_gid(gid, report);
 }
 
 static int set_uid(const struct pal__plan *plan, const struct ids *now, struct pal__report *report)
 {
 	const struct pal__process *process = plan->process;
+	bool user_changes = changes_user(plan, now);
 	uid_t uid = process->uid;
 	int r;
 
@@ -95,12 +148,15 @@ static int set_uid(const struct pal__plan *plan, const struct ids *now, struct p
 		if (!process->reset_ids || are_all(now, now->real))
 			return 0;
 		uid = now->real;
+		user_changes = true;
 	}
 	r = pal__capabilities_hold(plan->sandbox, true, report);
 	if (r >= 0)
-		r = passed(report, PAL_STAGE_UID, syscall(CALL_SETRESUID, uid, uid, uid));
+		r = pal__child_put_uid(uid, report);
 	if (r >= 0)
 		r = pal__capabilities_hold(plan->sandbox, false, report);
+	if (r >= 0 && uid != 0 && user_changes)
+		r = pal__capabilities_drop(plan->sandbox, report);
 	return r;
 }
 
@@ -113,9 +169,10 @@ int pal__child_set_user(const struct pal__plan *plan, struct pal__report *report
 	if (process->uid == (uid_t)-1 && process->gid == (gid_t)-1 && !process->reset_ids &&
 		process->groups_kind != PAL__GROUPS_SET)
 		return 0; /* as most children: three calls less */
-	r = passed(report, PAL_STAGE_UID, get_ids(CALL_GETRESUID, &now));
-	if (r >= 0)
-		r = set_groups(process, changes_user(plan, &now), report);
+	r = get_ids(CALL_GETRESUID, &now);
+	if (r < 0)
+		return pal__report_fail(report, PAL_STAGE_UID, 0, r);
+	r = set_groups(process, changes_user(plan, &now), report);
 	if (r >= 0)
 		r = set_gid(process, report);
 	if (r >= 0)

@@ -187,11 +187,11 @@ static int become_first(const struct pal__ns_plan *plan, struct pal__report *rep
 	int r = 0;
 
 	if ((uid != (unsigned)-1 || gid != (unsigned)-1) && plan->drop_groups)
-		r = passed(report, PAL_STAGE_GROUPS, 0, syscall(CALL_SETGROUPS, 0, NULL));
+		r = pal__child_put_groups(NULL, 0, report);
 	if (r >= 0 && gid != (unsigned)-1)
-		r = passed(report, PAL_STAGE_GID, 0, syscall(CALL_SETRESGID, gid, gid, gid));
+		r = pal__child_put_gid(gid, report);
 	if (r >= 0 && uid != (unsigned)-1)
-		r = passed(report, PAL_STAGE_UID, 0, syscall(CALL_SETRESUID, uid, uid, uid));
+		r = pal__child_put_uid(uid, report);
 	return r;
 }
 

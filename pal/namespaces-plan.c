@@ -76,13 +76,6 @@ static int invalid(struct pal_error *error, const char *what)
 	return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL, "%s", what);
 }
 
-/* A new root, and not what is done to the one there is; the folder of a link is none. */
-static bool is_root_mount(const struct pal__mount *mount)
-{
-	return !*mount->target && mount->kind != PAL__MOUNT_READ_ONLY &&
-	       mount->kind != PAL__MOUNT_SYMLINK;
-}
-
 static int check_root(const struct pal_builder *builder, unsigned all, struct pal_error *error)
 {
 	for (size_t i = 0; i < builder->root.count; i++) {
@@ -90,10 +83,10 @@ static int check_root(const struct pal_builder *builder, unsigned all, struct pa
 		enum pal__mount_kind kind = mount->kind;
 
 		/* the process would not see it: its root is what lies below */
-		if (is_root_mount(mount) && !builder->root.private_root)
+		if (pal__mount_is_root(mount) && !builder->root.private_root)
 			return invalid(error, "mount on / without a private root");
 		/* it would cover all that the others have been asked for */
-		if (is_root_mount(mount) && i > 0)
+		if (pal__mount_is_root(mount) && i > 0)
 			return invalid(error, "mount on / that is not the first");
 		if (kind == PAL__MOUNT_PROC && !(all & PAL_NS_PID))
 			return invalid(error, "mount_proc without a pid namespace");

@@ -18,7 +18,7 @@
 struct pal__place {
 	const struct pal__root *root;
 	int root_fd;
-	bool covered; /* the private root, by an entry whose target is "/" */
+	bool empty_root; /* the private root is not one of the entries */
 	size_t made; /* entries of `root` */
 	/* The file systems of a private root that are no host's: itself, and each tmpfs as long as there is room. */
 	dev_t own[PAL__OWN_MAX];

@@ -16,6 +16,7 @@
  */
 
 #define DETACH 2 /* MNT_DETACH is in sys/mount.h, which linux/mount.h does not go with */
+#define NEW_MOUNTS 0x00020000 /* CLONE_NEWNS: sched.h */
 
 #define STRICT (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
@@ -28,7 +29,7 @@ static uint64_t flags_of(const struct pal__mount *mount)
 
 /* ---- one entry ---- */
 
-/* What is mounted over the root is the root from then on: paths begin in it. Takes `mount`. */
+/* What is mounted over the old root is the root from then on: paths begin in it. Takes `mount`. */
 static int put_as_root(struct pal__place *place, int mount)
 {
 	int r = pal__child_mount_move(mount, place->root_fd);
@@ -37,9 +38,7 @@ static int put_as_root(struct pal__place *place, int mount)
 		syscall(SYS_close, mount);
 		return r;
 	}
-	syscall(SYS_close, place->root_fd);
 	place->root_fd = mount;
-	place->covered = true;
 	return 0;
 }
 
@@ -84,12 +83,34 @@ static int put_tmpfs(struct pal__place *place, const struct pal__mount *mount)
 	return r;
 }
 
+/* Where nothing else is the root. Read-only at the end: its only content is names of mounts. */
+static int put_empty_root(struct pal__place *place)
+{
+	int root = pal__child_mount_tmpfs("0755", NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV), r;
+	struct stat status;
+
+	if (root < 0)
+		return root;
+	r = pal__child_path_status(root, &status);
+	if (r < 0) {
+		syscall(SYS_close, root);
+		return r;
+	}
+	r = put_as_root(place, root);
+	if (r >= 0)
+		add_own(place, status.st_dev);
+	place->empty_root = true;
+	return r;
+}
+
 static int bind_source(struct pal__place *place, const struct pal__mount *mount)
 {
 	int tree = pal__child_mount_copy(AT_FDCWD, mount->source, 0, flags_of(mount));
 
 	if ((tree == -ENOENT || tree == -ENOTDIR) && mount->flags & PAL_MOUNT_OPTIONAL)
-		return 0;
+		return pal__mount_is_root(mount) && place->root->private_root
+			       ? put_empty_root(place)
+			       : 0;
 	return put(place, mount->target, tree);
 }
 
@@ -202,44 +223,62 @@ static int make_entry(struct pal__place *place, const struct pal__mount *mount)
 
 /* ---- the root ---- */
 
-/* Read-only at the end: its only content is names of mounts. */
-static int new_root(struct pal__place *place, int old_root)
+static int mount_number(int fd, uint64_t *ret)
 {
-	int root = pal__child_mount_tmpfs("0755", NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV), r;
-	struct stat status;
+	struct statx status;
+	int r = pal__child_result(syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &status));
 
-	if (root < 0)
-		return root;
-	r = pal__child_path_status(root, &status);
+	if (r >= 0 && !(status.stx_mask & STATX_MNT_ID))
+		r = -EOPNOTSUPP;
 	if (r >= 0)
-		r = pal__child_mount_move(root, old_root);
-	if (r < 0) {
-		syscall(SYS_close, root);
+		*ret = status.stx_mnt_id;
+	return r;
+}
+
+/*
+ * After chroot(2) to a mount, what is outside of that is still around the new root,
+ * for who may call chroot(2) to get at. setns(2) to the own namespace goes to the root of
+ * that, wherever this process's is: it has to be this one.
+ */
+static int check_outermost(int root)
+{
+	uint64_t own = 0, outermost = 0;
+	int fd, r;
+
+	r = fd = pal__child_result(syscall(SYS_pidfd_open, syscall(SYS_getpid), 0));
+	if (r >= 0)
+		r = pal__child_result(syscall(SYS_setns, fd, NEW_MOUNTS));
+	pal__place_close(fd);
+	if (r >= 0)
+		r = mount_number(root, &own);
+	if (r < 0)
 		return r;
-	}
-	place->root_fd = root;
-	add_own(place, status.st_dev);
-	return 0;
+	r = fd = pal__child_result(
+		syscall(SYS_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0));
+	if (r >= 0)
+		r = mount_number(fd, &outermost);
+	pal__place_close(fd);
+	return r >= 0 && own != outermost ? -EINVAL : r;
 }
 
 /*
  * pivot_root(2) puts the old root on top of the new one, if both its arguments are
- * that; there it is detached, by a process that stands in it and then leaves.
+ * that; there it is detached.
  */
-static int enter_root(const struct pal__place *place, int old_root)
+static int enter_root(const struct pal__place *place)
 {
 	int root = place->root_fd, r = 0;
 
-	if (!place->covered)
+	if (place->empty_root)
 		r = pal__child_mount_set_flags(root, MOUNT_ATTR_RDONLY, false);
 	if (r >= 0)
 		r = pal__child_result(syscall(SYS_fchdir, root));
 	if (r >= 0)
 		r = pal__child_result(syscall(SYS_pivot_root, ".", "."));
 	if (r >= 0)
-		r = pal__child_result(syscall(SYS_fchdir, old_root));
-	if (r >= 0)
 		r = pal__child_result(syscall(SYS_umount2, ".", DETACH));
+	if (r >= 0)
+		r = check_outermost(root);
 	if (r >= 0)
 		r = pal__child_result(syscall(SYS_fchdir, root));
 	return r;
@@ -258,24 +297,24 @@ static int make_all(struct pal__place *place, struct pal__report *report)
 	return 0;
 }
 
+/* What is to be the root is taken from the old one before anything lies over that. */
 static int make_in_root(const struct pal__root *root, int old_root, struct pal__report *report)
 {
 	struct pal__place place = {.root = root, .root_fd = old_root};
 	int r = 0;
 
-	if (root->private_root)
-		r = new_root(&place, old_root);
+	if (root->private_root && !(root->count && pal__mount_is_root(&root->items[0])))
+		r = put_empty_root(&place);
 	if (r < 0)
 		return pal__report_fail(report, PAL_STAGE_MOUNT, (int)root->count, r);
 	r = make_all(&place, report);
-	if (!root->private_root)
-		return r;
-	if (r >= 0) {
-		r = enter_root(&place, old_root);
+	if (r >= 0 && root->private_root) {
+		r = enter_root(&place);
 		if (r < 0)
 			pal__report_fail(report, PAL_STAGE_MOUNT, (int)root->count, r);
 	}
-	syscall(SYS_close, place.root_fd);
+	if (place.root_fd != old_root)
+		syscall(SYS_close, place.root_fd);
 	return r;
 }
 

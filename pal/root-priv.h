@@ -32,6 +32,13 @@ struct pal__mount {
 	char mode[8];
 };
 
+/* A new root, and not what is done to the one there is; the folder of a link is none. */
+static inline bool pal__mount_is_root(const struct pal__mount *mount)
+{
+	return !*mount->target && mount->kind != PAL__MOUNT_READ_ONLY &&
+	       mount->kind != PAL__MOUNT_SYMLINK;
+}
+
 struct pal__root {
 	bool private_root;
 	struct pal__mount *items;

@@ -36,7 +36,8 @@ struct pal_builder;
  * target that leads through a symbolic link is -ELOOP. What is bound to "/" is
  * the root in place of that tmpfs; it must be the first of the calls (-EINVAL), because it
  * covers what was mounted before.
- * -EINVAL in a process whose root is no mount, after chroot(2).
+ * -EINVAL in a process that has another root than its mount namespace, after chroot(2): what is around
+ * that could not be detached. Without PAL_NS_USER this needs CAP_SYS_CHROOT, too.
  */
 PAL_EXPORT void pal_builder_private_root(struct pal_builder *builder, bool on);
 

@@ -56,6 +56,10 @@ int pal__child_become(const struct pal__plan *plan, struct pal__report *report);
 
 /* ids-child.c */
 int pal__child_set_user(const struct pal__plan *plan, struct pal__report *report);
+/* Real, effective and saved ones, respectively all the groups: they are what was asked for, or -EPERM. */
+int pal__child_put_uid(uid_t uid, struct pal__report *report);
+int pal__child_put_gid(gid_t gid, struct pal__report *report);
+int pal__child_put_groups(const gid_t *groups, size_t count, struct pal__report *report);
 /* That ids of which nothing was said exist in the user namespace that has been joined. */
 int pal__child_confirm_ids(const struct pal__process *process, struct pal__report *report);
 

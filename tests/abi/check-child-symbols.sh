@@ -15,7 +15,7 @@ done
 allowed='syscall
 __errno_location
 pal__sandbox_(enter|enter_unfiltered|filter)
-pal__capabilities_(hold|set)
+pal__capabilities_(drop|hold|set)
 pal__child_[a-z_]*
 mem(cpy|set|move|cmp)
 _GLOBAL_OFFSET_TABLE_

@@ -56,6 +56,20 @@ static int try_write(const char *path)
 	return opened(path, O_WRONLY);
 }
 
+static int try_escape(const char *path)
+{
+	int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = result(chroot("/usr"));
+
+	if (r == 0)
+		r = result(fchdir(root));
+	for (int i = 0; r == 0 && i < 32; i++)
+		r = result(chdir(".."));
+	if (r == 0)
+		r = result(chroot("."));
+	close(root);
+	return r ? r : try_read(path);
+}
+
 static int try_exec(const char *path)
 {
 	execl(path, path, (char *)NULL);
@@ -420,6 +434,7 @@ static const struct {
 	{"read", try_read},
 	{"create", try_create},
 	{"write", try_write},
+	{"escape", try_escape},
 	{"exec", try_exec},
 	{"exec-euid", try_exec_euid},
 	{"append", try_append},

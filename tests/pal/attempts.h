@@ -9,6 +9,7 @@
  *
  *   read, create, write, exec, mount-tmpfs, read-link   a path
  *   exec-euid    a program like this one, which says its effective user
+ *   escape       a path: reads it from the root around this one, by chroot(2)
  *   append       a path: writes a byte at its end
  *   count        entries of a folder
  *   nosuid       a path: 0 if set-user-ID counts for nothing there, 254 if it does

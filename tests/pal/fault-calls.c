@@ -285,7 +285,9 @@ long __real_syscall(long number, ...);
 #define CALL_GETRESUID SYS_getresuid32
 #define CALL_GETRESGID SYS_getresgid32
 #define CALL_FSTATFS SYS_fstatfs64
+#define CALL_GETGROUPS SYS_getgroups32
 #else
+#define CALL_GETGROUPS SYS_getgroups
 #define CALL_GETRESUID SYS_getresuid
 #define CALL_GETRESGID SYS_getresgid
 #define CALL_FSTATFS SYS_fstatfs
@@ -360,10 +362,12 @@ static const struct {
 	{SYS_newfstatat, "sys_newfstatat", EIO},
 	{SYS_pivot_root, "sys_pivot_root", EINVAL},
 	{SYS_umount2, "sys_umount2", EBUSY},
+	{SYS_statx, "sys_statx", EIO},
 	{SYS_getcwd, "sys_getcwd", ENOENT},
 	{SYS_capget, "sys_capget", EPERM},
 	{CALL_GETRESUID, "sys_getresuid", ENOSYS},
 	{CALL_GETRESGID, "sys_getresgid", ENOSYS},
+	{CALL_GETGROUPS, "sys_getgroups", ENOSYS},
 	{CALL_FSTATFS, "sys_fstatfs", EIO},
 };
 

@@ -31,7 +31,7 @@ static const struct {
 	{"fork", {PAL_STAGE_CLONE, PAL_STAGE_NAMESPACE}}, /* the latter by process 1 */
 	{"pthread_create", {PAL_STAGE_CLONE}},
 	{"write", {PAL_STAGE_CLONE}},
-	{"sys_pidfd_open", {PAL_STAGE_CLONE}},
+	{"sys_pidfd_open", {PAL_STAGE_CLONE, PAL_STAGE_MOUNT}},
 	{"sys_rt_sigaction", {PAL_STAGE_SIGNALS, PAL_STAGE_NAMESPACE}},
 	{"sys_rt_sigprocmask", {PAL_STAGE_SIGNALS}},
 	{"sys_prctl", {PAL_STAGE_PARENT_DEATH, PAL_STAGE_NAMESPACE, PAL_STAGE_ID_MAP}},
@@ -41,7 +41,7 @@ static const struct {
 	{"sys_chdir", {PAL_STAGE_CHDIR}},
 	{"sys_execve", {PAL_STAGE_EXEC}},
 	{"sys_unshare", {PAL_STAGE_NAMESPACE}},
-	{"sys_setns", {PAL_STAGE_NAMESPACE}},
+	{"sys_setns", {PAL_STAGE_NAMESPACE, PAL_STAGE_MOUNT}},
 	{"sys_clone3", {PAL_STAGE_NAMESPACE, PAL_STAGE_ID_MAP}},
 	{"sys_wait4", {PAL_STAGE_ID_MAP}},
 	{"sys_pipe2", {PAL_STAGE_ID_MAP}},
@@ -64,10 +64,12 @@ static const struct {
 	{"sys_fsconfig", {PAL_STAGE_MOUNT}},
 	{"sys_fsmount", {PAL_STAGE_MOUNT}},
 	{"sys_openat2", {PAL_STAGE_MOUNT, PAL_STAGE_CHDIR}},
+	{"sys_statx", {PAL_STAGE_MOUNT}},
 	{"sys_getcwd", {PAL_STAGE_CHDIR}},
 	{"sys_capget", {PAL_STAGE_NAMESPACE}},
 	{"sys_getresuid", {PAL_STAGE_UID}},
 	{"sys_getresgid", {PAL_STAGE_GID}},
+	{"sys_getgroups", {PAL_STAGE_GROUPS}},
 	{"sys_fstatfs", {PAL_STAGE_ID_MAP}},
 	{"sys_mkdirat", {PAL_STAGE_MOUNT}},
 	{"sys_symlinkat", {PAL_STAGE_MOUNT}},
@@ -119,7 +121,8 @@ static bool has_init(int kind)
 static const char *const by_all[] = {"sys_unshare", "sys_sethostname", "sys_ioctl", "sys_mount",
 	"sys_open_tree", "sys_move_mount", "sys_mount_setattr", "sys_fsopen", "sys_fsconfig",
 	"sys_fsmount", "sys_openat2", "sys_mkdirat", "sys_symlinkat", "sys_newfstatat",
-	"sys_fchdir", "sys_pivot_root", "sys_umount2", NULL};
+	"sys_fchdir", "sys_pivot_root", "sys_umount2", "sys_setns", "sys_statx", "sys_pidfd_open",
+	NULL};
 static const char *const by_divided[] = {
 	"sys_clone3", "sys_wait4", "sys_pipe2", "sys_sendmsg", "recvmsg", "socketpair", NULL};
 static const char *const by_host[] = {"sys_getcwd", "sys_fchdir", "sys_openat2", "sys_move_mount",
@@ -128,7 +131,7 @@ static const char *const by_user_joined[] = {"sys_setns", "sys_capget", "sys_cap
 	"sys_setresuid", "sys_setresgid", "sys_getresuid", "sys_getresgid", NULL};
 static const char *const by_born[] = {"clone", "sys_write", "sys_prctl", "sys_capset", NULL};
 static const char *const by_mapped[] = {"sys_read", "sys_write", "sys_setresuid", "sys_setresgid",
-	"sys_setgroups", "sys_capset", "sys_prctl", NULL};
+	"sys_setgroups", "sys_getgroups", "sys_capset", "sys_prctl", NULL};
 static const char *const not_by_alone[] = {
 	"sys_wait4", "sys_pipe2", "sys_read", "socketpair", "recvmsg", NULL};
 

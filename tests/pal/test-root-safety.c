@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -123,6 +124,69 @@ START_TEST(the_root_is_replaced_first_or_not_at_all)
 }
 END_TEST
 
+/* Whoever may call chroot(2) can leave a root that has another one around it. */
+START_TEST(there_is_nothing_around_the_root)
+{
+	char folder[64], file[80];
+
+	inside_become(_i);
+	make_folder(folder);
+	snprintf(file, sizeof file, "%s/file", folder);
+	close(open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+	for (int covered = 0; covered < 2; covered++) {
+		struct pal_builder *builder = inside_builder(_i);
+
+		pal_builder_namespaces(
+			builder, inside_user(_i) == USER_ROOT ? PAL_NS_MOUNT : PAL_NS_USER);
+		pal_builder_private_root(builder, true);
+		if (covered)
+			pal_builder_tmpfs(builder, "/", 0, 0755, 0);
+		inside_furnish(builder);
+		ck_assert_int_eq(inside(builder, _i, "escape", file),
+			inside_user(_i) == USER_ROOT || inside_kind(_i) == INSIDE_FORK ? ENOENT
+										       : EPERM);
+	}
+	remove_folder(folder);
+}
+END_TEST
+
+/* In a process of its own: the root becomes a mount, which is not that of its namespace. */
+static int spawn_after_chroot(void *folder)
+{
+	struct pal_builder *builder = pal_builder_new("/bin/true");
+	struct pal_error error = {0};
+	struct pal_child *child;
+	int r;
+
+	need(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	need(mount("/", folder, NULL, MS_BIND | MS_REC, NULL) == 0);
+	need(chroot(folder) == 0 && chdir("/") == 0);
+	pal_builder_private_root(builder, true);
+	pal_builder_bind(builder, "/", "/", 0);
+	r = pal_builder_spawn(builder, &child, &error);
+	if (r >= 0)
+		pal_child_free(child);
+	pal_builder_free(builder);
+	return r == -EINVAL && error.stage == PAL_STAGE_MOUNT ? 0 : 1;
+}
+
+START_TEST(no_root_is_made_within_another_one)
+{
+	struct pal_builder *builder;
+	char folder[64];
+
+	inside_become(_i);
+	if (inside_user(_i) != USER_ROOT || inside_kind(_i) == INSIDE_FORK)
+		return;
+	make_folder(folder);
+	builder = pal_builder_new(NULL);
+	pal_builder_namespaces(builder, PAL_NS_MOUNT);
+	ck_assert_int_eq(outcome(builder, spawn_after_chroot, folder), 0);
+	pal_builder_free(builder);
+	remove_folder(folder);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/root-safety");
@@ -133,6 +197,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(folders, nothing_is_made_in_a_folder_that_is_the_root, 0, INSIDE_WAYS);
 	tcase_add_loop_test(folders, in_a_tmpfs_that_is_the_root_targets_are_made, 0, INSIDE_WAYS);
 	tcase_add_loop_test(folders, the_root_is_replaced_first_or_not_at_all, 0, INSIDE_WAYS);
+	tcase_add_loop_test(folders, no_root_is_made_within_another_one, 0, INSIDE_WAYS);
+	tcase_add_loop_test(folders, there_is_nothing_around_the_root, 0, INSIDE_WAYS);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)
