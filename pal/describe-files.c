@@ -43,6 +43,9 @@ static void put_mount(FILE *out, const struct pal__mount *mount)
 		fprintf(out, "  - /%s%s%s leads to %s\n", mount->target, *mount->target ? "/" : "",
 			mount->name, mount->source);
 		break;
+	case PAL__MOUNT_KEEP:
+		fprintf(out, "  - /%s stays as it is:\n", mount->target);
+		break;
 	case PAL__MOUNT_READ_ONLY:
 		fprintf(out, "  - /%s is read-only%s\n", mount->target,
 			mount->recursive ? ", with what is mounted in it" : "");

@@ -334,6 +334,12 @@ static int forbid_user_namespaces(struct pal__report *report)
 	return r < 0 ? fail(report, PAL_STAGE_NAMESPACE, 0, r) : 0;
 }
 
+/* Whether the working directory that it is to have is named without the one it has. */
+static bool leaves_folder(const struct pal__plan *plan)
+{
+	return plan->cwd ? *plan->cwd == '/' : plan->fds.carried[PAL__CARRY_CWD] >= 0;
+}
+
 static int furnish(const struct pal__plan *plan, struct pal__report *report)
 {
 	const struct pal__ns_plan *namespaces = &plan->namespaces;
@@ -348,7 +354,7 @@ static int furnish(const struct pal__plan *plan, struct pal__report *report)
 	if (r >= 0 && namespaces->forbid_user)
 		r = forbid_user_namespaces(report);
 	if (r >= 0 && namespaces->unshared & CLONE_NEWNS)
-		r = pal__child_mount(plan->root, report);
+		r = pal__child_mount(plan->root, leaves_folder(plan), report);
 	return r;
 }
 

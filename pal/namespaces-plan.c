@@ -50,7 +50,7 @@ static unsigned joined_flags(const struct pal__namespaces *namespaces)
 	return flags;
 }
 
-static bool has_capability(unsigned number)
+bool pal__has_capability(unsigned number)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
@@ -169,7 +169,7 @@ static bool is_own_id(const struct pal__id_map *map, unsigned id)
 static bool denies_setgroups(const struct pal__namespaces *asked)
 {
 	if (asked->setgroups == PAL__SETGROUPS_UNSAID)
-		return !has_capability(CAP_SETGID);
+		return !pal__has_capability(CAP_SETGID);
 	return asked->setgroups == PAL__SETGROUPS_DENIED;
 }
 
@@ -295,6 +295,6 @@ void pal__ns_plan_make(struct pal__ns_plan *plan, const struct pal_builder *buil
 		plan->unshared &= ~plan->born;
 	}
 	if (plan->join_count)
-		plan->user_joined_last = has_capability(CAP_SYS_ADMIN);
+		plan->user_joined_last = pal__has_capability(CAP_SYS_ADMIN);
 	plan_user(plan, builder);
 }

@@ -37,6 +37,9 @@ struct pal__namespaces {
 	bool forbid_user;
 };
 
+/* Whether this thread has it, and in effect. */
+bool pal__has_capability(unsigned number);
+
 enum {
 	PAL__SOCKET_PARENT,
 	PAL__SOCKET_CHILD

@@ -119,7 +119,7 @@ PAL_EXPORT int pal_profile_file_reader_new(const char *const *paths, struct pal_
 /*
  * Calls others on the internet, and has no files: TCP to these ports (none given: any) and UDP
  * to any, over IPv4 and IPv6; it cannot listen, nor use other sockets or protocols, such as MPTCP, nor
- * TCP's fast open, which Landlock does not see. As pure
+ * TCP's fast open and upper layers (TCP_ULP), which Landlock does not see. As pure
  * computation otherwise; until finalize the system's files can be read as above, and what resolves names must be
  * loaded by then, settings included. Ports are Landlock's, ABI 4; before that -EOPNOTSUPP at
  * PAL_STAGE_LANDLOCK where ports are given.
@@ -128,10 +128,19 @@ PAL_EXPORT int pal_profile_network_client_new(const uint16_t *ports, size_t coun
 	struct pal_error *error) PAL_MUST_CHECK;
 
 /*
- * Runs compilers and shells: reads and executes the system's programs, reads /etc, and does
- * anything to files in the folders that are named. It makes no sockets but connected pairs, has no
- * privileges, sees no keys, and cannot trace, enter namespaces, signal or limit processes outside, or put
- * characters into a terminal. No finalize.
+ * Runs compilers and shells: reads and executes the system's programs (/usr, /opt, ...), reads /etc, /proc, and does
+ * anything to what is in the folders that are named (absolute, without ".." or "/" itself). All other files are
+ * read-only, their modes, owners, times and attributes too. It makes no sockets but connected pairs, has no
+ * privileges, sees no keys, no System V objects and no message queues of others, and cannot trace, enter
+ * namespaces, signal processes outside, limit or schedule any
+ * but the caller of the call (a number in place of 0 is EPERM, also its own), or put characters into a terminal.
+ * Between two of the folders files can be copied, not renamed. TMPDIR is the first. No finalize.
+ *
+ * It has mounts and IPC of its own, and without CAP_SYS_ADMIN a user namespace for
+ * these, where other users' ids are 65534; before Landlock ABI 6, which keeps signals inside, also a pid
+ * namespace, with pal_builder_pid_init(). Where these or Landlock cannot be had
+ * the spawn fails (PAL_STAGE_NAMESPACE, _ID_MAP, _MOUNT, _LANDLOCK). What it is given open - descriptors, a terminal - is
+ * as writable as it was.
  */
 PAL_EXPORT int pal_profile_build_worker_new(const char *const *folders, struct pal_profile **ret,
 	struct pal_error *error) PAL_MUST_CHECK;

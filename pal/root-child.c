@@ -2,6 +2,7 @@
 #include <pal/root-child-priv.h>
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/mount.h>
 
 /*
@@ -128,6 +129,32 @@ static int hide(const struct pal__place *place, const struct pal__mount *mount)
 	return r;
 }
 
+static int make_entry(struct pal__place *place, const struct pal__mount *mount);
+
+/*
+ * What is there is copied, the next entry is made, and the copy comes over what that has made of
+ * it. The copy is of this place, with all that earlier entries have mounted and forbidden in it.
+ */
+static int keep(struct pal__place *place, const struct pal__mount *mount)
+{
+	int target = pal__child_path_open(place, mount->target);
+	int tree = target < 0 ? target : pal__child_mount_copy(target, "", AT_EMPTY_PATH, 0);
+	int r = tree < 0 || ++place->made < place->root->count ? tree : -EINVAL;
+
+	pal__place_close(target);
+	if (r >= 0)
+		r = make_entry(place, &place->root->items[place->made]);
+	if (r >= 0) /* once more: through what is mounted there now */
+		r = target = pal__child_path_open(place, mount->target);
+	if (r < 0) {
+		pal__place_close(tree);
+		return r;
+	}
+	r = pal__child_mount_attach(tree, target);
+	syscall(SYS_close, target);
+	return r;
+}
+
 static int make_entry(struct pal__place *place, const struct pal__mount *mount)
 {
 	switch (mount->kind) {
@@ -142,6 +169,8 @@ static int make_entry(struct pal__place *place, const struct pal__mount *mount)
 		return pal__child_mount_dev(place, mount->target);
 	case PAL__MOUNT_SYMLINK:
 		return make_link(place, mount);
+	case PAL__MOUNT_KEEP:
+		return keep(place, mount);
 	case PAL__MOUNT_READ_ONLY:
 		return make_read_only(place, mount);
 	case PAL__MOUNT_HIDE:
@@ -224,8 +253,63 @@ static int make_in_root(const struct pal__root *root, int old_root, struct pal__
 	return r;
 }
 
+/* ---- the working directory ---- */
+
+/*
+ * A process stays in the folder that it stands in, whatever is mounted over that or above it
+ * (CVE-2024-21626). So it goes there again by its path, through what is mounted now.
+ */
+struct folder {
+	char path[PATH_MAX];
+	int code; /* negative errno: it has no path, or none below the root */
+};
+
+static void look_up_folder(struct folder *folder)
+{
+	folder->code = pal__child_result(syscall(SYS_getcwd, folder->path, sizeof folder->path));
+	if (folder->code >= 0 && *folder->path != '/') /* "(unreachable)" */
+		folder->code = -ENOENT;
+}
+
+static int enter_again(const struct folder *folder, int root_fd)
+{
+	const struct pal__root none = {0};
+	const struct pal__place place = {.root = &none, .root_fd = root_fd};
+	int fd = folder->code < 0 ? folder->code : pal__child_path_open(&place, folder->path), r;
+
+	if (fd < 0)
+		return fd;
+	r = pal__child_result(syscall(SYS_fchdir, fd));
+	syscall(SYS_close, fd);
+	return r;
+}
+
+/* Until it leaves: the steps before that may be about paths, too. */
+static int return_to_folder(
+	const struct folder *folder, int root_fd, bool leaves, struct pal__report *report)
+{
+	int r = enter_again(folder, root_fd);
+
+	if (r < 0 && leaves)
+		r = pal__child_result(syscall(SYS_fchdir, root_fd));
+	return r < 0 ? pal__report_fail(report, PAL_STAGE_CHDIR, 0, r) : 0;
+}
+
+static int mount_all(
+	const struct pal__root *root, int old_root, bool leaves, struct pal__report *report)
+{
+	bool stays = !root->private_root && root->count;
+	struct folder folder;
+	int r;
+
+	if (stays)
+		look_up_folder(&folder);
+	r = make_in_root(root, old_root, report);
+	return r >= 0 && stays ? return_to_folder(&folder, old_root, leaves, report) : r;
+}
+
 /* Nothing propagates, also if nothing is mounted here: the program may mount something. */
-int pal__child_mount(const struct pal__root *root, struct pal__report *report)
+int pal__child_mount(const struct pal__root *root, bool leaves, struct pal__report *report)
 {
 	int old_root, r;
 	long mask;
@@ -240,7 +324,7 @@ int pal__child_mount(const struct pal__root *root, struct pal__report *report)
 		pal__report_fail(report, PAL_STAGE_MOUNT, (int)root->count, r);
 	} else {
 		mask = syscall(SYS_umask, 0);
-		r = make_in_root(root, old_root, report);
+		r = mount_all(root, old_root, leaves, report);
 		syscall(SYS_umask, mask);
 	}
 	pal__place_close(old_root);

@@ -21,7 +21,10 @@ struct pal_builder;
  * index = the n-th call, from 0, or the number of calls for entering the root.
  * Targets are absolute, without ".."; "/" is one only in a private root, and for
  * remount_read_only. Descriptors that the child is given lead
- * where they led before, whatever is mounted.
+ * where they led before, whatever is mounted. The working directory does not: without a
+ * private root it is looked up again by its path when all is mounted, and the
+ * child sees there what is mounted there. One that is hidden, that has been removed or that the child may
+ * not reach fails the spawn (PAL_STAGE_CHDIR) unless cwd() with an absolute path, or cwd_fd(), says another.
  */
 
 /*

@@ -351,6 +351,7 @@ static const struct {
 	{SYS_newfstatat, "sys_newfstatat", EIO},
 	{SYS_pivot_root, "sys_pivot_root", EINVAL},
 	{SYS_umount2, "sys_umount2", EBUSY},
+	{SYS_getcwd, "sys_getcwd", ENOENT},
 };
 
 static bool one_more_fails(long number)

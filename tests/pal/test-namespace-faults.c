@@ -63,11 +63,12 @@ static const struct {
 	{"sys_fsopen", {PAL_STAGE_MOUNT}},
 	{"sys_fsconfig", {PAL_STAGE_MOUNT}},
 	{"sys_fsmount", {PAL_STAGE_MOUNT}},
-	{"sys_openat2", {PAL_STAGE_MOUNT}},
+	{"sys_openat2", {PAL_STAGE_MOUNT, PAL_STAGE_CHDIR}},
+	{"sys_getcwd", {PAL_STAGE_CHDIR}},
 	{"sys_mkdirat", {PAL_STAGE_MOUNT}},
 	{"sys_symlinkat", {PAL_STAGE_MOUNT}},
 	{"sys_newfstatat", {PAL_STAGE_MOUNT}},
-	{"sys_fchdir", {PAL_STAGE_MOUNT}},
+	{"sys_fchdir", {PAL_STAGE_MOUNT, PAL_STAGE_CHDIR}},
 	{"sys_pivot_root", {PAL_STAGE_MOUNT}},
 	{"sys_umount2", {PAL_STAGE_MOUNT}},
 };
@@ -89,6 +90,7 @@ enum {
 	PROGRAM_BORN, /* without what keeps it from being cloned into its namespaces */
 	PROGRAM_BORN_OF_INIT,
 	PROGRAM_SHARING, /* without those namespaces that forbid to share memory */
+	PROGRAM_OF_HOST, /* the same, without a private root */
 	KINDS
 };
 
@@ -99,7 +101,7 @@ static bool is_born(int kind)
 
 static bool is_divided(int kind)
 {
-	return !is_born(kind) && kind != PROGRAM_SHARING;
+	return !is_born(kind) && kind != PROGRAM_SHARING && kind != PROGRAM_OF_HOST;
 }
 
 /* The calls whose failure must have been seen, to know that this goes where it should. */
@@ -107,6 +109,8 @@ static const char *const by_all[] = {"sys_unshare", "sys_sethostname", "sys_ioct
 	"sys_open_tree", "sys_move_mount", "sys_mount_setattr", "sys_fsopen", "sys_fsconfig",
 	"sys_fsmount", "sys_openat2", "sys_mkdirat", "sys_symlinkat", "sys_newfstatat",
 	"sys_fchdir", "sys_pivot_root", "sys_umount2", NULL};
+static const char *const by_host[] = {"sys_getcwd", "sys_fchdir", "sys_openat2", "sys_move_mount",
+	"sys_mount_setattr", "sys_open_tree", NULL};
 static const char *const by_divided[] = {"sys_clone3", "sys_wait4", "sys_pipe2", "sys_read",
 	"sys_write", "sys_sendmsg", "sys_setresuid", "sys_setresgid", "sys_setgroups", "sys_capset",
 	"recvmsg", "socketpair", "sys_prctl", NULL};
@@ -131,6 +135,14 @@ static void add_mounts(struct pal_builder *builder)
 	pal_builder_tmpfs(builder, "/late", 0, 0755, PAL_MOUNT_READ_ONLY);
 }
 
+/* The working directory is kept. */
+static void add_mounts_to_host(struct pal_builder *builder)
+{
+	pal_builder_tmpfs(builder, "/mnt", 65536, 01777, 0);
+	pal_builder_hide(builder, "/etc");
+	pal_builder_remount_read_only(builder, "/usr", true);
+}
+
 static struct pal_builder *isolated(int kind)
 {
 	struct pal_builder *builder = pal_builder_new("/bin/true");
@@ -138,21 +150,25 @@ static struct pal_builder *isolated(int kind)
 	pal_builder_hostname(builder, "sandbox");
 	pal_builder_loopback(builder, true);
 	pal_builder_parent_death(builder, SIGKILL);
-	pal_builder_cwd(builder, "/");
+	if (kind != PROGRAM_OF_HOST)
+		pal_builder_cwd(builder, "/");
 	if (is_divided(kind)) {
 		pal_builder_map_uid(builder, 0, 100000, 1000);
 		pal_builder_map_gid(builder, 0, 100000, 1000);
 	}
 	if (is_born(kind))
 		pal_builder_deny_setgroups(builder, true);
-	pal_builder_namespaces(builder, kind == PROGRAM_SHARING ? PAL_NS_PID : 0xff);
-	if (kind != PROGRAM_SHARING) {
+	pal_builder_namespaces(builder, is_born(kind) || is_divided(kind) ? 0xff : PAL_NS_PID);
+	if (is_born(kind) || is_divided(kind)) {
 		pal_builder_pid_init(
 			builder, kind == PROGRAM_OF_INIT || kind == PROGRAM_BORN_OF_INIT);
 		pal_builder_forbid_user_namespaces(builder, true);
 		pal_builder_mount_proc(builder, "/proc");
 	}
-	add_mounts(builder);
+	if (kind == PROGRAM_OF_HOST)
+		add_mounts_to_host(builder);
+	else
+		add_mounts(builder);
 	return builder;
 }
 
@@ -248,7 +264,7 @@ START_TEST(every_call_on_the_way_into_namespaces_may_fail)
 
 		while (in_own_process(_i, call, n))
 			n++;
-		if (is_in(call, by_all) || (is_divided(_i) && is_in(call, by_divided)) ||
+		if (is_in(call, _i == PROGRAM_OF_HOST ? by_host : by_all) || (is_divided(_i) && is_in(call, by_divided)) ||
 			(is_born(_i) && is_in(call, by_born)))
 			ck_assert_msg(n > 1, "%s was never called", call);
 		if (is_born(_i) && is_in(call, not_by_born))
