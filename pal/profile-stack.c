@@ -71,6 +71,8 @@ static int stack_landlock(struct pal__sandbox *sandbox, struct pal__sandbox *bef
 	if (r >= 0 && sandbox->landlock_fd < 0) {
 		sandbox->landlock_fd = pal_take_fd(&before->landlock_fd);
 		sandbox->landlock_flags = before->landlock_flags;
+		/* of a ruleset of which this kernel knows nothing */
+		pal__landlock_words_unref(sandbox->landlock_view.words);
 		sandbox->landlock_view = take_view(&before->landlock_view);
 	} else if (r >= 0) {
 		r = stack_ruleset(sandbox, &before->landlock_fd, before->landlock_flags,
