@@ -46,7 +46,7 @@ int pal_child_signal_group(struct pal_child *child, int signal)
 		return 0;
 	if (errno != EINVAL)
 		return -errno;
-	if (child->ended || child->owner != getpid() || is_reaped(child))
+	if (child->ended || !pal__child_is_own(child) || is_reaped(child))
 		return -ESRCH;
 	return kill(-child->pid, signal) < 0 ? -errno : 0;
 }
@@ -94,7 +94,7 @@ int pal_child_stop_group(
 
 void pal__child_kill(struct pal_child *child)
 {
-	if (child->ended || child->owner != getpid())
+	if (child->ended || !pal__child_is_own(child))
 		return;
 	if (pal__pidfd_signal(child->pidfd, SIGKILL) < 0 && errno != ESRCH)
 		pal__child_reap(child);

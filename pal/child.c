@@ -12,6 +12,7 @@
 
 #include <pal/deadline-priv.h>
 #include <pal/detach-priv.h>
+#include <pal/process-mark-priv.h>
 #include <pal/seccomp.h>
 #include <pal/streams-priv.h>
 #include <pal/util-priv.h>
@@ -23,12 +24,17 @@ struct pal_child *pal__child_new(void)
 	struct pal_child *child = calloc(1, sizeof *child);
 
 	if (child)
-		*child = (struct pal_child){.owner = getpid(),
+		*child = (struct pal_child){.owner = pal__process_mark(),
 			.pidfd = -1,
 			.stdio = {-1, -1, -1},
 			.notify_fd = -1,
 			.started_ns = pal__now_ns()};
 	return child;
+}
+
+bool pal__child_is_own(const struct pal_child *child)
+{
+	return child->owner == pal__process_mark();
 }
 
 /* The pidfd, above 2, of a process that is our child, or -ESRCH, -ECHILD, -EMFILE ... */
@@ -150,7 +156,7 @@ pid_t pal_child_steal_pid(struct pal_child *child)
 	pid_t pid = child->pid;
 	int cancel_state;
 
-	if (child->ended || child->owner != getpid())
+	if (child->ended || !pal__child_is_own(child))
 		return -ECHILD;
 	if (child->death_thread)
 		return -EBUSY;
@@ -163,7 +169,7 @@ pid_t pal_child_steal_pid(struct pal_child *child)
 static void free_child(struct pal_child *child)
 {
 	pal__child_kill(child);
-	if (!child->ended && child->owner == getpid()) {
+	if (!child->ended && pal__child_is_own(child)) {
 		pal__detach(child); /* whose end we cannot bring about */
 		return;
 	}

@@ -115,7 +115,8 @@ PAL_EXPORT int pal_child_adopt(pid_t pid, struct pal_child **ret, struct pal_err
  * -EMFILE, -ENOMEM, -ENOSPC: too many of this user's descriptors are in epoll
  * sets): then the child runs, and becomes a zombie of this process. A
  * parent_death() keeps its meaning. In a fork of the process that started the
- * child, only the handle's copy is closed. Takes NULL.
+ * child, only the handle's copy is closed. A fork that comes later inherits the
+ * thread's descriptors, which are close-on-exec, and never touches them. Takes NULL.
  */
 PAL_EXPORT int pal_child_detach(struct pal_child *child, struct pal_error *error);
 

@@ -8,7 +8,7 @@
 
 /* What a pipe holds: one read takes all of it. Memory that nothing is read to costs nothing. */
 #define FIRST_ROOM ((size_t)64 << 10)
-#define SECOND_ROOM (FIRST_ROOM + PAL__BIG_PIPE)
+#define SECOND_ROOM (FIRST_ROOM + ((size_t)1 << 20))
 
 /* Up to one byte beyond the limit, which then is known to be exceeded. */
 static int grow(struct pal__collect *collect)
@@ -55,7 +55,7 @@ static int check_limit(struct pal__collect *collect)
 	return 0;
 }
 
-int pal__collect_read(struct pal__collect *collect, int fd, bool hung_up)
+int pal__collect_read(struct pal__collect *collect, int fd)
 {
 	size_t wanted;
 	ssize_t got;
@@ -78,13 +78,20 @@ int pal__collect_read(struct pal__collect *collect, int fd, bool hung_up)
 	r = check_limit(collect);
 	if (r < 0)
 		return r;
-	return got > 0 && !(hung_up && (size_t)got < wanted);
+	return got > 0;
 }
 
+/*
+ * What is left over is given back only where it is much of it: free(3) then meets a block of the
+ * size that was asked for, by which malloc(3) knows not to map and to fill such blocks anew each
+ * time; that can cost more than all the rest.
+ */
 char *pal__collect_take(struct pal__collect *collect)
 {
-	char *data = realloc(collect->data, collect->size + 1);
+	char *data = collect->data;
 
+	if (collect->room - collect->size >= collect->room / 8)
+		data = realloc(data, collect->size + 1);
 	if (!data)
 		return NULL;
 	data[collect->size] = 0;

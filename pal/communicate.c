@@ -16,8 +16,11 @@
 #include <pal/collect-priv.h>
 #include <pal/util-priv.h>
 
-/* Reads after the time is over: for what the child itself had left in a pipe. */
-#define LATE_READS 64
+/*
+ * Reads after the time is over: for what the child itself had left in a pipe. Each may get one
+ * packet only, and a page takes no more than one.
+ */
+#define LATE_READS (PAL__BIG_PIPE / 4096)
 
 struct talk {
 	struct pal_child *child;
@@ -118,9 +121,13 @@ static int start_feeding(struct talk *talk, struct sigpipe *sigpipe)
 
 static int collect(struct talk *talk, int number, short revents)
 {
-	int r = pal__collect_read(
-		&talk->streams[number - 1], talk->child->stdio[number], revents & POLLHUP);
+	struct pal__collect *stream = &talk->streams[number - 1];
+	int fd = talk->child->stdio[number];
+	int r = pal__collect_read(stream, fd);
 
+	/* Nobody can write any more, so this waits for nothing, and is the end mostly. */
+	if (r > 0 && revents & POLLHUP)
+		r = pal__collect_read(stream, fd);
 	if (r == 0)
 		close_stream(talk, number);
 	return r < 0 ? r : 0;

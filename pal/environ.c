@@ -67,9 +67,9 @@ static int put_entry(struct pal__strings *entries, const char *name, char *entry
 		i++;
 	if (i == entries->count)
 		return pal__strings_take(entries, entry);
+	remove_entries(entries, name, i + 1);
 	free(entries->items[i]);
 	entries->items[i] = entry;
-	remove_entries(entries, name, i + 1);
 	return 0;
 }
 

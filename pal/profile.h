@@ -22,11 +22,13 @@ struct pal_builder;
  * Several profiles on one builder, and what it had been told before them, all hold at once:
  * capabilities and limits that every one of them leaves, calls that every filter allows,
  * every Landlock ruleset (up to five; -E2BIG). Of what is no sandbox - user, folder,
- * environment - the later one counts. -EOPNOTSUPP: a filter with PAL_SECCOMP_NOTIFY or TRACE
- * cannot be the first of two.
+ * environment - the later one counts. The same for what setters say after a profile: it comes on
+ * top. -EOPNOTSUPP: a filter with PAL_SECCOMP_NOTIFY or TRACE cannot be the first of two; a later
+ * profile may hide files and make them read-only, but not cover a mount of an earlier one, bind
+ * anything into a root that is there, or make a root where mounts are there.
  *
  * One's own profile is made of the parts in sandbox.h, and may begin with
- * another profile's hook; there a part that is set twice is replaced:
+ * another profile's hook; within a hook a part that is set twice is replaced:
  *
  *	static int apply(const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
  *	{
@@ -53,7 +55,11 @@ struct pal_profile {
 	void *data;
 	/* Of profiles that a function here has made, else NULL: */
 	void (*destroy)(struct pal_profile *profile); /* for pal_profile_free */
-	const char *text; /* which pal_profile_parse makes the same profile of: for pal_profile_pass */
+	/*
+	 * which pal_profile_parse makes the same profile of: for pal_profile_pass. pal_profile_describe calls the
+	 * finalize of such a profile, while pal_self_restrict only notes what it was to do.
+	 */
+	const char *text;
 };
 
 /* For what the functions below return through *ret; takes NULL. A profile must outlive those composed of it. */
@@ -154,7 +160,9 @@ PAL_EXPORT int pal_profile_compose(const struct pal_profile *first, const struct
 /*
  * What a program under this profile has and has not, a line for each thing, for people: found out by
  * applying it to a builder that nothing is spawned from, and going through what that has then; calls are
- * put through the compiled filter one by one. *ret is for free(3). Fails as apply does.
+ * put through the compiled filter one by one. What finalize adds is told in the same way, if the profile has a
+ * text or is composed of such; other hooks are not called, and the description says so. *ret is for free(3).
+ * Fails as apply does.
  */
 PAL_EXPORT int pal_profile_describe(const struct pal_profile *profile, char **ret, struct pal_error *error)
 	PAL_MUST_CHECK;

@@ -31,17 +31,14 @@ static uint64_t flags_of(const struct pal__mount *mount)
 /* What is mounted over the root is the root from then on: paths begin in it. Takes `mount`. */
 static int put_as_root(struct pal__place *place, int mount)
 {
-	int copy = pal__child_result(syscall(SYS_fcntl, mount, F_DUPFD_CLOEXEC, 3));
-	int r = copy < 0 ? copy : pal__child_mount_attach(mount, place->root_fd);
+	int r = pal__child_mount_move(mount, place->root_fd);
 
-	if (copy < 0)
-		syscall(SYS_close, mount);
 	if (r < 0) {
-		pal__place_close(copy);
+		syscall(SYS_close, mount);
 		return r;
 	}
 	syscall(SYS_close, place->root_fd);
-	place->root_fd = copy;
+	place->root_fd = mount;
 	place->covered = true;
 	return 0;
 }
@@ -61,6 +58,29 @@ static int put(struct pal__place *place, const char *path, int mount)
 	}
 	r = pal__child_mount_attach(mount, target);
 	syscall(SYS_close, target);
+	return r;
+}
+
+/* Where targets may be made: see root.h. */
+static void add_own(struct pal__place *place, dev_t device)
+{
+	if (place->root->private_root && place->own_count < PAL__OWN_MAX)
+		place->own[place->own_count++] = device;
+}
+
+static int put_tmpfs(struct pal__place *place, const struct pal__mount *mount)
+{
+	int tmpfs = pal__child_mount_tmpfs(mount->mode, mount->size, flags_of(mount));
+	struct stat status;
+	int r = tmpfs < 0 ? tmpfs : pal__child_path_status(tmpfs, &status);
+
+	if (r < 0) {
+		pal__place_close(tmpfs);
+		return r;
+	}
+	r = put(place, mount->target, tmpfs);
+	if (r >= 0)
+		add_own(place, status.st_dev);
 	return r;
 }
 
@@ -105,7 +125,8 @@ static int make_read_only(const struct pal__place *place, const struct pal__moun
 	if (target < 0)
 		return target;
 	r = pal__child_mount_set_flags(target, MOUNT_ATTR_RDONLY, mount->recursive);
-	if (r == -EINVAL)
+	/* what lies over its root a process does not see: one that is no mount stays as it is */
+	if (r == -EINVAL && *mount->target)
 		r = copy_read_only(target, mount->recursive);
 	syscall(SYS_close, target);
 	return r;
@@ -161,10 +182,10 @@ static int make_entry(struct pal__place *place, const struct pal__mount *mount)
 	case PAL__MOUNT_BIND:
 		return bind_source(place, mount);
 	case PAL__MOUNT_TMPFS:
+		return put_tmpfs(place, mount);
+	case PAL__MOUNT_PROC: /* what belongs to user 0 in it is open to that one without any capability */
 		return put(place, mount->target,
-			pal__child_mount_tmpfs(mount->mode, mount->size, flags_of(mount)));
-	case PAL__MOUNT_PROC:
-		return put(place, mount->target, pal__child_mount_new("proc", STRICT, NULL, 0));
+			pal__child_mount_new("proc", STRICT | MOUNT_ATTR_RDONLY, NULL, 0));
 	case PAL__MOUNT_DEV:
 		return pal__child_mount_dev(place, mount->target);
 	case PAL__MOUNT_SYMLINK:
@@ -182,18 +203,23 @@ static int make_entry(struct pal__place *place, const struct pal__mount *mount)
 /* ---- the root ---- */
 
 /* Read-only at the end: its only content is names of mounts. */
-static int new_root(int old_root)
+static int new_root(struct pal__place *place, int old_root)
 {
 	int root = pal__child_mount_tmpfs("0755", NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV), r;
+	struct stat status;
 
 	if (root < 0)
 		return root;
-	r = pal__child_result(syscall(SYS_move_mount, root, "", old_root, "",
-		MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+	r = pal__child_path_status(root, &status);
 	if (r >= 0)
-		return root;
-	syscall(SYS_close, root);
-	return r;
+		r = pal__child_mount_move(root, old_root);
+	if (r < 0) {
+		syscall(SYS_close, root);
+		return r;
+	}
+	place->root_fd = root;
+	add_own(place, status.st_dev);
+	return 0;
 }
 
 /*
@@ -238,7 +264,7 @@ static int make_in_root(const struct pal__root *root, int old_root, struct pal__
 	int r = 0;
 
 	if (root->private_root)
-		r = place.root_fd = new_root(old_root);
+		r = new_root(&place, old_root);
 	if (r < 0)
 		return pal__report_fail(report, PAL_STAGE_MOUNT, (int)root->count, r);
 	r = make_all(&place, report);

@@ -31,10 +31,11 @@ struct pal_builder;
  * The root is an empty tmpfs, entered by pivot_root(2); the old one is detached,
  * and only what is mounted below is in it. It is read-only itself, once that is
  * done. The working directory is "/", or cwd() in there. Targets and the folders to
- * them are made where they are missing: in the root and in tmpfs() of this
+ * them are made where they are missing: in the root and in the first 127 tmpfs() of this
  * builder, never in a folder of the host that is bound. A
- * target that leads through a symbolic link is -ELOOP. What is bound to "/", first, is
- * the root in place of that tmpfs.
+ * target that leads through a symbolic link is -ELOOP. What is bound to "/" is
+ * the root in place of that tmpfs; it must be the first of the calls (-EINVAL), because it
+ * covers what was mounted before.
  * -EINVAL in a process whose root is no mount, after chroot(2).
  */
 PAL_EXPORT void pal_builder_private_root(struct pal_builder *builder, bool on);
@@ -53,7 +54,13 @@ PAL_EXPORT void pal_builder_bind(
 /* An empty tmpfs; 0: the kernel's limit, half of the memory. */
 PAL_EXPORT void pal_builder_tmpfs(struct pal_builder *builder, const char *target, size_t max_bytes,
 	mode_t mode, unsigned flags);
-/* Of PAL_NS_PID, new or joined (-EINVAL without): its processes. */
+/*
+ * Of PAL_NS_PID, new or joined (-EINVAL without): its processes. Read-only as a whole: settings of the
+ * kernel (core_pattern, sysrq-trigger) are files that user 0 of the host may write without
+ * any capability. So a process cannot write to its own files either: oom_score_adj, the
+ * maps of a user namespace. What the kernel says there about the machine can be read. bind() of "/proc" is
+ * the host's, writable: for who needs that.
+ */
 PAL_EXPORT void pal_builder_mount_proc(struct pal_builder *builder, const char *target);
 /*
  * A read-only folder with null, zero, full, random, urandom, tty, an empty writable
@@ -66,7 +73,8 @@ PAL_EXPORT void pal_builder_symlink(
 
 /*
  * For paths that exist (-ENOENT), with or without a private root, and which may lead through
- * symbolic links. Read-only: itself, and with `recursive` also what is mounted in it.
+ * symbolic links. Read-only: itself, and with `recursive` also what is mounted in it; "/" is
+ * -EINVAL where it is no mount, after chroot(2).
  * Hidden: an empty folder without rights, or a file that nobody can open.
  */
 PAL_EXPORT void pal_builder_remount_read_only(

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <pal/deadline.h>
+#include <pal/helper-thread-priv.h>
 #include <pal/sandbox.h>
 #include <pal/task-status-priv.h>
 #include <pal/util-priv.h>
@@ -58,6 +59,7 @@ struct broadcast {
 	void *arg;
 	int task_fd;
 	pid_t pid, self;
+	struct pal__helpers *helpers; /* during an attempt */
 	struct obstacle obstacle;
 	bool unstoppable; /* fn has run nowhere */
 	bool again;       /* because of this attempt's luck only */
@@ -131,18 +133,24 @@ static void take_part(struct broadcast *broadcast)
 		atomic_compare_exchange_strong(&broadcast->failure, &none, result);
 }
 
-static void on_signal(int signal)
+void pal__threads_take_part(void)
 {
-	int saved = errno;
 	struct broadcast *broadcast;
 
-	(void)signal;
 	atomic_fetch_add(&inside, 1);
 	broadcast = atomic_load(&current);
 	if (broadcast)
 		take_part(broadcast);
 	if (atomic_fetch_sub(&inside, 1) == 1)
 		futex_wake(&inside);
+}
+
+static void on_signal(int signal)
+{
+	int saved = errno;
+
+	(void)signal;
+	pal__threads_take_part();
 	errno = saved;
 }
 
@@ -158,6 +166,15 @@ static void note_gone(struct broadcast *broadcast, pid_t tid)
 {
 	if (tid != broadcast->pid)
 		broadcast->list_unsure = true;
+}
+
+static bool is_helper(pid_t tid)
+{
+	struct pal__helpers *helpers = pal__helpers_lock();
+	bool found = pal__helpers_find(helpers, tid);
+
+	pal__helpers_unlock(helpers);
+	return found;
 }
 
 /* Waits a moment for a thread that blocks the signal: libc does so in pthread_create and elsewhere. */
@@ -181,7 +198,7 @@ static int survey_thread(pid_t tid, void *arg)
 			note_gone(broadcast, tid);
 			return 0;
 		}
-		if (!status.blocks) {
+		if (!status.blocks || is_helper(tid)) {
 			survey->others++;
 			return 0;
 		}
@@ -194,6 +211,17 @@ static int survey_thread(pid_t tid, void *arg)
 }
 
 /* ---- the caller's side: stopping ---- */
+
+/* 0 or -1 and errno. */
+static int call_thread(const struct broadcast *broadcast, pid_t tid)
+{
+	struct pal__helper *helper = pal__helpers_find(broadcast->helpers, tid);
+
+	if (!helper)
+		return (int)syscall(SYS_tgkill, broadcast->pid, tid, pal_threads_signal());
+	helper->wake(helper->arg);
+	return 0;
+}
 
 static int stop_thread(pid_t tid, void *arg)
 {
@@ -222,7 +250,7 @@ static int stop_thread(pid_t tid, void *arg)
 	atomic_store(&slot->state, SLOT_SIGNALLED);
 	/* before the signal: its handler looks for the slot */
 	atomic_store(&broadcast->count, count + 1);
-	if (syscall(SYS_tgkill, broadcast->pid, tid, pal_threads_signal()) == 0)
+	if (call_thread(broadcast, tid) == 0)
 		return 0;
 	atomic_store(&slot->state, SLOT_GONE);
 	if (errno == ESRCH)
@@ -321,12 +349,15 @@ static int attempt(struct broadcast *broadcast, pal_deadline deadline)
 {
 	int result;
 
+	/* Before anyone is stopped who starts or is one of them. */
+	broadcast->helpers = pal__helpers_lock();
 	begin(broadcast);
 	result = stop_all(broadcast, deadline);
 	broadcast->unstoppable = result < 0;
 	if (result == 0)
 		result = broadcast->fn(broadcast->arg);
 	release(broadcast, result < 0 ? COMMAND_LEAVE : COMMAND_RUN);
+	pal__helpers_unlock(broadcast->helpers);
 	return result;
 }
 

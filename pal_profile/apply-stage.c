@@ -97,7 +97,7 @@ static struct pal_profile__filter filter_of(const struct pal_profile__stage *sta
 {
 	struct pal_profile__filter filter = stage->filter;
 
-	filter.no_port_evasion = stage->landlock.ports;
+	filter.no_port_evasion = pal_profile__restricts_ports(&stage->landlock);
 	return filter;
 }
 
@@ -119,7 +119,7 @@ int pal_profile__apply_stage(const struct pal_profile__settings *settings,
 	const struct pal_profile__filter asked = whole_filter(settings);
 	struct pal_landlock *ruleset = NULL;
 	struct pal_seccomp *filter = NULL;
-	int r = pal_profile__make_landlock(&stage->landlock, &ruleset, error);
+	int r = pal_profile__make_landlock(&stage->landlock, stage->name, &ruleset, error);
 
 	if (r >= 0)
 		r = pal_profile__make_filter(&asked, &filter, error);
@@ -156,7 +156,7 @@ int pal_profile__finalize_stage(const struct pal_profile__stage *stage, struct p
 	struct pal_capabilities sets = current_sets();
 	struct pal_landlock *ruleset = NULL;
 	struct pal_seccomp *filter = NULL;
-	int r = pal_profile__make_landlock(&stage->landlock, &ruleset, error);
+	int r = pal_profile__make_landlock(&stage->landlock, stage->name, &ruleset, error);
 
 	if (r >= 0)
 		r = pal_profile__make_filter(&asked, &filter, error);

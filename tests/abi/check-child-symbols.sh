@@ -4,7 +4,7 @@
 # refer to nothing but what is listed here.
 set -eu
 objects=
-for part in spawn signals process steps capabilities sandbox namespaces init root root-dev root-mount root-path; do
+for part in spawn signals process ids steps capabilities sandbox namespaces mapper init root root-dev root-mount root-path; do
 	objects="$objects pal/.libs/libpal_core_la-$part-child.o"
 done
 

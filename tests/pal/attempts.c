@@ -151,6 +151,18 @@ static int try_gid(const char *unused)
 	return (int)(getgid() & 0xff);
 }
 
+static int try_dumpable(const char *unused)
+{
+	(void)unused;
+	return prctl(PR_GET_DUMPABLE);
+}
+
+static int try_setsid(const char *unused)
+{
+	(void)unused;
+	return result(setsid());
+}
+
 static int try_groups(const char *unused)
 {
 	(void)unused;
@@ -421,6 +433,8 @@ static const struct {
 	{"euid", try_euid},
 	{"gid", try_gid},
 	{"groups", try_groups},
+	{"dumpable", try_dumpable},
+	{"setsid", try_setsid},
 	{"set-groups", try_set_groups},
 	{"user-namespace", try_user_namespace},
 	{"raise-limit", try_raise_limit},

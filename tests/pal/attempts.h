@@ -13,8 +13,8 @@
  *   count        entries of a folder
  *   nosuid       a path: 0 if set-user-ID counts for nothing there, 254 if it does
  *   device       a path: opens and reads what must be a device
- *   pid, uid, euid, gid, groups   nothing; the number is the result
- *   user-namespace, set-groups, set-hostname, raise-limit   nothing
+ *   pid, uid, euid, gid, groups, dumpable   nothing; the number is the result
+ *   user-namespace, set-groups, setsid, set-hostname, raise-limit   nothing
  *   same         the text of a link in /proc/self/ns: 0 if this process has that one, else 1
  *   hostname     0 if it is that, else 1
  *   uid-map, gid-map   0 if the first line is that, without spaces more than one

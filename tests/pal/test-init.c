@@ -239,6 +239,43 @@ START_TEST(a_failure_inside_is_told_as_outside)
 }
 END_TEST
 
+/* Its filter kills it in execve(2): clone has let process 1 go on by then, as if it ran. */
+START_TEST(who_is_killed_by_exec_has_not_started)
+{
+	inside_become(_i);
+	if (inside_kind(_i) == INSIDE_FORK)
+		return;
+	for (int session = 0; session < 2; session++) {
+		struct pal_builder *builder = in_pids(_i, true);
+		struct pal_error error = {0};
+		struct pal_seccomp *filter;
+		struct pal_child *child = NULL;
+		pid_t pid;
+
+		ck_assert_ok(pal_seccomp_new(PAL_SECCOMP_ALLOW, &filter, &error), &error);
+		ck_assert_ok(pal_seccomp_rule(filter, PAL_SECCOMP_KILL, "execve", &error), &error);
+		pal_builder_no_new_privs(builder, true);
+		pal_builder_seccomp(builder, filter);
+		pal_builder_setsid(builder, session);
+		ck_assert_int_eq(pal_builder_spawn(builder, &child, &error), -ECHILD);
+		ck_assert_int_eq(error.stage, PAL_STAGE_DIED);
+		ck_assert_int_eq(error.index, SIGSYS);
+		ck_assert_int_eq(pal_builder_spawn_pid(builder, &pid, &error), -ECHILD);
+		pal_seccomp_free(filter);
+		pal_builder_free(builder);
+	}
+}
+END_TEST
+
+/* As soon as it runs: it is in no other session before. */
+START_TEST(a_program_may_make_its_own_session_at_once)
+{
+	inside_become(_i);
+	for (int i = 0; i < 20; i++)
+		ck_assert_int_eq(inside(in_pids(_i, true), _i, "setsid", ""), 0);
+}
+END_TEST
+
 static int status_of(pid_t pid)
 {
 	int status;
@@ -321,6 +358,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(ends, process_1_holds_no_descriptor, 0, INSIDE_WAYS);
 	tcase_add_loop_test(ends, all_end_with_the_parent, 0, INSIDE_WAYS);
 	tcase_add_loop_test(ends, a_failure_inside_is_told_as_outside, 0, INSIDE_WAYS);
+	tcase_add_loop_test(ends, who_is_killed_by_exec_has_not_started, 0, INSIDE_WAYS);
+	tcase_add_loop_test(ends, a_program_may_make_its_own_session_at_once, 0, INSIDE_WAYS);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -268,9 +268,10 @@ START_TEST(descriptor_0_is_a_descriptor)
 	struct pal_child *child;
 	struct pal_builder *builder;
 	char own[64];
-	int fd, saved = fcntl(0, F_DUPFD_CLOEXEC, 100);
+	int fd, saved;
 
 	inside_become(_i);
+	saved = fcntl(0, F_DUPFD_CLOEXEC, 100);
 	child = holder(PAL_NS_USER | PAL_NS_UTS);
 	snprintf(own, sizeof own, "%s", own_link("user"));
 	fd = link_fd(pal_child_pid(child), "user");
