@@ -64,6 +64,7 @@ static bool only_takes_away(const struct pal__root *root, const struct pal__moun
 	switch (mount->kind) {
 	case PAL__MOUNT_READ_ONLY:
 	case PAL__MOUNT_HIDE:
+	case PAL__MOUNT_KEEP:    /* of what is there by then, whoever has mounted it */
 	case PAL__MOUNT_SYMLINK: /* only where the builder's own mounts are */
 		return true;
 	case PAL__MOUNT_BIND: /* of what is there, on itself: with the flags it has, and all that is in it */
@@ -124,7 +125,8 @@ int pal__profile_mounts_hold(
 				"would show files of the host that the root before it leaves out",
 				error);
 		for (size_t j = 0; j < before; j++)
-			if (is_over(later, &root->items[j]) &&
+			if (root->items[j].kind != PAL__MOUNT_KEEP &&
+				is_over(later, &root->items[j]) &&
 				!is_as_strict(later, &root->items[j]))
 				return refuse(root, i, "would cover an earlier one", error);
 	}

@@ -25,6 +25,7 @@ static void prepare(void)
 	int fd;
 
 	make_folder(folder);
+	ck_assert_int_eq(chdir("/"), 0); /* what is mounted may hide where this was started */
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(names); i++) {
 		snprintf(path, sizeof path, "%s/%s", folder, names[i]);
 		ck_assert_int_eq(mkdir(path, 0777), 0);
@@ -148,6 +149,11 @@ static const struct together_case {
 	{"TemporaryFileSystem=/var/tmp:ro", "PrivateTmp=yes", REFUSED},
 	{"TemporaryFileSystem=/var/tmp:size=1M", "TemporaryFileSystem=/var/tmp", REFUSED},
 	{"PrivateTmp=yes\nNoExecPaths=/var/tmp", "PrivateTmp=yes", REFUSED},
+	/* which mounts, too: all is read-only but a folder */
+	{"X-Profile=build-worker %/open", "ReadOnlyPaths=%/open", 0},
+	{"ReadOnlyPaths=%/open", "X-Profile=build-worker %/open", 0},
+	{"PrivateTmp=yes", "X-Profile=build-worker /usr", WRITES_USR},
+	{"X-Profile=build-worker %/open", "RootDirectory=/", REFUSED},
 	{"InaccessiblePaths=/proc/sys", "PrivatePIDs=yes", REFUSED},
 	{"InaccessiblePaths=/dev/zero", "PrivateDevices=yes", REFUSED},
 };
