@@ -149,6 +149,45 @@ START_TEST(a_file_reader_changes_no_file_on_any_kernel)
 }
 END_TEST
 
+/* ---- two rulesets, one of which is about nothing that the kernel knows ---- */
+
+static int add_nothing(
+	const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
+{
+	struct pal_landlock *ruleset;
+	int r = pal_landlock_new_handling(
+		PAL_LANDLOCK_REFER, 0, 0, PAL_LANDLOCK_BEST_EFFORT, &ruleset, error);
+
+	(void)profile;
+	if (r < 0)
+		return r;
+	pal_builder_landlock(builder, ruleset);
+	pal_landlock_free(ruleset);
+	return 0;
+}
+
+/* LeakSanitizer sees what is left of the other. */
+START_TEST(a_ruleset_about_nothing_leaves_the_other_one)
+{
+	const struct pal_profile nothing = {
+		.size = sizeof nothing, .name = "nothing", .apply = add_nothing};
+	struct pal_builder *builder = pal_builder_new(NULL);
+	struct pal_landlock *ruleset;
+	struct pal_error error = {0};
+
+	needs_landlock();
+	become(_i);
+	old_landlock_abi = 1;
+	ck_assert_ok(pal_landlock_new(&ruleset, &error), &error);
+	pal_builder_no_new_privs(builder, true);
+	pal_builder_landlock(builder, ruleset);
+	pal_landlock_free(ruleset);
+	pal_builder_sandbox(builder, &nothing);
+	ck_assert_int_eq(outcome(builder, attempt_read, (char[]){"/etc/passwd"}), EACCES);
+	pal_builder_free(builder);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/profiles-old");
@@ -157,6 +196,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(old, ports_are_not_left_open_where_landlock_has_none, 0, USERS);
 	tcase_add_loop_test(old, a_build_worker_stays_inside_on_every_kernel, 0, 6 * USERS);
 	tcase_add_loop_test(old, a_file_reader_changes_no_file_on_any_kernel, 0, 6 * USERS);
+	tcase_add_loop_test(old, a_ruleset_about_nothing_leaves_the_other_one, 0, USERS);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)
