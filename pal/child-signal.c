@@ -2,9 +2,10 @@
 #include <pal/child-priv.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
+
+#include <pal/poll-priv.h>
 
 /* Linux 6.9: to the process group whose number was given as the pidfd's process was. */
 #ifndef PIDFD_SIGNAL_PROCESS_GROUP
@@ -19,7 +20,7 @@ int pal_child_signal(struct pal_child *child, int signal)
 	struct pollfd end = {.fd = child->pidfd, .events = POLLIN};
 
 	/* The kernel takes signals for a zombie and says nothing. */
-	if (poll(&end, 1, 0) > 0)
+	if (pal__poll(&end, 1, 0) > 0)
 		return -ESRCH;
 	return pal__pidfd_signal(child->pidfd, signal) < 0 ? -errno : 0;
 }
@@ -74,7 +75,12 @@ int pal_child_stop(
 
 	if (!child->ended)
 		r = send(child, false, SIGTERM, error);
-	if (r == 0 && pal__child_await(child, grace_end(grace_ms)) < 0)
+	if (r < 0)
+		return r;
+	r = pal__child_await(child, grace_end(grace_ms));
+	if (r < 0 && r != -ETIMEDOUT)
+		return pal__child_wait_error(child, r, error);
+	if (r == -ETIMEDOUT)
 		r = send(child, false, SIGKILL, error);
 	return r < 0 ? r : pal_child_wait(child, PAL_DEADLINE_NONE, ret, error);
 }
@@ -85,10 +91,12 @@ int pal_child_stop_group(
 {
 	int r = send(child, true, SIGTERM, error);
 
-	if (r == 0 && !child->ended)
-		pal__child_poll(child, grace_end(grace_ms));
-	if (r == 0)
-		r = send(child, true, SIGKILL, error);
+	if (r < 0)
+		return r;
+	r = child->ended ? 1 : pal__child_poll(child, grace_end(grace_ms));
+	if (r < 0)
+		return pal__child_wait_error(child, r, error);
+	r = send(child, true, SIGKILL, error);
 	return r < 0 ? r : pal_child_wait(child, PAL_DEADLINE_NONE, ret, error);
 }
 

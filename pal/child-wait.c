@@ -2,12 +2,11 @@
 #include <pal/child-priv.h>
 
 #include <errno.h>
-#include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 
 #include <pal/deadline-priv.h>
+#include <pal/poll-priv.h>
 #include <pal/util-priv.h>
 
 #ifndef P_PIDFD /* glibc has it as an enumerator since 2.36 only */
@@ -48,23 +47,12 @@ int pal__child_wait_error(const struct pal_child *child, int code, struct pal_er
 
 /* ---- the end ---- */
 
-static int poll_without_cancellation(struct pollfd *events, nfds_t count, int timeout_ms)
-{
-	int cancel_state, r;
-
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	r = poll(events, count, timeout_ms);
-	r = r < 0 ? -errno : r;
-	pthread_setcancelstate(cancel_state, NULL);
-	return r;
-}
-
 int pal__child_poll(const struct pal_child *child, pal_deadline deadline)
 {
 	struct pollfd end = {.fd = child->pidfd, .events = POLLIN};
 
 	for (;;) {
-		int r = poll_without_cancellation(&end, 1, pal_deadline_left_ms(deadline));
+		int r = pal__poll(&end, 1, pal_deadline_left_ms(deadline));
 
 		if (r > 0)
 			return 1;
@@ -146,7 +134,7 @@ static int await_until(struct pal_child *child, pal_deadline deadline)
 		/* A debugger has it, and has not waited yet. */
 		if (pal_deadline_left_ms(deadline) == 0)
 			return -ETIMEDOUT;
-		poll_without_cancellation(NULL, 0, PAL__TRACED_NAP_MS);
+		pal__poll(NULL, 0, PAL__TRACED_NAP_MS);
 	}
 }
 
@@ -247,7 +235,10 @@ static int wait_change_until(
 			return -ETIMEDOUT;
 		/* Its end cuts the nap short - once: a tracer may keep it from us. */
 		nap = left < PAL__TRACED_NAP_MS ? left : PAL__TRACED_NAP_MS;
-		if (poll_without_cancellation(&end, end.fd >= 0, nap) > 0)
+		r = pal__poll(&end, end.fd >= 0, nap);
+		if (r < 0 && r != -EINTR)
+			return r;
+		if (r > 0)
 			end.fd = -1;
 	}
 }

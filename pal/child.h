@@ -86,7 +86,11 @@ PAL_EXPORT int pal_child_signal_group(struct pal_child *child, int signal);
 
 /*
  * Stops it: SIGTERM, up to `grace_ms` for it to leave (0: none), SIGKILL, reap.
- * Returns as pal_child_wait; a child that has ended already is no error.
+ * Returns as pal_child_wait without a deadline; a child that has ended already is
+ * no error. -EPERM (PAL_STAGE_SIGNAL) for one that has another user now, and may
+ * not be signalled: it runs on. After SIGKILL nothing bounds the wait: a tracer
+ * or a device can put the end off. SIGKILL is sent when the time is over, not
+ * when waiting fails: that is returned.
  */
 PAL_EXPORT int pal_child_stop(struct pal_child *child, int64_t grace_ms, struct pal_status *ret,
 	struct pal_error *error);

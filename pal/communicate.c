@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -14,6 +13,7 @@
 #include <pal/builder.h>
 #include <pal/child-priv.h>
 #include <pal/collect-priv.h>
+#include <pal/poll-priv.h>
 #include <pal/util-priv.h>
 
 /*
@@ -151,7 +151,7 @@ static int look_for_end(struct talk *talk)
 	if (r == 0)
 		note_end(talk);
 	else if (r == -EAGAIN)
-		poll(NULL, 0, PAL__TRACED_NAP_MS); /* its pidfd would be ready all the time */
+		pal__poll(NULL, 0, PAL__TRACED_NAP_MS); /* its pidfd would be ready all the time */
 	return r == -EAGAIN ? 0 : r;
 }
 
@@ -188,10 +188,10 @@ static int turn(struct talk *talk)
 		{.fd = child->ended ? -1 : child->pidfd, .events = POLLIN},
 	};
 	int left = pal_deadline_left_ms(talk->deadline);
-	int r = poll(events, PAL_ARRAY_LENGTH(events), left);
+	int r = pal__poll(events, PAL_ARRAY_LENGTH(events), left);
 
 	if (r < 0)
-		return errno == EINTR ? 0 : -errno;
+		return r == -EINTR ? 0 : r;
 	if (r == 0)
 		return pal_deadline_left_ms(talk->deadline) ? 0 : give_up(talk);
 	r = handle(talk, events);

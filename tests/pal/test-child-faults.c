@@ -159,12 +159,11 @@ static const struct {
 /* Calls whose failure the caller need not hear of, as what they are for comes about all the same. */
 static bool may_be_ignored(const char *name, const char *call)
 {
-	/* to know whether a signal still has somebody to go to, or whether it is time for the next */
+	/* to know whether a signal still has somebody to go to */
 	if (!strcmp(call, "poll"))
-		return !strncmp(name, "stop", 4) || !strcmp(name, "wait change") ||
-		       !strcmp(name, "free");
-	/* looks whether the child has ended already; or there is nobody to tell */
-	if (!strcmp(call, "sys_waitid") && (!strcmp(name, "stop") || !strcmp(name, "detach")))
+		return !strcmp(name, "stop") || !strcmp(name, "free");
+	/* looks whether the child has ended already; there is nobody to tell */
+	if (!strcmp(call, "sys_waitid") && !strcmp(name, "detach"))
 		return true;
 	return !strcmp(name, "free");
 }
