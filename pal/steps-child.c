@@ -85,7 +85,7 @@ static int close_listed(int list, int from, const int carried[PAL__CARRIED], boo
 
 	*ret_end = length == 0;
 	for (int at = 0; at < length;) {
-		const struct entry *entry = (const struct entry *)(buffer + at);
+		const struct entry *entry = (const void *)(buffer + at);
 		int fd = number_of(entry->name);
 
 		at += entry->length;
