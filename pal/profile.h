@@ -140,7 +140,7 @@ PAL_EXPORT int pal_profile_network_client_new(const uint16_t *ports, size_t coun
  * these, where other users' ids are 65534; before Landlock ABI 6, which keeps signals inside, also a pid
  * namespace, with pal_builder_pid_init(). Where these or Landlock cannot be had
  * the spawn fails (PAL_STAGE_NAMESPACE, _ID_MAP, _MOUNT, _LANDLOCK). What it is given open - descriptors, a terminal - is
- * as writable as it was.
+ * as writable as it was. Names and metadata can be looked at everywhere, and what it may read it may lock (flock(2)).
  */
 PAL_EXPORT int pal_profile_build_worker_new(const char *const *folders, struct pal_profile **ret,
 	struct pal_error *error) PAL_MUST_CHECK;

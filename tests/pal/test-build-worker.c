@@ -150,6 +150,20 @@ static int take_descriptor(void *pid)
 	return result(syscall(SYS_pidfd_getfd, fd, 0, 0));
 }
 
+/* Who is ended first where memory is short. */
+static int open_for_killing(void *pid)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/oom_score_adj", (int)*(pid_t *)pid);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
 static int make_pair_of_family(void *family)
 {
 	int pair[2];
@@ -178,6 +192,7 @@ static const struct {
 	{set_limit, &other, 0, EPERM},
 	{copy_memory, &other, ANYTHING, DIED + SIGSYS}, /* Yama */
 	{take_descriptor, &other, ANYTHING, ENOSYS},
+	{open_for_killing, &other, 0, EROFS},
 	{make_pair_of_family, &tipc, ANYTHING, EACCES},
 	/* what it does to itself */
 	{set_affinity, &itself, 0, 0},

@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <pal/root-priv.h>
+
 #include "fault-calls.h"
 #include "sandboxed.h"
 
@@ -170,6 +172,7 @@ static void add_mounts_to_host(struct pal_builder *builder)
 	pal_builder_tmpfs(builder, "/mnt", 65536, 01777, 0);
 	pal_builder_hide(builder, "/etc");
 	pal_builder_remount_read_only(builder, "/usr", true);
+	pal__builder_read_only_but(builder, (const char *const[]){"/tmp", "/var/tmp", NULL});
 }
 
 /* With the same ids. */
