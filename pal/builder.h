@@ -159,7 +159,11 @@ PAL_EXPORT void pal_builder_rlimit(struct pal_builder *builder, int resource, rl
  * unshare(CLONE_NEWPID), which allows no threads). A parent that died meanwhile
  * is noticed. pal_fork cannot change threads: there the signal comes when the
  * calling thread ends.
- * The kernel clears the setting when the child executes a set-user-ID program.
+ * The kernel clears the setting when the child executes a set-user-ID program or one with file capabilities - and
+ * any program that gains capabilities: of user 0 every one of the bounding set that
+ * is not permitted before. So for a child that is user 0 with less than that say
+ * no_new_privs, or take the bounding set down with the permitted one (capabilities.h); a
+ * pid namespace with a reaper (namespaces.h) keeps the setting in any case.
  * It sends the signal also when this process executes another program: execve(2)
  * ends every thread but the one that calls it.
  */

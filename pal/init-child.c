@@ -61,10 +61,17 @@ static bool reap(pid_t program, struct pal__report *report)
 	}
 }
 
+/* SIGHUP of a terminal that is gone, and SIGCONT after it: for the leader of the session alone. */
+static bool is_for_leader(int signal)
+{
+	return (signal == SIGHUP || signal == SIGCONT) &&
+	       syscall(SYS_getsid, 0) == syscall(SYS_getpid);
+}
+
 static void pass_on(pid_t program, const siginfo_t *info)
 {
 	/* the kernel's own are for a terminal's process group, which the program is in, too */
-	if (info->si_code != SI_KERNEL)
+	if (info->si_code != SI_KERNEL || is_for_leader(info->si_signo))
 		syscall(SYS_kill, program, info->si_signo);
 }
 
@@ -203,5 +210,7 @@ int pal__child_become_init(struct pal__child_args *args)
 	if (program > 0)
 		return stay(args, (pid_t)program);
 	r = program < 0 ? -errno : undo(args->plan, dumpable, ignored);
-	return r < 0 ? pal__report_fail(args->report, PAL_STAGE_NAMESPACE, 0, r) : 0;
+	if (r < 0)
+		return pal__report_fail(args->report, PAL_STAGE_NAMESPACE, 0, r);
+	return pal__child_reset_on_fork(args->plan->process, args->report);
 }

@@ -86,7 +86,10 @@ PAL_EXPORT void pal_builder_join_namespace(struct pal_builder *builder, unsigned
  * a signal for a whole process group reaches the program twice). Whoever takes
  * the pid with pal_child_steal_pid sees an exit code of 128 + signal. The reaper
  * holds a copy-on-write copy of this process's memory, no descriptor, and the
- * sandbox of the program but for the seccomp filter; it cannot be traced.
+ * sandbox of the program but for the seccomp filter; it cannot be traced. It shows inside: /proc/1/cmdline is
+ * this process's command line, so nothing secret belongs in that; and it counts for RLIMIT_NPROC, so that
+ * a user who may have 1 process gets no program (-EAGAIN). SIGHUP of a terminal that
+ * is gone is passed on, too.
  * pal_fork always has one, also if this is off.
  */
 PAL_EXPORT void pal_builder_pid_init(struct pal_builder *builder, bool on);

@@ -73,16 +73,33 @@ static int set_session(const struct pal__process *process, struct pal__report *r
 
 /* ---- scheduling ---- */
 
-static int set_scheduler(const struct pal__process *process, struct pal__report *report)
+static int set_policy(const struct pal__process *process, int policy, struct pal__report *report)
 {
 	const struct sched_param priority = {.sched_priority = process->priority};
+
+	return passed(report, PAL_STAGE_SCHEDULER, 0,
+		syscall(SYS_sched_setscheduler, 0, policy, &priority));
+}
+
+/* Of process 1 the program's process would be the first to lose the policy that it is to have. */
+int pal__child_reset_on_fork(const struct pal__process *process, struct pal__report *report)
+{
+	if (process->scheduler != PAL__SCHEDULER_POLICY || !(process->policy & SCHED_RESET_ON_FORK))
+		return 0;
+	return set_policy(process, process->policy, report);
+}
+
+static int set_scheduler(const struct pal__plan *plan, struct pal__report *report)
+{
+	const struct pal__process *process = plan->process;
+	const struct sched_param priority = {.sched_priority = process->priority};
+	int later = plan->namespaces.init ? SCHED_RESET_ON_FORK : 0;
 
 	switch (process->scheduler) {
 	case PAL__SCHEDULER_SAME:
 		break;
 	case PAL__SCHEDULER_POLICY:
-		return passed(report, PAL_STAGE_SCHEDULER, 0,
-			syscall(SYS_sched_setscheduler, 0, process->policy, &priority));
+		return set_policy(process, process->policy & ~later, report);
 	case PAL__SCHEDULER_PRIORITY:
 		return passed(
 			report, PAL_STAGE_SCHEDULER, 0, syscall(SYS_sched_setparam, 0, &priority));
@@ -90,15 +107,16 @@ static int set_scheduler(const struct pal__process *process, struct pal__report 
 	return 0;
 }
 
-static int set_scheduling(const struct pal__process *process, struct pal__report *report)
+static int set_scheduling(const struct pal__plan *plan, struct pal__report *report)
 {
+	const struct pal__process *process = plan->process;
 	int r = 0;
 
 	if (process->nice_set)
 		r = passed(report, PAL_STAGE_NICE, 0,
 			syscall(SYS_setpriority, PRIO_PROCESS, 0, process->nice));
 	if (r >= 0)
-		r = set_scheduler(process, report);
+		r = set_scheduler(plan, report);
 	if (r >= 0 && process->cpus)
 		r = passed(report, PAL_STAGE_AFFINITY, 0,
 			syscall(SYS_sched_setaffinity, 0, process->cpus_size, process->cpus));
@@ -127,7 +145,7 @@ static int set_limits(const struct pal__plan *plan, struct pal__report *report)
 int pal__child_become(const struct pal__plan *plan, struct pal__report *report)
 {
 	const struct pal__process *process = plan->process;
-	int r = set_scheduling(process, report);
+	int r = set_scheduling(plan, report);
 
 	if (r >= 0)
 		r = set_session(process, report);

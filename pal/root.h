@@ -25,6 +25,11 @@ struct pal_builder;
  * private root it is looked up again by its path when all is mounted, and the
  * child sees there what is mounted there. One that is hidden, that has been removed or that the child may
  * not reach fails the spawn (PAL_STAGE_CHDIR) unless cwd() with an absolute path, or cwd_fd(), says another.
+ *
+ * All this is undone by who may mount: a child that has CAP_SYS_ADMIN in the user namespace that the
+ * mounts belong to can unmount a cover, and make writable what is read-only. Root has it, and whoever is mapped to 0 in a new
+ * user namespace has it there. Take it with capabilities() (capabilities.h), and keep it away: set
+ * no_new_privs, or leave it out of the bounding set, because user 0 gets it back from there at exec.
  */
 
 /*
@@ -76,7 +81,9 @@ PAL_EXPORT void pal_builder_symlink(
  * For paths that exist (-ENOENT), with or without a private root, and which may lead through
  * symbolic links. Read-only: itself, and with `recursive` also what is mounted in it; "/" is
  * -EINVAL where it is no mount, after chroot(2).
- * Hidden: an empty folder without rights, or a file that nobody can open.
+ * Hidden: an empty folder without rights, or a file that nobody can open. A cover is on the file or folder that was
+ * there at spawn: when the host puts another one in its place, as editors and package managers replace files by
+ * rename(2), the cover is gone. Hide the folder in which that happens.
  */
 PAL_EXPORT void pal_builder_remount_read_only(
 	struct pal_builder *builder, const char *path, bool recursive);

@@ -54,6 +54,9 @@ int pal__child_join_cgroups(const struct pal__child_args *args);
 /* Session, scheduling, umask, limits, user. */
 int pal__child_become(const struct pal__plan *plan, struct pal__report *report);
 
+/* In the process that a reaper has made for the program. */
+int pal__child_reset_on_fork(const struct pal__process *process, struct pal__report *report);
+
 /* ids-child.c */
 int pal__child_set_user(const struct pal__plan *plan, struct pal__report *report);
 /* Real, effective and saved ones, respectively all the groups: they are what was asked for, or -EPERM. */

@@ -177,6 +177,11 @@ static int try_setsid(const char *unused)
 	return result(setsid());
 }
 
+static int try_scheduler(const char *policy)
+{
+	return sched_getscheduler(0) != atoi(policy);
+}
+
 static int try_groups(const char *unused)
 {
 	(void)unused;
@@ -417,8 +422,10 @@ static int try_catch(const char *unused)
 
 	(void)unused;
 	signal(SIGTERM, on_signal);
+	signal(SIGHUP, on_signal);
 	sigemptyset(&blocked);
 	sigaddset(&blocked, SIGTERM);
+	sigaddset(&blocked, SIGHUP);
 	sigprocmask(SIG_BLOCK, &blocked, &before);
 	if (write(1, "ready\n", 6) < 0)
 		return 255;
@@ -450,6 +457,7 @@ static const struct {
 	{"groups", try_groups},
 	{"dumpable", try_dumpable},
 	{"setsid", try_setsid},
+	{"scheduler", try_scheduler},
 	{"set-groups", try_set_groups},
 	{"user-namespace", try_user_namespace},
 	{"raise-limit", try_raise_limit},

@@ -30,7 +30,8 @@
  *   kill         a signal, for itself
  *   exit         the result
  *   orphan       0 if process 1 has waited for a process whose parent has ended
- *   catch        0 once SIGTERM arrives; says so on standard output before
+ *   scheduler    a policy as sched_getscheduler(2) has it: 0 if it is that, else 1
+ *   catch        0 once SIGTERM or SIGHUP arrives; says so on standard output before
  *   trace        a pid: PTRACE_ATTACH
  */
 int attempt(const char *name, const char *argument);

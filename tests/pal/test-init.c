@@ -276,6 +276,52 @@ START_TEST(a_program_may_make_its_own_session_at_once)
 }
 END_TEST
 
+START_TEST(the_scheduling_policy_is_the_programs)
+{
+	const bool root = inside_user(_i) == USER_ROOT;
+
+	inside_become(_i);
+	for (int reset = 0; reset < 2; reset++) {
+		const int policy =
+			(root ? SCHED_RR : SCHED_BATCH) | (reset ? SCHED_RESET_ON_FORK : 0);
+		struct pal_builder *builder = root ? inside_builder(_i) : in_pids(_i, true);
+
+		pal_builder_namespaces(builder, PAL_NS_PID);
+		pal_builder_pid_init(builder, true);
+		pal_builder_scheduler(builder, policy, root ? 1 : 0);
+		ck_assert_int_eq(inside(builder, _i, "scheduler", number(policy)), 0);
+	}
+}
+END_TEST
+
+/* A terminal that goes away tells the leader of its session, which process 1 is. */
+START_TEST(a_hangup_reaches_the_program)
+{
+	struct pal_error error = {0};
+	struct pal_status status;
+
+	inside_become(_i);
+	for (int init = 0; init < 2; init++) {
+		struct pal_builder *builder = in_pids(_i, init);
+		int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave;
+		struct pal_child *child;
+
+		ck_assert_int_ge(master, 0);
+		ck_assert_int_eq(unlockpt(master), 0);
+		slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+		ck_assert_int_ge(slave, 0);
+		pal_builder_stdin(builder, PAL_STDIO_FD(slave));
+		pal_builder_controlling_tty(builder, 0);
+		child = catcher(_i, builder);
+		close(slave);
+		close(master);
+		ck_assert_ok(
+			pal_child_wait(child, PAL_DEADLINE_MS(20000), &status, &error), &error);
+		pal_child_free(child);
+	}
+}
+END_TEST
+
 static int status_of(pid_t pid)
 {
 	int status;
@@ -358,6 +404,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(ends, process_1_holds_no_descriptor, 0, INSIDE_WAYS);
 	tcase_add_loop_test(ends, all_end_with_the_parent, 0, INSIDE_WAYS);
 	tcase_add_loop_test(ends, a_failure_inside_is_told_as_outside, 0, INSIDE_WAYS);
+	tcase_add_loop_test(pids, the_scheduling_policy_is_the_programs, 0, INSIDE_WAYS);
+	tcase_add_loop_test(ends, a_hangup_reaches_the_program, 0, INSIDE_WAYS);
 	tcase_add_loop_test(ends, who_is_killed_by_exec_has_not_started, 0, INSIDE_WAYS);
 	tcase_add_loop_test(ends, a_program_may_make_its_own_session_at_once, 0, INSIDE_WAYS);
 	return suite;
