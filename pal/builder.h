@@ -106,13 +106,18 @@ struct pal_stdio {
 /*
  * A file, opened by the parent at every spawn: with its rights and from its
  * working directory, whatever the child's are. O_CLOEXEC and O_NOCTTY are added.
- * -ENOENT, -EACCES and the like at PAL_STAGE_STDIO.
+ * -ENOENT, -EACCES and the like at PAL_STAGE_STDIO. Spawn waits where open(2)
+ * does: a FIFO has to be opened at its other end, too, and no signal ends that,
+ * nor pthread_cancel(3). With O_NONBLOCK it does not, and the child's stream has that flag.
  */
 #define PAL_STDIO_OPEN(name, open_flags, create_mode)                                              \
 	((struct pal_stdio){.kind = PAL_STDIO_KIND_FILE, .fd = -1, .path = (name),                 \
 		.flags = (open_flags), .mode = (create_mode)})
 #define PAL_STDIO_APPEND(name) PAL_STDIO_OPEN(name, O_WRONLY | O_CREAT | O_APPEND, 0666)
-/* Of stderr: what stdout is, whichever of the two was set first; closed where stdout is. */
+/*
+ * Of stderr: what stdout is, whichever of the two was set first; closed where stdout is. What
+ * close_fd(1) takes away stderr has all the same: that comes after the moves.
+ */
 #define PAL_STDIO_STDOUT ((struct pal_stdio){.kind = PAL_STDIO_KIND_STDOUT, .fd = -1})
 
 /* With INHERIT a stream that is closed in the parent is closed in the child. */

@@ -48,11 +48,12 @@ struct pal_output {
  * still read, then the call returns with cut_off.
  *
  * 0 on success, and *ret is the caller's, for pal_output_clear. -ETIMEDOUT,
- * -EOVERFLOW (more than max_output; PAL_STAGE_STDIO), -ENOMEM, errors of
+ * -EOVERFLOW (more than max_output; PAL_STAGE_STDIO, index = the
+ * stream's number), -ENOMEM, errors of
  * pal_child_wait: the child is killed and reaped then, and nothing is returned. For
  * a killed child that does not end (a tracer, a device) it waits two seconds.
  * The pipes are closed in any case but -EINVAL, -E2BIG for `options`, which may
- * be NULL for all defaults. The handle stays the caller's, and the status with it. A handle
+ * be NULL for all defaults, and -ECHILD in a fork (child.h). The handle stays the caller's, and the status with it. A handle
  * belongs to one thread at a time. A cancellation request is not acted on in here.
  */
 PAL_EXPORT int pal_child_communicate(struct pal_child *child, const struct pal_communicate_options *options,
