@@ -234,7 +234,9 @@ PAL_EXPORT int pal_builder_spawn_pid(struct pal_builder *builder, pid_t *ret, st
  * process with only the calling thread, made by fork(2) so that malloc and
  * stdio can be used in it, and `fn`'s return is its exit status (8 bits). The
  * child leaves with _exit: no atexit handlers, no flushing. Stages as above.
- * `fn` runs once every step of the plan has succeeded.
+ * `fn` runs once every step of the plan has succeeded. Where close_others is on, the
+ * copies of other handles that it has are of descriptors that are closed: their
+ * numbers will be other files', so they must not be freed or detached in `fn`.
  * Of the signals, those between 32 and SIGRTMIN keep their dispositions: libc uses
  * them for itself, in pthread_cancel(3) and setuid(2) with threads.
  */
