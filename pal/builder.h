@@ -106,13 +106,18 @@ struct pal_stdio {
 /*
  * A file, opened by the parent at every spawn: with its rights and from its
  * working directory, whatever the child's are. O_CLOEXEC and O_NOCTTY are added.
- * -ENOENT, -EACCES and the like at PAL_STAGE_STDIO.
+ * -ENOENT, -EACCES and the like at PAL_STAGE_STDIO. Spawn waits where open(2)
+ * does: a FIFO has to be opened at its other end, too, and no signal ends that,
+ * nor pthread_cancel(3). With O_NONBLOCK it does not, and the child's stream has that flag.
  */
 #define PAL_STDIO_OPEN(name, open_flags, create_mode)                                              \
 	((struct pal_stdio){.kind = PAL_STDIO_KIND_FILE, .fd = -1, .path = (name),                 \
 		.flags = (open_flags), .mode = (create_mode)})
 #define PAL_STDIO_APPEND(name) PAL_STDIO_OPEN(name, O_WRONLY | O_CREAT | O_APPEND, 0666)
-/* Of stderr: what stdout is, whichever of the two was set first; closed where stdout is. */
+/*
+ * Of stderr: what stdout is, whichever of the two was set first; closed where stdout is. What
+ * close_fd(1) takes away stderr has all the same: that comes after the moves.
+ */
 #define PAL_STDIO_STDOUT ((struct pal_stdio){.kind = PAL_STDIO_KIND_STDOUT, .fd = -1})
 
 /* With INHERIT a stream that is closed in the parent is closed in the child. */
@@ -235,7 +240,9 @@ PAL_EXPORT int pal_builder_spawn_pid(struct pal_builder *builder, pid_t *ret, st
  * process with only the calling thread, made by fork(2) so that malloc and
  * stdio can be used in it, and `fn`'s return is its exit status (8 bits). The
  * child leaves with _exit: no atexit handlers, no flushing. Stages as above.
- * `fn` runs once every step of the plan has succeeded.
+ * `fn` runs once every step of the plan has succeeded. Where close_others is on, the
+ * copies of other handles that it has are of descriptors that are closed: their
+ * numbers will be other files', so they must not be freed or detached in `fn`.
  * Of the signals, those between 32 and SIGRTMIN keep their dispositions: libc uses
  * them for itself, in pthread_cancel(3) and setuid(2) with threads.
  */

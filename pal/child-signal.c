@@ -19,6 +19,8 @@ int pal_child_signal(struct pal_child *child, int signal)
 {
 	struct pollfd end = {.fd = child->pidfd, .events = POLLIN};
 
+	if (!pal__child_is_own(child))
+		return -ECHILD;
 	/* The kernel takes signals for a zombie and says nothing. */
 	if (pal__poll(&end, 1, 0) > 0)
 		return -ESRCH;
@@ -42,12 +44,14 @@ int pal_child_signal_group(struct pal_child *child, int signal)
 {
 	if (!child->leads_group || signal < 0 || signal >= _NSIG)
 		return -EINVAL;
+	if (!pal__child_is_own(child))
+		return -ECHILD;
 	if (syscall(SYS_pidfd_send_signal, child->pidfd, signal, NULL,
 		    PIDFD_SIGNAL_PROCESS_GROUP) == 0)
 		return 0;
 	if (errno != EINVAL)
 		return -errno;
-	if (child->ended || !pal__child_is_own(child) || is_reaped(child))
+	if (child->ended || is_reaped(child))
 		return -ESRCH;
 	return kill(-child->pid, signal) < 0 ? -errno : 0;
 }

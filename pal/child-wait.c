@@ -38,6 +38,13 @@ int pal__reap(int pidfd)
 
 int pal__child_wait_error(const struct pal_child *child, int code, struct pal_error *error)
 {
+	if (code == -ECHILD && !pal__child_is_own(child))
+		return pal_error_set(error, PAL_STAGE_WAIT, code,
+			"child %d is not of this process, but of one that it was forked from",
+			(int)child->pid);
+	if (code == -ECHILD && !(child->ended && child->result < 0))
+		return pal_error_set(
+			error, PAL_STAGE_WAIT, code, "child %d has ended", (int)child->pid);
 	if (code == -ECHILD)
 		return pal_error_set(error, PAL_STAGE_WAIT, code,
 			"child %d has ended, its status is lost to SIGCHLD's disposition or another wait",
@@ -142,6 +149,8 @@ int pal__child_await(struct pal_child *child, pal_deadline deadline)
 {
 	int r = 0;
 
+	if (!pal__child_is_own(child))
+		return -ECHILD;
 	if (child->ended)
 		return 0;
 	if (deadline == PAL_DEADLINE_NONE)
@@ -246,6 +255,8 @@ static int wait_change_until(
 static int await_change(
 	struct pal_child *child, unsigned changes, pal_deadline deadline, int *ret_signal)
 {
+	if (!pal__child_is_own(child))
+		return -ECHILD;
 	if (child->ended)
 		return changes & PAL_CHILD_ENDED && child->result == 0 ? (int)PAL_CHILD_ENDED
 								       : -ECHILD;

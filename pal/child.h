@@ -12,7 +12,12 @@
 
 PAL_BEGIN_DECLS
 
-/* A running or ended child. A handle belongs to one thread at a time, except pal_child_signal: any thread. */
+/*
+ * A running or ended child. A handle belongs to one thread at a time, except pal_child_signal: any
+ * thread. In a fork of the process whose child it is there is a copy of the handle: waiting,
+ * signalling, stopping and communicating return -ECHILD there and do nothing; detach and free
+ * close the copy.
+ */
 struct pal_child;
 
 struct pal_status {

@@ -8,6 +8,7 @@
 
 /* What a pipe holds: one read takes all of it. Memory that nothing is read to costs nothing. */
 #define FIRST_ROOM ((size_t)64 << 10)
+#define SKIP_ROOM FIRST_ROOM
 #define SECOND_ROOM (FIRST_ROOM + ((size_t)1 << 20))
 
 /* Up to one byte beyond the limit, which then is known to be exceeded. */
@@ -35,12 +36,23 @@ static int read_failed(void)
 	return errno == EINTR || errno == EAGAIN ? 1 : -errno;
 }
 
-/* What is beyond the limit has to be read all the same: its writer would wait for ever. */
-static int skip(int fd)
+/*
+ * What is beyond the limit has to be read all the same: its writer would wait for ever. It goes
+ * behind what is kept; on the stack there may be little room.
+ */
+static int skip(struct pal__collect *collect, int fd)
 {
-	char nowhere[16 << 10];
-	ssize_t got = read(fd, nowhere, sizeof nowhere);
+	ssize_t got;
 
+	if (collect->room < collect->size + SKIP_ROOM) {
+		char *data = realloc(collect->data, collect->size + SKIP_ROOM + 1);
+
+		if (!data)
+			return -ENOMEM;
+		collect->data = data;
+		collect->room = collect->size + SKIP_ROOM;
+	}
+	got = read(fd, collect->data + collect->size, collect->room - collect->size);
 	return got < 0 ? read_failed() : got > 0;
 }
 
@@ -62,7 +74,7 @@ int pal__collect_read(struct pal__collect *collect, int fd)
 	int r = 0;
 
 	if (collect->truncated)
-		return skip(fd);
+		return skip(collect, fd);
 	if (collect->size == collect->room)
 		r = grow(collect);
 	if (r < 0)

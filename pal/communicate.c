@@ -22,17 +22,6 @@
  */
 #define LATE_READS (PAL__BIG_PIPE / 4096)
 
-struct talk {
-	struct pal_child *child;
-	const char *input;
-	size_t input_left;
-	struct pal__collect streams[2]; /* stdout, stderr */
-	pal_deadline deadline;          /* of all, and once the child has ended that of the rest */
-	int64_t drain_ms;
-	int late_reads;
-	bool cut_off;
-};
-
 /* ---- SIGPIPE ---- */
 
 /*
@@ -41,6 +30,7 @@ struct talk {
  */
 struct sigpipe {
 	bool kept;
+	bool made; /* by a write of ours */
 	bool pending_before;
 	sigset_t mask_before;
 };
@@ -70,11 +60,24 @@ static void sigpipe_restore(struct sigpipe *sigpipe)
 	if (!sigpipe->kept)
 		return;
 	sigpipe_set(&set);
-	if (!sigpipe->pending_before)
+	if (sigpipe->made && !sigpipe->pending_before)
 		while (sigtimedwait(&set, NULL, &now) < 0 && errno == EINTR)
 			;
 	pthread_sigmask(SIG_SETMASK, &sigpipe->mask_before, NULL);
 }
+
+struct talk {
+	struct pal_child *child;
+	const char *input;
+	size_t input_left;
+	struct sigpipe sigpipe;
+	struct pal__collect streams[2]; /* stdout, stderr */
+	int too_long; /* the stream that exceeds its limit */
+	pal_deadline deadline;          /* of all, and once the child has ended that of the rest */
+	int64_t drain_ms;
+	int late_reads;
+	bool cut_off;
+};
 
 /* ---- the streams ---- */
 
@@ -92,6 +95,7 @@ static int feed(struct talk *talk)
 		return 0;
 	if (written < 0 && errno != EPIPE)
 		return -errno;
+	talk->sigpipe.made |= written < 0;
 	if (written < 0 || (size_t)written == talk->input_left) {
 		close_stream(talk, 0);
 		return 0;
@@ -101,7 +105,7 @@ static int feed(struct talk *talk)
 	return 0;
 }
 
-static int start_feeding(struct talk *talk, struct sigpipe *sigpipe)
+static int start_feeding(struct talk *talk)
 {
 	int fd = talk->child->stdio[0];
 
@@ -115,7 +119,7 @@ static int start_feeding(struct talk *talk, struct sigpipe *sigpipe)
 		return -errno;
 	if (talk->input_left > PIPE_BUF)
 		fcntl(fd, F_SETPIPE_SZ, PAL__BIG_PIPE); /* fewer turns, if that is allowed */
-	sigpipe_keep(sigpipe);
+	sigpipe_keep(&talk->sigpipe);
 	return feed(talk);
 }
 
@@ -130,6 +134,8 @@ static int collect(struct talk *talk, int number, short revents)
 		r = pal__collect_read(stream, fd);
 	if (r == 0)
 		close_stream(talk, number);
+	if (r == -EOVERFLOW)
+		talk->too_long = number;
 	return r < 0 ? r : 0;
 }
 
@@ -211,15 +217,14 @@ static bool goes_on(const struct talk *talk)
 
 static int run(struct talk *talk)
 {
-	struct sigpipe sigpipe = {0};
-	int r = start_feeding(talk, &sigpipe);
+	int r = start_feeding(talk);
 
 	/* It may have been waited for before. */
 	if (r == 0 && talk->child->ended)
 		note_end(talk);
 	while (r == 0 && goes_on(talk))
 		r = turn(talk);
-	sigpipe_restore(&sigpipe);
+	sigpipe_restore(&talk->sigpipe);
 	for (int i = 0; i < 3; i++)
 		close_stream(talk, i);
 	if (r == 0)
@@ -232,13 +237,16 @@ static int run(struct talk *talk)
 static int failed(struct talk *talk, int code, struct pal_error *error)
 {
 	if (code == -EOVERFLOW)
-		pal_error_set(error, PAL_STAGE_STDIO, code, "child %d writes more than %zu bytes",
-			(int)talk->child->pid, talk->streams[0].limit);
+		pal_error_set(error, PAL_STAGE_STDIO, code, "child %d writes more than %zu bytes to %s",
+			(int)talk->child->pid, talk->streams[0].limit,
+			talk->too_long == 1 ? "stdout" : "stderr");
 	else if (code == -ENOMEM)
 		pal_error_set(
 			error, PAL_STAGE_MEMORY, code, "output of child %d", (int)talk->child->pid);
 	else
 		pal__child_wait_error(talk->child, code, error);
+	if (error && code == -EOVERFLOW)
+		error->index = talk->too_long;
 	pal__child_kill(talk->child);
 	return code;
 }
@@ -312,6 +320,8 @@ int pal_child_communicate(struct pal_child *child, const struct pal_communicate_
 	r = pal_check_size(options, options->size, sizeof *options);
 	if (r < 0)
 		return pal_error_set(error, PAL_STAGE_ARGUMENT, r, "options of communicate");
+	if (!pal__child_is_own(child))
+		return pal__child_wait_error(child, -ECHILD, error);
 	/* Unwinding from here would lose the buffers. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	r = communicate(child, options, ret, error);

@@ -2,6 +2,7 @@
 #include <pal/helper-thread-priv.h>
 
 #include <errno.h>
+#include <link.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -14,7 +15,7 @@
 #include <pal/process-mark-priv.h>
 #include <pal/threads-priv.h>
 
-/* Little of ours runs there, but libc's thread data is in it, too. */
+/* Little of ours runs there, but libc's thread data is in it, too; and the program's: stack_size. */
 #define STACK_SIZE ((size_t)256 * 1024)
 
 /* ---- which there are ---- */
@@ -107,6 +108,26 @@ struct pal__helper *pal__helpers_find(struct pal__helpers *helpers, pid_t tid)
 
 /* ---- starting one ---- */
 
+static int add_thread_storage(struct dl_phdr_info *object, size_t size, void *arg)
+{
+	size_t *sum = arg;
+
+	(void)size;
+	for (int i = 0; i < object->dlpi_phnum; i++)
+		if (object->dlpi_phdr[i].p_type == PT_TLS)
+			*sum += object->dlpi_phdr[i].p_memsz + object->dlpi_phdr[i].p_align;
+	return 0;
+}
+
+/* Variables of the program and its libraries that each thread has are part of a stack's size. */
+static size_t stack_size(void)
+{
+	size_t sum = STACK_SIZE;
+
+	dl_iterate_phdr(add_thread_storage, &sum);
+	return sum;
+}
+
 int pal__helper_thread_start(
 	pthread_t *ret, enum pal__thread_kind kind, void *(*fn)(void *arg), void *arg)
 {
@@ -122,7 +143,7 @@ int pal__helper_thread_start(
 	sigfillset(&blocked);
 	r = pthread_attr_setsigmask_np(&attributes, &blocked);
 	if (!r)
-		r = pthread_attr_setstacksize(&attributes, STACK_SIZE);
+		r = pthread_attr_setstacksize(&attributes, stack_size());
 	if (!r && kind == PAL__THREAD_DETACHED)
 		r = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	if (!r)

@@ -106,8 +106,11 @@ PAL_EXPORT void pal_builder_umask(struct pal_builder *builder, mode_t mask);
 
 /*
  * The child is born in this cgroup of version 2, an open directory (borrowed,
- * open at every spawn): clone3(2) with CLONE_INTO_CGROUP, Linux 5.7. -EACCES,
- * -EBUSY, -EOPNOTSUPP at PAL_STAGE_CGROUP.
+ * open at every spawn): clone3(2) with CLONE_INTO_CGROUP, Linux 5.7.
+ * In pal_fork, elsewhere than on x86-64, and where clone3 is missing or refused, it
+ * moves itself there by cgroup.procs before it does anything else of lasting
+ * effect: then it is charged to the parent's for a moment. -EACCES, -EBUSY,
+ * -EOPNOTSUPP at PAL_STAGE_CGROUP.
  */
 PAL_EXPORT void pal_builder_cgroup(struct pal_builder *builder, int directory_fd);
 /*
