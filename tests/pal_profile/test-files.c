@@ -171,6 +171,7 @@ START_TEST(a_key_changes_what_it_names_and_nothing_else)
 	if (user == USER_NOBODY)
 		needs_user_namespace_of_fork();
 	become(user);
+	ck_assert_int_eq(chdir("/"), 0); /* a folder in /tmp would be covered */
 	prepare();
 	without = inside(user, "", one->attempt, one->name);
 	with = inside(user, one->text, one->attempt, one->name);
@@ -270,6 +271,7 @@ static int has_device(void *path)
 START_TEST(whole_areas_of_the_system_are_protected)
 {
 	become(USER_ROOT);
+	ck_assert_int_eq(chdir("/"), 0); /* a folder in /tmp would be covered */
 	ck_assert_int_eq(under("", create_in, "/usr"), 0);
 	ck_assert_int_eq(under("ProtectSystem=yes", create_in, "/usr"), EROFS);
 	ck_assert_int_eq(under("ProtectSystem=yes", create_in, "/etc"), 0);
@@ -335,8 +337,8 @@ START_TEST(areas_are_read_only_or_empty_for_anybody)
 	if (user == USER_NOBODY)
 		needs_user_namespace_of_fork();
 	become(user);
+	ck_assert_int_eq(chdir("/"), 0); /* a folder in /tmp would be covered */
 	prepare(); /* so that /tmp is not empty */
-	ck_assert_int_eq(chdir("/"), 0); /* what is covered is no folder to be in */
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(areas); i++) {
 		int without, with;
 
@@ -372,6 +374,7 @@ START_TEST(areas_take_capabilities_away)
 	};
 
 	become(USER_ROOT);
+	ck_assert_int_eq(chdir("/"), 0); /* a folder in /tmp would be covered */
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(taken); i++) {
 		ck_assert_int_eq(under("", capabilities_lack, &taken[i].mask), 1);
 		ck_assert_msg(!under(taken[i].text, capabilities_lack, &taken[i].mask), "%s",
@@ -406,6 +409,7 @@ static int has_processes(void *unused)
 START_TEST(sizes_and_processes_are_its_own)
 {
 	become(_i);
+	ck_assert_int_eq(chdir("/"), 0); /* a folder in /tmp would be covered */
 	ck_assert_int_eq(inside(_i, "TemporaryFileSystem=/tmp:size=1M", tmpfs_is_small, NULL), 0);
 	ck_assert_int_eq(inside(_i, "TemporaryFileSystem=/tmp:size=2m", tmpfs_is_small, NULL), 1);
 	ck_assert_int_eq(inside(_i, "PrivateTmp=yes", is_no_exec, "/tmp"), 1);
@@ -418,6 +422,7 @@ END_TEST
 START_TEST(without_privileges_mounts_fail_the_spawn)
 {
 	become(USER_NOBODY);
+	ck_assert_int_eq(chdir("/"), 0); /* a folder in /tmp would be covered */
 	ck_assert_int_eq(stage_refused("ReadOnlyPaths=/usr"), PAL_STAGE_NAMESPACE);
 	ck_assert_int_eq(stage_refused("PrivateTmp=yes"), PAL_STAGE_NAMESPACE);
 }
@@ -464,6 +469,7 @@ static void is_missing(const char *text)
 START_TEST(a_path_that_is_missing_is_an_error_with_its_line)
 {
 	become(USER_ROOT);
+	ck_assert_int_eq(chdir("/"), 0); /* a folder in /tmp would be covered */
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(missing_paths); i++)
 		is_missing(missing_paths[i]);
 	/* nobody can tell before the mounts are made */
