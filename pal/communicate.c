@@ -229,7 +229,7 @@ static int run(struct talk *talk)
 		close_stream(talk, i);
 	if (r == 0)
 		r = pal__child_await(talk->child, talk->deadline);
-	return r < 0 ? r : talk->child->result;
+	return r;
 }
 
 /* ---- the call ---- */
@@ -257,8 +257,11 @@ static int take_output(struct talk *talk, const bool wanted[2], struct pal_outpu
 		.out_size = talk->streams[0].size,
 		.err_size = talk->streams[1].size,
 		.truncated = talk->streams[0].truncated || talk->streams[1].truncated,
-		.cut_off = talk->cut_off};
+		.cut_off = talk->cut_off,
+		.status_lost = talk->child->result < 0};
 
+	if (output.status_lost)
+		output.status.code = -1; /* neither an exit code nor a signal */
 	if (wanted[0])
 		output.out = pal__collect_take(&talk->streams[0]);
 	if (wanted[1])
