@@ -53,6 +53,12 @@ static void run_floor(unsigned count)
 	}
 }
 
+static void run_guarded(unsigned count)
+{
+	while (count--)
+		guarded_reap(guarded_spawn(argv));
+}
+
 static struct pal_builder *builder, *execve_builder;
 
 static void start_procmesh(void)
@@ -161,6 +167,7 @@ static void run_glib_open(unsigned count)
 
 #define CANDIDATES(fewer_of_those_that_fork) \
 	{"floor", NULL, run_floor, NULL}, \
+	{"floor-guarded", NULL, run_guarded, NULL}, \
 	{"procmesh", start_procmesh, run_procmesh, stop_procmesh}, \
 	{"procmesh-execve-signals", start_execve_signals, run_execve_signals, stop_execve_signals}, \
 	{"posix_spawn", NULL, run_posix_spawn, NULL} UV_CANDIDATE(fewer_of_those_that_fork) \

@@ -221,6 +221,12 @@ void pal_builder_rlimit(struct pal_builder *builder, int resource, rlim_t soft, 
 			builder, PAL_STAGE_ARGUMENT, -EINVAL, "resource limit %d", resource);
 		return;
 	}
+	if (builder->sandbox.settled && builder->limit_set[resource]) { /* a profile's holds, too */
+		const struct rlimit *now = &builder->limits[resource];
+
+		soft = soft < now->rlim_cur ? soft : now->rlim_cur;
+		hard = hard < now->rlim_max ? hard : now->rlim_max;
+	}
 	builder->limits[resource] = (struct rlimit){.rlim_cur = soft, .rlim_max = hard};
 	builder->limit_set[resource] = true;
 }

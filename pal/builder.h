@@ -164,7 +164,11 @@ PAL_EXPORT void pal_builder_rlimit(struct pal_builder *builder, int resource, rl
  * unshare(CLONE_NEWPID), which allows no threads). A parent that died meanwhile
  * is noticed. pal_fork cannot change threads: there the signal comes when the
  * calling thread ends.
- * The kernel clears the setting when the child executes a set-user-ID program.
+ * The kernel clears the setting when the child executes a set-user-ID program or one with file capabilities - and
+ * any program that gains capabilities: of user 0 every one of the bounding set that
+ * is not permitted before. So for a child that is user 0 with less than that say
+ * no_new_privs, or take the bounding set down with the permitted one (capabilities.h); a
+ * pid namespace with a reaper (namespaces.h) keeps the setting in any case.
  * It sends the signal also when this process executes another program: execve(2)
  * ends every thread but the one that calls it.
  */
@@ -176,7 +180,8 @@ PAL_EXPORT void pal_builder_parent_death(struct pal_builder *builder, int signal
  * the parent. Off: the memory is copied. Errors and stages are the same.
  * A child that changes its user or group (process.h) is copied in any case: the
  * kernel makes memory undumpable in which credentials change, and that would be
- * this process's, too. So is one with a user, pid or time namespace (namespaces.h).
+ * this process's, too. So is one with a user or time namespace, and one with a
+ * pid namespace and an init, or something to join besides (namespaces.h).
  */
 PAL_EXPORT void pal_builder_vfork(struct pal_builder *builder, bool on);
 
@@ -224,7 +229,8 @@ PAL_EXPORT int pal_builder_spawn(struct pal_builder *builder, struct pal_child *
  * number. Without them a child that is killed before its program runs cannot be told
  * from one that is killed afterwards: that is success here, and the caller's wait sees the signal.
  * -EINVAL, PAL_STAGE_ARGUMENT, with parent_death() or PAL_STDIO_PIPE: both are the handle's.
- * A pid namespace (namespaces.h) needs descriptors in any case, and tells of a child killed before.
+ * A pid namespace, and id maps (namespaces.h) that are written from outside, need descriptors in
+ * any case, and tell of a child killed before.
  */
 PAL_EXPORT int pal_builder_spawn_pid(struct pal_builder *builder, pid_t *ret, struct pal_error *error)
 	PAL_MUST_CHECK;

@@ -10,9 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <pal/clone-priv.h>
 #include <pal/util-priv.h>
 
 /* What namespaces.c has been told, made ready for the child (namespaces-child.c). */
@@ -50,7 +52,7 @@ static unsigned joined_flags(const struct pal__namespaces *namespaces)
 	return flags;
 }
 
-static bool has_capability(unsigned number)
+bool pal__has_capability(unsigned number)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
@@ -81,8 +83,11 @@ static int check_root(const struct pal_builder *builder, unsigned all, struct pa
 		enum pal__mount_kind kind = mount->kind;
 
 		/* the process would not see it: its root is what lies below */
-		if (!builder->root.private_root && !*mount->target && kind != PAL__MOUNT_READ_ONLY)
+		if (pal__mount_is_root(mount) && !builder->root.private_root)
 			return invalid(error, "mount on / without a private root");
+		/* it would cover all that the others have been asked for */
+		if (pal__mount_is_root(mount) && i > 0)
+			return invalid(error, "mount on / that is not the first");
 		if (kind == PAL__MOUNT_PROC && !(all & PAL_NS_PID))
 			return invalid(error, "mount_proc without a pid namespace");
 		if (kind == PAL__MOUNT_SYMLINK && !builder->root.private_root)
@@ -169,7 +174,7 @@ static bool is_own_id(const struct pal__id_map *map, unsigned id)
 static bool denies_setgroups(const struct pal__namespaces *asked)
 {
 	if (asked->setgroups == PAL__SETGROUPS_UNSAID)
-		return !has_capability(CAP_SETGID);
+		return !pal__has_capability(CAP_SETGID);
 	return asked->setgroups == PAL__SETGROUPS_DENIED;
 }
 
@@ -185,22 +190,48 @@ static bool needs_helper(const struct pal__namespaces *asked)
 }
 
 /*
- * One process less, and one copy of our memory: the child is cloned into its user and pid
- * namespaces. Not where it has something to do before, as who it is here.
+ * Whether a process of ours can write them that shares our memory: mapper-priv.h. Not if it were the
+ * first of a pid namespace that we have made for children: all of that ends with the first.
+ * ThreadSanitizer keeps books for each thread, which two processes that run at once would spoil.
  */
-static bool is_born_inside(const struct pal_builder *builder, bool program)
+static bool can_have_mapper(void)
+{
+#ifdef PAL__CLONE_FOR_TSAN
+	return false;
+#else
+	struct stat own, of_children;
+
+	return stat("/proc/self/ns/pid", &own) == 0 &&
+	       stat("/proc/self/ns/pid_for_children", &of_children) == 0 &&
+	       own.st_ino == of_children.st_ino && own.st_dev == of_children.st_dev;
+#endif
+}
+
+static int flags_of_birth(const struct pal__namespaces *asked)
+{
+	return (asked->flags & PAL_NS_USER ? CLONE_NEWUSER : 0) |
+	       (asked->flags & PAL_NS_PID ? CLONE_NEWPID : 0);
+}
+
+/*
+ * Up to two processes less, and as many copies of our memory: the child is cloned into its
+ * user and pid namespaces. Not where it has something to do before, as who it is here.
+ */
+static int born_inside(const struct pal_builder *builder, bool program)
 {
 	const struct pal__namespaces *asked = &builder->namespaces;
 
-	if (!program || !(asked->flags & PAL_NS_PID) || asked->join_count ||
-		builder->process.cgroup_fd >= 0 || builder->process.procs_count)
-		return false;
-	return !(asked->flags & PAL_NS_USER) || !needs_helper(asked);
+	if (!program || asked->join_count || builder->process.cgroup_fd >= 0 ||
+		builder->process.procs_count)
+		return 0;
+	if (asked->flags & PAL_NS_USER && needs_helper(asked) && !can_have_mapper())
+		return 0;
+	return flags_of_birth(asked);
 }
 
 bool pal__namespaces_divide(const struct pal_builder *builder, bool program)
 {
-	return has_pid(builder) && !is_born_inside(builder, program);
+	return has_pid(builder) && !(born_inside(builder, program) & CLONE_NEWPID);
 }
 
 bool pal__namespaces_hide_parent(const struct pal_builder *builder)
@@ -224,13 +255,15 @@ bool pal__namespaces_share_memory(const struct pal_builder *builder)
 
 	if (all & (PAL_NS_USER | PAL_NS_TIME))
 		return false;
-	return !(all & PAL_NS_PID) || (is_born_inside(builder, true) && !asked->init);
+	return !(all & PAL_NS_PID) || (born_inside(builder, true) && !asked->init);
 }
 
 /* ---- the plan ---- */
 
-/* Line by line: "inside outside count". */
-static bool contains(const struct pal__id_map *map, unsigned id)
+#define NO_ID ((unsigned)-1)
+
+/* What `id` is inside, NO_ID: nothing. Line by line: "inside outside count". */
+static unsigned inside_of(const struct pal__id_map *map, unsigned id)
 {
 	const char *line = map->text;
 	unsigned inside, outside, count;
@@ -238,8 +271,18 @@ static bool contains(const struct pal__id_map *map, unsigned id)
 	for (; line && sscanf(line, "%u %u %u", &inside, &outside, &count) == 3;
 		line = strchr(line, '\n') + 1)
 		if (id >= outside && id - outside < count)
-			return true;
-	return !map->text;
+			return inside + (id - outside);
+	return map->text ? NO_ID : id;
+}
+
+/* The three may be different users, of whom not all have a number inside. */
+static unsigned same_user(const struct pal__id_map *map)
+{
+	uid_t real, effective, saved;
+
+	if (getresuid(&real, &effective, &saved) < 0 || real != effective || saved != effective)
+		return NO_ID;
+	return inside_of(map, effective);
 }
 
 static void plan_map(struct pal__map_plan *plan, const struct pal__id_map *map, unsigned id)
@@ -247,7 +290,7 @@ static void plan_map(struct pal__map_plan *plan, const struct pal__id_map *map, 
 	snprintf(plan->own, sizeof plan->own, "%u %u 1\n", id, id);
 	plan->text = map->text;
 	plan->size = strlen(map->text ? map->text : plan->own);
-	plan->first = contains(map, id) ? (unsigned)-1 : map->inside;
+	plan->first = inside_of(map, id) == NO_ID ? map->inside : NO_ID;
 }
 
 static void plan_user(struct pal__ns_plan *plan, const struct pal_builder *builder)
@@ -258,9 +301,11 @@ static void plan_user(struct pal__ns_plan *plan, const struct pal_builder *build
 	if (!plan->user)
 		return;
 	plan->deny_setgroups = denies_setgroups(asked);
-	plan->helper = needs_helper(asked);
+	plan->mapper = plan->born & CLONE_NEWUSER && needs_helper(asked);
+	plan->helper = !plan->born && needs_helper(asked);
 	plan_map(&plan->uids, &asked->uids, geteuid());
 	plan_map(&plan->gids, &asked->gids, getegid());
+	plan->same_uid = same_user(&asked->uids);
 	plan->drop_groups = builder->process.groups_kind == PAL__GROUPS_UNSAID;
 }
 
@@ -286,15 +331,20 @@ void pal__ns_plan_make(struct pal__ns_plan *plan, const struct pal_builder *buil
 		.hostname_length = asked->hostname ? strlen(asked->hostname) : 0,
 		.loopback = asked->loopback,
 		.forbid_user = asked->forbid_user,
+		.user_joined = joined_flags(asked) & PAL_NS_USER,
+		.pid_joined = joined_flags(asked) & PAL_NS_PID,
+		.same_uid = NO_ID,
 	};
 	for (unsigned kind = kind_of(PAL_NS_MOUNT); kind < PAL__NS_KINDS; kind++)
 		if (asked->flags >> kind & 1)
 			plan->unshared |= kinds[kind].flag;
-	if (is_born_inside(builder, program)) {
-		plan->born = CLONE_NEWPID | (asked->flags & PAL_NS_USER ? CLONE_NEWUSER : 0);
-		plan->unshared &= ~plan->born;
-	}
+	/* who does not divide must be born in its pid namespace, whatever has changed since that was decided */
+	if (!plan->divides && asked->flags & PAL_NS_PID)
+		plan->born = flags_of_birth(asked);
+	else if (!plan->divides)
+		plan->born = born_inside(builder, program);
+	plan->unshared &= ~plan->born;
 	if (plan->join_count)
-		plan->user_joined_last = has_capability(CAP_SYS_ADMIN);
+		plan->user_joined_last = pal__has_capability(CAP_SYS_ADMIN);
 	plan_user(plan, builder);
 }

@@ -37,6 +37,9 @@ struct pal__namespaces {
 	bool forbid_user;
 };
 
+/* Whether this thread has it, and in effect. */
+bool pal__has_capability(unsigned number);
+
 enum {
 	PAL__SOCKET_PARENT,
 	PAL__SOCKET_CHILD
@@ -56,8 +59,11 @@ struct pal__ns_plan {
 	int unshared;    /* of the others, without the user namespace */
 	const struct pal__join *joins;
 	size_t join_count;
+	bool user_joined;
 	bool user_joined_last;
+	bool pid_joined;
 	bool helper; /* only a process outside may write the maps: namespaces-child.c */
+	bool mapper; /* and the child is born in there: mapper-priv.h, in place of the helper */
 	bool deny_setgroups;
 	struct pal__map_plan {
 		const char *text; /* NULL: `own` */
@@ -66,6 +72,8 @@ struct pal__ns_plan {
 		unsigned first; /* to become, because the map does not have the own id; -1: it has */
 	} uids, gids;
 	bool drop_groups; /* with `first` */
+	/* In a user namespace, the number of the user that all three ids are; -1: not known, or none. */
+	unsigned same_uid;
 
 	/*
 	 * A pid namespace is for children of the process that asked for it. A child that was

@@ -33,7 +33,9 @@ struct pal_builder;
  * Real, effective and saved user, respectively group. (uid_t)-1: not changed,
  * the default. Where the user changes - also if only one of the three was another -
  * and nothing is said about supplementary groups, the child has none
- * (CVE-2021-41617). -EPERM without CAP_SETUID, CAP_SETGID. The file-system ids follow.
+ * (CVE-2021-41617), and no capability if it is not user 0 (also not those that are ambient), unless
+ * keep_capabilities() or capabilities() says otherwise. -EPERM without CAP_SETUID, CAP_SETGID, and
+ * where a filter that this process is under has only pretended. The file-system ids follow.
  * The kernel makes such a child undumpable until it executes something; after
  * pal_fork its /proc/self belongs to root, unless it calls prctl(PR_SET_DUMPABLE).
  * A user who has more than RLIMIT_NPROC processes already is -EAGAIN at PAL_STAGE_EXEC:

@@ -79,6 +79,7 @@ static int mount_error(const struct pal_builder *builder, const struct pal__repo
 		[PAL__MOUNT_PROC] = "proc",
 		[PAL__MOUNT_DEV] = "dev",
 		[PAL__MOUNT_SYMLINK] = "symbolic link",
+		[PAL__MOUNT_KEEP] = "keep",
 		[PAL__MOUNT_READ_ONLY] = "read-only",
 		[PAL__MOUNT_HIDE] = "hide",
 	};

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <pal/util-priv.h>
+#include <pal_profile/text-priv.h>
 #include <pal_profile/users-priv.h>
 
 /* Gives a builder what a text says about the process itself. */
@@ -103,7 +104,7 @@ static int add_assignment(struct pal_profile__list *list, const char *name, cons
 		assignment = NULL;
 		return -ENOMEM;
 	}
-	return pal_profile__list_add(list, assignment);
+	return pal_profile__list_add(list, assignment, 0);
 }
 
 static int set_variable(struct pal_builder *builder, const char *assignment)
@@ -118,11 +119,15 @@ static int set_variable(struct pal_builder *builder, const char *assignment)
 	return 0;
 }
 
-/* Nothing else of what there is. Values are looked up before they are forgotten. */
+/*
+ * Nothing else of what there is. Values are looked up before they are forgotten. A profile that was passed
+ * to the child, in the builder, is no part of its environment: without it the child would be less confined.
+ */
 static int apply_pass(const struct pal_profile__list *names, struct pal_builder *builder)
 {
+	const char *passed = pal_builder_peek_env(builder, PAL_PROFILE__VARIABLE);
 	struct pal_profile__list kept = {0};
-	int r = 0;
+	int r = passed ? add_assignment(&kept, PAL_PROFILE__VARIABLE, passed) : 0;
 
 	for (size_t i = 0; i < names->count && r >= 0; i++) {
 		const char *value = value_of(builder, names->items[i]);

@@ -33,8 +33,10 @@ static struct pal_capabilities current_sets(void)
 	sets.permitted = joined(data[0].permitted, data[1].permitted);
 	sets.effective = joined(data[0].effective, data[1].effective);
 	sets.inheritable = joined(data[0].inheritable, data[1].inheritable);
+	/* only what is permitted and inheritable can be ambient, in most processes nothing */
 	for (unsigned number = 0; number < 64; number++)
-		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, number, 0, 0) == 1)
+		if (sets.permitted & sets.inheritable & CAPABILITY(number) &&
+			prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, number, 0, 0) == 1)
 			sets.ambient |= CAPABILITY(number);
 	return sets;
 }
@@ -97,7 +99,7 @@ static struct pal_profile__filter filter_of(const struct pal_profile__stage *sta
 {
 	struct pal_profile__filter filter = stage->filter;
 
-	filter.no_port_evasion = stage->landlock.ports;
+	filter.no_port_evasion = pal_profile__restricts_ports(&stage->landlock);
 	return filter;
 }
 
@@ -119,7 +121,7 @@ int pal_profile__apply_stage(const struct pal_profile__settings *settings,
 	const struct pal_profile__filter asked = whole_filter(settings);
 	struct pal_landlock *ruleset = NULL;
 	struct pal_seccomp *filter = NULL;
-	int r = pal_profile__make_landlock(&stage->landlock, &ruleset, error);
+	int r = pal_profile__make_landlock(&stage->landlock, stage->name, &ruleset, error);
 
 	if (r >= 0)
 		r = pal_profile__make_filter(&asked, &filter, error);
@@ -156,7 +158,7 @@ int pal_profile__finalize_stage(const struct pal_profile__stage *stage, struct p
 	struct pal_capabilities sets = current_sets();
 	struct pal_landlock *ruleset = NULL;
 	struct pal_seccomp *filter = NULL;
-	int r = pal_profile__make_landlock(&stage->landlock, &ruleset, error);
+	int r = pal_profile__make_landlock(&stage->landlock, stage->name, &ruleset, error);
 
 	if (r >= 0)
 		r = pal_profile__make_filter(&asked, &filter, error);

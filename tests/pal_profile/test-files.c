@@ -95,6 +95,7 @@ static int inside(int user, const char *text, int (*attempt)(void *arg), const v
 	char expanded[1024] = "";
 	size_t length = 0;
 
+	ck_assert_int_eq(chdir("/"), 0); /* what is mounted may hide where this was started */
 	if (user == USER_NOBODY)
 		length = (size_t)snprintf(expanded, sizeof expanded, AS_ANYBODY);
 	for (; *text && length < sizeof expanded - sizeof folder; text++)
@@ -176,6 +177,55 @@ START_TEST(a_key_changes_what_it_names_and_nothing_else)
 	finish();
 	ck_assert_msg(without == one->without, "%s: %d without", one->text, without);
 	ck_assert_msg(with == one->with, "%s: %d", one->text, with);
+}
+END_TEST
+
+/* ---- RootDirectory= ---- */
+
+/* The path begins in the root. */
+static int creates_new(void *in)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/new", (char *)in);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return unlink(path) < 0 ? errno : 0;
+}
+
+START_TEST(below_a_root_paths_are_the_host_s_but_for_those_with_a_plus)
+{
+	static const struct {
+		const char *text, *in;
+		int result;
+	} roots[] = {
+		{"RootDirectory=%", "/open", 0},
+		{"RootDirectory=%/", "/open/inner", 0},
+		{"RootDirectory=%\nReadOnlyPaths=%/open", "/open", EROFS},
+		{"RootDirectory=%\nReadOnlyPaths=%/open", "/", 0},
+		{"ReadOnlyPaths=%\nRootDirectory=%/", "/open", EROFS},
+		{"RootDirectory=%\nReadOnlyPaths=+/open", "/open", EROFS},
+		{"RootDirectory=%\nReadOnlyPaths=-+/open -%/no", "/open", EROFS},
+		{"RootDirectory=%\nReadOnlyPaths=+/\nReadWritePaths=%/open", "/open", 0},
+		{"RootDirectory=%\nReadOnlyPaths=+/\nReadWritePaths=%/open", "/", EROFS},
+		{"RootDirectory=/\nReadOnlyPaths=%", "%", EROFS},
+		{"ReadOnlyPaths=+%", "%", EROFS},
+	};
+
+	if (_i == USER_NOBODY)
+		needs_user_namespace_of_fork();
+	become(_i);
+	prepare();
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(roots); i++) {
+		const char *in = *roots[i].in == '%' ? folder : roots[i].in;
+		int r = inside(_i, roots[i].text, creates_new, in);
+
+		ck_assert_msg(r == roots[i].result, "%s: %d", roots[i].text, r);
+	}
+	finish();
 }
 END_TEST
 
@@ -286,6 +336,7 @@ START_TEST(areas_are_read_only_or_empty_for_anybody)
 		needs_user_namespace_of_fork();
 	become(user);
 	prepare(); /* so that /tmp is not empty */
+	ck_assert_int_eq(chdir("/"), 0); /* what is covered is no folder to be in */
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(areas); i++) {
 		int without, with;
 
@@ -372,13 +423,52 @@ START_TEST(without_privileges_mounts_fail_the_spawn)
 }
 END_TEST
 
-START_TEST(a_path_that_is_missing_fails_the_spawn)
+static const char *const missing_paths[] = {
+	"ReadOnlyPaths=/usr /no/such",
+	"ReadWritePaths=/no/such",
+	"InaccessiblePaths=/no/such",
+	"NoExecPaths=/no/such",
+	"NoExecPaths=/usr\nExecPaths=/no/such",
+	"BindPaths=/no/such:/tmp",
+	"BindPaths=/tmp:/no/such",
+	"BindReadOnlyPaths=/no/such",
+	"BindPaths=/usr:/mnt\nReadOnlyPaths=/mnt/no/such",
+	"TemporaryFileSystem=/no/such",
+	"RootDirectory=/no/such",
+	"RootDirectory=/usr\nReadOnlyPaths=+/no/such",
+	"WorkingDirectory=/no/such",
+	"TemporaryFileSystem=/tmp\nBindPaths=/usr:/tmp/no\nWorkingDirectory=/tmp/no/such",
+};
+
+/* With the line that names it, before there is a child. */
+static void is_missing(const char *text)
+{
+	struct pal_profile *profile = profile_of(text);
+	struct pal_builder *builder = pal_builder_new(NULL);
+	struct pal_error error = {0};
+	char part[32];
+	int line = strchr(text, '\n') && strstr(strchr(text, '\n'), "/no/such") ? 2 : 1;
+
+	line += strstr(text, "WorkingDirectory=/tmp") ? 1 : 0;
+	ck_assert_msg(profile->apply(profile, builder, &error) == -ENOENT, "%s: %s", text,
+		pal_error_text(&error));
+	ck_assert_int_eq(error.stage, PAL_STAGE_PROFILE);
+	ck_assert_int_eq(error.index, line);
+	snprintf(part, sizeof part, "text:%d: ", line);
+	ck_assert_ptr_nonnull(strstr(pal_error_text(&error), part));
+	ck_assert_ptr_nonnull(strstr(pal_error_text(&error), "/no/such"));
+	pal_builder_free(builder);
+	pal_profile_free(profile);
+}
+
+START_TEST(a_path_that_is_missing_is_an_error_with_its_line)
 {
 	become(USER_ROOT);
-	ck_assert_int_eq(stage_refused("ReadOnlyPaths=/no/such"), PAL_STAGE_MOUNT);
-	ck_assert_int_eq(stage_refused("InaccessiblePaths=/no/such"), PAL_STAGE_MOUNT);
-	ck_assert_int_eq(stage_refused("BindPaths=/no/such:/tmp"), PAL_STAGE_MOUNT);
-	ck_assert_int_eq(stage_refused("RootDirectory=/no/such"), PAL_STAGE_MOUNT);
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(missing_paths); i++)
+		is_missing(missing_paths[i]);
+	/* nobody can tell before the mounts are made */
+	ck_assert_int_eq(stage_refused("TemporaryFileSystem=/tmp\nReadOnlyPaths=/tmp/no/such"),
+		PAL_STAGE_MOUNT);
 }
 END_TEST
 
@@ -391,7 +481,9 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(keys, a_key_changes_what_it_names_and_nothing_else, 0, CASES);
 	tcase_add_loop_test(keys, sizes_and_processes_are_its_own, 0, USERS);
 	tcase_add_test(keys, without_privileges_mounts_fail_the_spawn);
-	tcase_add_test(keys, a_path_that_is_missing_fails_the_spawn);
+	tcase_add_test(keys, a_path_that_is_missing_is_an_error_with_its_line);
+	tcase_add_loop_test(
+		keys, below_a_root_paths_are_the_host_s_but_for_those_with_a_plus, 0, USERS);
 	tcase_add_test(areas, whole_areas_of_the_system_are_protected);
 	tcase_add_loop_test(areas, areas_are_read_only_or_empty_for_anybody, 0, USERS);
 	tcase_add_test(areas, areas_take_capabilities_away);

@@ -461,7 +461,8 @@ START_TEST(a_path_that_is_missing_fails_the_spawn_unless_it_may_be)
 {
 	needs_landlock();
 	become(_i);
-	ck_assert_int_eq(stage_refused("X-LandlockRead=/no/such"), PAL_STAGE_LANDLOCK);
+	ck_assert_int_eq(stage_refused("X-LandlockRead=/no/such"), PAL_STAGE_PROFILE);
+	ck_assert_int_eq(stage_refused("X-LandlockWrite=/usr /no/such"), PAL_STAGE_PROFILE);
 }
 END_TEST
 

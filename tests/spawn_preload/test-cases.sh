@@ -9,6 +9,8 @@ top=$(cd "${srcdir:-.}" && pwd)
 # shellcheck source=tests/spawn_preload/preload.sh
 . "$top/tests/spawn_preload/preload.sh"
 cases=$PWD/tests/spawn_preload/spawn-cases
+start=$PWD/tests/spawn_preload/start
+module=$PWD/.libs/libtest-fork-module.so
 groups="attributes signals actions program parent system popen root realtime"
 bad=0
 limit=$((60 * ${CK_TIMEOUT_MULTIPLIER:-1}))
@@ -103,12 +105,24 @@ for group in $groups; do
 	echo "$group: $(wc -l <"$work/preload/$group.txt") observations"
 done
 
+# A trace that cannot be written is nothing to the program.
+mkfifo "$work/fifo"
+for to in "$work/too-long" "$work/fifo"; do
+	if ! (ulimit -f 0 && PROCMESH_SPAWN_TRACE=$to LD_PRELOAD=$preload timeout "$limit" \
+		"$start" posix_spawn 'exit 6' | grep -qx 'exit 6'); then
+		echo "FAILED: with its trace in $to"
+		bad=1
+	fi
+done
+
 # What glibc does not do: there the child of a fork was seen to find a lock taken.
 for profile in "" "PROCMESH_PROFILE=$work/nothing"; do
 	rm -rf "$work/beyond"
 	mkdir "$work/beyond"
-	beyond=$(with_preload ${profile:+"$profile"} timeout "$limit" "$cases" "$work/beyond" beyond) || true
-	if [ "$beyond" != "beyond/a_fork_in_the_middle: 30 in forks, 40 in threads" ]; then
+	beyond=$(env LD_PRELOAD="$preload:$module" ${profile:+"$profile"} timeout "$limit" "$cases" "$work/beyond" beyond) || true
+	if [ "$beyond" != "beyond/a_fork_in_the_middle: 30 in forks, 40 in threads
+beyond/a_fork_in_a_signal_handler: done
+beyond/a_library_that_locks_first: all, exit 9" ]; then
 		echo "FAILED: $profile: $beyond"
 		bad=1
 	fi

@@ -266,7 +266,7 @@ mounts_and_namespaces() {
 	is "processes of its own: killed" "exit 137" "$(start popen 'kill -9 $$')"
 	profile "$users
 		ReadOnlyPaths=$work/no-such-file"
-	refuses "a place that is missing" "read-only on $work/no-such-file: No such file or directory"
+	refuses "a place that is missing" ":2: ReadOnlyPaths=: $work/no-such-file: No such file or directory"
 }
 
 only_as_root() {
