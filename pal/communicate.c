@@ -72,7 +72,7 @@ struct talk {
 	size_t input_left;
 	struct sigpipe sigpipe;
 	struct pal__collect streams[2]; /* stdout, stderr */
-	int too_long; /* the stream that exceeds its limit */
+	int too_long;                   /* the stream that exceeds its limit */
 	pal_deadline deadline;          /* of all, and once the child has ended that of the rest */
 	int64_t drain_ms;
 	int late_reads;
@@ -237,9 +237,9 @@ static int run(struct talk *talk)
 static int failed(struct talk *talk, int code, struct pal_error *error)
 {
 	if (code == -EOVERFLOW)
-		pal_error_set(error, PAL_STAGE_STDIO, code, "child %d writes more than %zu bytes to %s",
-			(int)talk->child->pid, talk->streams[0].limit,
-			talk->too_long == 1 ? "stdout" : "stderr");
+		pal_error_set(error, PAL_STAGE_STDIO, code,
+			"child %d writes more than %zu bytes to %s", (int)talk->child->pid,
+			talk->streams[0].limit, talk->too_long == 1 ? "stdout" : "stderr");
 	else if (code == -ENOMEM)
 		pal_error_set(
 			error, PAL_STAGE_MEMORY, code, "output of child %d", (int)talk->child->pid);
