@@ -127,7 +127,9 @@ const char *pal_status_text(const struct pal_status *status, char *buffer, size_
 	const char *core = status->core ? " (core dumped)" : "";
 	const char *name = sigabbrev_np(status->code);
 
-	if (!status->signaled)
+	if (status->code < 0)
+		snprintf(buffer, size, "status lost");
+	else if (!status->signaled)
 		snprintf(buffer, size, "exit %d", status->code);
 	else if (name)
 		snprintf(buffer, size, "SIG%s%s", name, core);

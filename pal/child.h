@@ -22,7 +22,7 @@ struct pal_child;
 
 struct pal_status {
 	bool signaled;        /* ended by a signal */
-	int code;             /* exit code 0..255, or the signal */
+	int code;             /* exit code 0..255, or the signal; -1 only where communicate.h says so */
 	bool core;            /* a core was dumped */
 	struct rusage usage;  /* of the child and its waited-for children */
 	int64_t wall_us;      /* from its start, or its adoption, until the wait noticed its end */

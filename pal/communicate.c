@@ -72,7 +72,7 @@ struct talk {
 	size_t input_left;
 	struct sigpipe sigpipe;
 	struct pal__collect streams[2]; /* stdout, stderr */
-	int too_long; /* the stream that exceeds its limit */
+	int too_long;                   /* the stream that exceeds its limit */
 	pal_deadline deadline;          /* of all, and once the child has ended that of the rest */
 	int64_t drain_ms;
 	int late_reads;
@@ -229,7 +229,7 @@ static int run(struct talk *talk)
 		close_stream(talk, i);
 	if (r == 0)
 		r = pal__child_await(talk->child, talk->deadline);
-	return r < 0 ? r : talk->child->result;
+	return r;
 }
 
 /* ---- the call ---- */
@@ -237,9 +237,9 @@ static int run(struct talk *talk)
 static int failed(struct talk *talk, int code, struct pal_error *error)
 {
 	if (code == -EOVERFLOW)
-		pal_error_set(error, PAL_STAGE_STDIO, code, "child %d writes more than %zu bytes to %s",
-			(int)talk->child->pid, talk->streams[0].limit,
-			talk->too_long == 1 ? "stdout" : "stderr");
+		pal_error_set(error, PAL_STAGE_STDIO, code,
+			"child %d writes more than %zu bytes to %s", (int)talk->child->pid,
+			talk->streams[0].limit, talk->too_long == 1 ? "stdout" : "stderr");
 	else if (code == -ENOMEM)
 		pal_error_set(
 			error, PAL_STAGE_MEMORY, code, "output of child %d", (int)talk->child->pid);
@@ -257,8 +257,11 @@ static int take_output(struct talk *talk, const bool wanted[2], struct pal_outpu
 		.out_size = talk->streams[0].size,
 		.err_size = talk->streams[1].size,
 		.truncated = talk->streams[0].truncated || talk->streams[1].truncated,
-		.cut_off = talk->cut_off};
+		.cut_off = talk->cut_off,
+		.status_lost = talk->child->result < 0};
 
+	if (output.status_lost)
+		output.status.code = -1; /* neither an exit code nor a signal */
 	if (wanted[0])
 		output.out = pal__collect_take(&talk->streams[0]);
 	if (wanted[1])

@@ -35,6 +35,7 @@ struct pal_output {
 	size_t err_size;
 	bool truncated;   /* `truncate`, and there was more */
 	bool cut_off;     /* the child has ended, and somebody else still held a pipe open */
+	bool status_lost; /* as -ECHILD of pal_child_wait; then status.code is -1, and nothing else is in `status` */
 };
 
 /*
@@ -50,7 +51,7 @@ struct pal_output {
  * itself has ended, what arrives within `drain_ms`, and before the deadline, is
  * still read, then the call returns with cut_off.
  *
- * 0 on success, and *ret is the caller's, for pal_output_clear. -ETIMEDOUT,
+ * 0 on success, also with a status that is lost - the output is not - and *ret is the caller's, for pal_output_clear. -ETIMEDOUT,
  * -EOVERFLOW (more than max_output; PAL_STAGE_STDIO, index = the
  * stream's number), -ENOMEM, errors of
  * pal_child_wait: the child is killed and reaped then, and nothing is returned. For

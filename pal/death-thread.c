@@ -69,8 +69,7 @@ int pal__death_thread_run(void (*fn)(void *arg), void *arg, struct pal__death_th
 	thread->arg = arg;
 	sem_init(&thread->done, 0, 0);
 	sem_init(&thread->awake, 0, 0);
-	r = pal__helper_thread_start(
-		&thread->thread, PAL__THREAD_JOINED, run_and_stay, thread);
+	r = pal__helper_thread_start(&thread->thread, PAL__THREAD_JOINED, run_and_stay, thread);
 	if (r < 0) {
 		thread_free(thread);
 		return r;

@@ -216,8 +216,7 @@ int pal__detach(struct pal_child *child)
 	pal_close(pal_take_fd(&child->notify_fd));
 	if (reaper) {
 		pthread_mutex_lock(&reaper->lock);
-		r = reaper->epoll < 0 ? start(reaper, child)
-				      : watch(reaper, child->pidfd, child);
+		r = reaper->epoll < 0 ? start(reaper, child) : watch(reaper, child->pidfd, child);
 		if (r == 0)
 			list_add(reaper, child);
 		pthread_mutex_unlock(&reaper->lock);

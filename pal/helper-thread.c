@@ -56,8 +56,10 @@ void pal__helper_enter(
 	struct pal__helpers *helpers = atomic_load(&current); /* the starter's */
 
 	pthread_setname_np(pthread_self(), name);
-	*helper = (struct pal__helper){
-		.tid = (pid_t)syscall(SYS_gettid), .wake = wake, .arg = arg, .link = &helpers->first};
+	*helper = (struct pal__helper){.tid = (pid_t)syscall(SYS_gettid),
+		.wake = wake,
+		.arg = arg,
+		.link = &helpers->first};
 	pthread_mutex_lock(&helpers->lock);
 	helper->next = helpers->first;
 	if (helper->next)

@@ -150,7 +150,7 @@ static const struct {
 	{"stop", start_holding, do_stop, 4},
 	{"stop group", start_group, do_stop_group, 4},
 	{"adopt", start_holding, do_adopt, 3},
-	{"detach", start_holding, do_detach, 4},
+	{"detach", start_holding, do_detach, 6},
 	{"communicate", start_talking, do_communicate, 10},
 	{"free", start_holding, do_free, 2},
 };

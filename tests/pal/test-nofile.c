@@ -154,8 +154,7 @@ START_TEST(poll_tells_the_same)
 	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
 	for (int limited = 0; limited < 2; limited++) {
 		struct pollfd events[] = {{.fd = ends[0], .events = POLLIN},
-			{.fd = -1, .events = POLLIN},
-			{.fd = ends[1], .events = POLLOUT}};
+			{.fd = -1, .events = POLLIN}, {.fd = ends[1], .events = POLLOUT}};
 		char byte;
 
 		set_limit(limited ? 0 : (rlim_t)lowest[_i] + 50);
