@@ -157,31 +157,23 @@ void pal_builder_args(struct pal_builder *builder, const char *const *args)
 		pal_builder_arg(builder, args[i]);
 }
 
-/* A change that would be without effect is an error: it may be what a sandbox profile relies on. */
-static bool may_change_env(struct pal_builder *builder)
-{
-	if (builder && builder->env.verbatim)
-		pal__builder_check(builder, -EINVAL, "change to an environment that is passed verbatim");
-	return builder && !builder->env.verbatim;
-}
-
 void pal_builder_env(struct pal_builder *builder, const char *name, const char *value)
 {
-	if (may_change_env(builder))
+	if (builder)
 		pal__builder_check(builder, pal__environ_set(&builder->env, name, value),
 			"environment variable '%s'%s", or_null(name), value ? "" : " as (null)");
 }
 
 void pal_builder_env_remove(struct pal_builder *builder, const char *name)
 {
-	if (may_change_env(builder))
+	if (builder)
 		pal__builder_check(builder, pal__environ_remove(&builder->env, name),
 			"environment variable '%s'", or_null(name));
 }
 
 void pal_builder_env_clear(struct pal_builder *builder)
 {
-	if (!may_change_env(builder))
+	if (!builder)
 		return;
 	pal__environ_clear(&builder->env);
 	builder->changed = true;
@@ -228,6 +220,12 @@ void pal_builder_rlimit(struct pal_builder *builder, int resource, rlim_t soft, 
 		pal__builder_fail(
 			builder, PAL_STAGE_ARGUMENT, -EINVAL, "resource limit %d", resource);
 		return;
+	}
+	if (builder->sandbox.settled && builder->limit_set[resource]) { /* a profile's holds, too */
+		const struct rlimit *now = &builder->limits[resource];
+
+		soft = soft < now->rlim_cur ? soft : now->rlim_cur;
+		hard = hard < now->rlim_max ? hard : now->rlim_max;
 	}
 	builder->limits[resource] = (struct rlimit){.rlim_cur = soft, .rlim_max = hard};
 	builder->limit_set[resource] = true;
@@ -276,7 +274,7 @@ void pal_builder_fork_unwaited(struct pal_builder *builder, bool on)
 bool pal__builder_leaves_fork(const struct pal_builder *builder)
 {
 	return builder->fork_unwaited && builder->fork_memory && !builder->sandbox.notify &&
-	       !pal__namespaces_divide(builder);
+	       !builder->namespaces.flags && !builder->namespaces.join_count;
 }
 
 void pal_builder_vfork(struct pal_builder *builder, bool on)

@@ -76,7 +76,8 @@ PAL_EXPORT void pal_builder_env_clear(struct pal_builder *builder);
 /*
  * Exactly these entries, in this order, in place of all of the above: also those
  * without '=' and repeated ones. For programs that stand between others. NULL
- * ends it; it is copied. A later call of the three above is an error, -EINVAL.
+ * ends it; it is copied. Later calls of the three above change these entries:
+ * env() takes the place of the first one of that name and leaves no other, or is the last.
  */
 PAL_EXPORT void pal_builder_env_verbatim(struct pal_builder *builder, const char *const *entries);
 
@@ -105,13 +106,18 @@ struct pal_stdio {
 /*
  * A file, opened by the parent at every spawn: with its rights and from its
  * working directory, whatever the child's are. O_CLOEXEC and O_NOCTTY are added.
- * -ENOENT, -EACCES and the like at PAL_STAGE_STDIO.
+ * -ENOENT, -EACCES and the like at PAL_STAGE_STDIO. Spawn waits where open(2)
+ * does: a FIFO has to be opened at its other end, too, and no signal ends that,
+ * nor pthread_cancel(3). With O_NONBLOCK it does not, and the child's stream has that flag.
  */
 #define PAL_STDIO_OPEN(name, open_flags, create_mode)                                              \
 	((struct pal_stdio){.kind = PAL_STDIO_KIND_FILE, .fd = -1, .path = (name),                 \
 		.flags = (open_flags), .mode = (create_mode)})
 #define PAL_STDIO_APPEND(name) PAL_STDIO_OPEN(name, O_WRONLY | O_CREAT | O_APPEND, 0666)
-/* Of stderr: what stdout is, whichever of the two was set first; closed where stdout is. */
+/*
+ * Of stderr: what stdout is, whichever of the two was set first; closed where stdout is. What
+ * close_fd(1) takes away stderr has all the same: that comes after the moves.
+ */
 #define PAL_STDIO_STDOUT ((struct pal_stdio){.kind = PAL_STDIO_KIND_STDOUT, .fd = -1})
 
 /* With INHERIT a stream that is closed in the parent is closed in the child. */
@@ -158,7 +164,11 @@ PAL_EXPORT void pal_builder_rlimit(struct pal_builder *builder, int resource, rl
  * unshare(CLONE_NEWPID), which allows no threads). A parent that died meanwhile
  * is noticed. pal_fork cannot change threads: there the signal comes when the
  * calling thread ends, unless parent_death_of_process() is on.
- * The kernel clears the setting when the child executes a set-user-ID program.
+ * The kernel clears the setting when the child executes a set-user-ID program or one with file capabilities - and
+ * any program that gains capabilities: of user 0 every one of the bounding set that
+ * is not permitted before. So for a child that is user 0 with less than that say
+ * no_new_privs, or take the bounding set down with the permitted one (capabilities.h); a
+ * pid namespace with a reaper (namespaces.h) keeps the setting in any case.
  * It sends the signal also when this process executes another program: execve(2)
  * ends every thread but the one that calls it.
  */
@@ -182,7 +192,8 @@ PAL_EXPORT void pal_builder_parent_death_of_process(struct pal_builder *builder,
  * the parent. Off: the memory is copied. Errors and stages are the same.
  * A child that changes its user or group (process.h) is copied in any case: the
  * kernel makes memory undumpable in which credentials change, and that would be
- * this process's, too. So is one with a user, pid or time namespace (namespaces.h).
+ * this process's, too. So is one with a user or time namespace, and one with a
+ * pid namespace and an init, or something to join besides (namespaces.h).
  */
 PAL_EXPORT void pal_builder_vfork(struct pal_builder *builder, bool on);
 
@@ -210,8 +221,8 @@ PAL_EXPORT void pal_builder_fork_memory(struct pal_builder *builder, void *memor
  * On, and with fork_memory(): pal_fork returns as soon as there is a child, and does not wait
  * until that comes to its function, which saves a switch from process to process each way. A
  * step that fails ends the child, with pal_builder_fork_error to tell it afterwards;
- * start_deadline() is not used. Without effect in a pid namespace, and with a seccomp filter
- * that notifies. Off by default.
+ * start_deadline() is not used. Without effect with namespaces, and with a seccomp filter that
+ * notifies. Off by default.
  */
 PAL_EXPORT void pal_builder_fork_unwaited(struct pal_builder *builder, bool on);
 
@@ -256,7 +267,8 @@ PAL_EXPORT int pal_builder_spawn(struct pal_builder *builder, struct pal_child *
  * number. Without them a child that is killed before its program runs cannot be told
  * from one that is killed afterwards: that is success here, and the caller's wait sees the signal.
  * -EINVAL, PAL_STAGE_ARGUMENT, with parent_death() or PAL_STDIO_PIPE: both are the handle's.
- * A pid namespace (namespaces.h) needs descriptors in any case, and tells of a child killed before.
+ * A pid namespace, and id maps (namespaces.h) that are written from outside, need descriptors in
+ * any case, and tell of a child killed before.
  */
 PAL_EXPORT int pal_builder_spawn_pid(struct pal_builder *builder, pid_t *ret, struct pal_error *error)
 	PAL_MUST_CHECK;
@@ -266,7 +278,9 @@ PAL_EXPORT int pal_builder_spawn_pid(struct pal_builder *builder, pid_t *ret, st
  * process with only the calling thread, made by fork(2) so that malloc and
  * stdio can be used in it, and `fn`'s return is its exit status (8 bits). The
  * child leaves with _exit: no atexit handlers, no flushing. Stages as above.
- * `fn` runs once every step of the plan has succeeded.
+ * `fn` runs once every step of the plan has succeeded. Where close_others is on, the
+ * copies of other handles that it has are of descriptors that are closed: their
+ * numbers will be other files', so they must not be freed or detached in `fn`.
  * Of the signals, those between 32 and SIGRTMIN keep their dispositions: libc uses
  * them for itself, in pthread_cancel(3) and setuid(2) with threads.
  */

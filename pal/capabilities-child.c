@@ -210,6 +210,21 @@ int pal__capabilities_hold(const struct pal__sandbox *sandbox, bool on, struct p
 	return control(PR_SET_KEEPCAPS, on, 0) < 0 ? fail(report, 0) : 0;
 }
 
+int pal__capabilities_drop(const struct pal__sandbox *sandbox, struct pal__report *report)
+{
+	struct thread_sets now;
+
+	if (sandbox->set_capabilities || sandbox->keep_capabilities)
+		return 0;
+	report->stage = PAL_STAGE_CAPABILITIES;
+	if (control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0) < 0 || get_sets(&now) < 0)
+		return fail(report, 0);
+	if (!(now.permitted | now.effective))
+		return 0;
+	now.permitted = now.effective = 0;
+	return put_sets(&now) < 0 ? fail(report, 0) : 0;
+}
+
 int pal__capabilities_set(
 	const struct pal__sandbox *sandbox, bool user_set, struct pal__report *report)
 {

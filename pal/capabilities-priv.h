@@ -11,6 +11,8 @@ void pal__capabilities_plan(struct pal__sandbox *sandbox, const struct pal_capab
 
 /* Around a change of user, on and off again: it shall not cost what is going to be kept or set. */
 int pal__capabilities_hold(const struct pal__sandbox *sandbox, bool on, struct pal__report *report);
+/* What the kernel does itself where user 0 becomes another one: of any user, unless they are kept or set. */
+int pal__capabilities_drop(const struct pal__sandbox *sandbox, struct pal__report *report);
 /* `user_set`: after a change of user. */
 int pal__capabilities_set(const struct pal__sandbox *sandbox, bool user_set, struct pal__report *report);
 

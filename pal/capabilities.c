@@ -11,6 +11,7 @@
 
 #include <pal/builder-priv.h>
 #include <pal/capabilities-priv.h>
+#include <pal/profile-priv.h>
 #include <pal/util-priv.h>
 
 #define LONGEST_NAME 64
@@ -139,13 +140,17 @@ void pal__capabilities_plan(struct pal__sandbox *sandbox, const struct pal_capab
 
 void pal_builder_capabilities(struct pal_builder *builder, const struct pal_capabilities *sets)
 {
+	struct pal__sandbox before;
+
 	if (!builder)
 		return;
 	if (!sets) {
 		pal__builder_fail(builder, PAL_STAGE_ARGUMENT, -EINVAL, "capabilities");
 		return;
 	}
+	pal__setter_begin(builder, &before);
 	pal__capabilities_plan(&builder->sandbox, sets);
+	pal__setter_end(builder, &before);
 }
 
 void pal_builder_keep_capabilities(struct pal_builder *builder, bool on)
@@ -156,8 +161,12 @@ void pal_builder_keep_capabilities(struct pal_builder *builder, bool on)
 
 void pal_builder_securebits(struct pal_builder *builder, unsigned bits)
 {
+	struct pal__sandbox before;
+
 	if (!builder)
 		return;
+	pal__setter_begin(builder, &before);
 	builder->sandbox.securebits = bits;
 	builder->sandbox.set_securebits = true;
+	pal__setter_end(builder, &before);
 }

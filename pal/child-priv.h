@@ -14,7 +14,7 @@
 #define PAL__TRACED_NAP_MS 5
 
 struct pal_child {
-	pid_t owner; /* the process whose child it is; its forks have copies of the handle */
+	uint64_t owner; /* pal__process_mark of whose child it is; its forks have copies of the handle */
 	pid_t pid;
 	int pidfd;
 	int stdio[3];       /* our ends of pipes, -1: none */
@@ -35,6 +35,9 @@ struct pal_child {
  * sets pid, pidfd and leads_group before anyone else sees it.
  */
 struct pal_child *pal__child_new(void);
+
+/* Whether it is a child of this process, and the handle no copy in a fork. */
+bool pal__child_is_own(const struct pal_child *child);
 
 /* Closes and frees what the handle has, whatever the child does. The death thread is not ended. */
 void pal__child_release(struct pal_child *child);

@@ -2,12 +2,11 @@
 #include <pal/child-priv.h>
 
 #include <errno.h>
-#include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 
 #include <pal/deadline-priv.h>
+#include <pal/poll-priv.h>
 #include <pal/util-priv.h>
 
 #ifndef P_PIDFD /* glibc has it as an enumerator since 2.36 only */
@@ -39,6 +38,13 @@ int pal__reap(int pidfd)
 
 int pal__child_wait_error(const struct pal_child *child, int code, struct pal_error *error)
 {
+	if (code == -ECHILD && !pal__child_is_own(child))
+		return pal_error_set(error, PAL_STAGE_WAIT, code,
+			"child %d is not of this process, but of one that it was forked from",
+			(int)child->pid);
+	if (code == -ECHILD && !(child->ended && child->result < 0))
+		return pal_error_set(
+			error, PAL_STAGE_WAIT, code, "child %d has ended", (int)child->pid);
 	if (code == -ECHILD)
 		return pal_error_set(error, PAL_STAGE_WAIT, code,
 			"child %d has ended, its status is lost to SIGCHLD's disposition or another wait",
@@ -48,23 +54,12 @@ int pal__child_wait_error(const struct pal_child *child, int code, struct pal_er
 
 /* ---- the end ---- */
 
-static int poll_without_cancellation(struct pollfd *events, nfds_t count, int timeout_ms)
-{
-	int cancel_state, r;
-
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	r = poll(events, count, timeout_ms);
-	r = r < 0 ? -errno : r;
-	pthread_setcancelstate(cancel_state, NULL);
-	return r;
-}
-
 int pal__child_poll(const struct pal_child *child, pal_deadline deadline)
 {
 	struct pollfd end = {.fd = child->pidfd, .events = POLLIN};
 
 	for (;;) {
-		int r = poll_without_cancellation(&end, 1, pal_deadline_left_ms(deadline));
+		int r = pal__poll(&end, 1, pal_deadline_left_ms(deadline));
 
 		if (r > 0)
 			return 1;
@@ -147,7 +142,7 @@ static int await_until(struct pal_child *child, pal_deadline deadline)
 		/* A debugger has it, and has not waited yet. */
 		if (pal_deadline_left_ms(deadline) == 0)
 			return -ETIMEDOUT;
-		poll_without_cancellation(NULL, 0, PAL__TRACED_NAP_MS);
+		pal__poll(NULL, 0, PAL__TRACED_NAP_MS);
 	}
 }
 
@@ -155,6 +150,8 @@ int pal__child_await(struct pal_child *child, pal_deadline deadline)
 {
 	int r = 0;
 
+	if (!pal__child_is_own(child))
+		return -ECHILD;
 	if (child->ended)
 		return 0;
 	if (deadline == PAL_DEADLINE_NONE)
@@ -248,7 +245,10 @@ static int wait_change_until(
 			return -ETIMEDOUT;
 		/* Its end cuts the nap short - once: a tracer may keep it from us. */
 		nap = left < PAL__TRACED_NAP_MS ? left : PAL__TRACED_NAP_MS;
-		if (poll_without_cancellation(&end, end.fd >= 0, nap) > 0)
+		r = pal__poll(&end, end.fd >= 0, nap);
+		if (r < 0 && r != -EINTR)
+			return r;
+		if (r > 0)
 			end.fd = -1;
 	}
 }
@@ -256,6 +256,8 @@ static int wait_change_until(
 static int await_change(
 	struct pal_child *child, unsigned changes, pal_deadline deadline, int *ret_signal)
 {
+	if (!pal__child_is_own(child))
+		return -ECHILD;
 	if (child->ended)
 		return changes & PAL_CHILD_ENDED && child->result == 0 ? (int)PAL_CHILD_ENDED
 								       : -ECHILD;

@@ -12,6 +12,7 @@
 
 #include <pal/deadline-priv.h>
 #include <pal/detach-priv.h>
+#include <pal/process-mark-priv.h>
 #include <pal/seccomp.h>
 #include <pal/streams-priv.h>
 #include <pal/util-priv.h>
@@ -23,13 +24,18 @@ struct pal_child *pal__child_new(void)
 	struct pal_child *child = calloc(1, sizeof *child);
 
 	if (child)
-		*child = (struct pal_child){.owner = getpid(),
+		*child = (struct pal_child){.owner = pal__process_mark(),
 			.pidfd = -1,
 			.stdio = {-1, -1, -1},
 			.notify_fd = -1,
 			.lifeline = PAL__LIFELINE_INIT,
 			.started_ns = pal__now_ns()};
 	return child;
+}
+
+bool pal__child_is_own(const struct pal_child *child)
+{
+	return child->owner == pal__process_mark();
 }
 
 /* The pidfd, above 2, of a process that is our child, or -ESRCH, -ECHILD, -EMFILE ... */
@@ -122,7 +128,9 @@ const char *pal_status_text(const struct pal_status *status, char *buffer, size_
 	const char *core = status->core ? " (core dumped)" : "";
 	const char *name = sigabbrev_np(status->code);
 
-	if (!status->signaled)
+	if (status->code < 0)
+		snprintf(buffer, size, "status lost");
+	else if (!status->signaled)
 		snprintf(buffer, size, "exit %d", status->code);
 	else if (name)
 		snprintf(buffer, size, "SIG%s%s", name, core);
@@ -152,7 +160,7 @@ pid_t pal_child_steal_pid(struct pal_child *child)
 	pid_t pid = child->pid;
 	int cancel_state;
 
-	if (child->ended || child->owner != getpid())
+	if (child->ended || !pal__child_is_own(child))
 		return -ECHILD;
 	if (child->death_thread || child->lifeline.ends[0] >= 0)
 		return -EBUSY;
@@ -165,7 +173,7 @@ pid_t pal_child_steal_pid(struct pal_child *child)
 static void free_child(struct pal_child *child)
 {
 	pal__child_kill(child);
-	if (!child->ended && child->owner == getpid()) {
+	if (!child->ended && pal__child_is_own(child)) {
 		pal__detach(child); /* whose end we cannot bring about */
 		return;
 	}

@@ -43,6 +43,9 @@ static void put_mount(FILE *out, const struct pal__mount *mount)
 		fprintf(out, "  - /%s%s%s leads to %s\n", mount->target, *mount->target ? "/" : "",
 			mount->name, mount->source);
 		break;
+	case PAL__MOUNT_KEEP:
+		fprintf(out, "  - /%s stays as it is:\n", mount->target);
+		break;
 	case PAL__MOUNT_READ_ONLY:
 		fprintf(out, "  - /%s is read-only%s\n", mount->target,
 			mount->recursive ? ", with what is mounted in it" : "");
@@ -67,6 +70,27 @@ void pal__describe_files(FILE *out, const struct pal_builder *builder)
 
 /* ---- Landlock ---- */
 
+/* What best effort has left out. */
+static void put_missing(FILE *out, const struct pal_landlock_rights *missing)
+{
+	char words[PAL__LANDLOCK_WORDS_SIZE];
+
+	if (!(missing->files | missing->ports | missing->scopes))
+		return;
+	fputs("  - but this kernel cannot deny, and so nothing does:", out);
+	if (missing->files) {
+		pal__landlock_file_words(missing->files, words);
+		fprintf(out, " %s;", words);
+	}
+	if (missing->ports)
+		fputs(" TCP ports;", out);
+	if (missing->scopes & PAL_LANDLOCK_SCOPE_SIGNALS)
+		fputs(" signals to processes outside;", out);
+	if (missing->scopes & PAL_LANDLOCK_SCOPE_ABSTRACT_SOCKETS)
+		fputs(" abstract sockets outside;", out);
+	fputs("\n", out);
+}
+
 static void put_view(FILE *out, const struct pal__landlock_view *view)
 {
 	if (!view->words)
@@ -80,9 +104,13 @@ static void put_view(FILE *out, const struct pal__landlock_view *view)
 		fputs(" signals to processes outside,", out);
 	if (view->scopes & PAL_LANDLOCK_SCOPE_ABSTRACT_SOCKETS)
 		fputs(" abstract sockets outside,", out);
-	fputs(view->words->lines.count ? " but:\n" : " without exception\n", out);
+	if (!view->files && !view->ports && !view->scopes)
+		fputs(" nothing\n", out);
+	else
+		fputs(view->words->lines.count ? " but:\n" : " without exception\n", out);
 	for (size_t i = 0; i < view->words->lines.count; i++)
 		fprintf(out, "  - %s\n", view->words->lines.items[i]);
+	put_missing(out, &view->missing);
 }
 
 void pal__describe_landlock(FILE *out, const struct pal__sandbox *sandbox)

@@ -23,7 +23,8 @@ struct answers {
 	uint32_t values[MOST_ANSWERS];
 	size_t count;
 	unsigned steps;
-	bool too_many;
+	bool too_many;   /* there are others */
+	bool unfinished; /* not all ways through the filter were gone */
 };
 
 struct state {
@@ -72,13 +73,14 @@ static void walk(const struct sock_fprog *program, uint32_t number, uint32_t arc
 		const struct sock_filter *now = &program->filter[at++];
 
 		if (++answers->steps > MOST_STEPS) {
-			answers->too_many = true;
+			answers->unfinished = true;
 			return;
 		}
 		switch (BPF_CLASS(now->code)) {
 		case BPF_LD:
-			state = BPF_MODE(now->code) == BPF_ABS ? load(now->k, arch, number)
-							       : (struct state){false, 0};
+			state = BPF_MODE(now->code) == BPF_ABS   ? load(now->k, arch, number)
+				: BPF_MODE(now->code) == BPF_IMM ? (struct state){true, now->k}
+								 : (struct state){false, 0};
 			break;
 		case BPF_ALU: /* masks of arguments, mostly */
 			if (state.known && BPF_OP(now->code) == BPF_AND &&
@@ -98,7 +100,12 @@ static void walk(const struct sock_fprog *program, uint32_t number, uint32_t arc
 			}
 			break;
 		case BPF_RET:
-			add_answer(answers, BPF_RVAL(now->code) == BPF_K ? now->k : 0);
+			if (BPF_RVAL(now->code) == BPF_K)
+				add_answer(answers, now->k);
+			else if (state.known)
+				add_answer(answers, state.value);
+			else
+				answers->too_many = true;
 			return;
 		default: /* BPF_ST, BPF_MISC: of memory and the other register, which stay unknown */
 			if (BPF_CLASS(now->code) == BPF_MISC)
@@ -113,6 +120,33 @@ static struct answers ask(const struct sock_fprog *program, uint32_t number)
 	struct answers answers = {.count = 0};
 
 	walk(program, number, seccomp_arch_native(), 0, (struct state){false, 0}, &answers);
+	return answers;
+}
+
+/* Far above the last call there is. */
+#define NO_CALL 0x0fffffffu
+#define LAST_CALL 1024u
+
+#ifdef __x86_64__
+#define OTHER_ARCH AUDIT_ARCH_I386
+#define X32 0x40000000u
+#else
+#define OTHER_ARCH AUDIT_ARCH_X86_64 /* there is none here: any that is not this one */
+#endif
+
+/* All that is answered to calls of another architecture, whatever call it is. */
+static struct answers ask_foreign(const struct sock_fprog *program)
+{
+	struct answers answers = {.count = 0};
+
+	for (uint32_t number = 0; number < LAST_CALL && !answers.unfinished; number++) {
+		answers.steps = 0;
+		walk(program, number, OTHER_ARCH, 0, (struct state){false, 0}, &answers);
+#ifdef X32
+		walk(program, number | X32, seccomp_arch_native(), 0, (struct state){false, 0},
+			&answers);
+#endif
+	}
 	return answers;
 }
 
@@ -151,9 +185,17 @@ static void put_answer(FILE *out, uint32_t answer)
 	}
 }
 
-/* Far above the last call there is. */
-#define NO_CALL 0x0fffffffu
-#define LAST_CALL 1024u
+static void put_answers(FILE *out, const struct answers *answers)
+{
+	for (size_t i = 0; i < answers->count; i++) {
+		fputs(i ? " or " : "", out);
+		put_answer(out, answers->values[i]);
+	}
+	if (answers->too_many)
+		fputs(answers->count ? " or others" : "unknown", out);
+	if (answers->unfinished)
+		fputs(" (the filter is too long to be followed to its end)", out);
+}
 
 struct calls {
 	char *names[LAST_CALL];
@@ -164,6 +206,7 @@ struct calls {
 static bool same(const struct answers *a, const struct answers *b)
 {
 	return a->count == b->count && a->too_many == b->too_many &&
+	       a->unfinished == b->unfinished &&
 	       !memcmp(a->values, b->values, a->count * sizeof *a->values);
 }
 
@@ -177,10 +220,7 @@ static void put_group(FILE *out, struct calls *calls, size_t first)
 	fprintf(out, "  - %zu calls, ", count);
 	if (answers->count > 1)
 		fputs("by their arguments ", out);
-	for (size_t i = 0; i < answers->count; i++) {
-		fputs(i ? " or " : "", out);
-		put_answer(out, answers->values[i]);
-	}
+	put_answers(out, answers);
 	fputs(":", out);
 	for (size_t i = first; i < calls->count; i++)
 		if (calls->names[i] && (i == first || same(answers, &calls->answers[i]))) {
@@ -197,14 +237,16 @@ static void put_group(FILE *out, struct calls *calls, size_t first)
 
 void pal__describe_filter(FILE *out, const struct sock_fprog *program, bool first_exec)
 {
-	struct answers otherwise = ask(program, NO_CALL);
+	struct answers otherwise = ask(program, NO_CALL), foreign = ask_foreign(program);
 	struct calls *calls = calloc(1, sizeof *calls);
 
 	fprintf(out,
 		"- system calls go through a filter of %u instructions; calls that it does not know: ",
 		program->len);
-	put_answer(out, otherwise.count ? otherwise.values[0] : 0);
-	fputs("; calls of other architectures: not allowed\n", out);
+	put_answers(out, &otherwise);
+	fputs("; calls of other architectures: ", out);
+	put_answers(out, &foreign);
+	fputs("\n", out);
 	if (first_exec)
 		fputs("  - execve only once, for the program itself\n", out);
 	for (unsigned number = 0; calls && number < LAST_CALL; number++) {

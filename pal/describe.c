@@ -205,6 +205,39 @@ static void describe_signals(FILE *out, const struct pal_builder *builder)
 	}
 }
 
+/* The second half: on a builder that has nothing else. */
+static void describe_finalize(FILE *out, const struct pal_profile *profile)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+	struct pal_error error = {0};
+	bool known = true;
+	int r;
+
+	if (!profile->finalize) {
+		pal_builder_free(builder);
+		return;
+	}
+	if (builder)
+		builder->sandbox.settled = true; /* several times add up */
+	r = builder ? pal__profile_note_finalize(profile, builder, &known, &error) : -ENOMEM;
+	if (!known)
+		fputs("and may restrict itself further, by a pal_profile_finalize that is not known here\n",
+			out);
+	else if (r < 0)
+		fprintf(out,
+			"and cannot restrict itself further by pal_profile_finalize here: %s\n",
+			error.code ? pal_error_text(&error) : "out of memory");
+	else
+		fputs("and when it has called pal_profile_finalize, also\n", out);
+	if (known && r >= 0) {
+		describe_privileges(out, &builder->sandbox);
+		pal__describe_landlock(out, &builder->sandbox);
+		if (builder->sandbox.seccomp.len)
+			pal__describe_filter(out, &builder->sandbox.seccomp, false);
+	}
+	pal_builder_free(builder);
+}
+
 static void describe(
 	FILE *out, const struct pal_profile *profile, const struct pal_builder *builder)
 {
@@ -223,8 +256,7 @@ static void describe(
 	pal__describe_landlock(out, &builder->sandbox);
 	if (builder->sandbox.seccomp.len)
 		pal__describe_filter(out, &builder->sandbox.seccomp, builder->sandbox.exec_key);
-	if (profile->finalize)
-		fputs("- and it may restrict itself further, by pal_profile_finalize\n", out);
+	describe_finalize(out, profile);
 }
 
 /* 0, -ENOMEM, or the error of the builder. */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include <pal/spawn-child-priv.h>
 
+#include <limits.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /*
@@ -20,6 +22,10 @@
  */
 
 #define EXIT_OF_SIGNAL 128
+
+/* How often to look whether the program runs, and from where on with a pause of a millisecond. */
+#define YIELDS 100
+#define LOOKS 600
 
 /* ---- the program's process ---- */
 
@@ -55,10 +61,17 @@ static bool reap(pid_t program, struct pal__report *report)
 	}
 }
 
+/* SIGHUP of a terminal that is gone, and SIGCONT after it: for the leader of the session alone. */
+static bool is_for_leader(int signal)
+{
+	return (signal == SIGHUP || signal == SIGCONT) &&
+	       syscall(SYS_getsid, 0) == syscall(SYS_getpid);
+}
+
 static void pass_on(pid_t program, const siginfo_t *info)
 {
 	/* the kernel's own are for a terminal's process group, which the program is in, too */
-	if (info->si_code != SI_KERNEL)
+	if (info->si_code != SI_KERNEL || is_for_leader(info->si_signo))
 		syscall(SYS_kill, program, info->si_signo);
 }
 
@@ -81,13 +94,62 @@ static int run_init(pid_t program, struct pal__report *report)
 	return EXIT_OF_SIGNAL + report->program_status;
 }
 
+/* No process group has this number. */
+#define NO_GROUP INT_MAX
+
+/*
+ * As in spawn.c: setpgid(2) refuses with EACCES exactly if a child has executed a program, and so does a
+ * filter that we have inherited. One that has made its own session has executed a program, too: before it
+ * has it makes none.
+ */
+static bool has_executed(pid_t program)
+{
+	if (syscall(SYS_setpgid, program, NO_GROUP) < 0 && errno == EACCES)
+		return syscall(SYS_setpgid, 0, NO_GROUP) < 0 && errno == EPERM;
+	return syscall(SYS_getsid, program) != syscall(SYS_getsid, 0);
+}
+
+static bool has_ended(pid_t program)
+{
+	siginfo_t info;
+
+	info.si_pid = 0;
+	return syscall(SYS_waitid, P_PID, program, &info, WEXITED | WNOHANG | WNOWAIT | __WALL,
+		       NULL) == 0 &&
+	       info.si_pid == program;
+}
+
+/*
+ * clone lets us go on a moment before it can be seen that a program was executed, or that its
+ * process was killed instead. Where a filter that we have inherited keeps that from being seen, what
+ * does not end soon counts as a program.
+ */
+static bool runs(pid_t program)
+{
+	const struct timespec tick = {.tv_nsec = 1000 * 1000};
+
+	for (int looks = 0; looks < LOOKS; looks++) {
+		bool ended = has_ended(program);
+
+		if (has_executed(program))
+			return true;
+		if (ended)
+			return false;
+		if (looks < YIELDS)
+			syscall(SYS_sched_yield);
+		else
+			syscall(SYS_ppoll, NULL, 0, &tick, NULL, 0);
+	}
+	return true;
+}
+
 /* Of a program: clone has let us go on because it runs, or has failed to. In a fork the function's process does it. */
-static int say_ready(const struct pal__child_args *args)
+static int say_ready(const struct pal__child_args *args, pid_t program)
 {
 	const uint64_t one = 1;
 	int ready = args->carried[PAL__CARRY_READY];
 
-	if (args->report->code < 0 || args->report->stage != PAL_STAGE_EXEC)
+	if (args->report->code < 0 || args->report->stage != PAL_STAGE_EXEC || !runs(program))
 		return 0;
 	return pal__child_result(syscall(SYS_write, ready, &one, sizeof one));
 }
@@ -100,7 +162,7 @@ static int stay(struct pal__child_args *args, pid_t program)
 	if (!args->plan->namespaces.fork_call) {
 		carried[PAL__CARRY_READY] = args->carried[PAL__CARRY_READY];
 		pal__child_close_from(0, NULL, 0, carried);
-		r = say_ready(args);
+		r = say_ready(args, program);
 		carried[PAL__CARRY_READY] = -1;
 	}
 	if (r < 0) /* with process 1 everything ends */
@@ -148,5 +210,7 @@ int pal__child_become_init(struct pal__child_args *args)
 	if (program > 0)
 		return stay(args, (pid_t)program);
 	r = program < 0 ? -errno : undo(args->plan, dumpable, ignored);
-	return r < 0 ? pal__report_fail(args->report, PAL_STAGE_NAMESPACE, 0, r) : 0;
+	if (r < 0)
+		return pal__report_fail(args->report, PAL_STAGE_NAMESPACE, 0, r);
+	return pal__child_reset_on_fork(args->plan->process, args->report);
 }

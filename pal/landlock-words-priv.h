@@ -20,6 +20,9 @@ struct pal__landlock_words *pal__landlock_words_new(void);
 struct pal__landlock_words *pal__landlock_words_ref(struct pal__landlock_words *words);
 /* Returns NULL. */
 struct pal__landlock_words *pal__landlock_words_unref(struct pal__landlock_words *words);
+/* Rights on files, as "read, write, ioctl of devices". */
+#define PAL__LANDLOCK_WORDS_SIZE 400
+void pal__landlock_file_words(uint64_t access, char to[static PAL__LANDLOCK_WORDS_SIZE]);
 /* `access`: pal_landlock_allow_path's, or with `port` >= 0 pal_landlock_allow_port's. 0 or -ENOMEM. */
 int pal__landlock_words_add(
 	struct pal__landlock_words *words, const char *path, int port, unsigned access);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/magic.h>
 #include <linux/sched.h>
 #include <net/if.h>
 #include <stdint.h>
@@ -11,8 +12,12 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <pal/ids-child-priv.h>
+#include <pal/mapper-priv.h>
 
 /*
  * A child's way into its namespaces, under the rules at the top of spawn-child.c,
@@ -25,6 +30,9 @@
  *   first    the one that the parent has made. Where a pid namespace is asked for
  *            it clones, as another child of the parent (CLONE_PARENT), the
  *   second   and leaves, after it has sent the second's pidfd to the parent.
+ *
+ * Where there is nothing to join, the first is born in its user and pid namespaces, and is the
+ * only one. The helper, if it takes one, is another child of the parent then: mapper-priv.h.
  */
 
 static int fail(struct pal__report *report, int stage, int index, int code)
@@ -57,23 +65,55 @@ static int write_file(int folder, const char *path, const char *text, size_t siz
 	return r < 0 ? r : 0;
 }
 
-/* ---- id maps ---- */
+/* ---- /proc ---- */
 
-static int write_map(int self, const char *name, const struct pal__map_plan *map)
+static int check_proc(int fd)
 {
-	return write_file(self, name, map->text ? map->text : map->own, map->size);
+	struct statfs status;
+#ifdef SYS_fstatfs64
+	int r = pal__child_result(syscall(SYS_fstatfs64, fd, sizeof status, &status));
+#else
+	int r = pal__child_result(syscall(SYS_fstatfs, fd, &status));
+#endif
+
+	return r >= 0 && status.f_type != PROC_SUPER_MAGIC ? -ENODEV : r;
 }
 
-static int write_maps(const struct pal__ns_plan *plan, int self, struct pal__report *report)
+/*
+ * Our own, before another mount namespace is joined, which may have anything under
+ * that name. -1: not needed.
+ */
+static int open_proc(const struct pal__ns_plan *plan, struct pal__report *report, int *ret)
+{
+	int stage = plan->user ? PAL_STAGE_ID_MAP : PAL_STAGE_NAMESPACE, r;
+
+	*ret = -1;
+	if (!plan->user && !(plan->unshared & CLONE_NEWTIME))
+		return 0;
+	r = *ret = open_at(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY);
+	if (r >= 0)
+		r = check_proc(*ret);
+	return r < 0 ? fail(report, stage, 0, r) : 0;
+}
+
+/* ---- id maps ---- */
+
+static int write_map(int process, const char *name, const struct pal__map_plan *map)
+{
+	return write_file(process, name, map->text ? map->text : map->own, map->size);
+}
+
+int pal__child_write_id_maps(
+	const struct pal__ns_plan *plan, int process, struct pal__report *report)
 {
 	int r = 0;
 
 	if (plan->deny_setgroups)
-		r = write_file(self, "setgroups", "deny", 4);
+		r = write_file(process, "setgroups", "deny", 4);
 	if (r >= 0)
-		r = write_map(self, "uid_map", &plan->uids);
+		r = write_map(process, "uid_map", &plan->uids);
 	if (r >= 0)
-		r = write_map(self, "gid_map", &plan->gids);
+		r = write_map(process, "gid_map", &plan->gids);
 	return r < 0 ? fail(report, PAL_STAGE_ID_MAP, 0, r) : 0;
 }
 
@@ -97,7 +137,7 @@ static int help(const struct helper *helper, const struct pal__ns_plan *plan, in
 
 	syscall(SYS_close, helper->pipe[1]);
 	r = passed(report, PAL_STAGE_ID_MAP, 0, syscall(SYS_read, helper->pipe[0], &byte, 1));
-	return r <= 0 || write_maps(plan, self, report) < 0;
+	return r <= 0 || pal__child_write_id_maps(plan, self, report) < 0;
 }
 
 /* No signal tells of its end, and only who asks for it by name gets its status. */
@@ -140,16 +180,6 @@ static int finish_helper(const struct helper *helper, int r, struct pal__report 
 
 /* ---- the user namespace ---- */
 
-#ifdef SYS_setresuid32
-#define CALL_SETRESUID SYS_setresuid32
-#define CALL_SETRESGID SYS_setresgid32
-#define CALL_SETGROUPS SYS_setgroups32
-#else
-#define CALL_SETRESUID SYS_setresuid
-#define CALL_SETRESGID SYS_setresgid
-#define CALL_SETGROUPS SYS_setgroups
-#endif
-
 /* An id that the namespace does not have owns nothing, and can make no file. */
 static int become_first(const struct pal__ns_plan *plan, struct pal__report *report)
 {
@@ -157,11 +187,11 @@ static int become_first(const struct pal__ns_plan *plan, struct pal__report *rep
 	int r = 0;
 
 	if ((uid != (unsigned)-1 || gid != (unsigned)-1) && plan->drop_groups)
-		r = passed(report, PAL_STAGE_GROUPS, 0, syscall(CALL_SETGROUPS, 0, NULL));
+		r = pal__child_put_groups(NULL, 0, report);
 	if (r >= 0 && gid != (unsigned)-1)
-		r = passed(report, PAL_STAGE_GID, 0, syscall(CALL_SETRESGID, gid, gid, gid));
+		r = pal__child_put_gid(gid, report);
 	if (r >= 0 && uid != (unsigned)-1)
-		r = passed(report, PAL_STAGE_UID, 0, syscall(CALL_SETRESUID, uid, uid, uid));
+		r = pal__child_put_uid(uid, report);
 	return r;
 }
 
@@ -176,25 +206,38 @@ static int hide_from_tracers(struct pal__report *report)
 		report, PAL_STAGE_NAMESPACE, 0, syscall(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0));
 }
 
-static int make_user(const struct pal__ns_plan *plan, struct pal__report *report)
+/* Into it, if it is not born there, and maps by itself or by a helper of its own. */
+static int enter_and_map(
+	const struct pal__ns_plan *plan, int proc, struct pal__report *report)
 {
 	struct helper helper;
-	int self = open_at(AT_FDCWD, "/proc/self", O_PATH | O_DIRECTORY), r;
+	int self = open_at(proc, "self", O_PATH | O_DIRECTORY), r;
 
 	if (self < 0)
 		return fail(report, PAL_STAGE_ID_MAP, 0, self);
 	r = plan->helper ? start_helper(&helper, plan, self, report) : 0;
 	if (r >= 0) {
-		r = passed(report, PAL_STAGE_NAMESPACE, 0, syscall(SYS_unshare, CLONE_NEWUSER));
+		if (!(plan->born & CLONE_NEWUSER))
+			r = passed(report, PAL_STAGE_NAMESPACE, 0,
+				syscall(SYS_unshare, CLONE_NEWUSER));
 		if (plan->helper)
 			r = finish_helper(&helper, r, report);
 		else if (r >= 0)
-			r = write_maps(plan, self, report);
+			r = pal__child_write_id_maps(plan, self, report);
 	}
 	syscall(SYS_close, self);
+	return r;
+}
+
+static int make_user(const struct pal__child_args *args, int proc)
+{
+	const struct pal__ns_plan *plan = &args->plan->namespaces;
+	struct pal__report *report = args->report;
+	int r = plan->mapper ? pal__child_await_maps(args) : enter_and_map(plan, proc, report);
+
 	if (r >= 0)
 		r = become_first(plan, report);
-	return r < 0 || plan->fork_call ? r : hide_from_tracers(report);
+	return r < 0 || (plan->fork_call && !plan->pid_joined) ? r : hide_from_tracers(report);
 }
 
 /* ---- the others ---- */
@@ -216,17 +259,32 @@ static int join(const struct pal__ns_plan *plan, bool user, struct pal__report *
 	return 0;
 }
 
-static int join_all(const struct pal__ns_plan *plan, struct pal__report *report)
+/*
+ * What is in a joined user namespace may have every capability over a process that comes,
+ * and in a pid namespace see one of its own user: neither shall get hold of this one, which
+ * has our memory and descriptors (CVE-2016-9962). A function has them for good, and so remains hidden.
+ * Who makes a user namespace does this when the maps, for which it is in the way, are written.
+ */
+static int join_all(const struct pal__plan *plan, struct pal__report *report)
 {
-	int r = join(plan, !plan->user_joined_last, report);
+	const struct pal__ns_plan *namespaces = &plan->namespaces;
+	int r = 0;
 
-	return r < 0 ? r : join(plan, plan->user_joined_last, report);
+	if (namespaces->user_joined || (namespaces->pid_joined && !namespaces->user))
+		r = hide_from_tracers(report);
+	if (r >= 0)
+		r = join(namespaces, !namespaces->user_joined_last, report);
+	if (r >= 0)
+		r = join(namespaces, namespaces->user_joined_last, report);
+	if (r >= 0 && namespaces->user_joined)
+		r = pal__child_confirm_ids(plan->process, report);
+	return r;
 }
 
 /* Also a time namespace is for children, but one can be entered that is still empty. */
-static int enter_own_time(struct pal__report *report)
+static int enter_own_time(int proc, struct pal__report *report)
 {
-	int fd = open_at(AT_FDCWD, "/proc/self/ns/time_for_children", O_RDONLY), r;
+	int fd = open_at(proc, "self/ns/time_for_children", O_RDONLY), r;
 
 	if (fd < 0)
 		return fail(report, PAL_STAGE_NAMESPACE, 0, fd);
@@ -320,16 +378,22 @@ static int drop_resource_capability(void)
 	return pal__child_result(syscall(SYS_capset, &header, data));
 }
 
-static int forbid_user_namespaces(struct pal__report *report)
+static int forbid_user_namespaces(int proc, struct pal__report *report)
 {
-	int r = write_file(AT_FDCWD, "/proc/sys/user/max_user_namespaces", "0", 1);
+	int r = write_file(proc, "sys/user/max_user_namespaces", "0", 1);
 
 	if (r >= 0)
 		r = drop_resource_capability();
 	return r < 0 ? fail(report, PAL_STAGE_NAMESPACE, 0, r) : 0;
 }
 
-static int furnish(const struct pal__plan *plan, struct pal__report *report)
+/* Whether the working directory that it is to have is named without the one it has. */
+static bool leaves_folder(const struct pal__plan *plan)
+{
+	return plan->cwd ? *plan->cwd == '/' : plan->fds.carried[PAL__CARRY_CWD] >= 0;
+}
+
+static int furnish(const struct pal__plan *plan, int proc, struct pal__report *report)
 {
 	const struct pal__ns_plan *namespaces = &plan->namespaces;
 	int r = 0;
@@ -341,28 +405,39 @@ static int furnish(const struct pal__plan *plan, struct pal__report *report)
 	if (r >= 0 && namespaces->loopback)
 		r = raise_loopback(report);
 	if (r >= 0 && namespaces->forbid_user)
-		r = forbid_user_namespaces(report);
+		r = forbid_user_namespaces(proc, report);
 	if (r >= 0 && namespaces->unshared & CLONE_NEWNS)
-		r = pal__child_mount(plan->root, report);
+		r = pal__child_mount(plan->root, leaves_folder(plan), report);
 	return r;
+}
+
+static int enter(struct pal__child_args *args, int proc)
+{
+	const struct pal__ns_plan *plan = &args->plan->namespaces;
+	struct pal__report *report = args->report;
+	int r = join_all(args->plan, report);
+
+	if (r >= 0 && plan->user)
+		r = make_user(args, proc);
+	if (r >= 0 && plan->unshared)
+		r = passed(report, PAL_STAGE_NAMESPACE, 0, syscall(SYS_unshare, plan->unshared));
+	if (r >= 0 && plan->unshared & CLONE_NEWTIME && !plan->divides)
+		r = enter_own_time(proc, report);
+	if (r >= 0 && plan->divides)
+		r = divide(args);
+	return r < 0 || r == PAL__CHILD_LEAVES ? r : furnish(args->plan, proc, report);
 }
 
 int pal__child_enter_namespaces(struct pal__child_args *args)
 {
-	const struct pal__ns_plan *plan = &args->plan->namespaces;
-	struct pal__report *report = args->report;
-	int r;
+	int proc, r;
 
-	if (!plan->used)
+	if (!args->plan->namespaces.used)
 		return 0;
-	r = join_all(plan, report);
-	if (r >= 0 && plan->user)
-		r = make_user(plan, report);
-	if (r >= 0 && plan->unshared)
-		r = passed(report, PAL_STAGE_NAMESPACE, 0, syscall(SYS_unshare, plan->unshared));
-	if (r >= 0 && plan->unshared & CLONE_NEWTIME && !plan->divides)
-		r = enter_own_time(report);
-	if (r >= 0 && plan->divides)
-		r = divide(args);
-	return r < 0 || r == PAL__CHILD_LEAVES ? r : furnish(args->plan, report);
+	r = open_proc(&args->plan->namespaces, args->report, &proc);
+	if (r >= 0)
+		r = enter(args, proc);
+	if (proc >= 0)
+		syscall(SYS_close, proc);
+	return r;
 }

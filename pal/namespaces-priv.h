@@ -37,6 +37,9 @@ struct pal__namespaces {
 	bool forbid_user;
 };
 
+/* Whether this thread has it, and in effect. */
+bool pal__has_capability(unsigned number);
+
 enum {
 	PAL__SOCKET_PARENT,
 	PAL__SOCKET_CHILD
@@ -52,11 +55,15 @@ enum {
 struct pal__ns_plan {
 	bool used;
 	bool user;       /* a new user namespace */
-	int unshared;    /* CLONE_NEW flags of the others */
+	int born;        /* CLONE_NEW flags of those that clone(2) puts the child into */
+	int unshared;    /* of the others, without the user namespace */
 	const struct pal__join *joins;
 	size_t join_count;
+	bool user_joined;
 	bool user_joined_last;
+	bool pid_joined;
 	bool helper; /* only a process outside may write the maps: namespaces-child.c */
+	bool mapper; /* and the child is born in there: mapper-priv.h, in place of the helper */
 	bool deny_setgroups;
 	struct pal__map_plan {
 		const char *text; /* NULL: `own` */
@@ -65,10 +72,12 @@ struct pal__ns_plan {
 		unsigned first; /* to become, because the map does not have the own id; -1: it has */
 	} uids, gids;
 	bool drop_groups; /* with `first` */
+	/* In a user namespace, the number of the user that all three ids are; -1: not known, or none. */
+	unsigned same_uid;
 
 	/*
-	 * A pid namespace is for children of the process that asked for it: the child
-	 * makes another child of this process, which goes on, and leaves.
+	 * A pid namespace is for children of the process that asked for it. A child that was
+	 * not born in it makes another child of this process, which goes on, and leaves.
 	 */
 	bool divides;
 	int sockets[2]; /* for the new one's pidfd */
@@ -87,10 +96,12 @@ int pal__namespaces_check(const struct pal_builder *builder, struct pal_error *e
 /* `program`: for a spawn, not for a fork. `sockets` are -1 where nothing divides. */
 void pal__ns_plan_make(struct pal__ns_plan *plan, const struct pal_builder *builder, bool program,
 	const int sockets[2]);
-bool pal__namespaces_divide(const struct pal_builder *builder);
+bool pal__namespaces_divide(const struct pal_builder *builder, bool program);
+/* Whether this process has no pid in the child's. */
+bool pal__namespaces_hide_parent(const struct pal_builder *builder);
 /* Whether a pid namespace has a reaper. */
 bool pal__namespaces_init(const struct pal_builder *builder, bool program);
-/* Whether a child may share our memory in spite of them. */
-bool pal__namespaces_share_memory(const struct pal__namespaces *namespaces);
+/* Whether a child that executes a program may share our memory in spite of them. */
+bool pal__namespaces_share_memory(const struct pal_builder *builder);
 
 #endif

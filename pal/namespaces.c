@@ -82,7 +82,8 @@ void pal_builder_deny_setgroups(struct pal_builder *builder, bool on)
 void pal_builder_forbid_user_namespaces(struct pal_builder *builder, bool on)
 {
 	if (builder)
-		builder->namespaces.forbid_user = on;
+		builder->namespaces.forbid_user =
+			on || (builder->sandbox.settled && builder->namespaces.forbid_user);
 }
 
 /* ---- the others ---- */

@@ -19,7 +19,9 @@ struct pal_builder;
  *
  * All this comes right after the cgroup in the order of process.h, in this order:
  * joins and the user namespace with its maps, the other namespaces, hostname,
- * loopback, no more user namespaces, mounts (root.h). What follows - descriptors,
+ * loopback, no more user namespaces, mounts (root.h). For maps, and for
+ * forbid_user_namespaces(), /proc of this process's mount namespace must be a procfs
+ * (-ENOENT, -ENODEV), whichever mount namespace is joined. What follows - descriptors,
  * user and groups, capabilities, Landlock, seccomp - happens inside: uid() and
  * gid() are numbers of the new user namespace.
  */
@@ -43,7 +45,8 @@ PAL_EXPORT void pal_builder_namespaces(struct pal_builder *builder, unsigned fla
  * seen by this process. Each call adds a line, 340 at most. None given: the
  * effective id to itself. A child whose own id is in no line begins as the first
  * line's first id, without supplementary groups unless keep_groups() or groups()
- * says otherwise. Without CAP_SETUID (CAP_SETGID) the kernel allows one
+ * says otherwise. uid() with the number that the own id has inside is the same user,
+ * who keeps the groups. Without CAP_SETUID (CAP_SETGID) the kernel allows one
  * line with one id, the own, and groups only with deny_setgroups: -EPERM. To a
  * process that is not dumpable (prctl(2)) and not root its maps are closed: -EACCES.
  */
@@ -63,7 +66,13 @@ PAL_EXPORT void pal_builder_deny_setgroups(struct pal_builder *builder, bool on)
  * at what it is: -EINVAL for another kind, -EPERM for one that belongs to a user
  * namespace of somebody who is neither the effective user nor root - what such a
  * one has prepared is not entered. A user namespace is entered first, or
- * last where this process has CAP_SYS_ADMIN.
+ * last where this process has CAP_SYS_ADMIN. uid() and gid() are numbers of it; said
+ * neither, the child must have its own ids in there, -EPERM (PAL_STAGE_UID, PAL_STAGE_GID): it
+ * would be somebody of the host, whom root of the namespace can trace. Every uid() counts
+ * as another user: no groups, and -EPERM (PAL_STAGE_GROUPS) where setgroups(2) is
+ * denied, unless keep_groups() is said. Nobody in a user or pid namespace can trace a child that
+ * comes, before it executes its program; a function of pal_fork cannot be traced
+ * at all, as after uid(), because it keeps this process's memory.
  */
 PAL_EXPORT void pal_builder_join_namespace(struct pal_builder *builder, unsigned which, int fd);
 
@@ -77,7 +86,10 @@ PAL_EXPORT void pal_builder_join_namespace(struct pal_builder *builder, unsigned
  * a signal for a whole process group reaches the program twice). Whoever takes
  * the pid with pal_child_steal_pid sees an exit code of 128 + signal. The reaper
  * holds a copy-on-write copy of this process's memory, no descriptor, and the
- * sandbox of the program but for the seccomp filter; it cannot be traced.
+ * sandbox of the program but for the seccomp filter; it cannot be traced. It shows inside: /proc/1/cmdline is
+ * this process's command line, so nothing secret belongs in that; and it counts for RLIMIT_NPROC, so that
+ * a user who may have 1 process gets no program (-EAGAIN). SIGHUP of a terminal that
+ * is gone is passed on, too.
  * pal_fork always has one, also if this is off.
  */
 PAL_EXPORT void pal_builder_pid_init(struct pal_builder *builder, bool on);

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <pal/builder.h>
@@ -49,8 +50,7 @@ static const char *const common[] = {
 	"epoll_pwait2", "epoll_wait", "fstat", "fstat64", "ftruncate", "ftruncate64",
 	"getpeername", "getsockname", "getsockopt", "lseek", "poll", "ppoll", "preadv", "pread64",
 	"pselect6", "pwrite64", "pwritev", "read", "readv", "recv", "recvfrom", "recvmmsg",
-	"recvmsg", "select", "_newselect", "send", "sendmmsg", "sendmsg", "sendto", "shutdown",
-	"write", "writev",
+	"recvmsg", "select", "_newselect", "shutdown", "write", "writev",
 	/* descriptors that lead to nothing but this process */
 	"epoll_create", "epoll_create1", "eventfd", "eventfd2", "memfd_create", "pipe", "pipe2",
 	"timerfd_create", "timerfd_gettime", "timerfd_settime",
@@ -73,6 +73,11 @@ static const char *const common[] = {
 static const struct form common_forms[] = {
 	/* new threads, but no new processes; clone3, whose flags a filter cannot see, is ENOSYS */
 	{"clone", PAL__CLONE_FLAGS, CLONE_THREAD, CLONE_THREAD},
+	/* with that flag they connect, which Landlock does not see */
+	{"send", 3, MSG_FASTOPEN, 0},
+	{"sendmmsg", 3, MSG_FASTOPEN, 0},
+	{"sendmsg", 2, MSG_FASTOPEN, 0},
+	{"sendto", 3, MSG_FASTOPEN, 0},
 	{"ioctl", 1, INT_MASK, TCGETS}, /* isatty, of stdio */
 	{"ioctl", 1, INT_MASK, FIONREAD},
 	{"ioctl", 1, INT_MASK, FIONBIO},
@@ -110,6 +115,10 @@ static const char *const refused[] = {
 
 static const struct form refused_forms[] = {
 	{"clone", PAL__CLONE_FLAGS, CLONE_THREAD, 0}, /* fork */
+	{"send", 3, MSG_FASTOPEN, MSG_FASTOPEN},
+	{"sendmmsg", 3, MSG_FASTOPEN, MSG_FASTOPEN},
+	{"sendmsg", 2, MSG_FASTOPEN, MSG_FASTOPEN},
+	{"sendto", 3, MSG_FASTOPEN, MSG_FASTOPEN},
 	{0},
 };
 

@@ -126,7 +126,7 @@ static int make(const struct kind *kind, const char *const *paths, const uint16_
 	struct pal__ready *ready;
 	int r;
 
-	if (!ret || (count && !paths && !ports))
+	if (!ret || (count && !(kind->has_ports ? (const void *)ports : (const void *)paths)))
 		return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL, "%s", kind->name);
 	ready = new_ready(kind);
 	if (!ready)

@@ -3,10 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <pal/builder.h>
@@ -14,7 +13,7 @@
 #include <pal/profile-pure-priv.h>
 #include <pal/util-priv.h>
 
-/* The ready-made profiles that have parameters: a file reader, a network client, a worker for builds. profile-ready-new.c makes them. */
+/* Ready-made profiles that have parameters: a file reader and a network client. profile-ready-new.c makes them. */
 
 #define INT_MASK 0xffffffffu
 
@@ -96,8 +95,7 @@ static int new_ruleset(bool all_ports, struct pal_landlock **ret, struct pal_err
 		ret, error);
 }
 
-/* `builder`: NULL for this process, after its initialisation. */
-static int make_ruleset(const struct pal__ready *ready, const struct pal_builder *builder,
+int pal__ready_ruleset(const struct pal__ready *ready, const struct pal_builder *builder,
 	bool all_ports, unsigned access, struct pal_landlock **ret, struct pal_error *error)
 {
 	struct pal_landlock *ruleset;
@@ -127,26 +125,52 @@ static int no_more(struct pal_seccomp *filter, struct pal_error *error)
 	return 0;
 }
 
-/* Sockets of the internet that call others. */
+#define FLAGS_OF_TYPE ((uint64_t)(SOCK_CLOEXEC | SOCK_NONBLOCK))
+
+static int allow_socket(struct pal_seccomp *filter, unsigned family, unsigned type,
+	unsigned protocol, struct pal_error *error)
+{
+	const struct pal_seccomp_compare conditions[] = {
+		{.arg = 0, .value = family, .mask = INT_MASK},
+		{.arg = 1, .value = type, .mask = INT_MASK & ~FLAGS_OF_TYPE},
+		{.arg = 2, .value = protocol, .mask = INT_MASK}};
+
+	return pal_seccomp_rule_compare(filter, PAL_SECCOMP_ALLOW, "socket", conditions, 3, error);
+}
+
+#define LANDLOCK_WITH_PORTS 4 /* ABI */
+#define OPTION_TCP_ULP 31     /* TCP_ULP of linux/tcp.h, which netinet/in.h does not go with */
+
+/* An upper layer, such as SMC, makes another socket of one of TCP. */
+static int refuse_layers(struct pal_seccomp *filter, struct pal_error *error)
+{
+	static const struct pal_seccomp_compare conditions[] = {
+		{.arg = 1, .value = IPPROTO_TCP, .mask = INT_MASK},
+		{.arg = 2, .value = OPTION_TCP_ULP, .mask = INT_MASK}};
+
+	return pal_seccomp_rule_compare(
+		filter, PAL__PURE_REFUSED, "setsockopt", conditions, 2, error);
+}
+
+/*
+ * Sockets of the internet that call others. Streams of other protocols than TCP are none of
+ * Landlock's, whatever their port: MPTCP, which any TCP server answers, and SCTP.
+ */
 static int add_calling(struct pal_seccomp *filter, struct pal_error *error)
 {
 	static const char *const calls[] = {"connect", "setsockopt", NULL};
 	static const unsigned families[] = {AF_INET, AF_INET6};
+	static const struct {
+		unsigned type, protocol;
+	} kinds[] = {{SOCK_STREAM, 0}, {SOCK_STREAM, IPPROTO_TCP}, {SOCK_DGRAM, 0},
+		{SOCK_DGRAM, IPPROTO_UDP}};
 	int r = pal_seccomp_rules(filter, PAL_SECCOMP_ALLOW, calls, error);
 
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(families) && r >= 0; i++)
-		for (unsigned kind = SOCK_STREAM; kind <= SOCK_DGRAM && r >= 0; kind++) {
-			const struct pal_seccomp_compare conditions[] = {
-				{.arg = 0, .value = families[i], .mask = INT_MASK},
-				{.arg = 1,
-					.value = kind,
-					.mask = INT_MASK &
-						~(uint64_t)(SOCK_CLOEXEC | SOCK_NONBLOCK)}};
-
-			r = pal_seccomp_rule_compare(
-				filter, PAL_SECCOMP_ALLOW, "socket", conditions, 2, error);
-		}
-	return r;
+		for (size_t j = 0; j < PAL_ARRAY_LENGTH(kinds) && r >= 0; j++)
+			r = allow_socket(
+				filter, families[i], kinds[j].type, kinds[j].protocol, error);
+	return r < 0 ? r : refuse_layers(filter, error);
 }
 
 typedef int (*add_rules)(struct pal_seccomp *filter, struct pal_error *error);
@@ -185,7 +209,7 @@ static int start(const struct pal__ready *ready, struct pal_builder *builder, ad
 {
 	struct pal_landlock *ruleset = NULL;
 	struct pal_seccomp *filter = NULL;
-	int r = make_ruleset(ready, builder, all_ports, PAL_LANDLOCK_READ, &ruleset, error);
+	int r = pal__ready_ruleset(ready, builder, all_ports, PAL_LANDLOCK_READ, &ruleset, error);
 
 	if (r >= 0)
 		r = make_filter(pal__pure_add_starting, more, &filter, error);
@@ -201,7 +225,7 @@ static int finish(
 {
 	struct pal_landlock *ruleset = NULL;
 	struct pal_seccomp *filter = NULL;
-	int r = make_ruleset(ready, NULL, all_ports, PAL_LANDLOCK_READ, &ruleset, error);
+	int r = pal__ready_ruleset(ready, NULL, all_ports, PAL_LANDLOCK_READ, &ruleset, error);
 
 	if (r >= 0)
 		r = make_filter(pal__pure_add_finished, more, &filter, error);
@@ -225,67 +249,34 @@ int pal__ready_finalize_reader(const struct pal_profile *profile, struct pal_err
 	return finish(of(profile), pal__pure_add_reading, false, error);
 }
 
+/* What the kernel cannot restrict is not left open: all others would be. */
+static int need_ports(const struct pal__ready *ready, struct pal_error *error)
+{
+	int abi = pal_landlock_abi();
+
+	if (!ready->port_count || abi >= LANDLOCK_WITH_PORTS)
+		return 0;
+	if (abi < 0)
+		return pal_error_set(error, PAL_STAGE_LANDLOCK, abi, "the kernel has no Landlock");
+	return pal_error_set(error, PAL_STAGE_LANDLOCK, -EOPNOTSUPP,
+		"the kernel has Landlock ABI %d, which restricts no ports", abi);
+}
+
 int pal__ready_apply_client(
 	const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
 {
+	int r = need_ports(of(profile), error);
+
+	if (r < 0)
+		return r;
 	return start(of(profile), builder, add_calling, !of(profile)->port_count, error);
 }
 
 int pal__ready_finalize_client(const struct pal_profile *profile, struct pal_error *error)
 {
+	int r = need_ports(of(profile), error);
+
+	if (r < 0)
+		return r;
 	return finish(of(profile), add_calling, !of(profile)->port_count, error);
-}
-
-/* ---- a worker for builds ---- */
-
-/* With flags that nothing which builds software has: other namespaces. */
-static int refuse_namespaces(struct pal_seccomp *filter, struct pal_error *error)
-{
-	static const unsigned flags[] = {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWIPC,
-		CLONE_NEWUTS, CLONE_NEWNET, CLONE_NEWCGROUP};
-	static const char *const calls[] = {"unshare", "setns", NULL};
-	int r = pal_seccomp_rules(filter, PAL_SECCOMP_ERRNO(EPERM), calls, error);
-
-	if (r >= 0) /* hides them */
-		r = pal_seccomp_rule(filter, PAL_SECCOMP_ERRNO(ENOSYS), "clone3", error);
-	for (size_t i = 0; i < PAL_ARRAY_LENGTH(flags) && r >= 0; i++)
-		r = pal_seccomp_rule_masked(filter, PAL_SECCOMP_ERRNO(EPERM), "clone",
-			PAL__CLONE_FLAGS, flags[i], flags[i], error);
-	return r;
-}
-
-/* What a compiler, a shell and make do; nothing that leaves the machine or looks at others. */
-static int add_building(struct pal_seccomp *filter, struct pal_error *error)
-{
-	static const char *const hostile[] = {"bpf", "io_uring_setup", "perf_event_open",
-		"process_vm_readv", "process_vm_writev", "ptrace", "userfaultfd", NULL};
-	static const char *const outside[] = {"socket", "socketcall", NULL};
-	int r = pal_seccomp_group(filter, PAL_SECCOMP_ALLOW, "@system-service", error);
-
-	if (r >= 0)
-		r = pal_seccomp_rules(filter, PAL_SECCOMP_KILL, hostile, error);
-	if (r >= 0) /* also local ones: Landlock does not stop a connection to a path */
-		r = pal_seccomp_rules(filter, PAL__PURE_REFUSED, outside, error);
-	return r < 0 ? r : refuse_namespaces(filter, error);
-}
-
-int pal__ready_apply_worker(
-	const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
-{
-	struct pal_landlock *ruleset = NULL;
-	struct pal_seccomp *filter = NULL;
-	int r = make_ruleset(of(profile), builder, false,
-		PAL_LANDLOCK_READ | PAL_LANDLOCK_WRITE | PAL_LANDLOCK_EXECUTE, &ruleset, error);
-
-	if (r >= 0)
-		r = make_filter(add_building, no_more, &filter, error);
-	if (r >= 0) {
-		pal_builder_no_new_privs(builder, true);
-		pal_builder_capabilities(builder, &PAL_CAPABILITIES_NONE);
-		pal_builder_landlock(builder, ruleset);
-		pal_builder_seccomp(builder, filter);
-	}
-	pal_landlock_free(ruleset);
-	pal_seccomp_free(filter);
-	return r;
 }

@@ -10,8 +10,9 @@
 
 /*
  * Setters replace what was set before. Between profiles that would be the weaker sandbox of the two: so
- * a profile is applied to an empty one, and then both are put together. Of what is no
- * sandbox - user, folder, environment - the later one counts, mounts and namespaces add up.
+ * a profile is applied to an empty one, and then both are put together; the same for what a
+ * setter says after a profile. Of what is no sandbox - user, folder, environment - the later
+ * one counts, mounts (profile-mounts.c) and namespaces add up.
  */
 
 static struct pal_capabilities both_sets(
@@ -37,6 +38,14 @@ static void stack_capabilities(struct pal__sandbox *sandbox, const struct pal__s
 	sandbox->set_securebits |= before->set_securebits;
 }
 
+/* What a ruleset that the kernel has nothing for leaves to be said. */
+static void add_missing(struct pal__landlock_view *view, const struct pal__landlock_view *other)
+{
+	view->missing.files |= other->missing.files;
+	view->missing.ports |= other->missing.ports;
+	view->missing.scopes |= other->missing.scopes;
+}
+
 static struct pal__landlock_view take_view(struct pal__landlock_view *view)
 {
 	struct pal__landlock_view taken = *view;
@@ -60,7 +69,20 @@ static int stack_ruleset(
 	return -E2BIG;
 }
 
-/* The later one stays where it is: a setter of the caller would replace that. */
+/* For a sandbox that has none in the kernel; it may have one that does nothing there. */
+static void take_ruleset(struct pal__sandbox *sandbox, struct pal__sandbox *before)
+{
+	struct pal__landlock_view own = sandbox->landlock_view;
+
+	if (!before->landlock_view.words)
+		return;
+	sandbox->landlock_fd = pal_take_fd(&before->landlock_fd);
+	sandbox->landlock_flags = before->landlock_flags;
+	sandbox->landlock_view = take_view(&before->landlock_view);
+	add_missing(&sandbox->landlock_view, &own);
+	pal__landlock_words_unref(own.words);
+}
+
 static int stack_landlock(struct pal__sandbox *sandbox, struct pal__sandbox *before)
 {
 	int r = 0;
@@ -69,10 +91,10 @@ static int stack_landlock(struct pal__sandbox *sandbox, struct pal__sandbox *bef
 		r = stack_ruleset(sandbox, &before->stacked_fds[i], before->stacked_flags[i],
 			&before->stacked_views[i]);
 	if (r >= 0 && sandbox->landlock_fd < 0) {
-		sandbox->landlock_fd = pal_take_fd(&before->landlock_fd);
-		sandbox->landlock_flags = before->landlock_flags;
-		sandbox->landlock_view = take_view(&before->landlock_view);
+		take_ruleset(sandbox, before);
 	} else if (r >= 0) {
+		if (before->landlock_fd < 0)
+			add_missing(&sandbox->landlock_view, &before->landlock_view);
 		r = stack_ruleset(sandbox, &before->landlock_fd, before->landlock_flags,
 			&before->landlock_view);
 	}
@@ -135,10 +157,33 @@ static int stack(struct pal__sandbox *sandbox, struct pal__sandbox *before, stru
 	return 0;
 }
 
+/* An empty one in the place of what was set so far, which *before becomes. */
+static void set_aside(struct pal_builder *builder, struct pal__sandbox *before)
+{
+	*before = builder->sandbox;
+	builder->sandbox = (struct pal__sandbox)PAL__SANDBOX_INIT;
+	builder->sandbox.no_new_privs = before->no_new_privs;
+	builder->sandbox.shared_key = before->exec_key ? before->exec_key : before->shared_key;
+}
+
+/* Both at once from now on, and what follows comes on top. `r`: what came of setting the later one. */
+static int put_together(
+	struct pal_builder *builder, struct pal__sandbox *before, int r, struct pal_error *error)
+{
+	if (r >= 0)
+		r = stack(&builder->sandbox, before, error);
+	builder->sandbox.shared_key = before->shared_key;
+	builder->sandbox.settled = true;
+	pal__sandbox_clear(before);
+	return r;
+}
+
 int pal__profile_apply(
 	const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
 {
-	struct pal__sandbox before = builder->sandbox;
+	const size_t mounts = builder->root.count;
+	const bool had_root = builder->root.private_root;
+	struct pal__sandbox before;
 	struct rlimit limits[RLIM_NLIMITS];
 	bool limit_set[RLIM_NLIMITS];
 	int r;
@@ -147,14 +192,30 @@ int pal__profile_apply(
 		return 0;
 	memcpy(limits, builder->limits, sizeof limits);
 	memcpy(limit_set, builder->limit_set, sizeof limit_set);
-	builder->sandbox = (struct pal__sandbox)PAL__SANDBOX_INIT;
-	builder->sandbox.no_new_privs = before.no_new_privs;
-	builder->sandbox.shared_key = before.exec_key ? before.exec_key : before.shared_key;
+	set_aside(builder, &before);
 	r = profile->apply(profile, builder, error);
 	if (r >= 0)
-		r = stack(&builder->sandbox, &before, error);
-	builder->sandbox.shared_key = before.shared_key;
+		r = pal__profile_mounts_hold(&builder->root, mounts, had_root, error);
+	r = put_together(builder, &before, r, error);
 	stack_limits(builder, limits, limit_set);
-	pal__sandbox_clear(&before);
 	return r;
+}
+
+/* ---- setters after a profile ---- */
+
+void pal__setter_begin(struct pal_builder *builder, struct pal__sandbox *before)
+{
+	if (builder->sandbox.settled)
+		set_aside(builder, before);
+	else
+		*before = (struct pal__sandbox)PAL__SANDBOX_INIT;
+}
+
+void pal__setter_end(struct pal_builder *builder, struct pal__sandbox *before)
+{
+	struct pal_error error = {0};
+
+	if (before->settled && put_together(builder, before, 0, &error) < 0 &&
+		!builder->first_error.code)
+		builder->first_error = error;
 }

@@ -59,6 +59,31 @@ static int finalize_both(const struct pal_profile *profile, struct pal_error *er
 	return r < 0 ? r : pal_profile_finalize(both->second, error);
 }
 
+/* Those with a text are made here and in libprocmesh-profile, and call pal_self_restrict only. */
+static bool is_known(const struct pal_profile *profile)
+{
+	const struct composition *both = profile->data;
+
+	if (profile->finalize == finalize_both)
+		return is_known(both->first) && is_known(both->second);
+	return !profile->finalize || profile->text;
+}
+
+int pal__profile_note_finalize(const struct pal_profile *profile, struct pal_builder *builder,
+	bool *known, struct pal_error *error)
+{
+	struct pal_builder *before;
+	int r;
+
+	*known = is_known(profile);
+	if (!*known)
+		return 0;
+	before = pal__self_restrict_instead(builder);
+	r = pal_profile_finalize(profile, error);
+	pal__self_restrict_instead(before);
+	return r;
+}
+
 static void destroy_both(struct pal_profile *profile)
 {
 	struct composition *both = profile->data;

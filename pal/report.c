@@ -66,8 +66,11 @@ static int chdir_error(const struct pal_builder *builder, const struct pal__repo
 	if (builder->cwd)
 		return pal_error_set(
 			error, report->stage, report->code, "%s %s", name, builder->cwd);
-	return pal_error_set(
-		error, report->stage, report->code, "%s to descriptor %d", name, builder->cwd_fd);
+	if (builder->cwd_fd >= 0)
+		return pal_error_set(error, report->stage, report->code, "%s to descriptor %d",
+			name, builder->cwd_fd);
+	return pal_error_set(error, report->stage, report->code,
+		"%s: this process's folder is not to be seen behind the mounts; say another", name);
 }
 
 static int mount_error(const struct pal_builder *builder, const struct pal__report *report,
@@ -79,6 +82,7 @@ static int mount_error(const struct pal_builder *builder, const struct pal__repo
 		[PAL__MOUNT_PROC] = "proc",
 		[PAL__MOUNT_DEV] = "dev",
 		[PAL__MOUNT_SYMLINK] = "symbolic link",
+		[PAL__MOUNT_KEEP] = "keep",
 		[PAL__MOUNT_READ_ONLY] = "read-only",
 		[PAL__MOUNT_HIDE] = "hide",
 	};

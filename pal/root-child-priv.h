@@ -12,12 +12,17 @@
 
 /* The parts of a child's mounts. Descriptors are returned as such or as a negative errno. */
 
+#define PAL__OWN_MAX 128
+
 /* Where mounts go. */
 struct pal__place {
 	const struct pal__root *root;
 	int root_fd;
-	bool covered; /* the private root, by an entry whose target is "/" */
+	bool empty_root; /* the private root is not one of the entries */
 	size_t made; /* entries of `root` */
+	/* The file systems of a private root that are no host's: itself, and each tmpfs as long as there is room. */
+	dev_t own[PAL__OWN_MAX];
+	size_t own_count;
 };
 
 static inline void pal__place_close(int fd)
@@ -41,6 +46,8 @@ int pal__child_mount_copy(int folder, const char *path, unsigned how, uint64_t f
 /* A copy of a device file of /dev: -ENODEV if it is anything else. */
 int pal__child_mount_device(const char *path, dev_t number, uint64_t flags);
 int pal__child_mount_set_flags(int mount, uint64_t flags, bool recursive);
+/* Puts `mount` over what `target` is; it stays the descriptor of its root. */
+int pal__child_mount_move(int mount, int target);
 /* Puts `mount` over what `target` is. Takes `mount`, also if it is a negative errno, which is returned. */
 int pal__child_mount_attach(int mount, int target);
 

@@ -85,21 +85,20 @@ static int fill(int folder)
 	return r;
 }
 
+/* The mount is filled where it is, by its descriptor: its path may lead elsewhere by now. */
 int pal__child_mount_dev(const struct pal__place *place, const char *path)
 {
 	int target = pal__child_path_make(place, path, true), folder, r;
 
 	if (target < 0)
 		return target;
-	r = pal__child_mount_attach(
-		pal__child_mount_tmpfs(
-			"0755", "64k", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODEV),
-		target);
-	syscall(SYS_close, target);
-	if (r < 0)
-		return r;
-	folder = pal__child_path_open(place, path); /* now the mount */
-	r = folder < 0 ? folder : fill(folder);
+	r = folder = pal__child_mount_tmpfs(
+		"0755", "64k", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODEV);
+	if (r >= 0)
+		r = pal__child_mount_move(folder, target);
+	if (r >= 0)
+		r = fill(folder);
 	pal__place_close(folder);
+	syscall(SYS_close, target);
 	return r;
 }

@@ -82,13 +82,16 @@ int pal__child_mount_device(const char *path, dev_t number, uint64_t flags)
 	return r;
 }
 
+int pal__child_mount_move(int mount, int target)
+{
+	return pal__child_result(syscall(SYS_move_mount, mount, "", target, "",
+		MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+}
+
 int pal__child_mount_attach(int mount, int target)
 {
-	int r = mount;
+	int r = mount < 0 ? mount : pal__child_mount_move(mount, target);
 
-	if (mount >= 0)
-		r = pal__child_result(syscall(SYS_move_mount, mount, "", target, "",
-			MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
 	pal__place_close(mount);
 	return r;
 }

@@ -46,57 +46,16 @@ int pal__child_path_open(const struct pal__place *place, const char *path)
 
 /* ---- whose folder it is ---- */
 
-static bool covers(const char *path, const char *other)
-{
-	size_t i = 0;
-
-	while (path[i] && path[i] == other[i])
-		i++;
-	return !path[i] && (i == 0 || other[i] == 0 || other[i] == '/');
-}
-
-/* Whether a tmpfs of the list is still what is seen at its target. */
-static bool is_visible(const struct pal__place *place, size_t index)
-{
-	const struct pal__mount *items = place->root->items;
-
-	for (size_t i = index + 1; i < place->made; i++)
-		if (items[i].kind != PAL__MOUNT_SYMLINK &&
-			covers(items[i].target, items[index].target))
-			return false;
-	return true;
-}
-
-/* 1, 0, or a negative errno; also for an `fd` that is one. */
-static int is_same_file_system(int fd, dev_t device)
-{
-	struct stat status;
-	int r = fd < 0 ? fd : pal__child_path_status(fd, &status);
-
-	return r < 0 ? r : status.st_dev == device;
-}
-
+/* By the file system, whatever lies over it or leads to it: no path is looked up a second time. */
 int pal__child_path_is_own(const struct pal__place *place, int folder)
 {
-	const struct pal__mount *items = place->root->items;
 	struct stat status;
-	int r;
+	int r = pal__child_path_status(folder, &status);
 
-	if (!place->root->private_root)
-		return 0;
-	r = pal__child_path_status(folder, &status);
-	if (r >= 0)
-		r = is_same_file_system(place->root_fd, status.st_dev);
-	for (size_t i = 0; r == 0 && i < place->made; i++) {
-		int fd;
-
-		if (items[i].kind != PAL__MOUNT_TMPFS || !is_visible(place, i))
-			continue;
-		fd = pal__child_path_open(place, items[i].target);
-		r = is_same_file_system(fd, status.st_dev);
-		pal__place_close(fd);
-	}
-	return r;
+	for (size_t i = 0; r >= 0 && i < place->own_count; i++)
+		if (place->own[i] == status.st_dev)
+			return 1;
+	return r < 0 ? r : 0;
 }
 
 /* ---- making what is missing ---- */

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct pal_builder;
+
 /* What root.h adds to a builder; the child reads it as it is (root-child.c). */
 
 struct pal__mount {
@@ -17,6 +19,7 @@ struct pal__mount {
 		PAL__MOUNT_PROC,
 		PAL__MOUNT_DEV,
 		PAL__MOUNT_SYMLINK,
+		PAL__MOUNT_KEEP,
 		PAL__MOUNT_READ_ONLY,
 		PAL__MOUNT_HIDE
 	} kind;
@@ -29,6 +32,13 @@ struct pal__mount {
 	char mode[8];
 };
 
+/* A new root, and not what is done to the one there is; the folder of a link is none. */
+static inline bool pal__mount_is_root(const struct pal__mount *mount)
+{
+	return !*mount->target && mount->kind != PAL__MOUNT_READ_ONLY &&
+	       mount->kind != PAL__MOUNT_SYMLINK;
+}
+
 struct pal__root {
 	bool private_root;
 	struct pal__mount *items;
@@ -37,7 +47,16 @@ struct pal__root {
 
 void pal__root_clear(struct pal__root *root);
 
-/* root-child.c. 0, or a negative errno that is also in the report. */
-int pal__child_mount(const struct pal__root *root, struct pal__report *report);
+/*
+ * Everything is read-only from then on, with what is mounted in it, but for what `paths` are, NULL at
+ * the end: these stay as they are at that point of the list. (KEEP is about the entry that follows it.)
+ */
+void pal__builder_read_only_but(struct pal_builder *builder, const char *const *paths);
+
+/*
+ * root-child.c. `leaves`: the child is going to a working directory that it does not look for
+ * from the one it has. 0, or a negative errno that is also in the report.
+ */
+int pal__child_mount(const struct pal__root *root, bool leaves, struct pal__report *report);
 
 #endif

@@ -184,6 +184,13 @@ void pal_builder_remount_read_only(struct pal_builder *builder, const char *path
 		NULL, path);
 }
 
+void pal__builder_read_only_but(struct pal_builder *builder, const char *const *paths)
+{
+	for (; *paths; paths++)
+		add(builder, (struct pal__mount){.kind = PAL__MOUNT_KEEP}, NULL, *paths);
+	pal_builder_remount_read_only(builder, "/", true);
+}
+
 void pal_builder_hide(struct pal_builder *builder, const char *path)
 {
 	add(builder, (struct pal__mount){.kind = PAL__MOUNT_HIDE}, NULL, path);

@@ -12,6 +12,7 @@
 struct pal__landlock_view {
 	bool files, ports;
 	unsigned scopes;
+	struct pal_landlock_rights missing; /* best effort: asked for, and not denied */
 	struct pal__landlock_words *words; /* owned, NULL: no ruleset */
 };
 
@@ -24,6 +25,7 @@ struct pal__landlock_view {
  * while a child is being made.
  */
 struct pal__sandbox {
+	bool settled; /* a profile has said something: setters add to it, and replace nothing */
 	bool no_new_privs;
 	bool set_capabilities;
 	struct pal_capabilities capabilities;
@@ -77,6 +79,12 @@ int pal__sandbox_enter(const struct pal__sandbox *sandbox, const struct pal__san
 /* The last step of the sandbox: what follows is filtered. */
 int pal__sandbox_filter(const struct pal__sandbox *sandbox, const struct pal__sandbox_entry *entry,
 	struct pal__report *report);
+
+/*
+ * From now on pal_self_restrict restricts nothing in the calling thread, but sets what it was asked for on the
+ * builder: for pal_profile_describe. NULL: no more. Returns what was there before.
+ */
+struct pal_builder *pal__self_restrict_instead(struct pal_builder *builder);
 
 /* All but the filter, and without closing: what a thread of a running process does to itself. */
 int pal__sandbox_enter_unfiltered(const struct pal__sandbox *sandbox,

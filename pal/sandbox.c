@@ -6,6 +6,7 @@
 
 #include <pal/builder-priv.h>
 #include <pal/landlock-priv.h>
+#include <pal/profile-priv.h>
 #include <pal/seccomp-priv.h>
 #include <pal/util-priv.h>
 
@@ -16,12 +17,14 @@
 
 void pal_builder_no_new_privs(struct pal_builder *builder, bool on)
 {
-	if (builder)
-		builder->sandbox.no_new_privs = on;
+	if (builder) /* what a profile has said stays */
+		builder->sandbox.no_new_privs =
+			on || (builder->sandbox.settled && builder->sandbox.no_new_privs);
 }
 
 void pal_builder_landlock(struct pal_builder *builder, const struct pal_landlock *ruleset)
 {
+	struct pal__sandbox before;
 	int fd = -1;
 
 	if (!builder)
@@ -37,6 +40,7 @@ void pal_builder_landlock(struct pal_builder *builder, const struct pal_landlock
 			builder, PAL_STAGE_LANDLOCK, -errno, "copying a Landlock ruleset");
 		return;
 	}
+	pal__setter_begin(builder, &before);
 	pal_close(builder->sandbox.landlock_fd);
 	builder->sandbox.landlock_fd = fd;
 	builder->sandbox.landlock_flags = ruleset->restrict_flags;
@@ -45,8 +49,10 @@ void pal_builder_landlock(struct pal_builder *builder, const struct pal_landlock
 		.files = ruleset->handled_fs,
 		.ports = ruleset->handled_net,
 		.scopes = (unsigned)ruleset->scopes,
+		.missing = ruleset->missing,
 		.words = pal__landlock_words_ref(ruleset->words),
 	};
+	pal__setter_end(builder, &before);
 }
 
 int pal__builder_border(struct pal_builder *builder, struct pal_error *error)
@@ -80,33 +86,44 @@ static void take_program(struct pal_builder *builder, int result,
 	sandbox->notify = program->notify;
 }
 
-void pal_builder_seccomp(struct pal_builder *builder, const struct pal_seccomp *filter)
+/* One secret for all filters that allow the first exec. */
+static void take_filter(struct pal_builder *builder, const struct pal_seccomp *filter)
 {
 	struct pal__seccomp_program program;
 	struct pal_error error;
+	struct pal_seccomp with_key;
+
+	if (filter && filter->exec_key && builder->sandbox.shared_key) {
+		with_key = *filter;
+		with_key.exec_key = builder->sandbox.shared_key;
+		filter = &with_key;
+	}
+	take_program(builder, pal__seccomp_compile(filter, &program, &error), &program, &error);
+}
+
+void pal_builder_seccomp(struct pal_builder *builder, const struct pal_seccomp *filter)
+{
+	struct pal__sandbox before;
 
 	if (!builder)
 		return;
-	if (filter && filter->exec_key && builder->sandbox.shared_key) {
-		struct pal_seccomp with_key = *filter;
-
-		with_key.exec_key = builder->sandbox.shared_key;
-		take_program(builder, pal__seccomp_compile(&with_key, &program, &error), &program,
-			&error);
-		return;
-	}
-	take_program(builder, pal__seccomp_compile(filter, &program, &error), &program, &error);
+	pal__setter_begin(builder, &before);
+	take_filter(builder, filter);
+	pal__setter_end(builder, &before);
 }
 
 void pal_builder_seccomp_bpf(
 	struct pal_builder *builder, const struct sock_filter *code, size_t count)
 {
 	struct pal__seccomp_program program;
+	struct pal__sandbox before;
 	struct pal_error error;
 
-	if (builder)
-		take_program(builder, pal__seccomp_copy(code, count, &program, &error), &program,
-			&error);
+	if (!builder)
+		return;
+	pal__setter_begin(builder, &before);
+	take_program(builder, pal__seccomp_copy(code, count, &program, &error), &program, &error);
+	pal__setter_end(builder, &before);
 }
 
 void pal__sandbox_clear(struct pal__sandbox *sandbox)

@@ -384,9 +384,9 @@ static size_t copy_rules(const struct pal_seccomp *filter, struct pal__seccomp_r
 	if (count)
 		memcpy(rules, filter->rules, count * sizeof *rules);
 	if (filter->exec_key) {
-		rules[count++] = (struct pal__seccomp_rule){
+		rules[count] = (struct pal__seccomp_rule){
 			.number = SYS_execve, .verdict = SECCOMP_RET_KILL_PROCESS};
-		rules[count++] = (struct pal__seccomp_rule){
+		rules[count + 1] = (struct pal__seccomp_rule){
 			.number = SYS_execve,
 			.verdict = SECCOMP_RET_ALLOW,
 			.count = 1,
@@ -394,6 +394,7 @@ static size_t copy_rules(const struct pal_seccomp *filter, struct pal__seccomp_r
 				.value = filter->exec_key,
 				.mask = UINT64_MAX}},
 		};
+		count += 2;
 	}
 	for (size_t i = 0; i < count; i++)
 		sorted[i] = &rules[i];

@@ -8,7 +8,7 @@
 /*
  * One filter that allows what both allow: `second` decides what `first` would let pass. ret->filter is for
  * pal__seccomp_program_free. -E2BIG: too long for the kernel; -EOPNOTSUPP: `first` leaves
- * calls to somebody else (notification, tracer), or computes its answers.
+ * calls to somebody else (notification, tracer), or computes its answers, or it logs and `second` does.
  */
 int pal__seccomp_stack(
 	const struct sock_fprog *first, const struct sock_fprog *second, struct sock_fprog *ret);

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <pal/builder-priv.h>
 #include <pal/capabilities-priv.h>
 #include <pal/landlock-priv.h>
 #include <pal/seccomp-priv.h>
@@ -76,6 +77,32 @@ static int filter_all_threads(const struct sock_fprog *program, struct pal_error
 	return -EBUSY;
 }
 
+/* Of a thread that describes a profile: what takes the place of this process. */
+static _Thread_local struct pal_builder *instead;
+
+struct pal_builder *pal__self_restrict_instead(struct pal_builder *builder)
+{
+	struct pal_builder *before = instead;
+
+	instead = builder;
+	return before;
+}
+
+static int note(const struct pal_self_restrictions *restrictions, struct pal_error *error)
+{
+	if (restrictions->no_new_privs)
+		pal_builder_no_new_privs(instead, true);
+	if (restrictions->capabilities)
+		pal_builder_capabilities(instead, restrictions->capabilities);
+	if (restrictions->landlock)
+		pal_builder_landlock(instead, restrictions->landlock);
+	if (restrictions->seccomp)
+		pal_builder_seccomp(instead, restrictions->seccomp);
+	if (instead->first_error.code && error)
+		*error = instead->first_error;
+	return instead->first_error.code;
+}
+
 int pal_self_restrict(const struct pal_self_restrictions *restrictions, struct pal_error *error)
 {
 	struct pal__seccomp_program program = {0};
@@ -85,6 +112,8 @@ int pal_self_restrict(const struct pal_self_restrictions *restrictions, struct p
 
 	if (result < 0)
 		return pal_error_set(error, PAL_STAGE_ARGUMENT, result, "pal_self_restrict");
+	if (instead)
+		return note(restrictions, error);
 	if (restrictions->seccomp) { /* before anything is applied, under which it might fail */
 		result = pal__seccomp_compile(restrictions->seccomp, &program, error);
 		if (!result && program.notify) /* there is nobody else to ask */

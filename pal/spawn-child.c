@@ -21,8 +21,9 @@
  * sanitizers and preloaded libraries put code of their own before them that
  * keeps books about descriptors and handlers - of the wrong process, here.
  * tests/abi/check-child-symbols.sh holds this file to that, and the others that
- * it calls: signals-child.c, process-child.c, steps-child.c, namespaces-child.c,
- * root-child.c, init-child.c, capabilities-child.c, sandbox-child.c.
+ * it calls: signals-child.c, process-child.c, ids-child.c, steps-child.c,
+ * namespaces-child.c, mapper-child.c, root-child.c, init-child.c, capabilities-child.c,
+ * sandbox-child.c.
  *
  * Functions return instead of calling _exit, up to clone's own wrapper.
  */
@@ -167,14 +168,15 @@ int pal__child_close_from(
 	return 0;
 }
 
-static int close_others(const struct pal__fd_plan *plan, struct pal__report *report,
-	const int carried[PAL__CARRIED])
+static int close_others(struct pal__child_args *args)
 {
+	const struct pal__fd_plan *plan = &args->plan->fds;
 	int r = 0;
 
-	if (plan->close_others)
-		r = pal__child_close_from(3, plan->kept, plan->kept_count, carried);
-	return r < 0 ? pal__report_fail(report, PAL_STAGE_CLOSE_OTHERS, 0, r) : 0;
+	/* A table that was left without any of them has only what was meant for the child since. */
+	if (plan->close_others && !(args->shares_files && plan->leave_from == 3))
+		r = pal__child_close_from(3, plan->kept, plan->kept_count, args->carried);
+	return r < 0 ? pal__report_fail(args->report, PAL_STAGE_CLOSE_OTHERS, 0, r) : 0;
 }
 
 /* ---- the rest ---- */
@@ -317,7 +319,7 @@ static int finish_setup(struct pal__child_args *args)
 	if (r >= 0)
 		r = pal__child_walk(plan, report, carried);
 	if (r >= 0)
-		r = close_others(&plan->fds, report, carried);
+		r = close_others(args);
 	if (r >= 0)
 		r = change_folder(plan, report, carried[PAL__CARRY_CWD]);
 	if (r < 0)

@@ -60,8 +60,11 @@ static int open_pipe(struct pal__streams *streams, int stream)
 /* Opened here, where the host's rights and folder count. */
 static int open_file(struct pal__streams *streams, int stream, const struct pal_stdio *file)
 {
-	int fd = open(file->path, file->flags | O_CLOEXEC | O_NOCTTY, file->mode);
+	int fd;
 
+	do /* a FIFO waits for its other end */
+		fd = open(file->path, file->flags | O_CLOEXEC | O_NOCTTY, file->mode);
+	while (fd < 0 && errno == EINTR);
 	fd = fd < 0 ? -errno : pal__fd_lift(fd);
 	if (fd < 0)
 		return fd;

@@ -11,53 +11,21 @@
 #include <unistd.h>
 
 #include <pal/util-priv.h>
+#include <pal_profile/text-priv.h>
 #include <pal_profile/users-priv.h>
 
 /* Gives a builder what a text says about the process itself. */
 
-static gid_t group_of(const struct pal_profile__process *process)
+static void apply_ids(const struct pal_profile__process *process, struct pal_builder *builder)
 {
-	return process->group_set  ? process->group
-	       : process->user_set ? process->user_group
-				   : (gid_t)-1;
-}
-
-/* Those of the user's entry, as at a login, and those that are listed. */
-static int apply_groups(const struct pal_profile__process *process, struct pal_builder *builder,
-	struct pal_error *error)
-{
-	PAL_CLEANUP_FREE gid_t *groups = NULL;
-	gid_t *grown;
-	size_t count = 0;
-	int r = 0;
-
-	if (process->user_name)
-		r = pal_profile__groups_of(process->user_name, group_of(process), &groups, &count);
-	if (r >= 0) {
-		grown = reallocarray(groups, count + process->group_count + 1, sizeof *grown);
-		groups = grown ? grown : groups;
-		r = grown ? 0 : -ENOMEM;
-	}
-	if (r < 0)
-		return pal_error_set(error, PAL_STAGE_MEMORY, r, "groups of a user");
-	for (size_t i = 0; i < process->group_count; i++)
-		groups[count++] = process->groups[i];
-	pal_builder_groups(builder, groups, count);
-	return 0;
-}
-
-static int apply_ids(const struct pal_profile__process *process, struct pal_builder *builder,
-	struct pal_error *error)
-{
-	gid_t group = group_of(process);
+	gid_t group = pal_profile__group_of(process);
 
 	if (process->user_set)
 		pal_builder_uid(builder, process->user);
 	if (group != (gid_t)-1)
 		pal_builder_gid(builder, group);
 	if (process->user_set || process->groups_set)
-		return apply_groups(process, builder, error);
-	return 0;
+		pal_builder_groups(builder, process->groups, process->group_count);
 }
 
 /* "root" and the unit's own, as systemd.exec(5) has it; without privileges only the own. */
@@ -65,7 +33,7 @@ static void apply_user_namespace(
 	const struct pal_profile__process *process, struct pal_builder *builder)
 {
 	uid_t user = process->user_set ? process->user : geteuid();
-	gid_t group = group_of(process);
+	gid_t group = pal_profile__group_of(process);
 
 	pal_builder_namespaces(builder, PAL_NS_USER);
 	if (geteuid() != 0)
@@ -120,11 +88,12 @@ static void apply_scheduling(
 
 /* ---- environment ---- */
 
+/* What the child would have. */
 static const char *value_of(const struct pal_builder *builder, const char *name)
 {
 	const char *value = pal_builder_peek_env(builder, name);
 
-	return value ? value : getenv(name);
+	return value || !pal_builder_get_env_inherited(builder) ? value : getenv(name);
 }
 
 static int add_assignment(struct pal_profile__list *list, const char *name, const char *value)
@@ -135,7 +104,7 @@ static int add_assignment(struct pal_profile__list *list, const char *name, cons
 		assignment = NULL;
 		return -ENOMEM;
 	}
-	return pal_profile__list_add(list, assignment);
+	return pal_profile__list_add(list, assignment, 0);
 }
 
 static int set_variable(struct pal_builder *builder, const char *assignment)
@@ -150,11 +119,15 @@ static int set_variable(struct pal_builder *builder, const char *assignment)
 	return 0;
 }
 
-/* Nothing else of what there is. Values are looked up before they are forgotten. */
+/*
+ * Nothing else of what there is. Values are looked up before they are forgotten. A profile that was passed
+ * to the child, in the builder, is no part of its environment: without it the child would be less confined.
+ */
 static int apply_pass(const struct pal_profile__list *names, struct pal_builder *builder)
 {
+	const char *passed = pal_builder_peek_env(builder, PAL_PROFILE__VARIABLE);
 	struct pal_profile__list kept = {0};
-	int r = 0;
+	int r = passed ? add_assignment(&kept, PAL_PROFILE__VARIABLE, passed) : 0;
 
 	for (size_t i = 0; i < names->count && r >= 0; i++) {
 		const char *value = value_of(builder, names->items[i]);
@@ -229,7 +202,6 @@ int pal_profile__apply_process(const struct pal_profile__settings *settings,
 	struct pal_builder *builder, struct pal_error *error)
 {
 	const struct pal_profile__process *process = &settings->process;
-	int r;
 
 	apply_namespaces(settings, builder);
 	apply_scheduling(process, builder);
@@ -243,6 +215,6 @@ int pal_profile__apply_process(const struct pal_profile__settings *settings,
 				process->limits[i].rlim_max);
 	if (process->securebits_set)
 		pal_builder_securebits(builder, process->securebits);
-	r = apply_ids(process, builder, error);
-	return r < 0 ? r : apply_environment(process, builder, error);
+	apply_ids(process, builder);
+	return apply_environment(process, builder, error);
 }

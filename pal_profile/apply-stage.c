@@ -33,8 +33,10 @@ static struct pal_capabilities current_sets(void)
 	sets.permitted = joined(data[0].permitted, data[1].permitted);
 	sets.effective = joined(data[0].effective, data[1].effective);
 	sets.inheritable = joined(data[0].inheritable, data[1].inheritable);
+	/* only what is permitted and inheritable can be ambient, in most processes nothing */
 	for (unsigned number = 0; number < 64; number++)
-		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, number, 0, 0) == 1)
+		if (sets.permitted & sets.inheritable & CAPABILITY(number) &&
+			prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, number, 0, 0) == 1)
 			sets.ambient |= CAPABILITY(number);
 	return sets;
 }
@@ -92,10 +94,19 @@ static void apply_capabilities(
 
 /* ---- a child ---- */
 
-/* With what the keys about files and devices add to it. */
+/* With what the ruleset needs to hold. */
+static struct pal_profile__filter filter_of(const struct pal_profile__stage *stage)
+{
+	struct pal_profile__filter filter = stage->filter;
+
+	filter.no_port_evasion = pal_profile__restricts_ports(&stage->landlock);
+	return filter;
+}
+
+/* And with what the keys about files and devices add to it. */
 static struct pal_profile__filter whole_filter(const struct pal_profile__settings *settings)
 {
-	struct pal_profile__filter filter = settings->stage.filter;
+	struct pal_profile__filter filter = filter_of(&settings->stage);
 
 	filter.no_modules = settings->files.kernel_modules;
 	filter.no_kernel_log = settings->files.kernel_logs;
@@ -110,7 +121,7 @@ int pal_profile__apply_stage(const struct pal_profile__settings *settings,
 	const struct pal_profile__filter asked = whole_filter(settings);
 	struct pal_landlock *ruleset = NULL;
 	struct pal_seccomp *filter = NULL;
-	int r = pal_profile__make_landlock(&stage->landlock, &ruleset, error);
+	int r = pal_profile__make_landlock(&stage->landlock, stage->name, &ruleset, error);
 
 	if (r >= 0)
 		r = pal_profile__make_filter(&asked, &filter, error);
@@ -143,13 +154,14 @@ static void keep(struct pal_capabilities *sets, uint64_t mask)
 int pal_profile__finalize_stage(const struct pal_profile__stage *stage, struct pal_error *error)
 {
 	struct pal_self_restrictions restrictions = {.size = sizeof restrictions};
+	const struct pal_profile__filter asked = filter_of(stage);
 	struct pal_capabilities sets = current_sets();
 	struct pal_landlock *ruleset = NULL;
 	struct pal_seccomp *filter = NULL;
-	int r = pal_profile__make_landlock(&stage->landlock, &ruleset, error);
+	int r = pal_profile__make_landlock(&stage->landlock, stage->name, &ruleset, error);
 
 	if (r >= 0)
-		r = pal_profile__make_filter(&stage->filter, &filter, error);
+		r = pal_profile__make_filter(&asked, &filter, error);
 	if (r >= 0) {
 		restrictions.no_new_privs =
 			stage->no_new_privs == PAL_PROFILE__YES ||

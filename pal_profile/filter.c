@@ -2,12 +2,15 @@
 #include <pal_profile/settings-priv.h>
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pal/namespaces.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/shm.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <pal/util-priv.h>
@@ -34,6 +37,8 @@
 #define CLONE_FLAGS 0
 #endif
 
+#define PROTOCOL_MPTCP 262
+
 struct making {
 	const struct pal_profile__filter *asked;
 	struct pal_seccomp *filter;
@@ -57,8 +62,7 @@ static bool is_about(const struct pal_profile__call *call, const char *name)
 	return *call->name == '@' ? is_in(call->name, name) : !strcmp(call->name, name);
 }
 
-/* Whether the lists leave this call alone. */
-static bool is_allowed(const struct pal_profile__filter *asked, const char *name)
+bool pal_profile__allows(const struct pal_profile__filter *asked, const char *name)
 {
 	const struct pal_profile__calls *calls = &asked->calls;
 	bool allowed = !calls->set || !calls->allow_list || is_in("@default", name);
@@ -128,7 +132,7 @@ static int add_calls(struct making *making)
 static int deny_where(struct making *making, int action, const char *name,
 	const struct pal_seccomp_compare *conditions, size_t count)
 {
-	if (!is_allowed(making->asked, name))
+	if (!pal_profile__allows(making->asked, name))
 		return 0;
 	return pal_seccomp_rule_compare(
 		making->filter, action, name, conditions, count, making->error);
@@ -145,7 +149,7 @@ static int deny_masked(
 
 static int deny(struct making *making, int action, const char *name)
 {
-	if (!is_allowed(making->asked, name))
+	if (!pal_profile__allows(making->asked, name))
 		return 0;
 	return pal_seccomp_rule(making->filter, action, name, making->error);
 }
@@ -158,25 +162,24 @@ static int deny_group(struct making *making, const char *group)
 	for (; *members && r >= 0; members++)
 		if (**members == '@')
 			r = deny_group(making, *members);
-		else if (is_allowed(making->asked, *members))
+		else if (pal_profile__allows(making->asked, *members))
 			r = add_known(making, DENIED, *members);
 	return r;
 }
 
-static int deny_families_between(struct making *making, unsigned first, uint64_t last)
+static int deny_families_between(
+	struct making *making, const char *name, unsigned first, uint64_t last)
 {
 	const struct pal_seccomp_compare conditions[] = {
 		{.arg = 0, .op = PAL_SECCOMP_GE, .value = first, .mask = INT_MASK},
 		{.arg = 0, .op = PAL_SECCOMP_LE, .value = last, .mask = INT_MASK}};
 
-	return deny_where(making, PAL_SECCOMP_ERRNO(EAFNOSUPPORT), "socket", conditions, 2);
+	return deny_where(making, PAL_SECCOMP_ERRNO(EAFNOSUPPORT), name, conditions, 2);
 }
 
-/* socketcall(2) of older architectures hides its arguments: libc has socket(2) there, too. */
-static int restrict_families(struct making *making)
+static int deny_families(struct making *making, const char *name, uint64_t allowed)
 {
-	uint64_t allowed = making->asked->families;
-	int r = deny(making, PAL_SECCOMP_ERRNO(ENOSYS), "socketcall");
+	int r = 0;
 
 	for (unsigned first = 0, last; first < PAL_PROFILE__FAMILIES && r >= 0; first = last + 1) {
 		last = first;
@@ -184,11 +187,79 @@ static int restrict_families(struct making *making)
 			continue;
 		while (last + 1 < PAL_PROFILE__FAMILIES && !(allowed >> (last + 1) & 1))
 			last++;
-		r = deny_families_between(making, first, last);
+		r = deny_families_between(making, name, first, last);
+	}
+	return r < 0 ? r : deny_families_between(making, name, PAL_PROFILE__FAMILIES, INT_MASK);
+}
+
+#define TYPE_MASK 0xfu /* what else is in a socket's type are flags */
+
+/* One of a pair of datagram sockets can send to any address: no pairs but those that stay one. */
+static int restrict_pairs(struct making *making)
+{
+	const struct pal_seccomp_compare unconnected[] = {
+		{.arg = 1, .op = PAL_SECCOMP_NE, .value = SOCK_STREAM, .mask = TYPE_MASK},
+		{.arg = 1, .op = PAL_SECCOMP_NE, .value = SOCK_SEQPACKET, .mask = TYPE_MASK}};
+	const uint64_t local = UINT64_C(1) << AF_UNIX, allowed = making->asked->families;
+	int r = deny_families(making, "socketpair", allowed | local);
+
+	if (r >= 0 && !(allowed & local))
+		r = deny_where(making, PAL_SECCOMP_ERRNO(EAFNOSUPPORT), "socketpair", unconnected,
+			PAL_ARRAY_LENGTH(unconnected));
+	return r;
+}
+
+/* socketcall(2) of older architectures hides its arguments: libc has socket(2) there, too. */
+static int restrict_families(struct making *making)
+{
+	int r = deny(making, PAL_SECCOMP_ERRNO(ENOSYS), "socketcall");
+
+	if (r >= 0)
+		r = deny_families(making, "socket", making->asked->families);
+	if (r >= 0)
+		r = restrict_pairs(making);
+	/* a ring makes sockets, too, and its entries are not for filters to see */
+	return r < 0 ? r : deny(making, DENIED, "io_uring_setup");
+}
+
+/*
+ * What connects to TCP servers and is no TCP for Landlock: the protocols that fall back to it, and
+ * messages that connect. The errors are those of a kernel without these, so that programs fall back.
+ */
+static int stop_port_evasion(struct making *making)
+{
+	static const unsigned families[] = {AF_INET, AF_INET6},
+			      protocols[] = {PROTOCOL_MPTCP, IPPROTO_SCTP};
+	static const struct {
+		const char *name;
+		unsigned arg;
+	} sends[] = {{"send", 3}, {"sendto", 3}, {"sendmsg", 2}, {"sendmmsg", 3}};
+	/* a TCP socket becomes one of SMC by it */
+	const struct pal_seccomp_compare other_protocol[] = {
+		{.arg = 1, .value = IPPROTO_TCP, .mask = INT_MASK},
+		{.arg = 2, .value = TCP_ULP, .mask = INT_MASK}};
+	int r = deny_families_between(making, "socket", AF_SMC, AF_SMC);
+
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(families); i++)
+		for (size_t j = 0; j < PAL_ARRAY_LENGTH(protocols) && r >= 0; j++) {
+			const struct pal_seccomp_compare conditions[] = {
+				{.arg = 0, .value = families[i], .mask = INT_MASK},
+				{.arg = 2, .value = protocols[j], .mask = INT_MASK}};
+
+			r = deny_where(making, PAL_SECCOMP_ERRNO(EPROTONOSUPPORT), "socket",
+				conditions, 2);
+		}
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(sends) && r >= 0; i++) {
+		const struct pal_seccomp_compare condition = {
+			.arg = sends[i].arg, .value = MSG_FASTOPEN, .mask = MSG_FASTOPEN};
+
+		r = deny_where(making, PAL_SECCOMP_ERRNO(EOPNOTSUPP), sends[i].name, &condition, 1);
 	}
 	if (r >= 0)
-		r = deny_families_between(making, PAL_PROFILE__FAMILIES, INT_MASK);
-	/* a ring makes sockets, too, and its entries are not for filters to see */
+		r = deny_where(making, PAL_SECCOMP_ERRNO(ENOPROTOOPT), "setsockopt", other_protocol,
+			PAL_ARRAY_LENGTH(other_protocol));
+	if (r >= 0) /* these hide their arguments */
+		r = deny(making, PAL_SECCOMP_ERRNO(ENOSYS), "socketcall");
 	return r < 0 ? r : deny(making, DENIED, "io_uring_setup");
 }
 
@@ -219,9 +290,15 @@ static int restrict_namespaces(struct making *making)
 	return r;
 }
 
+#define ASK_FOR_PERSONALITY 0xffffffffu
+
 static int restrict_memory(struct making *making)
 {
 	const uint64_t both = PROT_WRITE | PROT_EXEC;
+	/* with it all memory that is mapped to be read is code */
+	const struct pal_seccomp_compare executable[] = {
+		{.arg = 0, .value = READ_IMPLIES_EXEC, .mask = READ_IMPLIES_EXEC},
+		{.arg = 0, .op = PAL_SECCOMP_NE, .value = ASK_FOR_PERSONALITY, .mask = INT_MASK}};
 	int r = deny_masked(making, "mmap", 2, both, both);
 
 	if (r >= 0)
@@ -232,10 +309,11 @@ static int restrict_memory(struct making *making)
 		r = deny_masked(making, "pkey_mprotect", 2, PROT_EXEC, PROT_EXEC);
 	if (r >= 0)
 		r = deny_masked(making, "shmat", 2, SHM_EXEC, SHM_EXEC);
+	if (r >= 0)
+		r = deny_where(
+			making, DENIED, "personality", executable, PAL_ARRAY_LENGTH(executable));
 	return r < 0 ? r : deny(making, PAL_SECCOMP_ERRNO(ENOSYS), "ipc");
 }
-
-#define ASK_FOR_PERSONALITY 0xffffffffu
 
 static int lock_personality(struct making *making)
 {
@@ -277,7 +355,7 @@ static int restrict_suid(struct making *making)
 		if (r >= 0)
 			r = deny_masked(making, modes[i].name, modes[i].arg, S_ISGID, S_ISGID);
 	}
-	if (r >= 0 && is_allowed(making->asked, "fchmodat2"))
+	if (r >= 0 && pal_profile__allows(making->asked, "fchmodat2"))
 		r = add_known(making, PAL_SECCOMP_ERRNO(ENOSYS), "fchmodat2");
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(hidden) && r >= 0; i++)
 		r = deny(making, PAL_SECCOMP_ERRNO(ENOSYS), hidden[i]);
@@ -298,7 +376,8 @@ static bool asks_for_anything(const struct pal_profile__filter *asked)
 	return asked->calls.set || asked->architectures || asked->families_set ||
 	       asked->namespaces_set || asked->no_write_execute || asked->lock_personality ||
 	       asked->no_realtime || asked->no_suid || asked->no_hostname || asked->no_clock ||
-	       asked->no_modules || asked->no_kernel_log || asked->no_raw_io;
+	       asked->no_modules || asked->no_kernel_log || asked->no_raw_io ||
+	       asked->no_port_evasion;
 }
 
 static int take_away(struct making *making)
@@ -308,6 +387,8 @@ static int take_away(struct making *making)
 
 	if (asked->families_set)
 		r = restrict_families(making);
+	if (r >= 0 && asked->no_port_evasion)
+		r = stop_port_evasion(making);
 	if (r >= 0 && asked->namespaces_set)
 		r = restrict_namespaces(making);
 	if (r >= 0 && asked->no_write_execute)

@@ -37,20 +37,22 @@ static void forget(struct pal_profile__places *places, enum pal_profile__place_k
 	places->count = kept;
 }
 
-/* "-" at the beginning, "+" behind it: relative to RootDirectory=, as all paths are here but sources. */
-static const char *take_prefix(const char *word, bool *optional)
-{
-	*optional = *word == '-';
-	word += *optional;
-	return word + (*word == '+');
-}
-
+/* "-" at the beginning: it may be missing; "+" behind it: it begins in RootDirectory=. */
 static int add_path(
-	struct pal_profile__context *context, enum pal_profile__place_kind kind, const char *word)
+	struct pal_profile__context *context, const struct pal_profile__key *key, const char *word)
 {
-	struct pal_profile__place place = {.kind = kind};
-	const char *path = take_prefix(word, &place.optional);
-	int r = pal_profile__check_path(path);
+	struct pal_profile__place place = {
+		.kind = (enum pal_profile__place_kind)key->argument,
+		.key = key->name,
+		.line = context->line,
+		.optional = *word == '-',
+	};
+	const char *path = word + place.optional;
+	int r;
+
+	place.in_root = *path == '+';
+	path += place.in_root;
+	r = pal_profile__check_path(path);
 
 	if (r < 0)
 		return pal_profile__bad(context, r, "%s", word);
@@ -62,14 +64,13 @@ static int add_path(
 static int read_paths(
 	struct pal_profile__context *context, const struct pal_profile__key *key, char *value)
 {
-	enum pal_profile__place_kind kind = (enum pal_profile__place_kind)key->argument;
 	char *word;
 	int r;
 
 	if (!*value)
-		forget(places_of(context), kind);
+		forget(places_of(context), (enum pal_profile__place_kind)key->argument);
 	while ((r = pal_profile__next(context, &value, &word)) > 0) {
-		r = add_path(context, kind, word);
+		r = add_path(context, key, word);
 		if (r < 0)
 			return r;
 	}
@@ -78,11 +79,17 @@ static int read_paths(
 
 /* ---- "source:path:rbind" ---- */
 
-static int add_bind(struct pal_profile__context *context, bool read_only, char *word)
+static int add_bind(
+	struct pal_profile__context *context, const struct pal_profile__key *key, char *word)
 {
-	struct pal_profile__place place = {
-		.kind = PAL_PROFILE__BIND, .read_only = read_only, .devices = true};
-	char *source = (char *)take_prefix(word, &place.optional);
+	struct pal_profile__place place = {.kind = PAL_PROFILE__BIND,
+		.key = key->name,
+		.line = context->line,
+		.in_root = true,
+		.optional = *word == '-',
+		.read_only = key->argument,
+		.devices = true};
+	char *source = word + place.optional;
 	char *path = strchr(source, ':'), *options = path ? strchr(path + 1, ':') : NULL;
 	int r;
 
@@ -94,10 +101,11 @@ static int add_bind(struct pal_profile__context *context, bool read_only, char *
 		return pal_profile__bad(context, strcmp(options, "norbind") ? -EINVAL : -EOPNOTSUPP,
 			"%s: binds are recursive here", options);
 	r = pal_profile__check_path(source);
-	if (r >= 0 && path)
-		r = pal_profile__check_path(path);
 	if (r < 0)
-		return pal_profile__bad(context, r, "%s", path ? path : source);
+		return pal_profile__bad(context, r, "%s", source);
+	r = path ? pal_profile__check_path(path) : 0;
+	if (r < 0)
+		return pal_profile__bad(context, r, "%s", path);
 	place.source = strdup(source);
 	place.path = strdup(path ? path : source);
 	return pal_profile__bad(
@@ -113,7 +121,7 @@ static int read_binds(
 	if (!*value)
 		forget(places_of(context), PAL_PROFILE__BIND);
 	while ((r = pal_profile__next(context, &value, &word)) > 0) {
-		r = add_bind(context, key->argument, word);
+		r = add_bind(context, key, word);
 		if (r < 0)
 			return r;
 	}
@@ -182,9 +190,14 @@ static int read_option(struct pal_profile__place *place, const char *option)
 	return 0;
 }
 
-static int add_tmpfs(struct pal_profile__context *context, char *word)
+static int add_tmpfs(
+	struct pal_profile__context *context, const struct pal_profile__key *key, char *word)
 {
-	struct pal_profile__place place = {.kind = PAL_PROFILE__TMPFS, .mode = 0755};
+	struct pal_profile__place place = {.kind = PAL_PROFILE__TMPFS,
+		.key = key->name,
+		.line = context->line,
+		.in_root = true,
+		.mode = 0755};
 	char *options = strchr(word, ':'), *option;
 	int r;
 
@@ -209,11 +222,10 @@ static int read_tmpfs(
 	char *word;
 	int r;
 
-	(void)key;
 	if (!*value)
 		forget(places_of(context), PAL_PROFILE__TMPFS);
 	while ((r = pal_profile__next(context, &value, &word)) > 0) {
-		r = add_tmpfs(context, word);
+		r = add_tmpfs(context, key, word);
 		if (r < 0)
 			return r;
 	}
@@ -256,6 +268,7 @@ static int read_root(
 	r = *value ? -EINVAL : pal_profile__check_path(word);
 	if (r < 0)
 		return pal_profile__bad(context, r, "%s", word);
+	context->settings->files.root_line = context->line;
 	*root = strdup(word);
 	return *root ? 0 : pal_profile__bad(context, -ENOMEM, "%s", word);
 }

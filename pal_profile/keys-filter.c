@@ -46,9 +46,11 @@ static int check_call(const char *name)
 
 static int add_call(struct pal_profile__calls *calls, const struct pal_profile__call *call)
 {
-	struct pal_profile__call *items =
-		reallocarray(calls->items, calls->count + 1, sizeof *items);
+	struct pal_profile__call *items;
 
+	if (calls->count >= PAL_PROFILE__MOST)
+		return -E2BIG;
+	items = reallocarray(calls->items, calls->count + 1, sizeof *items);
 	if (!items)
 		return -ENOMEM;
 	calls->items = items;
@@ -104,6 +106,7 @@ static int read_calls(
 	if (!calls->set)
 		calls->allow_list = !deny;
 	calls->set = true;
+	calls->line = context->line;
 	value += deny;
 	while ((r = pal_profile__next(context, &value, &word)) > 0) {
 		r = read_call(context, deny, word);
@@ -119,6 +122,7 @@ static int read_error_number(
 	struct pal_profile__filter *filter = filter_of(context);
 
 	(void)key;
+	filter->otherwise_line = context->line;
 	if (*value)
 		return pal_profile__bad(
 			context, read_action(value, &filter->otherwise), "%s", value);

@@ -20,14 +20,15 @@ static int read_restrict(
 	int r;
 
 	(void)key;
+	landlock->files_line = context->line;
 	if (!*value)
-		landlock->files = landlock->ports = landlock->scope_signals =
+		landlock->restrict_files = landlock->restrict_ports = landlock->scope_signals =
 			landlock->scope_sockets = false;
 	while ((r = pal_profile__next(context, &value, &word)) > 0) {
 		if (!strcmp(word, "files"))
-			landlock->files = true;
+			landlock->restrict_files = true;
 		else if (!strcmp(word, "tcp"))
-			landlock->ports = true;
+			landlock->restrict_ports = true;
 		else if (!strcmp(word, "signals"))
 			landlock->scope_signals = true;
 		else if (!strcmp(word, "abstract-sockets"))
@@ -49,14 +50,17 @@ static int read_paths(
 {
 	struct pal_profile__landlock *landlock = &context->stage->landlock;
 
-	landlock->files |= *value != 0;
+	landlock->files_line = context->line;
 	return pal_profile__read_list(context, &landlock->paths[key->argument], value, check_path);
 }
 
 static int add_port(uint16_t **ports, size_t *count, uint16_t port)
 {
-	uint16_t *grown = reallocarray(*ports, *count + 1, sizeof *grown);
+	uint16_t *grown;
 
+	if (*count >= PAL_PROFILE__MOST)
+		return -E2BIG;
+	grown = reallocarray(*ports, *count + 1, sizeof *grown);
 	if (!grown)
 		return -ENOMEM;
 	*ports = grown;
@@ -75,7 +79,6 @@ static int read_ports(
 	long port;
 	int r;
 
-	landlock->ports |= *value != 0;
 	if (!*value)
 		*count = 0;
 	while ((r = pal_profile__next(context, &value, &word)) > 0) {
@@ -126,6 +129,7 @@ static int read_profile(
 	if (r >= 0) {
 		pal_profile_free(context->settings->stage.base);
 		context->settings->stage.base = base;
+		context->settings->stage.base_line = context->line;
 	}
 	pal_profile__list_clear(&words);
 	return r < 0 ? r : 0;
@@ -134,6 +138,8 @@ static int read_profile(
 const struct pal_profile__key pal_profile__landlock_keys[] = {
 	{"X-Profile", read_profile, 0, 0, false},
 	{"X-LandlockRestrict", read_restrict, 0, 0, true},
+	{"X-LandlockBestEffort", pal_profile__read_bool,
+		offsetof(struct pal_profile__stage, landlock.best_effort), 0, true},
 	{"X-LandlockRead", read_paths, 0, PAL_PROFILE__READ, true},
 	{"X-LandlockWrite", read_paths, 0, PAL_PROFILE__WRITE, true},
 	{"X-LandlockExecute", read_paths, 0, PAL_PROFILE__EXECUTE, true},

@@ -26,6 +26,7 @@ static int read_user(
 	struct pal_profile__context *context, const struct pal_profile__key *key, char *value)
 {
 	(void)key;
+	process_of(context)->user_line = context->line;
 	return pal_profile__bad(
 		context, pal_profile__find_user(process_of(context), value), "user %s", value);
 }
@@ -44,9 +45,12 @@ static int read_group(
 
 static int add_group(struct pal_profile__process *process, const char *name)
 {
-	gid_t *groups = reallocarray(process->groups, process->group_count + 1, sizeof *groups);
+	gid_t *groups;
 	int r;
 
+	if (process->group_count >= PAL_PROFILE__MOST)
+		return -E2BIG;
+	groups = reallocarray(process->groups, process->group_count + 1, sizeof *groups);
 	if (!groups)
 		return -ENOMEM;
 	process->groups = groups;
@@ -107,6 +111,7 @@ static int read_cwd(
 	process->cwd = NULL;
 	process->cwd_home = r > 0 && !strcmp(word, "~");
 	process->cwd_optional = optional;
+	process->cwd_line = context->line;
 	if (r == 0 || process->cwd_home)
 		return 0;
 	r = pal_profile__check_path(word);

@@ -39,7 +39,6 @@ static const char *const refused_keys[] = {"AppArmorProfile", "BindLogSockets", 
 int pal_profile__bad(struct pal_profile__context *context, int code, const char *format, ...)
 {
 	char text[PAL_ERROR_TEXT_SIZE];
-	int stage = code == -ENOMEM ? PAL_STAGE_MEMORY : PAL_STAGE_PROFILE;
 	va_list args;
 
 	if (code >= 0)
@@ -47,11 +46,8 @@ int pal_profile__bad(struct pal_profile__context *context, int code, const char 
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	pal_error_set(context->error, stage, code, "%s:%u: %s=: %s", context->name, context->line,
-		context->key, text);
-	if (context->error)
-		context->error->index = (int)context->line;
-	return code;
+	return pal_profile__refuse(
+		context->error, context->name, context->line, context->key, code, "%s", text);
 }
 
 void *pal_profile__place_of(
@@ -95,7 +91,7 @@ int pal_profile__read_list(struct pal_profile__context *context, struct pal_prof
 		r = check(word);
 		if (r < 0)
 			return pal_profile__bad(context, r, "%s", word);
-		r = pal_profile__list_add(list, word);
+		r = pal_profile__list_add(list, word, context->line);
 		if (r < 0)
 			return pal_profile__bad(context, r, "%s", word);
 	}
@@ -151,14 +147,14 @@ static int assign(void *userdata, const char *section, const char *name, char *v
 	const struct pal_profile__key *key = find(name);
 	bool finalize = !strcmp(section, "Finalize");
 
-	if (!finalize && *section && strcmp(section, "Service") != 0)
-		return pal_profile__bad(&context, -EINVAL, "unknown section [%s]", section);
 	if (!key)
 		return refuse_key(&context);
 	if (finalize && !key->both)
 		return pal_profile__bad(
 			&context, -EINVAL, "not in [Finalize]: a process cannot do this to itself");
 	if (finalize) {
+		if (!parse->settings->has_finalize)
+			parse->settings->finalize_line = line;
 		parse->settings->has_finalize = true;
 		context.stage = &parse->settings->finalize;
 	} else if (parse->inherited && strcmp(name, "X-Profile") != 0) {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <pal/util-priv.h>
@@ -20,10 +21,11 @@
  * with a line that says what it is and how long, and one with the profile's name.
  */
 
-#define VARIABLE "PROCMESH_PROFILE_FD"
+#define VARIABLE PAL_PROFILE__VARIABLE
 #define MAGIC "procmesh-profile 1 "
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 #define LARGEST_FD (1 << 20)
+#define LARGEST_LETTER (PAL_PROFILE_TEXT_MAX + (64 << 10)) /* with the name of a file */
 
 /* ---- the parent ---- */
 
@@ -111,18 +113,47 @@ static int open_letter(char *bytes, size_t size, char **name, char **text, uint6
 	return 0;
 }
 
+/* All of it, NUL behind it. The offset of the file is shared with other children, and is not used. */
+static int read_sealed(int fd, char **ret, size_t *ret_size)
+{
+	PAL_CLEANUP_FREE char *bytes = NULL;
+	struct stat status;
+	size_t size = 0;
+
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	if (status.st_size > LARGEST_LETTER)
+		return -E2BIG;
+	bytes = malloc((size_t)status.st_size + 1);
+	if (!bytes)
+		return -ENOMEM;
+	while (size < (size_t)status.st_size) {
+		ssize_t r = pread(fd, bytes + size, (size_t)status.st_size - size, (off_t)size);
+
+		if (r < 0 && errno != EINTR)
+			return -errno;
+		if (r == 0)
+			return -EBADMSG;
+		size += r > 0 ? (size_t)r : 0;
+	}
+	bytes[size] = 0;
+	*ret = PAL_TAKE_POINTER(bytes);
+	*ret_size = size;
+	return 0;
+}
+
 static int read_letter(int fd, struct pal_profile **ret, struct pal_error *error)
 {
 	PAL_CLEANUP_FREE char *bytes = NULL;
 	char *name, *text;
 	uint64_t text_size;
-	size_t size;
+	size_t size = 0;
 	int seals = fcntl(fd, F_GET_SEALS), r;
 
-	if (seals < 0 || (seals & SEALS) != SEALS || lseek(fd, 0, SEEK_SET) < 0)
+	if (seals < 0 || (seals & SEALS) != SEALS)
 		return pal_error_set(error, PAL_STAGE_PROFILE, -EBADMSG,
 			VARIABLE ": descriptor %d is no sealed profile", fd);
-	r = pal_profile__read_all(fd, &bytes, &size);
+	r = read_sealed(fd, &bytes, &size);
 	if (r >= 0)
 		r = open_letter(bytes, size, &name, &text, &text_size);
 	if (r < 0)

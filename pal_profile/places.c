@@ -2,10 +2,13 @@
 #include <pal_profile/places-priv.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <pal/util-priv.h>
@@ -170,19 +173,106 @@ static int compare_places(const void *first, const void *second)
 	return order ? order : (int)a->kind - (int)b->kind;
 }
 
-/* Whether it is there, as far as can be seen from here. 1, 0 or -ENOMEM. */
+/* ---- what is there ---- */
+
+/* Symbolic links do not lead out of the root, nor will they in the child. 1, 0, or a negative errno: cannot be seen. */
+static int look(const char *root, const char *path)
+{
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
+	PAL_CLEANUP_CLOSE int folder = -1, fd = -1;
+	int saved = errno, r = 1;
+
+	folder = open(root ? root : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (folder >= 0)
+		fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
+	if (fd < 0)
+		r = errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	errno = saved;
+	return r;
+}
+
+/* Where the mount that it is in comes from. -EXDEV: from no folder of the host's. */
 static int is_there(const struct pal_profile__places *places, const char *root,
 	const struct pal_profile__place *place)
 {
+	const struct pal_profile__place *cover =
+		pal_profile__holds_at(places, place->path, place).cover;
 	PAL_CLEANUP_FREE char *path = NULL;
 	int r = 0;
 
-	if (place->kind == PAL_PROFILE__BIND)
-		return access(place->source, F_OK) == 0;
-	path = pal_profile__host_path(places, root, place->path, place, &r);
-	if (r < 0)
-		return r;
-	return path && access(path, F_OK) == 0;
+	if (cover && cover->kind == PAL_PROFILE__BIND) {
+		path = pal_profile__host_path(places, root, place->path, place, &r);
+		return r < 0 ? r : look(NULL, path);
+	}
+	if (cover && cover->kind != PAL_PROFILE__PROC)
+		return -EXDEV;
+	return look(root, place->path);
+}
+
+/* One that nobody here can reach stays out of reach; of one that cannot be asked about mounting it will tell. */
+static int is_optional_there(const struct pal_profile__places *places, const char *root,
+	const struct pal_profile__place *place)
+{
+	int r = place->kind == PAL_PROFILE__BIND ? look(NULL, place->source)
+						 : is_there(places, root, place);
+
+	return r == -EACCES || r == -EXDEV ? 0 : r < 0 && r != -ENOMEM ? 1 : r;
+}
+
+/* What has to be there, and is not. What cannot be seen from here is left to the mounts. */
+static int check_place(const struct pal_profile__places *places, const char *root,
+	const struct pal_profile__place *place, const char *name, struct pal_error *error)
+{
+	const char *missing = NULL;
+	int r;
+
+	if (place->kind == PAL_PROFILE__BIND && look(NULL, place->source) == 0)
+		missing = place->source;
+	r = is_there(places, root, place);
+	if (r == 0)
+		missing = place->path;
+	if (missing)
+		return pal_profile__refuse(
+			error, name, place->line, place->key, -ENOENT, "%s", missing);
+	return r == -ENOMEM ? pal_error_set(error, PAL_STAGE_MEMORY, r, "%s", name) : 0;
+}
+
+static int check_root(
+	const struct pal_profile__files *files, const char *name, struct pal_error *error)
+{
+	if (!files->root || look(NULL, files->root) != 0)
+		return 0;
+	return pal_profile__refuse(
+		error, name, files->root_line, "RootDirectory", -ENOENT, "%s", files->root);
+}
+
+static int check_folder(const struct pal_profile__places *places,
+	const struct pal_profile__settings *settings, struct pal_error *error)
+{
+	const struct pal_profile__process *process = &settings->process;
+	const struct pal_profile__place folder = {
+		.path = process->cwd_home ? process->home : process->cwd,
+		.key = "WorkingDirectory",
+		.line = process->cwd_line,
+	};
+
+	if (!folder.path || process->cwd_optional)
+		return 0;
+	return check_place(places, settings->files.root, &folder, settings->stage.name, error);
+}
+
+/* Required ones of the text: of what whole areas stand for, none is. */
+static int check_places(const struct pal_profile__places *places,
+	const struct pal_profile__settings *settings, struct pal_error *error)
+{
+	const char *name = settings->stage.name;
+	int r = check_root(&settings->files, name, error);
+
+	for (size_t i = 0; i < places->count && r >= 0; i++)
+		if (places->items[i].line && !places->items[i].optional)
+			r = check_place(
+				places, settings->files.root, &places->items[i], name, error);
+	return r < 0 ? r : check_folder(places, settings, error);
 }
 
 static int leave_out(struct pal_profile__places *places, const char *root)
@@ -192,7 +282,7 @@ static int leave_out(struct pal_profile__places *places, const char *root)
 
 	for (size_t i = 0; i < places->count && r >= 0; i++)
 		if (places->items[i].optional) {
-			r = is_there(places, root, &places->items[i]);
+			r = is_optional_there(places, root, &places->items[i]);
 			if (r == 0) /* nothing asks for an empty kind of place */
 				places->items[i].kind = PAL_PROFILE__KINDS;
 		}
@@ -221,9 +311,13 @@ int pal_profile__places_collect(const struct pal_profile__settings *settings,
 		qsort(places.items, places.count, sizeof *places.items, compare_places);
 	if (r >= 0)
 		r = leave_out(&places, settings->files.root);
+	if (r < 0)
+		pal_error_set(error, PAL_STAGE_MEMORY, r, "places of a profile");
+	else
+		r = check_places(&places, settings, error);
 	if (r < 0) {
 		pal_profile__places_clear(&places);
-		return pal_error_set(error, PAL_STAGE_MEMORY, r, "places of a profile");
+		return r;
 	}
 	*ret = places;
 	return 0;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <ini.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,8 @@ static char *refuse(struct reader *reader, int code, const char *what)
 	if (!reader->code)
 		reader->code = pal_error_set(reader->error, PAL_STAGE_PROFILE, code, "%s:%u: %s",
 			reader->name, reader->this_line, what);
+	if (reader->error)
+		reader->error->index = (int)reader->this_line;
 	return NULL;
 }
 
@@ -146,10 +149,9 @@ static char *give_section(struct reader *reader, const char *line, char *to, siz
 
 	if (line[length - 1] != ']' || strcspn(line, "]") != length - 1)
 		return refuse(reader, -EINVAL, "section without ]");
-	if (length > MAX_KEY || length + 2 > room)
+	if (strcmp(line, "[Service]") != 0 && strcmp(line, "[Finalize]") != 0)
 		return refuse(reader, -EINVAL, "unknown section");
-	memcpy(to, line, length);
-	strcpy(to + length, "\n");
+	snprintf(to, room, "%s\n", line);
 	return to;
 }
 
@@ -167,7 +169,7 @@ static char *begin_value(struct reader *reader, char *line)
 		return refuse(reader, -EINVAL, "what stands before = is no key");
 	if (strlen(key) > MAX_KEY)
 		return refuse(reader, -EINVAL, "unknown key");
-	strcpy(reader->key, key);
+	memcpy(reader->key, key, strlen(key) + 1);
 	reader->rest = strip(equals + 1);
 	reader->first = true;
 	reader->value_size = 0;
@@ -196,7 +198,7 @@ static char *give_piece(struct reader *reader, char *to, size_t room)
 	memcpy(at, reader->rest, length);
 	at += length;
 	*at++ = MARK;
-	strcpy(at, "\n");
+	memcpy(at, "\n", sizeof "\n");
 	reader->first = false;
 	reader->rest = reader->rest[length] ? reader->rest + length : NULL;
 	return to;
@@ -259,6 +261,15 @@ static int take_piece(void *userdata, const char *section, const char *key, cons
 	return r >= 0;
 }
 
+static unsigned line_of_nul(const char *text)
+{
+	unsigned line = 1;
+
+	for (; *text; text++)
+		line += *text == '\n';
+	return line;
+}
+
 int pal_profile__read(const char *text, size_t size, const char *name, pal_profile__assign assign,
 	void *userdata, struct pal_error *error)
 {
@@ -278,7 +289,7 @@ int pal_profile__read(const char *text, size_t size, const char *name, pal_profi
 	if (!joined || !value)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "%s", name);
 	if (memchr(text, 0, size)) {
-		reader.this_line = 0;
+		reader.this_line = line_of_nul(text);
 		refuse(&reader, -EINVAL, "NUL character");
 		return reader.code;
 	}

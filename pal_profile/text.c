@@ -11,6 +11,7 @@
 #include <pal/util-priv.h>
 #include <pal_profile/settings-priv.h>
 #include <pal_profile/text-priv.h>
+#include <pal_profile/users-priv.h>
 
 /* A profile that was read. */
 struct text_profile {
@@ -66,11 +67,13 @@ static int apply(
 		       : apply_own(profile, builder, error);
 }
 
+/* What the keys say first: a ready-made profile leaves nothing with which more could be enforced. */
 static int finalize(const struct pal_profile *profile, struct pal_error *error)
 {
-	const struct pal_profile *stacked = of(profile)->stacked;
+	const struct pal_profile *base = of(profile)->settings.stage.base;
+	int r = pal_profile_finalize(&of(profile)->own, error);
 
-	return pal_profile_finalize(stacked ? stacked : &of(profile)->own, error);
+	return r < 0 || !base ? r : pal_profile_finalize(base, error);
 }
 
 static int refuse_to_apply(
@@ -83,6 +86,18 @@ static int refuse_to_apply(
 
 /* ---- making one ---- */
 
+/* What needs all lines. */
+static int complete(
+	struct pal_profile__settings *settings, const char *name, struct pal_error *error)
+{
+	int r = pal_profile__check_settings(settings, error);
+
+	if (r < 0)
+		return r;
+	r = pal_profile__add_groups_of_user(&settings->process);
+	return r < 0 ? pal_error_set(error, PAL_STAGE_MEMORY, r, "%s: groups of a user", name) : 0;
+}
+
 static int fill(struct text_profile *made, const char *text, size_t size, const char *name,
 	bool inherited, struct pal_error *error)
 {
@@ -92,6 +107,7 @@ static int fill(struct text_profile *made, const char *text, size_t size, const 
 	made->text = malloc(size + 1);
 	if (!made->name || !made->text)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "%s", name);
+	made->settings.stage.name = made->settings.finalize.name = made->name;
 	memcpy(made->text, text, size);
 	made->text[size] = 0;
 	r = pal_profile__parse_settings(&made->settings, text, size, name, inherited, error);
@@ -109,7 +125,7 @@ static int fill(struct text_profile *made, const char *text, size_t size, const 
 	made->profile.apply = inherited ? refuse_to_apply : apply;
 	made->profile.destroy = destroy;
 	made->profile.text = made->text;
-	r = pal_profile__check_settings(&made->settings, name, error);
+	r = complete(&made->settings, name, error);
 	if (r >= 0 && made->settings.stage.base)
 		r = pal_profile_compose(
 			made->settings.stage.base, &made->own, &made->stacked, error);
@@ -149,7 +165,8 @@ int pal_profile_parse(const char *text, size_t size, const char *name, struct pa
 
 /* ---- files ---- */
 
-int pal_profile__read_all(int fd, char **ret, size_t *ret_size)
+/* All that can be read from the descriptor, NUL behind it. -E2BIG, -ENOMEM, or read(2)'s. */
+static int read_all(int fd, char **ret, size_t *ret_size)
 {
 	PAL_CLEANUP_FREE char *text = NULL;
 	size_t size = 0, room = 0;
@@ -191,7 +208,7 @@ int pal_profile_load(const char *path, struct pal_profile **ret, struct pal_erro
 	if (!path || !ret)
 		return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL, "profile file");
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	r = fd < 0 ? -errno : pal_profile__read_all(fd, &text, &size);
+	r = fd < 0 ? -errno : read_all(fd, &text, &size);
 	if (r < 0)
 		return pal_error_set(
 			error, r == -ENOMEM ? PAL_STAGE_MEMORY : PAL_STAGE_PROFILE, r, "%s", path);

@@ -11,7 +11,9 @@
 int pal_profile__find_user(struct pal_profile__process *process, const char *name);
 int pal_profile__find_group(const char *name, gid_t *ret);
 
-/* All groups that a user by name is in, `group` among them. *ret is the caller's. */
-int pal_profile__groups_of(const char *user, gid_t group, gid_t **ret, size_t *ret_count);
+/* Group=, or that of the User='s entry; (gid_t)-1: neither is said. */
+gid_t pal_profile__group_of(const struct pal_profile__process *process);
+/* Once, when all is read: those of the user's entry, as at a login, before those that are listed. */
+int pal_profile__add_groups_of_user(struct pal_profile__process *process);
 
 #endif

@@ -115,7 +115,15 @@ int pal_profile__find_group(const char *name, gid_t *ret)
 	return -E2BIG;
 }
 
-int pal_profile__groups_of(const char *user, gid_t group, gid_t **ret, size_t *ret_count)
+gid_t pal_profile__group_of(const struct pal_profile__process *process)
+{
+	return process->group_set  ? process->group
+	       : process->user_set ? process->user_group
+				   : (gid_t)-1;
+}
+
+/* All groups that a user by name is in, `group` among them. *ret is the caller's. */
+static int groups_of(const char *user, gid_t group, gid_t **ret, size_t *ret_count)
 {
 	int count = 32;
 
@@ -134,4 +142,28 @@ int pal_profile__groups_of(const char *user, gid_t group, gid_t **ret, size_t *r
 		if (count <= room) /* not that there are more: it has no memory */
 			return -ENOMEM;
 	}
+}
+
+int pal_profile__add_groups_of_user(struct pal_profile__process *process)
+{
+	PAL_CLEANUP_FREE gid_t *groups = NULL;
+	size_t count = 0;
+	gid_t *grown;
+	int r;
+
+	if (!process->user_name)
+		return 0;
+	r = groups_of(process->user_name, pal_profile__group_of(process), &groups, &count);
+	if (r < 0)
+		return r;
+	grown = reallocarray(groups, count + process->group_count + 1, sizeof *grown);
+	if (!grown)
+		return -ENOMEM;
+	groups = NULL; /* it has moved */
+	for (size_t i = 0; i < process->group_count; i++)
+		grown[count++] = process->groups[i];
+	free(process->groups);
+	process->groups = grown;
+	process->group_count = count;
+	return 0;
 }

@@ -4,7 +4,7 @@
 # refer to nothing but what is listed here.
 set -eu
 objects=
-for part in spawn signals process steps capabilities sandbox namespaces init root root-dev root-mount root-path; do
+for part in spawn signals process ids steps capabilities sandbox namespaces mapper init root root-dev root-mount root-path; do
 	objects="$objects pal/.libs/libpal_core_la-$part-child.o"
 done
 
@@ -15,7 +15,7 @@ done
 allowed='syscall
 __errno_location
 pal__sandbox_(enter|enter_unfiltered|filter)
-pal__capabilities_(hold|set)
+pal__capabilities_(drop|hold|set)
 pal__child_[a-z_]*
 mem(cpy|set|move|cmp)
 _GLOBAL_OFFSET_TABLE_

@@ -61,7 +61,7 @@ static int use_cpu(struct isolate_writer *out, void *arg)
 {
 	(void)out;
 	for (;;)
-		++*(volatile int *)arg;
+		++*(volatile unsigned *)arg;
 	return 0;
 }
 
@@ -70,7 +70,7 @@ START_TEST(a_limit_on_cpu_time_ends_the_function)
 	static const struct isolate_rlimit limit = {RLIMIT_CPU, {1, 2}};
 	struct isolate_options options = {INIT, .rlimits = &limit, .rlimit_count = 1};
 	struct isolate_result result;
-	int count = 0;
+	unsigned count = 0;
 
 	isolate_call(use_cpu, &count, &options, &result);
 	ck_assert_failure(&result, ISOLATE_UNKNOWN, ISOLATE_STAGE_RUN, -ECHILD);

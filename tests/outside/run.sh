@@ -36,3 +36,10 @@ unset LD_LIBRARY_PATH
 printf 'all:\n\t@echo "ok: preloaded into make"; :\n' |
 	LD_PRELOAD=$(dirname "$lib")/procmesh/libprocmesh-spawn-preload.so PROCMESH_SPAWN_TRACE=$work/trace make -f -
 grep ' posix_spawn ' "$work/trace"
+echo 'NoSuchKey=1' >"$work/profile"
+if printf 'all:\n\t@echo "started without its sandbox"; :\n' |
+	LD_PRELOAD=$(dirname "$lib")/procmesh/libprocmesh-spawn-preload.so PROCMESH_SPAWN_TRACE=$work/trace \
+		PROCMESH_PROFILE=$work/profile make -f - 2>/dev/null; then
+	exit 1
+fi
+grep "$work/profile:1: " "$work/trace"

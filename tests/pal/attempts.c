@@ -8,9 +8,11 @@
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -18,6 +20,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,10 +56,41 @@ static int try_write(const char *path)
 	return opened(path, O_WRONLY);
 }
 
+static int try_escape(const char *path)
+{
+	int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = result(chroot("/usr"));
+
+	if (r == 0)
+		r = result(fchdir(root));
+	for (int i = 0; r == 0 && i < 32; i++)
+		r = result(chdir(".."));
+	if (r == 0)
+		r = result(chroot("."));
+	close(root);
+	return r ? r : try_read(path);
+}
+
 static int try_exec(const char *path)
 {
 	execl(path, path, (char *)NULL);
 	return errno;
+}
+
+static int try_exec_euid(const char *path)
+{
+	execl(path, path, "euid", "", (char *)NULL);
+	return errno;
+}
+
+static int try_append(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC), r = result(fd);
+
+	if (fd >= 0) {
+		r = result(write(fd, "x", 1));
+		close(fd);
+	}
+	return r;
 }
 
 static int try_count(const char *path)
@@ -75,7 +110,7 @@ static int try_nosuid(const char *path)
 {
 	struct statvfs status;
 
-	return statvfs(path, &status) < 0 ? 255 : !(status.f_flag & ST_NOSUID);
+	return statvfs(path, &status) < 0 ? errno : status.f_flag & ST_NOSUID ? 0 : 254;
 }
 
 static int try_device(const char *path)
@@ -118,10 +153,33 @@ static int try_uid(const char *unused)
 	return (int)(getuid() & 0xff);
 }
 
+static int try_euid(const char *unused)
+{
+	(void)unused;
+	return (int)(geteuid() & 0xff);
+}
+
 static int try_gid(const char *unused)
 {
 	(void)unused;
 	return (int)(getgid() & 0xff);
+}
+
+static int try_dumpable(const char *unused)
+{
+	(void)unused;
+	return prctl(PR_GET_DUMPABLE);
+}
+
+static int try_setsid(const char *unused)
+{
+	(void)unused;
+	return result(setsid());
+}
+
+static int try_scheduler(const char *policy)
+{
+	return sched_getscheduler(0) != atoi(policy);
 }
 
 static int try_groups(const char *unused)
@@ -206,19 +264,101 @@ static int try_gid_map(const char *line)
 
 /* ---- others ---- */
 
-static int try_connect(const char *port)
-{
-	struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), r = result(fd);
+typedef int address_call(int fd, const struct sockaddr *address, socklen_t size);
 
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+static int of_new_socket(
+	int family, address_call *call, const struct sockaddr *address, socklen_t size)
+{
+	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), r = result(fd);
+
 	if (fd < 0)
 		return r;
-	r = result(connect(fd, (struct sockaddr *)&address, sizeof address));
+	r = result(call(fd, address, size));
 	close(fd);
 	return r;
 }
+
+static int of_port(address_call *call, const char *port)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return of_new_socket(AF_INET, call, (struct sockaddr *)&address, sizeof address);
+}
+
+static int try_connect(const char *port)
+{
+	return of_port(connect, port);
+}
+
+static int try_bind(const char *port)
+{
+	return of_port(bind, port);
+}
+
+static int try_abstract(const char *name)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	size_t length = strlen(name);
+
+	if (length + 1 > sizeof address.sun_path)
+		return 255;
+	memcpy(address.sun_path + 1, name, length);
+	return of_new_socket(AF_UNIX, connect, (struct sockaddr *)&address,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length));
+}
+
+static int try_socket(const char *unused)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), r = result(fd);
+
+	(void)unused;
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+static int inject(const char *path, unsigned long request)
+{
+	char byte = 'x';
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY), r = result(fd);
+
+	if (fd >= 0) {
+		r = result(ioctl(fd, request, &byte));
+		close(fd);
+	}
+	return r;
+}
+
+static int try_inject(const char *path)
+{
+	return inject(path, TIOCSTI);
+}
+
+static int try_inject_console(const char *path)
+{
+	return inject(path, TIOCLINUX);
+}
+
+/* ---- calls by other numbers ---- */
+
+#ifdef __x86_64__
+static int try_i386(const char *unused)
+{
+	long number = 64; /* getppid */
+
+	(void)unused;
+	__asm__ volatile("int $0x80" : "+a"(number) : : "memory", "r8", "r9", "r10", "r11");
+	return number < 0 ? (int)-number : 0;
+}
+
+static int try_x32(const char *unused)
+{
+	(void)unused;
+	return result(syscall(0x40000000 | SYS_getppid));
+}
+#endif
 
 static int try_shm(const char *key)
 {
@@ -282,8 +422,10 @@ static int try_catch(const char *unused)
 
 	(void)unused;
 	signal(SIGTERM, on_signal);
+	signal(SIGHUP, on_signal);
 	sigemptyset(&blocked);
 	sigaddset(&blocked, SIGTERM);
+	sigaddset(&blocked, SIGHUP);
 	sigprocmask(SIG_BLOCK, &blocked, &before);
 	if (write(1, "ready\n", 6) < 0)
 		return 255;
@@ -299,7 +441,10 @@ static const struct {
 	{"read", try_read},
 	{"create", try_create},
 	{"write", try_write},
+	{"escape", try_escape},
 	{"exec", try_exec},
+	{"exec-euid", try_exec_euid},
+	{"append", try_append},
 	{"count", try_count},
 	{"nosuid", try_nosuid},
 	{"device", try_device},
@@ -307,8 +452,12 @@ static const struct {
 	{"read-link", try_read_link},
 	{"pid", try_pid},
 	{"uid", try_uid},
+	{"euid", try_euid},
 	{"gid", try_gid},
 	{"groups", try_groups},
+	{"dumpable", try_dumpable},
+	{"setsid", try_setsid},
+	{"scheduler", try_scheduler},
 	{"set-groups", try_set_groups},
 	{"user-namespace", try_user_namespace},
 	{"raise-limit", try_raise_limit},
@@ -318,6 +467,15 @@ static const struct {
 	{"uid-map", try_uid_map},
 	{"gid-map", try_gid_map},
 	{"connect", try_connect},
+	{"bind", try_bind},
+	{"abstract", try_abstract},
+	{"socket", try_socket},
+	{"inject", try_inject},
+	{"inject-console", try_inject_console},
+#ifdef __x86_64__
+	{"i386", try_i386},
+	{"x32", try_x32},
+#endif
 	{"shm", try_shm},
 	{"signal", try_signal},
 	{"trace", try_trace},

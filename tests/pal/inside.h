@@ -20,7 +20,12 @@ enum {
 
 #define inside_kind(way) ((way) % INSIDE_KINDS)
 #define inside_user(way) ((way) / INSIDE_KINDS)
-#define inside_become(way) become(inside_user(way))
+#define inside_become(way) \
+	do { \
+		if (inside_kind(way) == INSIDE_FORK) \
+			needs_user_namespace_of_fork(); \
+		become(inside_user(way)); \
+	} while (0)
 
 /* A builder for one attempt. */
 struct pal_builder *inside_builder(int way);

@@ -119,8 +119,33 @@ int attempt_bind_privileged_port(void *unused)
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(1)};
 
 	(void)unused;
+	/* others may try the same just now; a filter may refuse to have that said */
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	return bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
+}
+
+/* The kernel chooses the name: several of a test program may run at once. */
+int bind_abstract(int type, struct abstract_address *ret)
+{
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_ge(fd, 0);
+	*ret = (struct abstract_address){
+		.address.sun_family = AF_UNIX, .size = sizeof ret->address};
+	ck_assert_int_eq(
+		bind(fd, (struct sockaddr *)&ret->address, sizeof ret->address.sun_family), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&ret->address, &ret->size), 0);
+	return fd;
+}
+
+int attempt_abstract_socket(void *address)
+{
+	PAL_CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const struct abstract_address *to = address;
+
+	need(fd >= 0);
+	return connect(fd, (const struct sockaddr *)&to->address, to->size) < 0 ? errno : 0;
 }
 
 unsigned long long status_number(const char *name)

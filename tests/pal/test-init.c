@@ -239,6 +239,89 @@ START_TEST(a_failure_inside_is_told_as_outside)
 }
 END_TEST
 
+/* Its filter kills it in execve(2): clone has let process 1 go on by then, as if it ran. */
+START_TEST(who_is_killed_by_exec_has_not_started)
+{
+	inside_become(_i);
+	if (inside_kind(_i) == INSIDE_FORK)
+		return;
+	for (int session = 0; session < 2; session++) {
+		struct pal_builder *builder = in_pids(_i, true);
+		struct pal_error error = {0};
+		struct pal_seccomp *filter;
+		struct pal_child *child = NULL;
+		pid_t pid;
+
+		ck_assert_ok(pal_seccomp_new(PAL_SECCOMP_ALLOW, &filter, &error), &error);
+		ck_assert_ok(pal_seccomp_rule(filter, PAL_SECCOMP_KILL, "execve", &error), &error);
+		pal_builder_no_new_privs(builder, true);
+		pal_builder_seccomp(builder, filter);
+		pal_builder_setsid(builder, session);
+		ck_assert_int_eq(pal_builder_spawn(builder, &child, &error), -ECHILD);
+		ck_assert_int_eq(error.stage, PAL_STAGE_DIED);
+		ck_assert_int_eq(error.index, SIGSYS);
+		ck_assert_int_eq(pal_builder_spawn_pid(builder, &pid, &error), -ECHILD);
+		pal_seccomp_free(filter);
+		pal_builder_free(builder);
+	}
+}
+END_TEST
+
+/* As soon as it runs: it is in no other session before. */
+START_TEST(a_program_may_make_its_own_session_at_once)
+{
+	inside_become(_i);
+	for (int i = 0; i < 20; i++)
+		ck_assert_int_eq(inside(in_pids(_i, true), _i, "setsid", ""), 0);
+}
+END_TEST
+
+START_TEST(the_scheduling_policy_is_the_programs)
+{
+	const bool root = inside_user(_i) == USER_ROOT;
+
+	inside_become(_i);
+	for (int reset = 0; reset < 2; reset++) {
+		const int policy =
+			(root ? SCHED_RR : SCHED_BATCH) | (reset ? SCHED_RESET_ON_FORK : 0);
+		struct pal_builder *builder = root ? inside_builder(_i) : in_pids(_i, true);
+
+		pal_builder_namespaces(builder, PAL_NS_PID);
+		pal_builder_pid_init(builder, true);
+		pal_builder_scheduler(builder, policy, root ? 1 : 0);
+		ck_assert_int_eq(inside(builder, _i, "scheduler", number(policy)), 0);
+	}
+}
+END_TEST
+
+/* A terminal that goes away tells the leader of its session, which process 1 is. */
+START_TEST(a_hangup_reaches_the_program)
+{
+	struct pal_error error = {0};
+	struct pal_status status;
+
+	inside_become(_i);
+	for (int init = 0; init < 2; init++) {
+		struct pal_builder *builder = in_pids(_i, init);
+		int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave;
+		struct pal_child *child;
+
+		ck_assert_int_ge(master, 0);
+		ck_assert_int_eq(unlockpt(master), 0);
+		slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+		ck_assert_int_ge(slave, 0);
+		pal_builder_stdin(builder, PAL_STDIO_FD(slave));
+		pal_builder_controlling_tty(builder, 0);
+		child = catcher(_i, builder);
+		close(slave);
+		close(master);
+		ck_assert_ok(
+			pal_child_wait(child, PAL_DEADLINE_MS(20000), &status, &error), &error);
+		pal_child_free(child);
+	}
+}
+END_TEST
+
 static int status_of(pid_t pid)
 {
 	int status;
@@ -321,6 +404,10 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(ends, process_1_holds_no_descriptor, 0, INSIDE_WAYS);
 	tcase_add_loop_test(ends, all_end_with_the_parent, 0, INSIDE_WAYS);
 	tcase_add_loop_test(ends, a_failure_inside_is_told_as_outside, 0, INSIDE_WAYS);
+	tcase_add_loop_test(pids, the_scheduling_policy_is_the_programs, 0, INSIDE_WAYS);
+	tcase_add_loop_test(ends, a_hangup_reaches_the_program, 0, INSIDE_WAYS);
+	tcase_add_loop_test(ends, who_is_killed_by_exec_has_not_started, 0, INSIDE_WAYS);
+	tcase_add_loop_test(ends, a_program_may_make_its_own_session_at_once, 0, INSIDE_WAYS);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -7,13 +7,11 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +23,15 @@
 #include "sandboxed.h"
 
 /* What rulesets do apart from files, and what of it older kernels have. */
+
+static struct pal_landlock *new_ruleset(void)
+{
+	struct pal_error error = {0};
+	struct pal_landlock *ruleset;
+
+	ck_assert_ok(pal_landlock_new(&ruleset, &error), &error);
+	return ruleset;
+}
 
 static struct pal_landlock *handling(uint64_t files, uint64_t ports, uint64_t scopes)
 {
@@ -61,7 +68,7 @@ static int opened(int fd)
 	return result;
 }
 
-/* ---- ports and scopes by themselves ---- */
+/* ---- ports and scopes ---- */
 
 static int attempt_bind_port(void *unused)
 {
@@ -78,33 +85,90 @@ static int attempt_signal(void *pid)
 	return result_of(kill(*(pid_t *)pid, 0));
 }
 
-static const char abstract_name[] = "\0procmesh-test-landlock-rights";
-
-static int abstract_socket(int (*call)(int, const struct sockaddr *, socklen_t))
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-	memcpy(address.sun_path, abstract_name, sizeof abstract_name);
-	if (call(fd, (struct sockaddr *)&address,
-		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof abstract_name)) ==
-		0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
-static int attempt_connect(void *unused)
-{
-	(void)unused;
-	return opened(abstract_socket(connect));
-}
-
 #define needs_abi(number)                                                                          \
 	do {                                                                                       \
 		if (pal_landlock_abi() < (number))                                                 \
 			support_skip("needs a later Landlock");                                    \
 	} while (0)
+
+static int attempt_connect(void *port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(*(uint16_t *)port)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
+}
+
+/* A listening TCP socket, and its port. */
+static int listen_tcp(uint16_t *port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET};
+	socklen_t size = sizeof address;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+	ck_assert_int_eq(listen(fd, 8), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+	*port = ntohs(address.sin_port);
+	return fd;
+}
+
+START_TEST(tcp_ports_are_denied_unless_a_rule_allows_them)
+{
+	struct pal_landlock *ruleset = NULL;
+	struct pal_error error = {0};
+	struct pal_builder *builder;
+	uint16_t port;
+	int fd;
+
+	needs_abi(4);
+	become(_i);
+	fd = listen_tcp(&port);
+	ck_assert_int_eq(outcome(NULL, attempt_connect, &port), 0);
+	ck_assert_int_eq(outcome(NULL, attempt_bind_port, NULL), 0);
+	builder = builder_under(new_ruleset());
+	ck_assert_int_eq(outcome(builder, attempt_connect, &port), EACCES);
+	ck_assert_int_eq(outcome(builder, attempt_bind_port, NULL), EACCES);
+	pal_builder_free(builder);
+	ruleset = new_ruleset();
+	ck_assert_ok(pal_landlock_allow_port(ruleset, port, PAL_LANDLOCK_CONNECT, &error), &error);
+	builder = builder_under(ruleset);
+	ck_assert_int_eq(outcome(builder, attempt_connect, &port), 0);
+	ck_assert_int_eq(outcome(builder, attempt_bind_port, NULL), EACCES);
+	pal_builder_free(builder);
+	ruleset = new_ruleset();
+	ck_assert_ok(pal_landlock_allow_port(ruleset, 0, PAL_LANDLOCK_BIND, &error), &error);
+	builder = builder_under(ruleset);
+	ck_assert_int_eq(outcome(builder, attempt_bind_port, NULL), 0);
+	pal_builder_free(builder);
+	close(fd);
+}
+END_TEST
+
+START_TEST(signals_and_abstract_sockets_do_not_leave_the_sandbox) /* S104 */
+{
+	struct abstract_address address;
+	struct pal_builder *builder;
+	pid_t parent = getpid();
+	int fd;
+
+	needs_abi(6);
+	become(_i);
+	builder = builder_under(new_ruleset());
+	fd = bind_abstract(SOCK_STREAM, &address);
+	ck_assert_int_eq(listen(fd, 8), 0);
+	ck_assert_int_eq(outcome(NULL, attempt_signal, &parent), 0);
+	ck_assert_int_eq(outcome(builder, attempt_signal, &parent), EPERM);
+	ck_assert_int_eq(outcome(NULL, attempt_abstract_socket, &address), 0);
+	ck_assert_int_eq(outcome(builder, attempt_abstract_socket, &address), EPERM);
+	close(fd);
+	pal_builder_free(builder);
+}
+END_TEST
+
+/* ---- the same by themselves ---- */
 
 START_TEST(ports_may_be_all_that_is_handled)
 {
@@ -126,22 +190,22 @@ END_TEST
 START_TEST(each_scope_closes_its_own_way_out) /* S104 */
 {
 	struct pal_builder *signals, *sockets;
+	struct abstract_address address;
 	pid_t outside = getpid();
 	int fd;
 
 	needs_abi(6);
 	become(_i);
-	fd = abstract_socket(bind);
-	ck_assert_int_ge(fd, 0);
+	fd = bind_abstract(SOCK_STREAM, &address);
 	ck_assert_int_eq(listen(fd, 8), 0);
 	signals = builder_under(handling(0, 0, PAL_LANDLOCK_SCOPE_SIGNALS));
 	sockets = builder_under(handling(0, 0, PAL_LANDLOCK_SCOPE_ABSTRACT_SOCKETS));
 	ck_assert_int_eq(outcome(NULL, attempt_signal, &outside), 0);
-	ck_assert_int_eq(outcome(NULL, attempt_connect, NULL), 0);
+	ck_assert_int_eq(outcome(NULL, attempt_abstract_socket, &address), 0);
 	ck_assert_int_eq(outcome(signals, attempt_signal, &outside), EPERM);
-	ck_assert_int_eq(outcome(signals, attempt_connect, NULL), 0);
+	ck_assert_int_eq(outcome(signals, attempt_abstract_socket, &address), 0);
 	ck_assert_int_eq(outcome(sockets, attempt_signal, &outside), 0);
-	ck_assert_int_eq(outcome(sockets, attempt_connect, NULL), EPERM);
+	ck_assert_int_eq(outcome(sockets, attempt_abstract_socket, &address), EPERM);
 	pal_builder_free(signals);
 	pal_builder_free(sockets);
 	close(fd);
@@ -357,6 +421,9 @@ static Suite *make_suite(void)
 	TCase *others = support_tcase(suite, "others");
 	TCase *kernels = support_tcase(suite, "kernels");
 
+	tcase_add_loop_test(others, tcp_ports_are_denied_unless_a_rule_allows_them, 0, USERS);
+	tcase_add_loop_test(
+		others, signals_and_abstract_sockets_do_not_leave_the_sandbox, 0, USERS);
 	tcase_add_loop_test(others, ports_may_be_all_that_is_handled, 0, USERS);
 	tcase_add_loop_test(others, each_scope_closes_its_own_way_out, 0, USERS);
 	tcase_add_loop_test(others, a_sibling_cannot_be_traced, 0, USERS);

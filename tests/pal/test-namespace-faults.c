@@ -11,8 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <pal/root-priv.h>
+
 #include "fault-calls.h"
-#include "support.h"
+#include "sandboxed.h"
 
 /* As test-faults.c, for children in namespaces: whatever fails, nothing runs with less than was asked. */
 
@@ -27,11 +29,11 @@ static const struct {
 	{"eventfd", {PAL_STAGE_CLONE}},
 	{"socketpair", {PAL_STAGE_CLONE}},
 	{"recvmsg", {PAL_STAGE_CLONE}},
-	{"clone", {PAL_STAGE_CLONE}},
+	{"clone", {PAL_STAGE_CLONE, PAL_STAGE_ID_MAP}}, /* the latter by who writes the maps */
 	{"fork", {PAL_STAGE_CLONE, PAL_STAGE_NAMESPACE}}, /* the latter by process 1 */
 	{"pthread_create", {PAL_STAGE_CLONE}},
 	{"write", {PAL_STAGE_CLONE}},
-	{"sys_pidfd_open", {PAL_STAGE_CLONE}},
+	{"sys_pidfd_open", {PAL_STAGE_CLONE, PAL_STAGE_MOUNT}},
 	{"sys_rt_sigaction", {PAL_STAGE_SIGNALS, PAL_STAGE_NAMESPACE}},
 	{"sys_rt_sigprocmask", {PAL_STAGE_SIGNALS}},
 	{"sys_prctl", {PAL_STAGE_PARENT_DEATH, PAL_STAGE_NAMESPACE, PAL_STAGE_ID_MAP}},
@@ -41,7 +43,7 @@ static const struct {
 	{"sys_chdir", {PAL_STAGE_CHDIR}},
 	{"sys_execve", {PAL_STAGE_EXEC}},
 	{"sys_unshare", {PAL_STAGE_NAMESPACE}},
-	{"sys_setns", {PAL_STAGE_NAMESPACE}},
+	{"sys_setns", {PAL_STAGE_NAMESPACE, PAL_STAGE_MOUNT}},
 	{"sys_clone3", {PAL_STAGE_NAMESPACE, PAL_STAGE_ID_MAP}},
 	{"sys_wait4", {PAL_STAGE_ID_MAP}},
 	{"sys_pipe2", {PAL_STAGE_ID_MAP}},
@@ -63,11 +65,18 @@ static const struct {
 	{"sys_fsopen", {PAL_STAGE_MOUNT}},
 	{"sys_fsconfig", {PAL_STAGE_MOUNT}},
 	{"sys_fsmount", {PAL_STAGE_MOUNT}},
-	{"sys_openat2", {PAL_STAGE_MOUNT}},
+	{"sys_openat2", {PAL_STAGE_MOUNT, PAL_STAGE_CHDIR}},
+	{"sys_statx", {PAL_STAGE_MOUNT}},
+	{"sys_getcwd", {PAL_STAGE_CHDIR}},
+	{"sys_capget", {PAL_STAGE_NAMESPACE}},
+	{"sys_getresuid", {PAL_STAGE_UID}},
+	{"sys_getresgid", {PAL_STAGE_GID}},
+	{"sys_getgroups", {PAL_STAGE_GROUPS}},
+	{"sys_fstatfs", {PAL_STAGE_ID_MAP}},
 	{"sys_mkdirat", {PAL_STAGE_MOUNT}},
 	{"sys_symlinkat", {PAL_STAGE_MOUNT}},
 	{"sys_newfstatat", {PAL_STAGE_MOUNT}},
-	{"sys_fchdir", {PAL_STAGE_MOUNT}},
+	{"sys_fchdir", {PAL_STAGE_MOUNT, PAL_STAGE_CHDIR}},
 	{"sys_pivot_root", {PAL_STAGE_MOUNT}},
 	{"sys_umount2", {PAL_STAGE_MOUNT}},
 };
@@ -85,19 +94,48 @@ static bool stage_fits(const char *call, int stage)
 enum {
 	PROGRAM, /* process 1 itself */
 	PROGRAM_OF_INIT,
-	FUNCTION,        /* always of an init */
+	PROGRAM_ALONE, /* with its own ids, so that it needs nobody outside */
+	PROGRAM_ALONE_OF_INIT,
+	PROGRAM_JOINING, /* with something to do before it is in its namespaces */
+	FUNCTION,        /* always of an init, and never born in there */
 	PROGRAM_SHARING, /* without those namespaces that forbid to share memory */
+	PROGRAM_IN_USER,  /* the same, in a user namespace that is there already */
+	PROGRAM_OF_HOST, /* the same, without a private root */
 	KINDS
 };
+
+static bool is_alone(int kind)
+{
+	return kind == PROGRAM_ALONE || kind == PROGRAM_ALONE_OF_INIT;
+}
+
+static bool is_divided(int kind)
+{
+	return kind == PROGRAM_JOINING || kind == FUNCTION;
+}
+
+static bool has_init(int kind)
+{
+	return kind == PROGRAM_OF_INIT || kind == PROGRAM_ALONE_OF_INIT || kind == FUNCTION;
+}
 
 /* The calls whose failure must have been seen, to know that this goes where it should. */
 static const char *const by_all[] = {"sys_unshare", "sys_sethostname", "sys_ioctl", "sys_mount",
 	"sys_open_tree", "sys_move_mount", "sys_mount_setattr", "sys_fsopen", "sys_fsconfig",
 	"sys_fsmount", "sys_openat2", "sys_mkdirat", "sys_symlinkat", "sys_newfstatat",
-	"sys_fchdir", "sys_pivot_root", "sys_umount2", NULL};
-static const char *const by_divided[] = {"sys_clone3", "sys_wait4", "sys_pipe2", "sys_read",
-	"sys_write", "sys_sendmsg", "sys_setresuid", "sys_setresgid", "sys_setgroups", "sys_capset",
-	"recvmsg", "socketpair", "sys_prctl", NULL};
+	"sys_fchdir", "sys_pivot_root", "sys_umount2", "sys_setns", "sys_statx", "sys_pidfd_open",
+	NULL};
+static const char *const by_divided[] = {
+	"sys_clone3", "sys_wait4", "sys_pipe2", "sys_sendmsg", "recvmsg", "socketpair", NULL};
+static const char *const by_host[] = {"sys_getcwd", "sys_fchdir", "sys_openat2", "sys_move_mount",
+	"sys_mount_setattr", "sys_open_tree", NULL};
+static const char *const by_user_joined[] = {"sys_setns", "sys_capget", "sys_capset", "sys_prctl",
+	"sys_setresuid", "sys_setresgid", "sys_getresuid", "sys_getresgid", NULL};
+static const char *const by_born[] = {"clone", "sys_write", "sys_prctl", "sys_capset", NULL};
+static const char *const by_mapped[] = {"sys_read", "sys_write", "sys_setresuid", "sys_setresgid",
+	"sys_setgroups", "sys_getgroups", "sys_capset", "sys_prctl", NULL};
+static const char *const not_by_alone[] = {
+	"sys_wait4", "sys_pipe2", "sys_read", "socketpair", "recvmsg", NULL};
 
 static void add_mounts(struct pal_builder *builder)
 {
@@ -117,6 +155,45 @@ static void add_mounts(struct pal_builder *builder)
 	pal_builder_tmpfs(builder, "/late", 0, 0755, PAL_MOUNT_READ_ONLY);
 }
 
+static int ipc_fd = -1;
+
+static unsigned namespaces_of(int kind)
+{
+	unsigned all = 0xff;
+
+	if (kind >= PROGRAM_SHARING)
+		return PAL_NS_PID;
+	return kind == PROGRAM_JOINING ? all & ~PAL_NS_IPC : all;
+}
+
+/* The working directory is kept. */
+static void add_mounts_to_host(struct pal_builder *builder)
+{
+	pal_builder_tmpfs(builder, "/mnt", 65536, 01777, 0);
+	pal_builder_hide(builder, "/etc");
+	pal_builder_remount_read_only(builder, "/usr", true);
+	pal__builder_read_only_but(builder, (const char *const[]){"/tmp", "/var/tmp", NULL});
+}
+
+/* With the same ids. */
+static int joined = -1;
+
+static struct pal_child *hold_namespace(void)
+{
+	struct pal_builder *builder = pal_builder_new("/bin/cat");
+	struct pal_error error = {0};
+	struct pal_child *child;
+	char path[64];
+
+	pal_builder_stdin(builder, PAL_STDIO_PIPE);
+	pal_builder_namespaces(builder, PAL_NS_USER);
+	ck_assert_ok(pal_builder_spawn(builder, &child, &error), &error);
+	pal_builder_free(builder);
+	snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pal_child_pid(child));
+	joined = open(path, O_RDONLY | O_CLOEXEC);
+	return child;
+}
+
 static struct pal_builder *isolated(int kind)
 {
 	struct pal_builder *builder = pal_builder_new("/bin/true");
@@ -124,16 +201,28 @@ static struct pal_builder *isolated(int kind)
 	pal_builder_hostname(builder, "sandbox");
 	pal_builder_loopback(builder, true);
 	pal_builder_parent_death(builder, SIGKILL);
-	pal_builder_cwd(builder, "/");
-	if (kind != PROGRAM_SHARING) {
-		pal_builder_namespaces(builder, 0xff);
-		pal_builder_map_uid(builder, 0, 100000, 1000);
-		pal_builder_map_gid(builder, 0, 100000, 1000);
-		pal_builder_pid_init(builder, kind == PROGRAM_OF_INIT);
+	if (kind != PROGRAM_OF_HOST)
+		pal_builder_cwd(builder, "/");
+	if (kind == PROGRAM_IN_USER)
+		pal_builder_join_namespace(builder, PAL_NS_USER, joined);
+	pal_builder_namespaces(builder, namespaces_of(kind));
+	if (kind == PROGRAM_JOINING)
+		pal_builder_join_namespace(builder, PAL_NS_IPC, ipc_fd);
+	if (kind < PROGRAM_SHARING) {
+		pal_builder_pid_init(builder, has_init(kind));
 		pal_builder_forbid_user_namespaces(builder, true);
 		pal_builder_mount_proc(builder, "/proc");
 	}
-	add_mounts(builder);
+	if (is_alone(kind))
+		pal_builder_deny_setgroups(builder, true);
+	else if (kind < PROGRAM_SHARING) {
+		pal_builder_map_uid(builder, 0, 100000, 1000);
+		pal_builder_map_gid(builder, 0, 100000, 1000);
+	}
+	if (kind == PROGRAM_OF_HOST)
+		add_mounts_to_host(builder);
+	else
+		add_mounts(builder);
 	return builder;
 }
 
@@ -154,12 +243,15 @@ static int start(
 /* Process 1, which the program is no part of, closes what it does not need. */
 static bool is_harmless(int kind, const char *call)
 {
-	return (kind == PROGRAM_OF_INIT || kind == FUNCTION) && !strcmp(call, "sys_close_range");
+	return has_init(kind) && !strcmp(call, "sys_close_range");
 }
 
 static void check_failure(int kind, int r, const struct pal_error *error, const char *call)
 {
 	if (r >= 0 && is_harmless(kind, call))
+		return;
+	/* a helper that has not been waited for may be late, and tell that there is nobody any more */
+	if (r == -ESRCH && !strcmp(call, "sys_wait4"))
 		return;
 	ck_assert_msg(r == -fault_errno() && error->code == r, "%s: %d instead of %d", call, r,
 		-fault_errno());
@@ -216,19 +308,44 @@ static bool is_in(const char *call, const char *const *calls)
 	return *calls;
 }
 
+static bool is_expected(int kind, const char *call)
+{
+	if (kind == PROGRAM_OF_HOST)
+		return is_in(call, by_host);
+	if (is_in(call, by_all) || (is_divided(kind) && is_in(call, by_divided)))
+		return true;
+	if (kind >= PROGRAM_SHARING)
+		return kind == PROGRAM_IN_USER && is_in(call, by_user_joined);
+	return is_in(call, is_alone(kind) ? by_born : by_mapped);
+}
+
 START_TEST(every_call_on_the_way_into_namespaces_may_fail)
 {
+	struct pal_child *holder = NULL;
+
 	if (geteuid() != 0)
 		support_skip("needs root");
+	if (_i == FUNCTION)
+		needs_user_namespace_of_fork();
+	ipc_fd = open("/proc/self/ns/ipc", O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(ipc_fd, 0);
+	if (_i == PROGRAM_IN_USER)
+		holder = hold_namespace();
 	for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
 		const char *call = expected[i].call;
 		int n = 1;
 
 		while (in_own_process(_i, call, n))
 			n++;
-		if (is_in(call, by_all) || (_i != PROGRAM_SHARING && is_in(call, by_divided)))
+		if (is_expected(_i, call))
 			ck_assert_msg(n > 1, "%s was never called", call);
+		if (is_alone(_i) && is_in(call, not_by_alone))
+			ck_assert_msg(n == 1, "%s was called", call);
 	}
+	close(ipc_fd);
+	if (holder)
+		close(joined);
+	pal_child_free(holder);
 	fault_end();
 }
 END_TEST

@@ -133,7 +133,7 @@ END_TEST
 
 START_TEST(shared_memory_of_others_is_out_of_reach)
 {
-	const int key = 0x706d0001;
+	const int key = 0x70000000 | getpid(); /* several of this program may run at once */
 	int id;
 
 	inside_become(_i);
@@ -268,9 +268,10 @@ START_TEST(descriptor_0_is_a_descriptor)
 	struct pal_child *child;
 	struct pal_builder *builder;
 	char own[64];
-	int fd, saved = fcntl(0, F_DUPFD_CLOEXEC, 100);
+	int fd, saved;
 
 	inside_become(_i);
+	saved = fcntl(0, F_DUPFD_CLOEXEC, 100);
 	child = holder(PAL_NS_USER | PAL_NS_UTS);
 	snprintf(own, sizeof own, "%s", own_link("user"));
 	fd = link_fd(pal_child_pid(child), "user");
@@ -287,9 +288,10 @@ END_TEST
 
 START_TEST(what_is_no_such_namespace_is_not_joined)
 {
-	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), uts;
+	int fd, uts;
 
 	inside_become(_i);
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	uts = link_fd(getpid(), "uts");
 	ck_assert_int_eq(
 		inside_refused(joining(_i, PAL_NS_NET, uts), _i, PAL_STAGE_NAMESPACE, PAL_NS_NET),
@@ -338,6 +340,7 @@ START_TEST(root_does_not_join_what_somebody_else_has_prepared)
 	int leave, net, user;
 	pid_t pid;
 
+	needs_user_namespace_of_fork();
 	inside_become(_i);
 	if (inside_user(_i) != USER_ROOT)
 		return;

@@ -74,6 +74,7 @@ START_TEST(a_thread_may_be_killed_alone) /* S96 */
 {
 	struct pal_builder *builder = builder_with(PAL_SECCOMP_KILL_THREAD, "socket");
 
+	needs_killed_thread_of_fork();
 	become(_i);
 	ck_assert_int_eq(outcome(NULL, survive_a_thread, NULL), 7);
 	ck_assert_int_eq(outcome(builder, survive_a_thread, NULL), 7);

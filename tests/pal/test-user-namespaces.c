@@ -175,9 +175,8 @@ struct standing {
 	pid_t spawner, child;
 };
 
-static void spawn_standing(struct standing *at, int way, unsigned flags)
+static void spawn_standing(struct standing *at, struct pal_builder *builder)
 {
-	struct pal_builder *builder = in_namespaces(way, flags);
 	struct pal_error error = {0};
 	struct pal_child *child;
 
@@ -202,8 +201,8 @@ static pid_t only_child_of(pid_t pid)
 	return (pid_t)child;
 }
 
-/* The errno of looking into the child's memory meanwhile. */
-static int look_into(int way, unsigned flags)
+/* The errno of looking into the child's memory meanwhile. Frees the builder. */
+static int look_into(struct pal_builder *builder)
 {
 	struct standing at;
 	char path[64];
@@ -216,7 +215,8 @@ static int look_into(int way, unsigned flags)
 	ck_assert_int_eq(mkfifo(at.stands, 0600), 0);
 	at.spawner = fork();
 	if (at.spawner == 0)
-		spawn_standing(&at, way, flags);
+		spawn_standing(&at, builder);
+	pal_builder_free(builder);
 	close(open(at.passed, O_RDONLY | O_CLOEXEC));
 	snprintf(path, sizeof path, "/proc/%d/mem", (int)only_child_of(at.spawner));
 	fd = open(path, O_RDWR | O_CLOEXEC);
@@ -236,9 +236,131 @@ START_TEST(a_child_cannot_be_traced_on_its_way)
 	inside_become(_i);
 	if (inside_user(_i) == USER_ROOT || inside_kind(_i) == INSIDE_FORK)
 		return;
-	ck_assert_int_eq(look_into(_i, 0), 0);
-	ck_assert_int_eq(look_into(_i, PAL_NS_USER), EACCES);
-	ck_assert_int_eq(look_into(_i, PAL_NS_USER | PAL_NS_MOUNT | PAL_NS_NET), EACCES);
+	ck_assert_int_eq(look_into(in_namespaces(_i, 0)), 0);
+	ck_assert_int_eq(look_into(in_namespaces(_i, PAL_NS_USER)), EACCES);
+	ck_assert_int_eq(
+		look_into(in_namespaces(_i, PAL_NS_USER | PAL_NS_MOUNT | PAL_NS_NET)), EACCES);
+}
+END_TEST
+
+/* ---- joined ---- */
+
+/* A program that has a user namespace, with 65536 ids where the user may, and waits for the end of its input. */
+static struct pal_child *holder(int user, int *ret_fd)
+{
+	struct pal_builder *builder = pal_builder_new(support_helper("end-with"));
+	struct pal_error error = {0};
+	struct pal_child *child;
+	char path[64];
+
+	pal_builder_arg(builder, "stdin");
+	pal_builder_stdin(builder, PAL_STDIO_PIPE);
+	pal_builder_namespaces(builder, PAL_NS_USER);
+	if (user == USER_ROOT) {
+		pal_builder_map_uid(builder, 0, 100000, 65536);
+		pal_builder_map_gid(builder, 0, 100000, 65536);
+	}
+	ck_assert_ok(pal_builder_spawn(builder, &child, &error), &error);
+	pal_builder_free(builder);
+	snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pal_child_pid(child));
+	*ret_fd = open(path, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(*ret_fd, 0);
+	return child;
+}
+
+static struct pal_builder *joining(int way, int fd)
+{
+	struct pal_builder *builder = inside_builder(way);
+
+	pal_builder_join_namespace(builder, PAL_NS_USER, fd);
+	return builder;
+}
+
+/* CVE-2016-9962: nor by what is in there already, which may trace every process of the namespace. */
+START_TEST(who_joins_cannot_be_traced_on_the_way)
+{
+	struct pal_child *child;
+	int fd;
+
+	inside_become(_i);
+	child = holder(USER_NOBODY, &fd);
+	/* a function is the same memory for good */
+	ck_assert_int_eq(
+		inside(joining(_i, fd), _i, "dumpable", ""), inside_kind(_i) != INSIDE_FORK);
+	if (inside_user(_i) == USER_NOBODY && inside_kind(_i) != INSIDE_FORK)
+		ck_assert_int_eq(look_into(joining(_i, fd)), EACCES);
+	close(fd);
+	pal_child_free(child);
+}
+END_TEST
+
+/* As somebody whom the namespace does not have it would be root of the host there. */
+START_TEST(who_joins_has_ids_of_the_namespace)
+{
+	const bool root = inside_user(_i) == USER_ROOT;
+	struct pal_builder *builder;
+	struct pal_child *child;
+	int fd;
+
+	inside_become(_i);
+	child = holder(inside_user(_i), &fd);
+	if (!root) /* the only one there is */
+		ck_assert_int_eq(inside(joining(_i, fd), _i, "uid", ""), (int)(geteuid() & 0xff));
+	if (root) {
+		ck_assert_int_eq(inside_refused(joining(_i, fd), _i, PAL_STAGE_UID, 0), -EPERM);
+		builder = joining(_i, fd);
+		pal_builder_uid(builder, 5);
+		ck_assert_int_eq(inside_refused(builder, _i, PAL_STAGE_GID, 0), -EPERM);
+		builder = joining(_i, fd);
+		pal_builder_uid(builder, 5);
+		pal_builder_gid(builder, 6);
+		ck_assert_int_eq(inside(builder, _i, "uid", ""), 5);
+		builder = joining(_i, fd);
+		pal_builder_uid(builder, 0);
+		pal_builder_gid(builder, 0);
+		ck_assert_int_eq(inside(builder, _i, "gid", ""), 0);
+	}
+	close(fd);
+	pal_child_free(child);
+}
+END_TEST
+
+/* S72: an id that a namespace does not have shows as this one. */
+START_TEST(groups_do_not_stay_with_nobody)
+{
+	const gid_t group = 50;
+	struct pal_builder *builder;
+	struct pal_child *child;
+	int fd;
+
+	inside_become(_i);
+	if (inside_user(_i) != USER_ROOT)
+		return;
+	child = holder(USER_ROOT, &fd);
+	ck_assert_int_eq(setgroups(1, &group), 0);
+	builder = joining(_i, fd);
+	pal_builder_uid(builder, 65534);
+	pal_builder_gid(builder, 65534);
+	ck_assert_int_eq(inside(builder, _i, "groups", ""), 0);
+	builder = joining(_i, fd);
+	pal_builder_uid(builder, 65534);
+	pal_builder_gid(builder, 65534);
+	pal_builder_keep_groups(builder);
+	ck_assert_int_eq(inside(builder, _i, "groups", ""), 1);
+	builder = in_namespaces(_i, PAL_NS_USER);
+	pal_builder_map_uid(builder, 7, 0, 1);
+	pal_builder_map_uid(builder, 65534, 100000, 1);
+	pal_builder_map_gid(builder, 0, 0, 1);
+	pal_builder_uid(builder, 65534);
+	ck_assert_int_eq(inside(builder, _i, "groups", ""), 0);
+	/* the same user by another number */
+	builder = in_namespaces(_i, PAL_NS_USER);
+	pal_builder_map_uid(builder, 7, 0, 1);
+	pal_builder_map_gid(builder, 0, 0, 1);
+	pal_builder_uid(builder, 7);
+	ck_assert_int_eq(inside(builder, _i, "groups", ""), 1);
+	close(fd);
+	pal_child_free(child);
 }
 END_TEST
 
@@ -256,6 +378,9 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(users, setgroups_is_denied_where_it_has_to_be, 0, INSIDE_WAYS);
 	tcase_add_loop_test(users, nested_user_namespaces_can_be_forbidden, 0, INSIDE_WAYS);
 	tcase_add_loop_test(users, a_child_cannot_be_traced_on_its_way, 0, INSIDE_WAYS);
+	tcase_add_loop_test(users, who_joins_cannot_be_traced_on_the_way, 0, INSIDE_WAYS);
+	tcase_add_loop_test(users, who_joins_has_ids_of_the_namespace, 0, INSIDE_WAYS);
+	tcase_add_loop_test(users, groups_do_not_stay_with_nobody, 0, INSIDE_WAYS);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

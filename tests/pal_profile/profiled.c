@@ -19,6 +19,8 @@ int under(const char *text, int (*attempt)(void *arg), const void *arg)
 	struct pal_builder *builder = pal_builder_new(NULL);
 	int result;
 
+	if (strstr(text, "PrivateUsers=yes"))
+		needs_user_namespace_of_fork();
 	pal_builder_sandbox(builder, profile);
 	result = outcome(builder, attempt, (void *)arg);
 	pal_builder_free(builder);

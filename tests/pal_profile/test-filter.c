@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -183,6 +184,40 @@ static int set_hostname(void *unused)
 	return result(sethostname("procmesh", 8));
 }
 
+static int read_kernel_log(void *unused)
+{
+	(void)unused;
+	return result(syscall(SYS_syslog, 10 /* the size of its buffer */, NULL, 0));
+}
+
+/* Arguments that a kernel which would do it refuses. */
+static int load_module(void *unused)
+{
+	(void)unused;
+	return result(syscall(SYS_init_module, NULL, 0, NULL)) == EPERM ? EPERM : 0;
+}
+
+#ifdef SYS_iopl
+/* Also a kernel without it. */
+static int keep_io_level(void *unused)
+{
+	(void)unused;
+	return syscall(SYS_iopl, 0) < 0 && errno != ENOSYS ? errno : 0;
+}
+#endif
+
+static int share_code(void *unused)
+{
+	int id = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0700), r = 0;
+
+	(void)unused;
+	need(id >= 0);
+	if (shmat(id, NULL, SHM_RDONLY | SHM_EXEC) == (void *)-1)
+		r = errno;
+	shmctl(id, IPC_RMID, NULL);
+	return r;
+}
+
 /* i386 numbers: 20 is getpid there and writev here. S92 */
 static int call_as_i386(void *unused)
 {
@@ -198,7 +233,7 @@ static int call_as_i386(void *unused)
 static int call_as_x32(void *unused)
 {
 	(void)unused;
-	return result(syscall(0x40000000 | SYS_getpid)) == ENOSYS ? 0 : 0;
+	return syscall(0x40000000 | SYS_getpid) < 0 && errno != ENOSYS ? errno : 0;
 }
 
 #define ANYTHING (-1)
@@ -263,6 +298,7 @@ static const struct filter_case {
 	{"RestrictNamespaces=~uts", enter_any_namespace, NULL, ANYTHING, EPERM},
 	{"MemoryDenyWriteExecute=yes", map_writable_code, NULL, 0, EPERM},
 	{"MemoryDenyWriteExecute=yes", make_code_of_memory, NULL, 0, EPERM},
+	{"MemoryDenyWriteExecute=yes", share_code, NULL, 0, EPERM},
 	{"MemoryDenyWriteExecute=no", map_writable_code, NULL, 0, 0},
 	{"LockPersonality=yes", change_personality, NULL, 0, EPERM},
 	{"LockPersonality=yes", keep_personality, NULL, 0, 0},
@@ -275,6 +311,13 @@ static const struct filter_case {
 	{"RestrictSUIDSGID=yes", change_mode_by_newest_call, NULL, ANYTHING, ENOSYS},
 	{"ProtectClock=yes", adjust_clock, NULL, ANYTHING, EPERM},
 	{"PrivateUsers=yes\nProtectHostname=yes", set_hostname, NULL, ANYTHING, EPERM},
+	{"PrivateUsers=yes\nProtectKernelLogs=yes", read_kernel_log, NULL, ANYTHING, EPERM},
+	{"PrivateUsers=yes\nProtectKernelModules=yes", load_module, NULL, ANYTHING, EPERM},
+#ifdef SYS_iopl
+	{"PrivateUsers=yes\nPrivateDevices=yes", keep_io_level, NULL, 0, EPERM},
+#endif
+	{"X-Profile=pure-computation", make_socket, &unix_family, 0, EACCES},
+	{"X-Profile=pure-computation", call_uname, NULL, 0, 0},
 };
 #define CASES ((int)PAL_ARRAY_LENGTH(cases) * USERS)
 
@@ -287,6 +330,8 @@ START_TEST(a_key_denies_what_it_says_and_nothing_else)
 	if (one->attempt == call_as_i386 || one->attempt == call_as_x32)
 		support_skip("of x86-64");
 #endif
+	if (one->attempt == unshare_one && one->arg == &new_user)
+		needs_user_namespace_of_fork();
 	become(_i % USERS);
 	without = under("", one->attempt, one->arg);
 	ck_assert_msg(one->without == ANYTHING || without == one->without, "%s: %d without",
@@ -315,9 +360,100 @@ START_TEST(landlock_keys_leave_what_they_name)
 	ck_assert_int_eq(under("X-LandlockRead=/etc\nX-LandlockRead=\nX-LandlockRestrict=\n",
 				 attempt_read, "/usr"),
 		0);
-	if (pal_landlock_abi() >= 4)
-		ck_assert_int_eq(
-			under("X-LandlockConnect=1\n", attempt_bind_privileged_port, NULL), EACCES);
+}
+END_TEST
+
+static int bind_any_port(void *unused)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)unused;
+	need(fd >= 0);
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return result(bind(fd, (struct sockaddr *)&address, sizeof address));
+}
+
+/* Nobody listens there. */
+#define PORT 2
+
+static int connect_by(void *protocol)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, *(int *)protocol);
+
+	if (fd < 0)
+		return errno;
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return result(connect(fd, (struct sockaddr *)&address, sizeof address));
+}
+
+static int send_fast(void *unused)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)unused;
+	need(fd >= 0);
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return result(sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, (struct sockaddr *)&address,
+		sizeof address));
+}
+
+static int tcp = IPPROTO_TCP, mptcp = 262, sctp = IPPROTO_SCTP, smc = AF_SMC;
+
+START_TEST(landlock_keys_leave_the_ports_they_name)
+{
+	static const char *const none[] = {
+		"X-LandlockRestrict=tcp", "X-LandlockConnect=1", "X-LandlockBind=1 2"};
+
+	needs_landlock();
+	if (pal_landlock_abi() < 4)
+		support_skip("needs Landlock ABI 4");
+	become(_i);
+	ck_assert_int_eq(under("", connect_by, &tcp), ECONNREFUSED);
+	ck_assert_int_eq(under("", bind_any_port, NULL), 0);
+	ck_assert_int_eq(under("X-LandlockConnect=1 2", connect_by, &tcp), ECONNREFUSED);
+	ck_assert_int_eq(under("X-LandlockBind=0", bind_any_port, NULL), 0);
+	ck_assert_int_eq(under("X-LandlockRestrict=files signals", connect_by, &tcp), ECONNREFUSED);
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(none); i++) {
+		ck_assert_int_eq(under(none[i], connect_by, &tcp), EACCES);
+		ck_assert_int_eq(under(none[i], bind_any_port, NULL), EACCES);
+		/* what Landlock does not see */
+		ck_assert_int_eq(under(none[i], connect_by, &mptcp), EPROTONOSUPPORT);
+		ck_assert_int_eq(under(none[i], connect_by, &sctp), EPROTONOSUPPORT);
+		ck_assert_int_eq(under(none[i], make_socket, &smc), EAFNOSUPPORT);
+		ck_assert_int_eq(under(none[i], send_fast, NULL), EOPNOTSUPP);
+	}
+}
+END_TEST
+
+static int signal_parent(void *unused)
+{
+	(void)unused;
+	return result(kill(getppid(), 0));
+}
+
+START_TEST(landlock_keys_keep_signals_and_sockets_inside)
+{
+	struct abstract_address address;
+	int fd;
+
+	needs_landlock();
+	if (pal_landlock_abi() < 6)
+		support_skip("needs Landlock ABI 6");
+	become(_i);
+	fd = bind_abstract(SOCK_STREAM, &address);
+	ck_assert_int_eq(listen(fd, 8), 0);
+	ck_assert_int_eq(under("", signal_parent, NULL), 0);
+	ck_assert_int_eq(under("X-LandlockRestrict=signals", signal_parent, NULL), EPERM);
+	ck_assert_int_eq(under("X-LandlockRestrict=abstract-sockets", signal_parent, NULL), 0);
+	ck_assert_int_eq(under("", attempt_abstract_socket, &address), 0);
+	ck_assert_int_eq(
+		under("X-LandlockRestrict=abstract-sockets", attempt_abstract_socket, &address),
+		EPERM);
+	ck_assert_int_eq(under("X-LandlockRestrict=signals", attempt_abstract_socket, &address), 0);
+	close(fd);
 }
 END_TEST
 
@@ -325,7 +461,8 @@ START_TEST(a_path_that_is_missing_fails_the_spawn_unless_it_may_be)
 {
 	needs_landlock();
 	become(_i);
-	ck_assert_int_eq(stage_refused("X-LandlockRead=/no/such"), PAL_STAGE_LANDLOCK);
+	ck_assert_int_eq(stage_refused("X-LandlockRead=/no/such"), PAL_STAGE_PROFILE);
+	ck_assert_int_eq(stage_refused("X-LandlockWrite=/usr /no/such"), PAL_STAGE_PROFILE);
 }
 END_TEST
 
@@ -337,6 +474,8 @@ static Suite *make_suite(void)
 
 	tcase_add_loop_test(keys, a_key_denies_what_it_says_and_nothing_else, 0, CASES);
 	tcase_add_loop_test(landlock, landlock_keys_leave_what_they_name, 0, USERS);
+	tcase_add_loop_test(landlock, landlock_keys_leave_the_ports_they_name, 0, USERS);
+	tcase_add_loop_test(landlock, landlock_keys_keep_signals_and_sockets_inside, 0, USERS);
 	tcase_add_loop_test(
 		landlock, a_path_that_is_missing_fails_the_spawn_unless_it_may_be, 0, USERS);
 	return suite;

@@ -69,6 +69,43 @@ START_TEST(ready_made_profiles_can_be_passed_by_name)
 }
 END_TEST
 
+/* Either way round, and with an environment of its own. */
+START_TEST(an_environment_of_its_own_does_not_lose_it)
+{
+	static const char text[] =
+		"PassEnvironment=PATH ASAN_OPTIONS\n[Finalize]\nSystemCallFilter=~uname:EXFULL";
+	struct pal_profile *profile = profile_of(text);
+	struct pal_builder *builder = finalizer("uname");
+	struct pal_error error = {0};
+
+	needs_self_restrict();
+	ck_assert_int_eq(passed(text, "uname"), EXFULL);
+	ck_assert_ok(pal_profile_pass(profile, builder, &error), &error);
+	pal_builder_sandbox(builder, profile);
+	ck_assert_int_eq(outcome_of_program(builder), EXFULL);
+	pal_builder_free(builder);
+	pal_profile_free(profile);
+}
+END_TEST
+
+/* What the keys say comes first, because the ready-made profile leaves nothing to do it with. */
+START_TEST(both_halves_of_a_ready_made_profile_with_keys_are_enforced)
+{
+	static const char *const names[] = {
+		"pure-computation", "file-reader /usr", "network-client"};
+	char text[128];
+
+	needs_self_restrict();
+	become(_i);
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(names); i++) {
+		snprintf(text, sizeof text,
+			"X-Profile=%s\n[Finalize]\nSystemCallFilter=~uname:EXFULL", names[i]);
+		ck_assert_int_eq(passed(text, "uname"), EXFULL);
+		ck_assert_int_eq(passed(text, "read"), EACCES);
+	}
+}
+END_TEST
+
 static int passed_made(struct pal_profile *profile, const char *action)
 {
 	struct pal_builder *builder = finalizer(action);
@@ -195,7 +232,7 @@ START_TEST(what_nobody_sealed_is_refused)
 }
 END_TEST
 
-START_TEST(an_inherited_profile_is_for_nobody_else)
+START_TEST(an_inherited_profile_is_only_read_and_for_nobody_else)
 {
 	struct pal_error error = {0};
 	struct pal_profile *profile = NULL;
@@ -203,13 +240,17 @@ START_TEST(an_inherited_profile_is_for_nobody_else)
 	const char *bytes = "procmesh-profile 1 7\ntext\nNice=0\n";
 	char number[16];
 	int fd = memfd_create("letter", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int other = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* as another child's: one file, one offset */
 
 	ck_assert_int_eq(write(fd, bytes, strlen(bytes)), (int)strlen(bytes));
+	ck_assert_int_eq(lseek(other, 5, SEEK_SET), 5);
 	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, SEALS), 0);
 	snprintf(number, sizeof number, "%d", fd);
 	setenv("PROCMESH_PROFILE_FD", number, 1);
 	ck_assert_ok(pal_profile_inherited(&profile, &error), &error);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+	ck_assert_int_eq(lseek(other, 0, SEEK_CUR), 5);
+	close(other);
 	ck_assert_ptr_null(getenv("PROCMESH_PROFILE_FD"));
 	pal_builder_sandbox(builder, profile);
 	ck_assert_int_eq(refusal(builder, PAL_STAGE_PROFILE), -EOPNOTSUPP);
@@ -227,13 +268,16 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(pass, the_second_half_is_enforced_on_every_thread, 0, USERS);
 	tcase_add_loop_test(pass, ready_made_profiles_can_be_passed_by_name, 0, USERS);
 	tcase_add_loop_test(pass, a_ready_made_profile_has_a_text_that_makes_it_again, 0, USERS);
+	tcase_add_test(pass, an_environment_of_its_own_does_not_lose_it);
+	tcase_add_loop_test(
+		pass, both_halves_of_a_ready_made_profile_with_keys_are_enforced, 0, USERS);
 	tcase_add_loop_test(pass, nothing_is_left_of_it_in_the_program, 0, USERS);
 	tcase_add_test(pass, a_program_to_which_none_was_passed_has_none);
 	tcase_add_test(pass, it_takes_a_number_that_is_free);
 	tcase_add_test(pass, a_profile_without_text_cannot_be_passed);
 	tcase_add_loop_test(
 		damage, what_nobody_sealed_is_refused, 0, (int)PAL_ARRAY_LENGTH(letters));
-	tcase_add_test(damage, an_inherited_profile_is_for_nobody_else);
+	tcase_add_test(damage, an_inherited_profile_is_only_read_and_for_nobody_else);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -24,7 +24,7 @@ static const struct {
 	{"[Service\nNice=1\n", "text:1: section without ]", -EINVAL},
 	{"[Service] x\nNice=1\n", "text:1: section without ]", -EINVAL},
 	{"[]]\n", "text:1: section without ]", -EINVAL},
-	{"\n\n[Unit]\nNice=1\n", "text:4: Nice=: unknown section [Unit]", -EINVAL},
+	{"\n\n[Unit]\nNice=1\n", "text:3: unknown section", -EINVAL},
 	{"Nice=1\001\n", "text:1: control character", -EINVAL},
 	{"Nice=1\r\n", "text:1: control character", -EINVAL},
 	{"[aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]\n",
@@ -45,14 +45,14 @@ static const struct {
 	{"User=no such user\n", "text:1: User=: user no such user", -ESRCH},
 	{"User=4294967295\n", "text:1: User=: user 4294967295", -ERANGE},
 	{"User=65535\n", "text:1: User=: user 65535", -EINVAL},
-	{"User=123456789\n", "User= is a number that no user has: it needs Group=", -EINVAL},
+	{"User=123456789\n", "text:1: User=: a number that no user has", -EINVAL},
 	{"Group=no-such-group\n", "text:1: Group=: group no-such", -ESRCH},
 	{"SupplementaryGroups=0 nope-\n", "text:1: SupplementaryGroups=: group nope-", -ESRCH},
 	{"UMask=8\n", "text:1: UMask=: \"8\" is no octal", -EINVAL},
 	{"UMask=10000\n", "text:1: UMask=:", -ERANGE},
 	{"WorkingDirectory=relative\n", "text:1: WorkingDirectory=: relative", -EINVAL},
 	{"WorkingDirectory=/a /b\n", "text:1: WorkingDirectory=: more than one", -EINVAL},
-	{"WorkingDirectory=~\n", "WorkingDirectory=~ needs User=", -EINVAL},
+	{"WorkingDirectory=~\n", "text:1: WorkingDirectory=: ~ needs User=", -EINVAL},
 	{"Nice=20\n", "text:1: Nice=: 20 is not from", -ERANGE},
 	{"Nice=-x\n", "text:1: Nice=:", -EINVAL},
 	{"CPUSchedulingPolicy=deadline\n", "text:1: CPUSchedulingPolicy=: deadline", -EINVAL},
@@ -87,13 +87,31 @@ static const struct {
 	{"SystemCallFilter=~read:EFLY\n", "text:1: SystemCallFilter=: EFLY", -EINVAL},
 	{"SystemCallFilter=~read:4096\n", "text:1: SystemCallFilter=: 4096", -ERANGE},
 	{"SystemCallErrorNumber=0\n", "text:1: SystemCallErrorNumber=: 0", -ERANGE},
-	{"SystemCallErrorNumber=EPERM\n", "SystemCallErrorNumber= changes nothing", -EINVAL},
+	{"Nice=1\nSystemCallErrorNumber=EPERM\n", "text:2: SystemCallErrorNumber=: changes nothing",
+		-EINVAL},
 	{"SystemCallArchitectures=alpha\n", "text:1: SystemCallArchitectures=: alpha", -EOPNOTSUPP},
 	{"RestrictAddressFamilies=AF_FOO\n", "text:1: RestrictAddressFamilies=: AF_FOO", -EINVAL},
 	{"RestrictNamespaces=net moon\n", "text:1: RestrictNamespaces=: moon", -EINVAL},
 	{"ReadOnlyPaths=/usr etc\n", "text:1: ReadOnlyPaths=: etc", -EINVAL},
 	{"InaccessiblePaths=/usr/../etc\n", "text:1: InaccessiblePaths=: /usr/../etc", -EINVAL},
-	{"ExecPaths=/usr\n", "ExecPaths= changes nothing", -EINVAL},
+	{"\nExecPaths=/usr\n", "text:2: ExecPaths=: changes nothing", -EINVAL},
+	{"[Finalize]\nSystemCallErrorNumber=EPERM\n", "text:2: SystemCallErrorNumber=:", -EINVAL},
+	{"\n\nUser=99999\n", "text:3: User=: a number that no user has", -EINVAL},
+	{"\nWorkingDirectory=~\n", "text:2: WorkingDirectory=: ~ needs User=", -EINVAL},
+	{"Nice=1\n[Foo]\n", "text:2: unknown section", -EINVAL},
+	{"BindPaths=+/usr:/mnt\n", "text:1: BindPaths=: +/usr", -EINVAL},
+	{"RootDirectory=/usr\nReadOnlyPaths=/etc\n", "text:2: ReadOnlyPaths=: /etc is not in",
+		-EINVAL},
+	{"RootDirectory=/usr\nInaccessiblePaths=-/usr2\n", "text:2: InaccessiblePaths=: /usr2",
+		-EINVAL},
+	{"X-Profile=build-worker /tmp\n[Finalize]\nX-LandlockRead=/etc\n",
+		"text:1: X-Profile=: build-worker leaves nothing", -EOPNOTSUPP},
+	{"X-Profile=pure-computation\n[Finalize]\nX-LandlockRead=/etc\n",
+		"text:3: X-Landlock=: the finalize of X-Profile=", -EOPNOTSUPP},
+	{"X-Profile=pure-computation\n[Finalize]\nSystemCallFilter=@basic-io\n",
+		"text:3: SystemCallFilter=: the finalize of", -EOPNOTSUPP},
+	{"X-Profile=file-reader /etc\n[Finalize]\nSystemCallFilter=~@file-system\n",
+		"text:3: SystemCallFilter=: the finalize of", -EOPNOTSUPP},
 	{"BindPaths=/a:b\n", "text:1: BindPaths=: b", -EINVAL},
 	{"BindPaths=/a:/b:norbind\n", "text:1: BindPaths=: norbind", -EOPNOTSUPP},
 	{"BindPaths=/a:/b:bind\n", "text:1: BindPaths=: bind", -EINVAL},
@@ -222,12 +240,47 @@ START_TEST(a_file_is_read_and_named_in_errors)
 }
 END_TEST
 
+/* Whatever is listed, and however it is divided into lines. */
+START_TEST(more_than_anybody_can_mean_is_refused)
+{
+	static const struct {
+		const char *key, *word;
+	} lists[] = {{"ReadOnlyPaths=", "/usr "}, {"BindPaths=", "/usr:/mnt "},
+		{"TemporaryFileSystem=", "/tmp "}, {"Environment=", "A=b "},
+		{"PassEnvironment=", "A "}, {"UnsetEnvironment=", "A "},
+		{"SupplementaryGroups=", "7 "}, {"SystemCallFilter=", "read "},
+		{"X-LandlockRead=", "/usr "}, {"X-LandlockConnect=", "7 "},
+		{"X-LandlockBind=", "7 "}};
+	static char text[PAL_PROFILE_TEXT_MAX];
+	struct pal_error error = {0};
+	struct pal_profile *profile;
+	size_t length = 0;
+
+	length = (size_t)snprintf(text, sizeof text, "Nice=1\n");
+	for (int line = 0; line < 5; line++) {
+		length +=
+			(size_t)snprintf(text + length, sizeof text - length, "%s", lists[_i].key);
+		for (int i = 0; i < 1000; i++)
+			length += (size_t)snprintf(
+				text + length, sizeof text - length, "%s", lists[_i].word);
+		text[length++] = '\n';
+	}
+	ck_assert_int_eq(pal_profile_parse(text, length, "text", &profile, &error), -E2BIG);
+	ck_assert_int_eq(error.index, _i < 3 ? 3 : 6);
+	ck_assert_ptr_nonnull(strstr(pal_error_text(&error), lists[_i].key));
+}
+END_TEST
+#define LISTS 11
+
 START_TEST(a_nul_and_a_megabyte_are_refused)
 {
 	struct pal_profile *profile;
+	struct pal_error error = {0};
 	char *text = calloc(1, PAL_PROFILE_TEXT_MAX + 1);
 
-	ck_assert_int_eq(pal_profile_parse("Nice=1\0", 7, "text", &profile, NULL), -EINVAL);
+	ck_assert_int_eq(pal_profile_parse("Nice=1\n\n\0", 9, "text", &profile, &error), -EINVAL);
+	ck_assert_int_eq(error.index, 3);
+	ck_assert_ptr_nonnull(strstr(pal_error_text(&error), "text:3: NUL"));
 	memset(text, '\n', PAL_PROFILE_TEXT_MAX + 1);
 	ck_assert_int_eq(
 		pal_profile_parse(text, PAL_PROFILE_TEXT_MAX + 1, "text", &profile, NULL), -E2BIG);
@@ -246,6 +299,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(mistakes, every_mistake_is_an_error_that_says_where, 0,
 		(int)PAL_ARRAY_LENGTH(wrong));
 	tcase_add_test(mistakes, the_line_is_the_error_s_index);
+	tcase_add_loop_test(mistakes, more_than_anybody_can_mean_is_refused, 0, LISTS);
 	tcase_add_test(mistakes, a_nul_and_a_megabyte_are_refused);
 	tcase_add_loop_test(
 		form, a_text_has_the_form_of_systemd_s, 0, (int)PAL_ARRAY_LENGTH(forms));
