@@ -69,6 +69,7 @@ struct pal_builder {
 	struct rlimit limits[RLIM_NLIMITS];
 	bool limit_set[RLIM_NLIMITS];
 	int parent_death; /* 0: off */
+	bool death_of_process; /* that, and not of a thread, also with pal_fork */
 	bool vfork;
 	pal_deadline start_deadline; /* of pal_fork */
 };
@@ -94,5 +95,7 @@ bool pal__builder_gives_fd(const struct pal_builder *builder, int child_fd);
  * in which a process changes its user or group: that must not be the parent's.
  */
 bool pal__builder_shares_memory(const struct pal_builder *builder);
+/* Whether the child makes the setting of its parent-death signal itself: else a lifeline does it, or nobody. */
+bool pal__builder_arms_death(const struct pal_builder *builder, bool program);
 
 #endif

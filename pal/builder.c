@@ -242,6 +242,17 @@ void pal_builder_parent_death(struct pal_builder *builder, int signal)
 		builder->parent_death = signal;
 }
 
+void pal_builder_parent_death_of_process(struct pal_builder *builder, bool on)
+{
+	if (builder)
+		builder->death_of_process = on;
+}
+
+bool pal__builder_arms_death(const struct pal_builder *builder, bool program)
+{
+	return builder->parent_death && (program || !builder->death_of_process);
+}
+
 void pal_builder_start_deadline(struct pal_builder *builder, pal_deadline deadline)
 {
 	if (builder)

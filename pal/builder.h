@@ -163,7 +163,7 @@ PAL_EXPORT void pal_builder_rlimit(struct pal_builder *builder, int resource, rl
  * cannot be started, spawn fails with PAL_STAGE_CLONE (-EINVAL after
  * unshare(CLONE_NEWPID), which allows no threads). A parent that died meanwhile
  * is noticed. pal_fork cannot change threads: there the signal comes when the
- * calling thread ends.
+ * calling thread ends, unless parent_death_of_process() is on.
  * The kernel clears the setting when the child executes a set-user-ID program or one with file capabilities - and
  * any program that gains capabilities: of user 0 every one of the bounding set that
  * is not permitted before. So for a child that is user 0 with less than that say
@@ -173,6 +173,18 @@ PAL_EXPORT void pal_builder_rlimit(struct pal_builder *builder, int resource, rl
  * ends every thread but the one that calls it.
  */
 PAL_EXPORT void pal_builder_parent_death(struct pal_builder *builder, int signal);
+
+/*
+ * On: with pal_fork, too, parent_death() is about the process and not about the calling
+ * thread, from before the function runs. This takes two descriptors of this process, which
+ * the child does not have, until the child has been waited for or its handle freed. A process that was forked from this
+ * one later, and has not executed anything, has copies of them unless it closes
+ * what it inherits: the signal comes when it has ended, too. The child
+ * cannot lose the setting, except to a change of its user; in a pid namespace it
+ * is made just after the child has begun to run. -EMFILE, -ENFILE at PAL_STAGE_PARENT_DEATH.
+ * Off, the default: fewer system calls.
+ */
+PAL_EXPORT void pal_builder_parent_death_of_process(struct pal_builder *builder, bool on);
 
 /*
  * vfork (the default): the child shares memory with the parent until exec and

@@ -4,6 +4,7 @@
 
 #include <pal/child.h>
 #include <pal/death-thread-priv.h>
+#include <pal/lifeline-priv.h>
 #include <pal/report-priv.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -21,6 +22,7 @@ struct pal_child {
 	bool leads_group;   /* was started as the leader of a process group */
 	int64_t started_ns; /* as pal__now_ns */
 	struct pal__death_thread *death_thread; /* until the child has ended; NULL: none */
+	struct pal__lifeline lifeline; /* the same */
 	struct pal__report *report; /* of process 1 of a pid namespace, in a page of its own; NULL: none */
 	bool ended;         /* `result` and `status` are valid */
 	int result;         /* of every further wait: 0 or -ECHILD */

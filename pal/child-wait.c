@@ -72,12 +72,13 @@ int pal__child_poll(const struct pal_child *child, pal_deadline deadline)
 	}
 }
 
-/* Nobody is left for whom its parent-death thread would have to stay. */
+/* Nobody is left for whom its parent-death thread or lifeline would have to stay. */
 static void set_ended(struct pal_child *child, int result)
 {
 	child->ended = true;
 	child->result = result;
 	pal__death_thread_end(PAL_TAKE_POINTER(child->death_thread));
+	pal__lifeline_end(&child->lifeline, child->owner);
 }
 
 /* Process 1 of a pid namespace cannot die of a signal as its program did: it tells. */

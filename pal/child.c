@@ -28,6 +28,7 @@ struct pal_child *pal__child_new(void)
 			.pidfd = -1,
 			.stdio = {-1, -1, -1},
 			.notify_fd = -1,
+			.lifeline = PAL__LIFELINE_INIT,
 			.started_ns = pal__now_ns()};
 	return child;
 }
@@ -148,6 +149,7 @@ void pal__child_release(struct pal_child *child)
 	for (int i = 0; i < 3; i++)
 		pal_close(child->stdio[i]);
 	pal_close(child->notify_fd);
+	pal__lifeline_end(&child->lifeline, child->owner);
 	if (child->report)
 		munmap(child->report, sizeof *child->report);
 	free(child);
@@ -160,7 +162,7 @@ pid_t pal_child_steal_pid(struct pal_child *child)
 
 	if (child->ended || !pal__child_is_own(child))
 		return -ECHILD;
-	if (child->death_thread)
+	if (child->death_thread || child->lifeline.ends[0] >= 0)
 		return -EBUSY;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	pal__child_release(child);

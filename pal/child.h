@@ -134,7 +134,7 @@ PAL_EXPORT int pal_child_detach(struct pal_child *child, struct pal_error *error
  * Gives the child up to a caller who waits for it with waitpid(2) and the like.
  * Returns its pid and frees the handle. Nothing is freed with -ECHILD, if it has
  * been waited for already or is another process's child, nor with -EBUSY for a
- * child with parent_death(): its thread needs the handle.
+ * child with parent_death() whose thread or descriptors need the handle.
  */
 PAL_EXPORT pid_t pal_child_steal_pid(struct pal_child *child);
 

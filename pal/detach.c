@@ -221,9 +221,11 @@ int pal__detach(struct pal_child *child)
 			list_add(reaper, child);
 		pthread_mutex_unlock(&reaper->lock);
 	}
-	/* Its death thread stays: its end would be the signal. */
-	if (r < 0)
+	if (r < 0) {
+		/* Its death thread stays, whose end would be the signal; so does a lifeline. */
+		child->lifeline = (struct pal__lifeline)PAL__LIFELINE_INIT;
 		pal__child_release(child);
+	}
 	return r;
 }
 

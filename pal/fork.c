@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <pal/process-mark-priv.h>
 #include <pal/signals-priv.h>
 #include <pal/spawn-child-priv.h>
 #include <pal/util-priv.h>
@@ -40,6 +41,7 @@ struct fork_page {
 struct fork_call {
 	struct pal__launch launch;
 	struct fork_page *page;
+	struct pal__lifeline lifeline;
 	int (*fn)(void *arg);
 	void *arg;
 };
@@ -82,8 +84,10 @@ static void __attribute__((noreturn)) run_child(struct fork_call *call)
 	struct pal__child_args args = {
 		.plan = call->launch.plan, .report = &call->page->report};
 
-	int r = pass_gate(call) ? pal__child_setup(&args) : -ESRCH;
+	int r;
 
+	pal__lifeline_drop(&call->lifeline);
+	r = pass_gate(call) ? pal__child_setup(&args) : -ESRCH;
 	if (r == PAL__CHILD_LEAVES)
 		_exit(args.exit_code);
 	if (r < 0 || say_ready(call, args.carried[PAL__CARRY_READY]) < 0)
@@ -131,9 +135,12 @@ static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 	pidfd = open_pidfd(pid);
 	if (pidfd < 0)
 		return pal_error_set(error, PAL_STAGE_CLONE, pidfd, "pidfd of a forked child");
+	pal__lifeline_tie(&call->lifeline, pid, pidfd);
 	open_gate(call->page);
 	r = pal__await_ready(&call->launch, &call->page->report, &pid, &pidfd, builder,
 		builder->start_deadline, error);
+	if (r >= 0 && call->launch.plan->namespaces.divides)
+		pal__lifeline_tie(&call->lifeline, pid, pidfd); /* it is another process now */
 	if (r >= 0)
 		r = pal__launch_receive(&call->launch, pid, &pidfd, error);
 	if (r < 0) {
@@ -141,6 +148,8 @@ static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 		return r;
 	}
 	*ret = pal__launch_finish(&call->launch, pid, pidfd);
+	(*ret)->lifeline = call->lifeline;
+	call->lifeline = (struct pal__lifeline)PAL__LIFELINE_INIT;
 	if (call->launch.plan->namespaces.init)
 		(*ret)->report = &PAL_TAKE_POINTER(call->page)->report;
 	return 0;
@@ -156,6 +165,13 @@ static int prepare(
 		return pal_error_set(
 			error, PAL_STAGE_STACK, -errno, "report page of a forked child");
 	}
+	if (builder->parent_death && builder->death_of_process) {
+		int r = pal__lifeline_open(&call->lifeline, builder->parent_death);
+
+		if (r < 0)
+			return pal_error_set(error, PAL_STAGE_PARENT_DEATH, r,
+				"sockets that tell a child of the end of this process");
+	}
 	return pal__launch_prepare(&call->launch, builder, false, error);
 }
 
@@ -169,6 +185,7 @@ static int fork_with(struct fork_call *call, struct pal_builder *builder,
 	if (r >= 0)
 		r = do_fork(call, builder, ret, error);
 	pal__launch_clear(&call->launch);
+	pal__lifeline_end(&call->lifeline, pal__process_mark());
 	if (call->page)
 		munmap(call->page, sizeof *call->page);
 	return r;
@@ -178,7 +195,7 @@ int pal_fork(struct pal_builder *builder, int (*fn)(void *arg), void *arg, struc
 	struct pal_error *error)
 {
 	struct fork_call call = {
-		.launch = PAL__LAUNCH_INIT, .fn = fn, .arg = arg};
+		.launch = PAL__LAUNCH_INIT, .lifeline = PAL__LIFELINE_INIT, .fn = fn, .arg = arg};
 	int cancel_state, r;
 
 	if (!fn)

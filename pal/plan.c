@@ -207,7 +207,7 @@ static struct pal__sigset mask_of(const struct pal__signals *signals)
 static void borrow(struct pal__plan *plan, const struct pal_builder *builder, bool program)
 {
 	plan->parent = getpid();
-	plan->parent_death = builder->parent_death;
+	plan->parent_death = pal__builder_arms_death(builder, program) ? builder->parent_death : 0;
 	plan->first_reset_rt = program ? PAL__KERNEL_SIGRTMIN : SIGRTMIN;
 	plan->mask = mask_of(&builder->signals);
 	plan->signals = &builder->signals;
