@@ -10,7 +10,8 @@
  * parent-death signal will not do because it follows the thread: a pair of
  * sockets that only this process has. Each is to send the child a signal when the
  * other one is closed (O_ASYNC, F_SETSIG), and the kernel closes all that a
- * process has when the last of its threads ends, one of the two first.
+ * process has when the last of its threads ends, one of the two first. They are
+ * shut down from the start: nothing else can ever happen to them.
  */
 struct pal__lifeline {
 	int ends[2]; /* -1: none */
