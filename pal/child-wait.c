@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include <pal/deadline-priv.h>
+#include <pal/pidfd-info-priv.h>
 #include <pal/poll-priv.h>
 #include <pal/util-priv.h>
 
@@ -90,17 +91,36 @@ static void take_program_status(struct pal_status *status, const struct pal__rep
 	status->core = report->program_end == CLD_DUMPED;
 }
 
-static void take_status(struct pal_child *child, const siginfo_t *info, const struct rusage *usage)
+static void set_status(struct pal_child *child, const struct pal_status *status)
 {
-	child->status = (struct pal_status){
-		.signaled = info->si_code != CLD_EXITED,
-		.code = info->si_status,
-		.core = info->si_code == CLD_DUMPED,
-		.usage = *usage,
-		.wall_us = (pal__now_ns() - child->started_ns) / 1000,
-	};
+	child->status = *status;
+	child->status.wall_us = (pal__now_ns() - child->started_ns) / 1000;
 	take_program_status(&child->status, child->report);
 	set_ended(child, 0);
+}
+
+static void take_status(struct pal_child *child, const siginfo_t *info, const struct rusage *usage)
+{
+	struct pal_status status = {.signaled = info->si_code != CLD_EXITED,
+		.code = info->si_status,
+		.core = info->si_code == CLD_DUMPED,
+		.usage = *usage};
+
+	set_status(child, &status);
+}
+
+/* Somebody else has reaped it, or nobody had to: its pidfd may tell the rest. */
+static void take_late_status(struct pal_child *child)
+{
+	int code;
+
+	if (pal__pidfd_exit_status(child->pidfd, &code) < 0) {
+		set_ended(child, -ECHILD);
+		return;
+	}
+	set_status(child, &(struct pal_status){.signaled = WIFSIGNALED(code),
+				  .code = WIFSIGNALED(code) ? WTERMSIG(code) : WEXITSTATUS(code),
+				  .core = WIFSIGNALED(code) && WCOREDUMP(code)});
 }
 
 /* `options`: 0 to wait for the end, WNOHANG to look. */
@@ -111,7 +131,7 @@ static int reap(struct pal_child *child, int options)
 	int r = pal__waitid(child->pidfd, WEXITED | options, &info, &usage);
 
 	if (r == -ECHILD) {
-		set_ended(child, -ECHILD);
+		take_late_status(child);
 		return 0;
 	}
 	if (r < 0)
@@ -223,8 +243,10 @@ static int wait_change(struct pal_child *child, unsigned changes, int options, i
 	siginfo_t info;
 	int r = pal__waitid(child->pidfd, wait_options(changes) | options, &info, &usage);
 
-	if (r == -ECHILD && changes & PAL_CHILD_ENDED)
-		set_ended(child, -ECHILD);
+	if (r == -ECHILD && changes & PAL_CHILD_ENDED) {
+		take_late_status(child);
+		return child->result < 0 ? child->result : (int)PAL_CHILD_ENDED;
+	}
 	if (r < 0)
 		return r;
 	return info.si_pid ? take_change(child, &info, &usage, ret_signal) : -EAGAIN;

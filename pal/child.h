@@ -24,7 +24,7 @@ struct pal_status {
 	bool signaled;        /* ended by a signal */
 	int code;             /* exit code 0..255, or the signal; -1 only where communicate.h says so */
 	bool core;            /* a core was dumped */
-	struct rusage usage;  /* of the child and its waited-for children */
+	struct rusage usage;  /* of the child and its waited-for children; zero where only the pidfd told the end */
 	int64_t wall_us;      /* from its start, or its adoption, until the wait noticed its end */
 };
 
@@ -49,7 +49,8 @@ PAL_EXPORT int pal_child_steal_stderr(struct pal_child *child);
  * again. `ret` may be NULL. Returns 0, -ETIMEDOUT, or -ECHILD when the status
  * is lost because the process ignores SIGCHLD (SIG_IGN or SA_NOCLDWAIT) or
  * somebody else reaped it; the child has ended then, and that is never reported
- * as a made-up exit code. Only the end of the child ends the wait: EINTR,
+ * as a made-up exit code. Since Linux 6.15 the pidfd still tells how it ended, only
+ * `usage` is lost. Only the end of the child ends the wait: EINTR,
  * SIGSTOP and ptrace stops do not, nor does pthread_cancel(3).
  */
 PAL_EXPORT int pal_child_wait(struct pal_child *child, pal_deadline deadline, struct pal_status *ret,

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <pal/process-mark-priv.h>
 #include <pal/signals-priv.h>
 #include <pal/spawn-child-priv.h>
 #include <pal/util-priv.h>
@@ -220,7 +221,7 @@ static int fork_with(struct fork_call *call, struct pal_builder *builder,
 	if (r >= 0)
 		r = do_fork(call, builder, ret, error);
 	pal__launch_clear(&call->launch);
-	pal__lifeline_end(&call->lifeline, getpid());
+	pal__lifeline_end(&call->lifeline, pal__process_mark());
 	if (call->page && !call->page_is_callers)
 		munmap(call->page, sizeof *call->page);
 	return r;

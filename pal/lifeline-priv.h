@@ -2,6 +2,7 @@
 #ifndef PROCMESH_PAL_LIFELINE_PRIV_H
 #define PROCMESH_PAL_LIFELINE_PRIV_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -30,9 +31,9 @@ void pal__lifeline_tie(const struct pal__lifeline *lifeline, pid_t pid, int pidf
 void pal__lifeline_drop(const struct pal__lifeline *lifeline);
 
 /*
- * Nobody is sent anything any more. In a fork of the process (`owner` is another one), only
+ * Nobody is sent anything any more. In a fork of the process (`owner`, a mark, is another one), only
  * its copy is closed.
  */
-void pal__lifeline_end(struct pal__lifeline *lifeline, pid_t owner);
+void pal__lifeline_end(struct pal__lifeline *lifeline, uint64_t owner);
 
 #endif

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <pal/process-mark-priv.h>
 #include <pal/streams-priv.h>
 #include <pal/util-priv.h>
 
@@ -45,7 +46,7 @@ int pal__lifeline_open(struct pal__lifeline *lifeline, int signal)
 	for (int i = 0; i < 2 && r == 0; i++)
 		r = arm(lifeline->ends[i], signal);
 	if (r < 0)
-		pal__lifeline_end(lifeline, getpid());
+		pal__lifeline_end(lifeline, pal__process_mark());
 	return r;
 }
 
@@ -75,9 +76,9 @@ void pal__lifeline_drop(const struct pal__lifeline *lifeline)
 			syscall(SYS_close, lifeline->ends[i]);
 }
 
-void pal__lifeline_end(struct pal__lifeline *lifeline, pid_t owner)
+void pal__lifeline_end(struct pal__lifeline *lifeline, uint64_t owner)
 {
-	if (owner == getpid())
+	if (owner == pal__process_mark())
 		set_owner(lifeline, 0);
 	for (int i = 0; i < 2; i++)
 		pal_close(pal_take_fd(&lifeline->ends[i]));

@@ -197,3 +197,23 @@ void remove_folder(const char *path)
 {
 	nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
+
+struct pal_landlock *ruleset_handling(uint64_t files, uint64_t ports, uint64_t scopes)
+{
+	struct pal_error error = {0};
+	struct pal_landlock *ruleset;
+
+	ck_assert_ok(pal_landlock_new_handling(files, ports, scopes, 0, &ruleset, &error), &error);
+	return ruleset;
+}
+
+struct pal_builder *builder_in_domain(struct pal_landlock *ruleset)
+{
+	struct pal_builder *builder = pal_builder_new("/bin/true");
+
+	ck_assert_ptr_nonnull(builder);
+	pal_builder_no_new_privs(builder, true);
+	pal_builder_landlock(builder, ruleset);
+	pal_landlock_free(ruleset);
+	return builder;
+}

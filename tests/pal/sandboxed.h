@@ -82,6 +82,11 @@ struct abstract_address {
 int bind_abstract(int type, struct abstract_address *ret);
 int attempt_abstract_socket(void *address); /* of a stream */
 
+/* A ruleset that handles just what a test is about: rights of files, of ports, scopes. */
+struct pal_landlock *ruleset_handling(uint64_t files, uint64_t ports, uint64_t scopes);
+/* A builder for /bin/true in its domain. Takes the ruleset. */
+struct pal_builder *builder_in_domain(struct pal_landlock *ruleset);
+
 /* A hexadecimal line, such as "CapPrm", of the calling thread's status in /proc. */
 unsigned long long status_number(const char *name);
 

@@ -445,6 +445,7 @@ START_TEST(the_output_is_there_where_the_status_is_lost)
 	struct pal_output output;
 	char text[32];
 
+	support_without_pidfd_info();
 	signal(SIGCHLD, SIG_IGN);
 	ck_assert_ok(talk(say("out", 10), NULL, &output, &error), &error);
 	ck_assert_str_eq(output.out, "abcdefghij");

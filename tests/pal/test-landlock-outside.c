@@ -33,27 +33,6 @@ static struct pal_landlock *new_ruleset(void)
 	return ruleset;
 }
 
-static struct pal_landlock *handling(uint64_t files, uint64_t ports, uint64_t scopes)
-{
-	struct pal_error error = {0};
-	struct pal_landlock *ruleset;
-
-	ck_assert_ok(pal_landlock_new_handling(files, ports, scopes, 0, &ruleset, &error), &error);
-	return ruleset;
-}
-
-/* Takes the ruleset. */
-static struct pal_builder *builder_under(struct pal_landlock *ruleset)
-{
-	struct pal_builder *builder = pal_builder_new("/bin/true");
-
-	ck_assert_ptr_nonnull(builder);
-	pal_builder_no_new_privs(builder, true);
-	pal_builder_landlock(builder, ruleset);
-	pal_landlock_free(ruleset);
-	return builder;
-}
-
 static int result_of(long value)
 {
 	return value < 0 ? errno : 0;
@@ -128,19 +107,19 @@ START_TEST(tcp_ports_are_denied_unless_a_rule_allows_them)
 	fd = listen_tcp(&port);
 	ck_assert_int_eq(outcome(NULL, attempt_connect, &port), 0);
 	ck_assert_int_eq(outcome(NULL, attempt_bind_port, NULL), 0);
-	builder = builder_under(new_ruleset());
+	builder = builder_in_domain(new_ruleset());
 	ck_assert_int_eq(outcome(builder, attempt_connect, &port), EACCES);
 	ck_assert_int_eq(outcome(builder, attempt_bind_port, NULL), EACCES);
 	pal_builder_free(builder);
 	ruleset = new_ruleset();
 	ck_assert_ok(pal_landlock_allow_port(ruleset, port, PAL_LANDLOCK_CONNECT, &error), &error);
-	builder = builder_under(ruleset);
+	builder = builder_in_domain(ruleset);
 	ck_assert_int_eq(outcome(builder, attempt_connect, &port), 0);
 	ck_assert_int_eq(outcome(builder, attempt_bind_port, NULL), EACCES);
 	pal_builder_free(builder);
 	ruleset = new_ruleset();
 	ck_assert_ok(pal_landlock_allow_port(ruleset, 0, PAL_LANDLOCK_BIND, &error), &error);
-	builder = builder_under(ruleset);
+	builder = builder_in_domain(ruleset);
 	ck_assert_int_eq(outcome(builder, attempt_bind_port, NULL), 0);
 	pal_builder_free(builder);
 	close(fd);
@@ -156,7 +135,7 @@ START_TEST(signals_and_abstract_sockets_do_not_leave_the_sandbox) /* S104 */
 
 	needs_abi(6);
 	become(_i);
-	builder = builder_under(new_ruleset());
+	builder = builder_in_domain(new_ruleset());
 	fd = bind_abstract(SOCK_STREAM, &address);
 	ck_assert_int_eq(listen(fd, 8), 0);
 	ck_assert_int_eq(outcome(NULL, attempt_signal, &parent), 0);
@@ -176,12 +155,12 @@ START_TEST(ports_may_be_all_that_is_handled)
 
 	needs_abi(4);
 	become(_i);
-	builder = builder_under(handling(0, PAL_LANDLOCK_BIND, 0));
+	builder = builder_in_domain(ruleset_handling(0, PAL_LANDLOCK_BIND, 0));
 	ck_assert_int_eq(outcome(NULL, attempt_bind_port, NULL), 0);
 	ck_assert_int_eq(outcome(builder, attempt_bind_port, NULL), EACCES);
 	ck_assert_int_eq(outcome(builder, attempt_create, (char[]){"/dev/null"}), 0);
 	pal_builder_free(builder);
-	builder = builder_under(handling(0, PAL_LANDLOCK_CONNECT, 0));
+	builder = builder_in_domain(ruleset_handling(0, PAL_LANDLOCK_CONNECT, 0));
 	ck_assert_int_eq(outcome(builder, attempt_bind_port, NULL), 0);
 	pal_builder_free(builder);
 }
@@ -198,8 +177,8 @@ START_TEST(each_scope_closes_its_own_way_out) /* S104 */
 	become(_i);
 	fd = bind_abstract(SOCK_STREAM, &address);
 	ck_assert_int_eq(listen(fd, 8), 0);
-	signals = builder_under(handling(0, 0, PAL_LANDLOCK_SCOPE_SIGNALS));
-	sockets = builder_under(handling(0, 0, PAL_LANDLOCK_SCOPE_ABSTRACT_SOCKETS));
+	signals = builder_in_domain(ruleset_handling(0, 0, PAL_LANDLOCK_SCOPE_SIGNALS));
+	sockets = builder_in_domain(ruleset_handling(0, 0, PAL_LANDLOCK_SCOPE_ABSTRACT_SOCKETS));
 	ck_assert_int_eq(outcome(NULL, attempt_signal, &outside), 0);
 	ck_assert_int_eq(outcome(NULL, attempt_abstract_socket, &address), 0);
 	ck_assert_int_eq(outcome(signals, attempt_signal, &outside), EPERM);
@@ -234,7 +213,7 @@ START_TEST(a_sibling_cannot_be_traced) /* S80 */
 
 	needs_landlock();
 	become(_i);
-	builder = builder_under(handling(PAL_LANDLOCK_MAKE_BLOCK, 0, 0));
+	builder = builder_in_domain(ruleset_handling(PAL_LANDLOCK_MAKE_BLOCK, 0, 0));
 	sibling = fork();
 	if (sibling == 0)
 		for (;;)
@@ -262,7 +241,7 @@ START_TEST(mounts_cannot_be_changed) /* S102 */
 
 	needs_landlock();
 	become(USER_ROOT);
-	builder = builder_under(handling(PAL_LANDLOCK_MAKE_BLOCK, 0, 0));
+	builder = builder_in_domain(ruleset_handling(PAL_LANDLOCK_MAKE_BLOCK, 0, 0));
 	ck_assert_int_eq(outcome(NULL, attempt_move, NULL), ENOENT);
 	ck_assert_int_eq(outcome(builder, attempt_move, NULL), EPERM);
 	pal_builder_free(builder);
@@ -405,7 +384,7 @@ START_TEST(a_ruleset_that_handles_nothing_restricts_nothing)
 
 	needs_landlock();
 	become(_i);
-	ruleset = handling(PAL_LANDLOCK_READ, 0, 0);
+	ruleset = ruleset_handling(PAL_LANDLOCK_READ, 0, 0);
 	builder = pal_builder_new("/bin/true");
 	pal_builder_landlock(builder, ruleset);
 	pal_builder_landlock(builder, &nothing);

@@ -17,27 +17,6 @@
 
 /* Rulesets that handle just what a test is about. */
 
-static struct pal_landlock *handling(uint64_t files, uint64_t ports, uint64_t scopes)
-{
-	struct pal_error error = {0};
-	struct pal_landlock *ruleset;
-
-	ck_assert_ok(pal_landlock_new_handling(files, ports, scopes, 0, &ruleset, &error), &error);
-	return ruleset;
-}
-
-/* Takes the ruleset. */
-static struct pal_builder *builder_under(struct pal_landlock *ruleset)
-{
-	struct pal_builder *builder = pal_builder_new("/bin/true");
-
-	ck_assert_ptr_nonnull(builder);
-	pal_builder_no_new_privs(builder, true);
-	pal_builder_landlock(builder, ruleset);
-	pal_landlock_free(ruleset);
-	return builder;
-}
-
 /* ---- each right by itself ---- */
 
 /* Attempts start in a folder with these, made afresh for each of them: 0 or the errno. */
@@ -214,10 +193,10 @@ START_TEST(a_right_is_denied_if_handled_and_given_by_a_rule) /* S104 */
 	needs_landlock();
 	become(right->roots ? USER_ROOT : _i / RIGHTS);
 	plain = pal_builder_new(NULL);
-	denied = builder_under(handling(right->right, 0, 0));
-	ruleset = handling(right->right, 0, 0);
+	denied = builder_in_domain(ruleset_handling(right->right, 0, 0));
+	ruleset = ruleset_handling(right->right, 0, 0);
 	ck_assert_ok(pal_landlock_allow_path(ruleset, "/", right->right, &error), &error);
-	allowed = builder_under(ruleset);
+	allowed = builder_in_domain(ruleset);
 	ck_assert_msg(outcome_in(plain, right) == 0, "%s without Landlock", right->name);
 	ck_assert_msg(outcome_in(denied, right) == right->denied, "%s is not denied", right->name);
 	ck_assert_msg(outcome_in(allowed, right) == 0, "%s is not allowed", right->name);
@@ -233,7 +212,7 @@ START_TEST(what_is_not_handled_is_free)
 
 	needs_landlock();
 	become(_i);
-	builder = builder_under(handling(PAL_LANDLOCK_MAKE_DIR, 0, 0));
+	builder = builder_in_domain(ruleset_handling(PAL_LANDLOCK_MAKE_DIR, 0, 0));
 	for (int i = 0; i < RIGHTS; i++) {
 		int expected = rights[i].right == PAL_LANDLOCK_MAKE_DIR ? EACCES : 0;
 
@@ -258,9 +237,9 @@ START_TEST(a_rule_may_be_about_an_open_folder)
 
 	needs_landlock();
 	become(_i);
-	ruleset = handling(PAL_LANDLOCK_READ, 0, 0);
+	ruleset = ruleset_handling(PAL_LANDLOCK_READ, 0, 0);
 	ck_assert_ok(pal_landlock_allow_fd(ruleset, fd, PAL_LANDLOCK_READ, &error), &error);
-	builder = builder_under(ruleset);
+	builder = builder_in_domain(ruleset);
 	ck_assert_int_eq(outcome(builder, attempt_read, (char[]){"/etc/passwd"}), 0);
 	ck_assert_int_eq(outcome(builder, attempt_read, (char[]){"/usr"}), EACCES);
 	pal_builder_free(builder);
@@ -274,7 +253,7 @@ START_TEST(rules_that_cannot_be_are_refused)
 	struct pal_landlock *ruleset;
 
 	needs_landlock();
-	ruleset = handling(PAL_LANDLOCK_ALL_FILE_RIGHTS, 0, 0);
+	ruleset = ruleset_handling(PAL_LANDLOCK_ALL_FILE_RIGHTS, 0, 0);
 	ck_assert_int_eq(pal_landlock_allow_fd(ruleset, -1, PAL_LANDLOCK_READ, &error), -EBADF);
 	ck_assert_int_eq(error.stage, PAL_STAGE_LANDLOCK);
 	ck_assert_int_eq(

@@ -56,18 +56,6 @@ static void allow(struct pal_landlock *ruleset, const char *path, unsigned acces
 	ck_assert_ok(pal_landlock_allow_path(ruleset, path, access, &error), &error);
 }
 
-/* Takes the ruleset. */
-static struct pal_builder *builder_under(struct pal_landlock *ruleset)
-{
-	struct pal_builder *builder = pal_builder_new("/bin/true");
-
-	ck_assert_ptr_nonnull(builder);
-	pal_builder_no_new_privs(builder, true);
-	pal_builder_landlock(builder, ruleset);
-	pal_landlock_free(ruleset);
-	return builder;
-}
-
 static int attempt_in(
 	struct pal_builder *builder, int (*attempt)(void *), const char *where, const char *name)
 {
@@ -86,7 +74,7 @@ START_TEST(without_a_rule_nothing_can_be_opened_or_run)
 	needs_landlock();
 	become(_i);
 	make_tree();
-	builder = builder_under(new_ruleset());
+	builder = builder_in_domain(new_ruleset());
 	ck_assert_int_eq(attempt_in(NULL, attempt_read, inside, "file"), 0);
 	ck_assert_int_eq(attempt_in(builder, attempt_read, inside, "file"), EACCES);
 	ck_assert_int_eq(attempt_in(NULL, attempt_create, inside, "new"), 0);
@@ -109,7 +97,7 @@ START_TEST(reading_is_allowed_where_a_rule_says_so)
 	make_tree();
 	ruleset = new_ruleset();
 	allow(ruleset, inside, PAL_LANDLOCK_READ);
-	builder = builder_under(ruleset);
+	builder = builder_in_domain(ruleset);
 	ck_assert_int_eq(attempt_in(builder, attempt_read, inside, "file"), 0);
 	ck_assert_int_eq(attempt_in(builder, attempt_read, inside, "."), 0);
 	ck_assert_int_eq(attempt_in(builder, attempt_create, inside, "file"), EACCES);
@@ -157,7 +145,7 @@ START_TEST(writing_includes_making_moving_and_removing)
 	make_tree();
 	ruleset = new_ruleset();
 	allow(ruleset, inside, PAL_LANDLOCK_WRITE);
-	builder = builder_under(ruleset);
+	builder = builder_in_domain(ruleset);
 	ck_assert_int_eq(outcome(builder, change_everything, NULL), 0);
 	pal_builder_free(builder);
 	remove_tree();
@@ -173,12 +161,12 @@ START_TEST(a_program_runs_with_what_it_needs)
 	become(_i);
 	ruleset = new_ruleset();
 	allow(ruleset, "/", PAL_LANDLOCK_READ);
-	builder = builder_under(ruleset);
+	builder = builder_in_domain(ruleset);
 	ck_assert_int_eq(refusal(builder, PAL_STAGE_EXEC), -EACCES);
 	pal_builder_free(builder);
 	ruleset = new_ruleset();
 	allow(ruleset, "/", PAL_LANDLOCK_READ | PAL_LANDLOCK_EXECUTE);
-	builder = builder_under(ruleset);
+	builder = builder_in_domain(ruleset);
 	ck_assert_int_eq(outcome_of_program(builder), 0);
 	pal_builder_vfork(builder, false);
 	ck_assert_int_eq(outcome_of_program(builder), 0);
@@ -198,7 +186,7 @@ START_TEST(a_rule_may_be_about_one_file)
 	ruleset = new_ruleset();
 	snprintf(path, sizeof path, "%s/file", inside);
 	allow(ruleset, path, PAL_LANDLOCK_READ | PAL_LANDLOCK_WRITE | PAL_LANDLOCK_EXECUTE);
-	builder = builder_under(ruleset);
+	builder = builder_in_domain(ruleset);
 	ck_assert_int_eq(attempt_in(builder, attempt_read, inside, "file"), 0);
 	ck_assert_int_eq(attempt_in(builder, attempt_create, inside, "other"), EACCES);
 	ck_assert_int_eq(attempt_in(builder, attempt_read, inside, "."), EACCES);
@@ -230,7 +218,7 @@ START_TEST(a_folder_opened_before_is_no_way_out) /* S100 */
 	needs_landlock();
 	become(_i);
 	make_tree();
-	builder = builder_under(new_ruleset());
+	builder = builder_in_domain(new_ruleset());
 	fd = open(inside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	snprintf(path, sizeof path, "%s/file", inside);
 	file = open(path, O_RDONLY | O_CLOEXEC);
@@ -252,7 +240,7 @@ START_TEST(a_second_ruleset_replaces_the_first)
 	needs_landlock();
 	become(_i);
 	make_tree();
-	builder = builder_under(new_ruleset());
+	builder = builder_in_domain(new_ruleset());
 	ruleset = new_ruleset();
 	allow(ruleset, inside, PAL_LANDLOCK_READ);
 	pal_builder_landlock(builder, ruleset);
@@ -284,7 +272,7 @@ START_TEST(a_ruleset_is_never_a_standard_stream)
 		ruleset = new_ruleset();
 		ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
 		allow(ruleset, "/", PAL_LANDLOCK_READ | PAL_LANDLOCK_EXECUTE);
-		builder = builder_under(ruleset);
+		builder = builder_in_domain(ruleset);
 		ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
 		ck_assert_int_eq(outcome(builder, attempt_look_at, &fd), EBADF);
 		pal_builder_free(builder);

@@ -176,6 +176,7 @@ START_TEST(a_lost_status_is_told)
 	struct event_base *base = event_base_new();
 	struct record record = {0};
 
+	support_without_pidfd_info();
 	signal(SIGCHLD, SIG_IGN);
 	record.event = watch(base, start("exit", "5"), &record);
 	ck_assert_int_eq(event_base_dispatch(base), 1);
