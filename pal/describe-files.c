@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <pal/describe-priv.h>
 
+#include <linux/capability.h>
+
 #include <pal/landlock.h>
 #include <pal/namespaces.h>
 
@@ -56,6 +58,16 @@ static void put_mount(FILE *out, const struct pal__mount *mount)
 	}
 }
 
+/* As far as the capabilities say. */
+static bool may_mount(const struct pal__sandbox *sandbox)
+{
+	const struct pal_capabilities *sets = &sandbox->capabilities;
+
+	if (!sandbox->set_capabilities)
+		return true;
+	return (sets->permitted | (sandbox->no_new_privs ? 0 : sets->bounding)) >> CAP_SYS_ADMIN & 1;
+}
+
 void pal__describe_files(FILE *out, const struct pal_builder *builder)
 {
 	const struct pal__root *root = &builder->root;
@@ -66,6 +78,9 @@ void pal__describe_files(FILE *out, const struct pal_builder *builder)
 		fputs("- files: the host's, but\n", out);
 	for (size_t i = 0; i < root->count; i++)
 		put_mount(out, &root->items[i]);
+	if (root->count && may_mount(&builder->sandbox))
+		fputs("  - who has cap_sys_admin in there, as root and user 0 of a user namespace have, can undo covers and read-only\n",
+			out);
 }
 
 /* ---- Landlock ---- */
