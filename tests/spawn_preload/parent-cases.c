@@ -73,6 +73,7 @@ static void nothing_is_left_behind(void)
 	pid_t pid;
 
 	sigemptyset(&mask);
+	sigemptyset(&after); /* the kernel's mask is shorter than libc's set */
 	sigaddset(&mask, SIGUSR2);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	for (int i = 0; i < 100; i++) {
