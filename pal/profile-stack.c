@@ -27,9 +27,11 @@ static void stack_capabilities(struct pal__sandbox *sandbox, const struct pal__s
 {
 	if (before->set_capabilities && sandbox->set_capabilities) {
 		sandbox->capabilities = both_sets(&before->capabilities, &sandbox->capabilities);
+		sandbox->unless_root &= before->unless_root;
 	} else if (before->set_capabilities) {
 		sandbox->set_capabilities = true;
 		sandbox->capabilities = before->capabilities;
+		sandbox->unless_root = before->unless_root;
 		sandbox->last_capability = before->last_capability;
 		sandbox->bounding_seen = before->bounding_seen;
 	}
