@@ -185,6 +185,7 @@ int pal__profile_apply(
 {
 	const size_t mounts = builder->root.count;
 	const bool had_root = builder->root.private_root;
+	const bool forbade_user = builder->namespaces.forbid_user;
 	struct pal__sandbox before;
 	struct rlimit limits[RLIM_NLIMITS];
 	bool limit_set[RLIM_NLIMITS];
@@ -196,6 +197,7 @@ int pal__profile_apply(
 	memcpy(limit_set, builder->limit_set, sizeof limit_set);
 	set_aside(builder, &before);
 	r = profile->apply(profile, builder, error);
+	builder->namespaces.forbid_user |= forbade_user;
 	if (r >= 0)
 		r = pal__profile_mounts_hold(&builder->root, mounts, had_root, error);
 	r = put_together(builder, &before, r, error);

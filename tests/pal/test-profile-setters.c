@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -170,6 +171,44 @@ START_TEST(a_setter_that_does_not_fit_a_profile_fails_the_spawn)
 }
 END_TEST
 
+/* ---- what is no part of the sandbox's own, and yet stays ---- */
+
+static int apply_forbid(
+	const struct pal_profile *itself, struct pal_builder *builder, struct pal_error *error)
+{
+	(void)error;
+	pal_builder_namespaces(builder, PAL_NS_USER);
+	pal_builder_forbid_user_namespaces(builder, itself->data != NULL);
+	return 0;
+}
+
+static int unshares_user(void *unused)
+{
+	(void)unused;
+	return unshare(CLONE_NEWUSER) < 0 ? errno : 0;
+}
+
+START_TEST(user_namespaces_that_a_profile_forbids_stay_forbidden)
+{
+	struct pal_profile forbidding = {
+		.size = sizeof forbidding, .apply = apply_forbid, .data = &forbidding};
+	struct pal_profile silent = {.size = sizeof silent, .apply = apply_forbid};
+	struct pal_builder *builder = pal_builder_new(NULL);
+
+	needs_user_namespace_of_fork();
+	become(_i);
+	pal_builder_sandbox(builder, &silent);
+	ck_assert_int_eq(outcome(builder, unshares_user, NULL), 0);
+	pal_builder_sandbox(builder, &forbidding);
+	ck_assert_int_eq(outcome(builder, unshares_user, NULL), ENOSPC);
+	pal_builder_sandbox(builder, &silent);
+	ck_assert_int_eq(outcome(builder, unshares_user, NULL), ENOSPC);
+	pal_builder_forbid_user_namespaces(builder, false);
+	ck_assert_int_eq(outcome(builder, unshares_user, NULL), ENOSPC);
+	pal_builder_free(builder);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/profile-setters");
@@ -179,6 +218,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(tcase, raw_filters_after_a_profile_add_to_it, 0, USERS);
 	tcase_add_loop_test(tcase, a_ready_made_profile_and_a_filter_start_a_program, 0, USERS);
 	tcase_add_loop_test(tcase, a_setter_that_does_not_fit_a_profile_fails_the_spawn, 0, USERS);
+	tcase_add_loop_test(
+		tcase, user_namespaces_that_a_profile_forbids_stay_forbidden, 0, USERS);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)
