@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <pal/profile-priv.h>
 #include <pal/util-priv.h>
 
 /* The setters of root.h: each adds one to the list that the child goes through. */
@@ -119,6 +120,7 @@ void pal_builder_private_root(struct pal_builder *builder, bool on)
 	builder->root.private_root = on;
 	if (on)
 		builder->namespaces.flags |= PAL_NS_MOUNT;
+	pal__setter_mounts(builder);
 }
 
 void pal_builder_bind(

@@ -209,6 +209,47 @@ START_TEST(user_namespaces_that_a_profile_forbids_stay_forbidden)
 }
 END_TEST
 
+static int apply_root(
+	const struct pal_profile *itself, struct pal_builder *builder, struct pal_error *error)
+{
+	(void)error;
+	pal_builder_private_root(builder, itself->data != NULL);
+	if (itself->data) {
+		pal_builder_bind(builder, "/etc", "/etc", PAL_MOUNT_READ_ONLY);
+		pal_builder_bind(builder, "/usr", "/usr", PAL_MOUNT_READ_ONLY);
+	}
+	return 0;
+}
+
+/* What there is: 1 of /etc, 2 of /proc. */
+static int sees(void *unused)
+{
+	(void)unused;
+	return (access("/etc/passwd", F_OK) == 0) | (access("/proc/self", F_OK) == 0) << 1;
+}
+
+static const struct pal_profile rooted = {
+	.size = sizeof rooted, .apply = apply_root, .data = (void *)&rooted};
+static const struct pal_profile rootless = {.size = sizeof rootless, .apply = apply_root};
+
+START_TEST(the_root_of_a_profile_stays)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+
+	become(USER_ROOT);
+	ck_assert_int_eq(chdir("/"), 0);
+	pal_builder_sandbox(builder, &rootless);
+	ck_assert_int_eq(outcome(builder, sees, NULL), 3);
+	pal_builder_sandbox(builder, &rooted);
+	ck_assert_int_eq(outcome(builder, sees, NULL), 1);
+	pal_builder_private_root(builder, false);
+	ck_assert_int_eq(outcome(builder, sees, NULL), 1);
+	pal_builder_sandbox(builder, &rootless);
+	ck_assert_int_eq(outcome(builder, sees, NULL), 1);
+	pal_builder_free(builder);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/profile-setters");
@@ -220,6 +261,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(tcase, a_setter_that_does_not_fit_a_profile_fails_the_spawn, 0, USERS);
 	tcase_add_loop_test(
 		tcase, user_namespaces_that_a_profile_forbids_stay_forbidden, 0, USERS);
+	tcase_add_test(tcase, the_root_of_a_profile_stays);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)
