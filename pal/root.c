@@ -79,6 +79,7 @@ static void add_mount(struct pal_builder *builder, struct pal__mount *mount)
 	root->items = items;
 	items[root->count++] = *mount;
 	builder->namespaces.flags |= PAL_NS_MOUNT;
+	pal__setter_mounts(builder);
 }
 
 static void add(struct pal_builder *builder, struct pal__mount mount, const char *source,
