@@ -24,8 +24,9 @@ struct pal_builder;
  * every Landlock ruleset (up to five; -E2BIG). Of what is no sandbox - user, folder,
  * environment - the later one counts. The same for what setters say after a profile: it comes on
  * top. -EOPNOTSUPP: a filter with PAL_SECCOMP_NOTIFY or TRACE cannot be the first of two; a later
- * profile may hide files and make them read-only, but not cover a mount of an earlier one, bind
- * anything into a root that is there, or make a root where mounts are there.
+ * profile, or a setter, may hide files and make them read-only, but not cover a mount of an earlier
+ * profile, bind anything into a root that is there, or make a root where mounts are there. (A setter's
+ * error comes from the spawn. Until a profile has mounts or a root, the caller's own are free.)
  *
  * One's own profile is made of the parts in sandbox.h, and may begin with
  * another profile's hook; within a hook a part that is set twice is replaced:

@@ -43,6 +43,9 @@ struct pal__root {
 	bool private_root;
 	struct pal__mount *items;
 	size_t count;
+	/* when a profile had added to it last: what setters from then on take nothing of */
+	bool settled_private;
+	size_t settled_count;
 };
 
 void pal__root_clear(struct pal__root *root);
