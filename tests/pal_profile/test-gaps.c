@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/landlock.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -149,6 +150,21 @@ static int change_protocol(void *unused)
 	return result(setsockopt(fd, IPPROTO_TCP, TCP_ULP, "none", 4));
 }
 
+static int make_stream(void *protocol)
+{
+	return result(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, *(int *)protocol));
+}
+
+static int make_stream_6(void *protocol)
+{
+	return result(socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, *(int *)protocol));
+}
+
+static int make_datagrams(void *protocol)
+{
+	return result(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, *(int *)protocol));
+}
+
 static int set_no_delay(void *unused)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
@@ -157,6 +173,37 @@ static int set_no_delay(void *unused)
 	need(fd >= 0);
 	return result(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
 }
+
+#define STRAY_BITS 06000
+
+/* The calls themselves: libc's open() leaves no bits there. */
+static int open_nothing_new(void *unused)
+{
+	(void)unused;
+	return result(syscall(SYS_openat, AT_FDCWD, "/etc", O_RDONLY | O_CLOEXEC, STRAY_BITS));
+}
+
+static int open_nothing_new_by_older_call(void *unused)
+{
+	(void)unused;
+#ifdef SYS_open
+	return result(syscall(SYS_open, "/etc", O_RDONLY | O_CLOEXEC, STRAY_BITS));
+#else
+	return 0;
+#endif
+}
+
+static int create_with(void *mode)
+{
+	return result(open("/tmp/none/such", O_CREAT | O_WRONLY | O_CLOEXEC, *(mode_t *)mode));
+}
+
+static int create_without_name(void *mode)
+{
+	return result(open("/tmp/none", O_TMPFILE | O_WRONLY | O_CLOEXEC, *(mode_t *)mode));
+}
+
+static mode_t user_id = 04755, group_id = 02755, plain = 0755;
 
 static int make_data_code(void *unused)
 {
@@ -171,6 +218,9 @@ static int ask_for_personality(void *unused)
 }
 
 static int stream = SOCK_STREAM, datagram = SOCK_DGRAM, raw = SOCK_RAW, packets = SOCK_SEQPACKET;
+
+static int default_protocol, tcp = IPPROTO_TCP, udp = IPPROTO_UDP, mptcp = 262, smc = 256,
+			     no_protocol = 300;
 
 static const struct gap {
 	const char *text;
@@ -187,7 +237,24 @@ static const struct gap {
 	{"RestrictAddressFamilies=AF_UNIX", make_pair, &datagram, 0, 0},
 	{"RestrictAddressFamilies=AF_UNIX", make_other_pair, &stream, EOPNOTSUPP, EAFNOSUPPORT},
 	{"X-LandlockConnect=80", change_protocol, NULL, ENOENT, ENOPROTOOPT},
+	{"X-LandlockConnect=80", make_stream, &default_protocol, 0, 0},
+	{"X-LandlockConnect=80", make_stream, &tcp, 0, 0},
+	{"X-LandlockConnect=80", make_stream_6, &tcp, -1, 0},
+	{"X-LandlockConnect=80", make_datagrams, &udp, 0, 0},
+	{"X-LandlockConnect=80", make_stream, &mptcp, -1, EPROTONOSUPPORT},
+	{"X-LandlockConnect=80", make_stream_6, &smc, -1, EPROTONOSUPPORT},
+	{"X-LandlockConnect=80", make_stream, &smc, -1, EPROTONOSUPPORT},
+	/* no kernel has it: EINVAL says that it has been asked */
+	{"X-LandlockConnect=80", make_stream, &no_protocol, EINVAL, EPROTONOSUPPORT},
 	{"X-LandlockConnect=80", set_no_delay, NULL, 0, 0},
+	{"RestrictSUIDSGID=yes", open_nothing_new, NULL, 0, 0},
+	{"RestrictSUIDSGID=yes", open_nothing_new_by_older_call, NULL, 0, 0},
+	{"RestrictSUIDSGID=yes", create_with, &user_id, ENOENT, EPERM},
+	{"RestrictSUIDSGID=yes", create_with, &group_id, ENOENT, EPERM},
+	{"RestrictSUIDSGID=yes", create_with, &plain, ENOENT, ENOENT},
+	{"RestrictSUIDSGID=yes", create_without_name, &user_id, ENOENT, EPERM},
+	{"RestrictSUIDSGID=yes", create_without_name, &group_id, ENOENT, EPERM},
+	{"RestrictSUIDSGID=yes", create_without_name, &plain, ENOENT, ENOENT},
 	{"MemoryDenyWriteExecute=yes", make_data_code, NULL, 0, EPERM},
 	{"MemoryDenyWriteExecute=yes", ask_for_personality, NULL, 0, 0},
 	{"X-LandlockRead=/etc\nX-LandlockRestrict=", attempt_read, "/usr", 0, EACCES},
@@ -215,6 +282,87 @@ START_TEST(what_is_forbidden_has_no_other_way)
 }
 END_TEST
 
+/* ---- what may be missing, in a file system of the child's own ---- */
+
+static int creates_new(void *in)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/procmesh-new", (char *)in);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return unlink(path) < 0 ? errno : 0;
+}
+
+/* An empty file, which is no program: ENOEXEC where one could be executed. */
+static int executes_new(void *in)
+{
+	char path[64];
+	int fd, r;
+
+	snprintf(path, sizeof path, "%s/procmesh-program", (char *)in);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+	need(fd >= 0);
+	close(fd);
+	execl(path, path, (char *)NULL);
+	r = errno;
+	unlink(path);
+	return r;
+}
+
+/* Also who may do anything with files: a cover is read-only. */
+static int is_covered(void *in)
+{
+	int r = creates_new(in);
+
+	return r == EACCES ? EROFS : r;
+}
+
+static const struct gap own_places[] = {
+	{"PrivateTmp=yes\nReadOnlyPaths=-/tmp", creates_new, "/tmp", 0, EROFS},
+	{"PrivateTmp=yes\nInaccessiblePaths=-/tmp", is_covered, "/tmp", 0, EROFS},
+	{"PrivateTmp=yes\nNoExecPaths=-/tmp", executes_new, "/tmp", ENOEXEC, EACCES},
+	{"PrivateTmp=yes\nReadOnlyPaths=-/tmp/none\nNoExecPaths=-/tmp/none", creates_new, "/tmp", 0,
+		0},
+	{"TemporaryFileSystem=/home:mode=0777", creates_new, "/home", -1, 0},
+	{"TemporaryFileSystem=/home:mode=0777\nProtectHome=yes", is_covered, "/home", -1, EROFS},
+	{"TemporaryFileSystem=/home:mode=0777\nProtectHome=read-only", creates_new, "/home", -1,
+		EROFS},
+	{"PrivateTmp=yes\nBindPaths=-/none:/tmp/a/b\nReadOnlyPaths=-/tmp/a", creates_new, "/tmp", 0,
+		0},
+	{"PrivateDevices=yes", creates_new, "/dev/shm", 0, 0},
+	{"PrivateDevices=yes\nReadOnlyPaths=-/dev/shm", creates_new, "/dev/shm", 0, EROFS},
+	{"PrivateDevices=yes\nInaccessiblePaths=-/dev/shm", is_covered, "/dev/shm", 0, EROFS},
+	{"PrivateDevices=yes\nNoExecPaths=-/dev/shm -/dev", executes_new, "/dev/shm", -1, EACCES},
+	{"PrivateDevices=yes\nInaccessiblePaths=-/dev/none -/dev/shm/none", creates_new, "/dev/shm",
+		0, 0},
+	{"PrivateDevices=yes\nReadOnlyPaths=-/dev/null -/dev/zero -/dev/full -/dev/random\n"
+	 "ReadOnlyPaths=-/dev/urandom -/dev/tty -/dev/pts -/dev/pts/ptmx",
+		creates_new, "/dev/shm", 0, 0},
+	{"PrivateDevices=yes\nProtectKernelLogs=yes", creates_new, "/dev/shm", 0, 0},
+};
+#define OWN_PLACES ((int)PAL_ARRAY_LENGTH(own_places) * USERS)
+
+/* Whether something is there is asked of what the child will have. */
+START_TEST(a_path_with_a_dash_counts_in_what_the_child_alone_has)
+{
+	const struct gap *one = &own_places[_i / USERS];
+	char text[256];
+	int without, with;
+
+	become(_i % USERS);
+	ck_assert_int_eq(chdir("/"), 0);
+	snprintf(text, sizeof text, "%s%s", _i % USERS == USER_NOBODY ? AS_ANYBODY : "", one->text);
+	without = under("", one->attempt, one->arg);
+	with = under(text, one->attempt, one->arg);
+	ck_assert_msg(one->without < 0 || without == one->without, "%s: %d without", text, without);
+	ck_assert_msg(with == one->with, "%s: %d", text, with);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal_profile/gaps");
@@ -222,6 +370,8 @@ static Suite *make_suite(void)
 
 	tcase_add_test(tcase, what_an_older_kernel_cannot_deny_fails_unless_that_is_accepted);
 	tcase_add_loop_test(tcase, what_is_forbidden_has_no_other_way, 0, GAPS);
+	tcase_add_loop_test(
+		tcase, a_path_with_a_dash_counts_in_what_the_child_alone_has, 0, OWN_PLACES);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)
