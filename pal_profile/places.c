@@ -192,7 +192,9 @@ static int look(const char *root, const char *path)
 	if (folder >= 0)
 		fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
 	if (fd < 0)
-		r = errno == ENOENT || errno == ENOTDIR ? 0 : errno == EXDEV ? -ELOOP : -errno;
+		r = errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	if (r == -EXDEV) /* a link of /proc; is_there() has another meaning for it */
+		r = -ELOOP;
 	errno = saved;
 	return r;
 }
@@ -244,8 +246,7 @@ static bool is_in_own(
 	const struct pal_profile__place *cover =
 		pal_profile__holds_at(places, place->path, place).cover;
 
-	if (is_mount(
-		    place)) /* this one would replace another of the text's, or is in an empty one */
+	if (is_mount(place)) /* is another of the text's already, or in an empty one */
 		return false;
 	if (!strcmp(cover->path, place->path))
 		return true;
