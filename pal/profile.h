@@ -130,8 +130,9 @@ PAL_EXPORT int pal_profile_network_client_new(const uint16_t *ports, size_t coun
 
 /*
  * Runs compilers and shells: reads and executes the system's programs (/usr, /opt, ...), reads /etc, /proc, and does
- * anything to what is in the folders that are named (absolute, without ".." or "/" itself). All other files are
- * read-only, their modes, owners, times and attributes too. It makes no sockets but connected pairs, has no
+ * anything to what is in the folders that are named (absolute, without ".." or "/" itself; more than 512 are
+ * -E2BIG, and each takes a descriptor until the program runs). All other files are read-only, their modes, owners,
+ * times and attributes too. It makes no sockets but connected pairs, has no
  * privileges, sees no keys, no System V objects and no message queues of others, and cannot trace, enter
  * namespaces, signal processes outside, limit or schedule any
  * but the caller of the call (a number in place of 0 is EPERM, also its own), or put characters into a terminal.
