@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/landlock.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
