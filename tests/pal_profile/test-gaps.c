@@ -150,6 +150,21 @@ static int change_protocol(void *unused)
 	return result(setsockopt(fd, IPPROTO_TCP, TCP_ULP, "none", 4));
 }
 
+static int make_stream(void *protocol)
+{
+	return result(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, *(int *)protocol));
+}
+
+static int make_stream_6(void *protocol)
+{
+	return result(socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, *(int *)protocol));
+}
+
+static int make_datagrams(void *protocol)
+{
+	return result(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, *(int *)protocol));
+}
+
 static int set_no_delay(void *unused)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
@@ -173,6 +188,9 @@ static int ask_for_personality(void *unused)
 
 static int stream = SOCK_STREAM, datagram = SOCK_DGRAM, raw = SOCK_RAW, packets = SOCK_SEQPACKET;
 
+static int default_protocol, tcp = IPPROTO_TCP, udp = IPPROTO_UDP, mptcp = 262, smc = 256,
+			     no_protocol = 300;
+
 static const struct gap {
 	const char *text;
 	int (*attempt)(void *arg);
@@ -188,6 +206,15 @@ static const struct gap {
 	{"RestrictAddressFamilies=AF_UNIX", make_pair, &datagram, 0, 0},
 	{"RestrictAddressFamilies=AF_UNIX", make_other_pair, &stream, EOPNOTSUPP, EAFNOSUPPORT},
 	{"X-LandlockConnect=80", change_protocol, NULL, ENOENT, ENOPROTOOPT},
+	{"X-LandlockConnect=80", make_stream, &default_protocol, 0, 0},
+	{"X-LandlockConnect=80", make_stream, &tcp, 0, 0},
+	{"X-LandlockConnect=80", make_stream_6, &tcp, -1, 0},
+	{"X-LandlockConnect=80", make_datagrams, &udp, 0, 0},
+	{"X-LandlockConnect=80", make_stream, &mptcp, -1, EPROTONOSUPPORT},
+	{"X-LandlockConnect=80", make_stream_6, &smc, -1, EPROTONOSUPPORT},
+	{"X-LandlockConnect=80", make_stream, &smc, -1, EPROTONOSUPPORT},
+	/* no kernel has it: EINVAL says that it has been asked */
+	{"X-LandlockConnect=80", make_stream, &no_protocol, EINVAL, EPROTONOSUPPORT},
 	{"X-LandlockConnect=80", set_no_delay, NULL, 0, 0},
 	{"MemoryDenyWriteExecute=yes", make_data_code, NULL, 0, EPERM},
 	{"MemoryDenyWriteExecute=yes", ask_for_personality, NULL, 0, 0},
