@@ -2,6 +2,7 @@
 #include <pal_profile/settings-priv.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pal/namespaces.h>
@@ -347,22 +348,46 @@ static int restrict_realtime(struct making *making)
 	return r < 0 ? r : deny(making, DENIED, "sched_setattr");
 }
 
-static int restrict_suid(struct making *making)
+/* Only where something is created is there a mode in the argument: else it may be anything. */
+static int restrict_created(struct making *making, const char *name, unsigned flags, uint64_t bit)
+{
+	static const uint64_t creating[] = {O_CREAT, O_TMPFILE & ~O_DIRECTORY};
+	int r = 0;
+
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(creating) && r >= 0; i++) {
+		const struct pal_seccomp_compare conditions[] = {
+			{.arg = flags, .value = creating[i], .mask = creating[i]},
+			{.arg = flags + 1, .value = bit, .mask = bit}};
+
+		r = deny_where(making, DENIED, name, conditions, PAL_ARRAY_LENGTH(conditions));
+	}
+	return r;
+}
+
+static int restrict_mode(struct making *making, uint64_t bit)
 {
 	static const struct {
 		const char *name;
 		unsigned arg;
 	} modes[] = {{"chmod", 1}, {"fchmod", 1}, {"fchmodat", 2}, {"mkdir", 1}, {"mkdirat", 2},
-		{"mknod", 1}, {"mknodat", 2}, {"creat", 1}, {"open", 2}, {"openat", 3}};
-	/* each hides it, or does it for a ring */
-	static const char *const hidden[] = {"openat2", "io_uring_setup"};
+		{"mknod", 1}, {"mknodat", 2}, {"creat", 1}};
 	int r = 0;
 
-	for (size_t i = 0; i < PAL_ARRAY_LENGTH(modes) && r >= 0; i++) {
-		r = deny_masked(making, modes[i].name, modes[i].arg, S_ISUID, S_ISUID);
-		if (r >= 0)
-			r = deny_masked(making, modes[i].name, modes[i].arg, S_ISGID, S_ISGID);
-	}
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(modes) && r >= 0; i++)
+		r = deny_masked(making, modes[i].name, modes[i].arg, bit, bit);
+	if (r >= 0)
+		r = restrict_created(making, "open", 1, bit);
+	return r < 0 ? r : restrict_created(making, "openat", 2, bit);
+}
+
+static int restrict_suid(struct making *making)
+{
+	/* each hides it, or does it for a ring */
+	static const char *const hidden[] = {"openat2", "io_uring_setup"};
+	int r = restrict_mode(making, S_ISUID);
+
+	if (r >= 0)
+		r = restrict_mode(making, S_ISGID);
 	if (r >= 0 && pal_profile__allows(making->asked, "fchmodat2"))
 		r = add_known(making, PAL_SECCOMP_ERRNO(ENOSYS), "fchmodat2");
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(hidden) && r >= 0; i++)

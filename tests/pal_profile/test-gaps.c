@@ -174,6 +174,37 @@ static int set_no_delay(void *unused)
 	return result(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
 }
 
+#define STRAY_BITS 06000
+
+/* The calls themselves: libc's open() leaves no bits there. */
+static int open_nothing_new(void *unused)
+{
+	(void)unused;
+	return result(syscall(SYS_openat, AT_FDCWD, "/etc", O_RDONLY | O_CLOEXEC, STRAY_BITS));
+}
+
+static int open_nothing_new_by_older_call(void *unused)
+{
+	(void)unused;
+#ifdef SYS_open
+	return result(syscall(SYS_open, "/etc", O_RDONLY | O_CLOEXEC, STRAY_BITS));
+#else
+	return 0;
+#endif
+}
+
+static int create_with(void *mode)
+{
+	return result(open("/tmp/none/such", O_CREAT | O_WRONLY | O_CLOEXEC, *(mode_t *)mode));
+}
+
+static int create_without_name(void *mode)
+{
+	return result(open("/tmp/none", O_TMPFILE | O_WRONLY | O_CLOEXEC, *(mode_t *)mode));
+}
+
+static mode_t user_id = 04755, group_id = 02755, plain = 0755;
+
 static int make_data_code(void *unused)
 {
 	(void)unused;
@@ -216,6 +247,14 @@ static const struct gap {
 	/* no kernel has it: EINVAL says that it has been asked */
 	{"X-LandlockConnect=80", make_stream, &no_protocol, EINVAL, EPROTONOSUPPORT},
 	{"X-LandlockConnect=80", set_no_delay, NULL, 0, 0},
+	{"RestrictSUIDSGID=yes", open_nothing_new, NULL, 0, 0},
+	{"RestrictSUIDSGID=yes", open_nothing_new_by_older_call, NULL, 0, 0},
+	{"RestrictSUIDSGID=yes", create_with, &user_id, ENOENT, EPERM},
+	{"RestrictSUIDSGID=yes", create_with, &group_id, ENOENT, EPERM},
+	{"RestrictSUIDSGID=yes", create_with, &plain, ENOENT, ENOENT},
+	{"RestrictSUIDSGID=yes", create_without_name, &user_id, ENOENT, EPERM},
+	{"RestrictSUIDSGID=yes", create_without_name, &group_id, ENOENT, EPERM},
+	{"RestrictSUIDSGID=yes", create_without_name, &plain, ENOENT, ENOENT},
 	{"MemoryDenyWriteExecute=yes", make_data_code, NULL, 0, EPERM},
 	{"MemoryDenyWriteExecute=yes", ask_for_personality, NULL, 0, 0},
 	{"X-LandlockRead=/etc\nX-LandlockRestrict=", attempt_read, "/usr", 0, EACCES},
