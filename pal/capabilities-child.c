@@ -65,6 +65,18 @@ static int first_of(uint64_t mask)
 	return mask ? __builtin_ctzll(mask) : 0;
 }
 
+struct pal_capabilities pal__capabilities_of(const struct pal__sandbox *sandbox, bool is_root)
+{
+	const uint64_t mask = is_root ? UINT64_MAX : sandbox->unless_root;
+	struct pal_capabilities sets = sandbox->capabilities;
+
+	sets.permitted &= mask;
+	sets.effective &= mask;
+	sets.inheritable &= mask;
+	sets.ambient &= mask;
+	return sets;
+}
+
 /* The kernel would let a thread raise what another of its sets holds: not wanted in tightening. */
 static int refuse_gain(const struct pal__sandbox *sandbox, const struct thread_sets *now,
 	struct pal__report *report)
@@ -88,17 +100,16 @@ static int refuse_gain(const struct pal__sandbox *sandbox, const struct thread_s
  * the bounding set when it does, and narrowing that takes CAP_SETPCAP, which a change of user
  * leaves permitted and not effective.
  */
-static int prepare_sets(
-	const struct pal__sandbox *sandbox, struct thread_sets *now, struct pal__report *report)
+static int prepare_sets(uint64_t inheritable, struct thread_sets *now, struct pal__report *report)
 {
 	struct thread_sets next = *now;
 
-	next.inheritable |= sandbox->capabilities.inheritable;
+	next.inheritable |= inheritable;
 	next.effective |= next.permitted & BIT(CAP_SETPCAP);
 	if (next.inheritable == now->inheritable && next.effective == now->effective)
 		return 0;
 	if (put_sets(&next) < 0)
-		return fail(report, first_of(sandbox->capabilities.inheritable));
+		return fail(report, first_of(inheritable));
 	*now = next;
 	return 0;
 }
@@ -132,10 +143,11 @@ static int drop_bounding(const struct pal__sandbox *sandbox, struct pal__report 
 	return 0;
 }
 
-static int raise_ambient(const struct pal__sandbox *sandbox, struct pal__report *report)
+static int raise_ambient(
+	const struct pal__sandbox *sandbox, uint64_t ambient, struct pal__report *report)
 {
 	for (unsigned number = 0; number <= sandbox->last_capability; number++)
-		if (sandbox->capabilities.ambient >> number & 1 &&
+		if (ambient >> number & 1 &&
 			control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number) < 0)
 			return fail(report, (int)number);
 	return 0;
@@ -155,10 +167,12 @@ static int set_securebits(const struct pal__sandbox *sandbox, struct pal__report
  */
 static int set_sets(const struct pal__sandbox *sandbox, struct pal__report *report)
 {
-	const struct pal_capabilities *asked = &sandbox->capabilities;
-	const struct thread_sets wanted = {asked->permitted, asked->effective, asked->inheritable};
+	/* in a user namespace its own 0; the ids are what they will be by now */
+	const struct pal_capabilities asked =
+		pal__capabilities_of(sandbox, syscall(SYS_geteuid) == 0);
+	const struct thread_sets wanted = {asked.permitted, asked.effective, asked.inheritable};
 	struct thread_sets now, next = wanted;
-	uint64_t stray = asked->ambient & ~(asked->permitted & asked->inheritable);
+	uint64_t stray = asked.ambient & ~(asked.permitted & asked.inheritable);
 	int result = 0;
 
 	if (stray)
@@ -168,7 +182,7 @@ static int set_sets(const struct pal__sandbox *sandbox, struct pal__report *repo
 	if (sandbox->only_narrow)
 		result = refuse_gain(sandbox, &now, report);
 	if (result >= 0)
-		result = prepare_sets(sandbox, &now, report);
+		result = prepare_sets(asked.inheritable, &now, report);
 	if (result >= 0)
 		result = drop_bounding(sandbox, report);
 	if (result < 0)
@@ -182,8 +196,8 @@ static int set_sets(const struct pal__sandbox *sandbox, struct pal__report *repo
 		next.effective |= now.effective & BIT(CAP_SETPCAP);
 	}
 	if (put_sets(&next) < 0)
-		return fail(report, first_of(asked->permitted & ~now.permitted));
-	result = raise_ambient(sandbox, report);
+		return fail(report, first_of(asked.permitted & ~now.permitted));
+	result = raise_ambient(sandbox, asked.ambient, report);
 	if (result >= 0)
 		result = set_securebits(sandbox, report);
 	if (result >= 0 && sandbox->set_securebits && put_sets(&wanted) < 0)

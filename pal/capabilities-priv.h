@@ -4,8 +4,11 @@
 
 #include <pal/sandbox-priv.h>
 
-/* Sets `sets` in the sandbox, without the numbers that the running kernel does not have. */
+/* Sets `sets` in the sandbox, for every user, without the numbers that the running kernel does not have. */
 void pal__capabilities_plan(struct pal__sandbox *sandbox, const struct pal_capabilities *sets);
+
+/* What a child has of them. */
+struct pal_capabilities pal__capabilities_of(const struct pal__sandbox *sandbox, bool is_root);
 
 /* ---- in the child (capabilities-child.c): 0, or a negative errno that is also in the report ---- */
 

@@ -123,6 +123,7 @@ void pal__capabilities_plan(struct pal__sandbox *sandbox, const struct pal_capab
 	uint64_t known = UINT64_MAX >> (63 - last);
 
 	sandbox->set_capabilities = true;
+	sandbox->unless_root = UINT64_MAX;
 	sandbox->last_capability = last;
 	sandbox->capabilities = (struct pal_capabilities){
 		.bounding = sets->bounding & known,
@@ -138,7 +139,8 @@ void pal__capabilities_plan(struct pal__sandbox *sandbox, const struct pal_capab
 	errno = saved;
 }
 
-void pal_builder_capabilities(struct pal_builder *builder, const struct pal_capabilities *sets)
+static void set_capabilities(
+	struct pal_builder *builder, const struct pal_capabilities *sets, uint64_t unless_root)
 {
 	struct pal__sandbox before;
 
@@ -150,7 +152,19 @@ void pal_builder_capabilities(struct pal_builder *builder, const struct pal_capa
 	}
 	pal__setter_begin(builder, &before);
 	pal__capabilities_plan(&builder->sandbox, sets);
+	builder->sandbox.unless_root = unless_root;
 	pal__setter_end(builder, &before);
+}
+
+void pal_builder_capabilities(struct pal_builder *builder, const struct pal_capabilities *sets)
+{
+	set_capabilities(builder, sets, UINT64_MAX);
+}
+
+void pal_builder_capabilities_of_root(
+	struct pal_builder *builder, const struct pal_capabilities *sets)
+{
+	set_capabilities(builder, sets, sets ? sets->ambient : 0);
 }
 
 void pal_builder_keep_capabilities(struct pal_builder *builder, bool on)

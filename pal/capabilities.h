@@ -41,6 +41,14 @@ struct pal_capabilities {
 PAL_EXPORT void pal_builder_capabilities(struct pal_builder *builder, const struct pal_capabilities *sets);
 
 /*
+ * The same, of what user 0 has: a child that is another user by then, whoever
+ * has said so and when, has of all sets but the bounding one only what is
+ * ambient, as after an exec. For profiles, which do not know who the child will be.
+ */
+PAL_EXPORT void pal_builder_capabilities_of_root(
+	struct pal_builder *builder, const struct pal_capabilities *sets);
+
+/*
  * Without pal_builder_capabilities(), which says all there is to say: the
  * permitted set stays, and is effective, when uid() makes the child another
  * user than root, where the kernel clears both. For pal_fork; exec leaves

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <pal/describe-priv.h>
 
+#include <linux/capability.h>
+#include <unistd.h>
+
+#include <pal/capabilities-priv.h>
 #include <pal/landlock.h>
 #include <pal/namespaces.h>
 
@@ -56,6 +60,26 @@ static void put_mount(FILE *out, const struct pal__mount *mount)
 	}
 }
 
+struct pal_capabilities pal__describe_capabilities(const struct pal_builder *builder)
+{
+	uid_t uid = builder->process.uid;
+
+	if (uid == (uid_t)-1)
+		uid = builder->process.reset_ids ? getuid() : geteuid();
+	return pal__capabilities_of(&builder->sandbox, uid == 0);
+}
+
+/* As far as the capabilities say. */
+static bool may_mount(const struct pal_builder *builder)
+{
+	const struct pal_capabilities sets = pal__describe_capabilities(builder);
+	const struct pal__sandbox *sandbox = &builder->sandbox;
+
+	if (!sandbox->set_capabilities)
+		return true;
+	return (sets.permitted | (sandbox->no_new_privs ? 0 : sets.bounding)) >> CAP_SYS_ADMIN & 1;
+}
+
 void pal__describe_files(FILE *out, const struct pal_builder *builder)
 {
 	const struct pal__root *root = &builder->root;
@@ -66,6 +90,9 @@ void pal__describe_files(FILE *out, const struct pal_builder *builder)
 		fputs("- files: the host's, but\n", out);
 	for (size_t i = 0; i < root->count; i++)
 		put_mount(out, &root->items[i]);
+	if (root->count && may_mount(builder))
+		fputs("  - who has cap_sys_admin in there, as root and user 0 of a user namespace have, can undo covers and read-only\n",
+			out);
 }
 
 /* ---- Landlock ---- */

@@ -163,9 +163,10 @@ static void put_set(FILE *out, const char *name, uint64_t set, unsigned last)
 	fputs("\n", out);
 }
 
-static void describe_privileges(FILE *out, const struct pal__sandbox *sandbox)
+static void describe_privileges(FILE *out, const struct pal_builder *builder)
 {
-	const struct pal_capabilities *sets = &sandbox->capabilities;
+	const struct pal__sandbox *sandbox = &builder->sandbox;
+	const struct pal_capabilities held = pal__describe_capabilities(builder), *sets = &held;
 
 	if (sandbox->no_new_privs)
 		fputs("- it gains no privileges by executing programs (no_new_privs)\n", out);
@@ -230,7 +231,7 @@ static void describe_finalize(FILE *out, const struct pal_profile *profile)
 	else
 		fputs("and when it has called pal_profile_finalize, also\n", out);
 	if (known && r >= 0) {
-		describe_privileges(out, &builder->sandbox);
+		describe_privileges(out, builder);
 		pal__describe_landlock(out, &builder->sandbox);
 		if (builder->sandbox.seccomp.len)
 			pal__describe_filter(out, &builder->sandbox.seccomp, false);
@@ -252,7 +253,7 @@ static void describe(
 	describe_limits(out, builder);
 	describe_environment(out, builder);
 	describe_signals(out, builder);
-	describe_privileges(out, &builder->sandbox);
+	describe_privileges(out, builder);
 	pal__describe_landlock(out, &builder->sandbox);
 	if (builder->sandbox.seccomp.len)
 		pal__describe_filter(out, &builder->sandbox.seccomp, builder->sandbox.exec_key);

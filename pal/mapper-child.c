@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -94,6 +95,23 @@ static int stay_with_parent(const struct pal__mapper *mapper)
 }
 
 /*
+ * Before it opens anything: in the parent's table other threads put what they like on any
+ * number, and what is open there when this is killed stays open.
+ */
+static int leave_shared_files(void)
+{
+	return pal__child_result(syscall(SYS_unshare, CLONE_FILES));
+}
+
+/* The child's folder in /proc, or a negative errno. */
+static int find_child(int pidfd)
+{
+	int r = leave_shared_files();
+
+	return r < 0 ? r : open_process(pidfd);
+}
+
+/*
  * errno is the parent's, too: nothing here fails while that still runs, but for
  * a reason to fail in.
  */
@@ -110,7 +128,7 @@ int pal__child_write_maps(void *arg)
 		syscall(SYS_futex, &report->maps, FUTEX_WAIT, PAL__MAPS_NONE, NULL, NULL, 0);
 	if (maps != PAL__MAPS_WANTED)
 		return 0;
-	process = open_process(*mapper->child);
+	process = find_child(*mapper->child);
 	if (process < 0)
 		return pal__report_fail(report, PAL_STAGE_ID_MAP, 0, process) < 0;
 	r = pal__child_write_id_maps(mapper->plan, process, report);

@@ -11,8 +11,9 @@ struct pal__child_args;
 /*
  * Of a child that is born in a user namespace whose maps only a process outside may
  * write: such a process, which shares this one's memory and descriptors, because this one
- * is going to wait for the child in clone(2). It writes when the child asks for it,
- * and ends; its end is what the child waits for. report->maps is between the two.
+ * is going to wait for the child in clone(2). When the child asks for it, whose pidfd is
+ * among the descriptors then, it takes a copy of these, writes, and ends; its end is what the
+ * child waits for. report->maps is between the two.
  */
 struct pal__mapper {
 	const struct pal__ns_plan *plan;

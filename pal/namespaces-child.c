@@ -229,11 +229,49 @@ static int enter_and_map(
 	return r;
 }
 
+static int check_file(int proc, const char *path, const char *start, size_t size)
+{
+	int fd = open_at(proc, path, O_RDONLY), r;
+	char text[8];
+
+	if (fd < 0)
+		return fd;
+	r = pal__child_result(syscall(SYS_read, fd, text, size));
+	syscall(SYS_close, fd);
+	if (r < 0)
+		return r;
+	return (size_t)r == size && (!start || !memcmp(text, start, size)) ? 0 : -ECHILD;
+}
+
+/*
+ * The mapper knows this process by a number of the parent's table, where another thread can have
+ * put something else on it. Nobody else may write a map, so one that is there is the one asked for.
+ */
+static int confirm_maps(const struct pal__ns_plan *plan, int proc, struct pal__report *report)
+{
+	int r = 0;
+
+	if (plan->deny_setgroups)
+		r = check_file(proc, "self/setgroups", "deny", 4);
+	if (r >= 0)
+		r = check_file(proc, "self/uid_map", NULL, 1);
+	if (r >= 0)
+		r = check_file(proc, "self/gid_map", NULL, 1);
+	return r < 0 ? fail(report, PAL_STAGE_ID_MAP, 0, r) : 0;
+}
+
+static int have_mapped(const struct pal__child_args *args, int proc)
+{
+	int r = pal__child_await_maps(args);
+
+	return r < 0 ? r : confirm_maps(&args->plan->namespaces, proc, args->report);
+}
+
 static int make_user(const struct pal__child_args *args, int proc)
 {
 	const struct pal__ns_plan *plan = &args->plan->namespaces;
 	struct pal__report *report = args->report;
-	int r = plan->mapper ? pal__child_await_maps(args) : enter_and_map(plan, proc, report);
+	int r = plan->mapper ? have_mapped(args, proc) : enter_and_map(plan, proc, report);
 
 	if (r >= 0)
 		r = become_first(plan, report);

@@ -41,13 +41,28 @@ static bool is_range(unsigned first, unsigned count)
 	return count && first + (count - 1) >= first && first + (count - 1) != (unsigned)-1;
 }
 
+/* Whole lines: each ends where the next begins. */
+static bool has_line(const struct pal__id_map *map, const char *line)
+{
+	const char *at = map->text;
+
+	while (at && (at = strstr(at, line)) && at > map->text && at[-1] != '\n')
+		at++;
+	return at;
+}
+
 static int add_line(struct pal__id_map *map, unsigned inside, unsigned outside, unsigned count)
 {
-	char *text;
+	char line[PAL__ID_LINE_SIZE], *text;
 
-	if (!is_range(inside, count) || !is_range(outside, count) || map->lines == ID_MAP_LINES)
+	if (!is_range(inside, count) || !is_range(outside, count))
 		return -EINVAL;
-	if (asprintf(&text, "%s%u %u %u\n", map->text ? map->text : "", inside, outside, count) < 0)
+	snprintf(line, sizeof line, "%u %u %u\n", inside, outside, count);
+	if (has_line(map, line)) /* two profiles that say the same */
+		return 0;
+	if (map->lines == ID_MAP_LINES)
+		return -EINVAL;
+	if (asprintf(&text, "%s%s", map->text ? map->text : "", line) < 0)
 		return -ENOMEM;
 	free(map->text);
 	map->text = text;

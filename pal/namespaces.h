@@ -42,8 +42,8 @@ PAL_EXPORT void pal_builder_namespaces(struct pal_builder *builder, unsigned fla
 
 /*
  * Of PAL_NS_USER: `count` ids from `inside` on are those from `outside` on, as
- * seen by this process. Each call adds a line, 340 at most. None given: the
- * effective id to itself. A child whose own id is in no line begins as the first
+ * seen by this process. Each call adds a line, 340 at most, unless the same one is there
+ * already. None given: the effective id to itself. A child whose own id is in no line begins as the first
  * line's first id, without supplementary groups unless keep_groups() or groups()
  * says otherwise. uid() with the number that the own id has inside is the same user,
  * who keeps the groups. Without CAP_SETUID (CAP_SETGID) the kernel allows one

@@ -20,6 +20,9 @@ int pal__profile_apply(
 void pal__setter_begin(struct pal_builder *builder, struct pal__sandbox *before);
 void pal__setter_end(struct pal_builder *builder, struct pal__sandbox *before);
 
+/* The same after a setter of root.h: what profiles have mounted stays, or the builder has an error. */
+void pal__setter_mounts(struct pal_builder *builder);
+
 /*
  * Whether all that the first `before` mounts take away is still away with those behind them:
  * profile-mounts.c. 0 or -EOPNOTSUPP. `had_root`: private_root was set by then.

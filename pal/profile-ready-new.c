@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <pal/root-priv.h>
 #include <pal/util-priv.h>
 
 /* Makes the ready-made profiles that have parameters, also by name; each knows its text. */
@@ -31,10 +32,11 @@ static const struct kind {
 		struct pal_error *error);
 	int (*finalize)(const struct pal_profile *profile, struct pal_error *error);
 	bool has_ports;
+	size_t most; /* parameters; 0: not said */
 } kinds[] = {
-	{"file-reader", pal__ready_apply_reader, pal__ready_finalize_reader, false},
-	{"network-client", pal__ready_apply_client, pal__ready_finalize_client, true},
-	{"build-worker", pal__ready_apply_worker, NULL, false},
+	{"file-reader", pal__ready_apply_reader, pal__ready_finalize_reader, false, 0},
+	{"network-client", pal__ready_apply_client, pal__ready_finalize_client, true, 0},
+	{"build-worker", pal__ready_apply_worker, NULL, false, PAL__KEPT_MAX},
 };
 
 static int out_of_memory(struct pal_error *error)
@@ -128,6 +130,9 @@ static int make(const struct kind *kind, const char *const *paths, const uint16_
 
 	if (!ret || (count && !(kind->has_ports ? (const void *)ports : (const void *)paths)))
 		return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL, "%s", kind->name);
+	if (kind->most && count > kind->most)
+		return pal_error_set(error, PAL_STAGE_ARGUMENT, -E2BIG,
+			"%s with more than %zu folders", kind->name, kind->most);
 	ready = new_ready(kind);
 	if (!ready)
 		return out_of_memory(error);
@@ -206,7 +211,7 @@ static int make_pure(size_t count, struct pal_profile **ret, struct pal_error *e
 {
 	struct pal__ready *ready;
 	struct kind pure = {pal_profile_pure_compute()->name, pal_profile_pure_compute()->apply,
-		pal_profile_pure_compute()->finalize, false};
+		pal_profile_pure_compute()->finalize, false, 0};
 
 	if (count)
 		return pal_error_set(

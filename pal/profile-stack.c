@@ -27,9 +27,11 @@ static void stack_capabilities(struct pal__sandbox *sandbox, const struct pal__s
 {
 	if (before->set_capabilities && sandbox->set_capabilities) {
 		sandbox->capabilities = both_sets(&before->capabilities, &sandbox->capabilities);
+		sandbox->unless_root &= before->unless_root;
 	} else if (before->set_capabilities) {
 		sandbox->set_capabilities = true;
 		sandbox->capabilities = before->capabilities;
+		sandbox->unless_root = before->unless_root;
 		sandbox->last_capability = before->last_capability;
 		sandbox->bounding_seen = before->bounding_seen;
 	}
@@ -178,11 +180,21 @@ static int put_together(
 	return r;
 }
 
+/* Where a profile says nothing of mounts, those of the caller are the caller's. */
+static void settle_root(struct pal__root *root, size_t mounts, bool had_root)
+{
+	if (root->count == mounts && root->private_root == had_root)
+		return;
+	root->settled_count = root->count;
+	root->settled_private = root->private_root;
+}
+
 int pal__profile_apply(
 	const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
 {
 	const size_t mounts = builder->root.count;
 	const bool had_root = builder->root.private_root;
+	const bool forbade_user = builder->namespaces.forbid_user;
 	struct pal__sandbox before;
 	struct rlimit limits[RLIM_NLIMITS];
 	bool limit_set[RLIM_NLIMITS];
@@ -194,10 +206,13 @@ int pal__profile_apply(
 	memcpy(limit_set, builder->limit_set, sizeof limit_set);
 	set_aside(builder, &before);
 	r = profile->apply(profile, builder, error);
+	builder->namespaces.forbid_user |= forbade_user;
+	builder->root.private_root |= had_root;
 	if (r >= 0)
 		r = pal__profile_mounts_hold(&builder->root, mounts, had_root, error);
 	r = put_together(builder, &before, r, error);
 	stack_limits(builder, limits, limit_set);
+	settle_root(&builder->root, mounts, had_root);
 	return r;
 }
 
@@ -209,6 +224,20 @@ void pal__setter_begin(struct pal_builder *builder, struct pal__sandbox *before)
 		set_aside(builder, before);
 	else
 		*before = (struct pal__sandbox)PAL__SANDBOX_INIT;
+}
+
+void pal__setter_mounts(struct pal_builder *builder)
+{
+	struct pal__root *root = &builder->root;
+	struct pal_error error = {0};
+
+	if (!builder->sandbox.settled)
+		return;
+	root->private_root |= root->settled_private;
+	if (pal__profile_mounts_hold(root, root->settled_count, root->settled_private, &error) <
+			0 &&
+		!builder->first_error.code)
+		builder->first_error = error;
 }
 
 void pal__setter_end(struct pal_builder *builder, struct pal__sandbox *before)

@@ -24,8 +24,9 @@ struct pal_builder;
  * every Landlock ruleset (up to five; -E2BIG). Of what is no sandbox - user, folder,
  * environment - the later one counts. The same for what setters say after a profile: it comes on
  * top. -EOPNOTSUPP: a filter with PAL_SECCOMP_NOTIFY or TRACE cannot be the first of two; a later
- * profile may hide files and make them read-only, but not cover a mount of an earlier one, bind
- * anything into a root that is there, or make a root where mounts are there.
+ * profile, or a setter, may hide files and make them read-only, but not cover a mount of an earlier
+ * profile, bind anything into a root that is there, or make a root where mounts are there. (A setter's
+ * error comes from the spawn. Until a profile has mounts or a root, the caller's own are free.)
  *
  * One's own profile is made of the parts in sandbox.h, and may begin with
  * another profile's hook; within a hook a part that is set twice is replaced:
@@ -129,8 +130,9 @@ PAL_EXPORT int pal_profile_network_client_new(const uint16_t *ports, size_t coun
 
 /*
  * Runs compilers and shells: reads and executes the system's programs (/usr, /opt, ...), reads /etc, /proc, and does
- * anything to what is in the folders that are named (absolute, without ".." or "/" itself). All other files are
- * read-only, their modes, owners, times and attributes too. It makes no sockets but connected pairs, has no
+ * anything to what is in the folders that are named (absolute, without ".." or "/" itself; more than 512 are
+ * -E2BIG, and each takes a descriptor until the program runs). All other files are read-only, their modes, owners,
+ * times and attributes too. It makes no sockets but connected pairs, has no
  * privileges, sees no keys, no System V objects and no message queues of others, and cannot trace, enter
  * namespaces, signal processes outside, limit or schedule any
  * but the caller of the call (a number in place of 0 is EPERM, also its own), or put characters into a terminal.

@@ -171,29 +171,57 @@ static int hide(const struct pal__place *place, const struct pal__mount *mount)
 	return r;
 }
 
-static int make_entry(struct pal__place *place, const struct pal__mount *mount);
-
-/*
- * What is there is copied, the next entry is made, and the copy comes over what that has made of
- * it. The copy is of this place, with all that earlier entries have mounted and forbidden in it.
- */
-static int keep(struct pal__place *place, const struct pal__mount *mount)
+/* Of this place, with all that earlier entries have mounted and forbidden in it. */
+static int copy_kept(const struct pal__place *place, const struct pal__mount *mount)
 {
 	int target = pal__child_path_open(place, mount->target);
 	int tree = target < 0 ? target : pal__child_mount_copy(target, "", AT_EMPTY_PATH, 0);
-	int r = tree < 0 || ++place->made < place->root->count ? tree : -EINVAL;
 
 	pal__place_close(target);
-	if (r >= 0)
-		r = make_entry(place, &place->root->items[place->made]);
-	if (r >= 0) /* once more: through what is mounted there now */
-		r = target = pal__child_path_open(place, mount->target);
-	if (r < 0) {
-		pal__place_close(tree);
-		return r;
+	return tree;
+}
+
+/* Its path is looked up once more: through what is mounted there now. Takes `tree`. */
+static int put_kept(const struct pal__place *place, const struct pal__mount *mount, int tree)
+{
+	int target = pal__child_path_open(place, mount->target), r;
+
+	if (target < 0) {
+		syscall(SYS_close, tree);
+		return target;
 	}
 	r = pal__child_mount_attach(tree, target);
 	syscall(SYS_close, target);
+	return r;
+}
+
+static int make_entry(struct pal__place *place, const struct pal__mount *mount);
+
+/*
+ * What is there is copied, for each of the entries in a row that say so, the next entry is
+ * made, and the copies come over what that has made of it, the last one first.
+ */
+static int keep(struct pal__place *place, const struct pal__mount *first)
+{
+	const struct pal__root *root = place->root;
+	int trees[PAL__KEPT_MAX], r = 0;
+	size_t count = 0;
+
+	while (r >= 0 && root->items[place->made].kind == PAL__MOUNT_KEEP) {
+		r = count < PAL__KEPT_MAX ? copy_kept(place, &first[count]) : -E2BIG;
+		if (r < 0)
+			break;
+		trees[count++] = r;
+		if (++place->made == root->count)
+			r = -EINVAL;
+	}
+	if (r >= 0)
+		r = make_entry(place, &root->items[place->made]);
+	while (count--)
+		if (r >= 0)
+			r = put_kept(place, &first[count], trees[count]);
+		else
+			syscall(SYS_close, trees[count]);
 	return r;
 }
 

@@ -43,14 +43,19 @@ struct pal__root {
 	bool private_root;
 	struct pal__mount *items;
 	size_t count;
+	/* when a profile had added to it last: what setters from then on take nothing of */
+	bool settled_private;
+	size_t settled_count;
 };
 
 void pal__root_clear(struct pal__root *root);
 
 /*
  * Everything is read-only from then on, with what is mounted in it, but for what `paths` are, NULL at
- * the end: these stay as they are at that point of the list. (KEEP is about the entry that follows it.)
+ * the end: these stay as they are at that point of the list. (KEEP is about the entry that follows it;
+ * of more than PAL__KEPT_MAX in a row the child has no room for what it keeps: -E2BIG.)
  */
+#define PAL__KEPT_MAX 512
 void pal__builder_read_only_but(struct pal_builder *builder, const char *const *paths);
 
 /*

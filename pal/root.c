@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <pal/profile-priv.h>
 #include <pal/util-priv.h>
 
 /* The setters of root.h: each adds one to the list that the child goes through. */
@@ -78,6 +79,7 @@ static void add_mount(struct pal_builder *builder, struct pal__mount *mount)
 	root->items = items;
 	items[root->count++] = *mount;
 	builder->namespaces.flags |= PAL_NS_MOUNT;
+	pal__setter_mounts(builder);
 }
 
 static void add(struct pal_builder *builder, struct pal__mount mount, const char *source,
@@ -119,6 +121,7 @@ void pal_builder_private_root(struct pal_builder *builder, bool on)
 	builder->root.private_root = on;
 	if (on)
 		builder->namespaces.flags |= PAL_NS_MOUNT;
+	pal__setter_mounts(builder);
 }
 
 void pal_builder_bind(

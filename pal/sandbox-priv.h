@@ -29,6 +29,8 @@ struct pal__sandbox {
 	bool no_new_privs;
 	bool set_capabilities;
 	struct pal_capabilities capabilities;
+	uint64_t
+		unless_root; /* what users other than 0 have of these sets, apart from the bounding one */
 	bool keep_capabilities;
 	bool set_securebits;
 	unsigned securebits;

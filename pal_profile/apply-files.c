@@ -80,6 +80,8 @@ static bool is_done(const struct pal_profile__place *cover, const struct pal_pro
 		return false;
 	if (place->kind == PAL_PROFILE__READ_WRITE)
 		return !cover->read_only;
+	if (place->kind == PAL_PROFILE__NO_EXEC && cover->kind == PAL_PROFILE__DEV)
+		return true; /* nothing in it can be executed */
 	return place->kind != PAL_PROFILE__READ_ONLY && !strcmp(cover->path, place->path);
 }
 

@@ -57,19 +57,9 @@ static uint64_t taken_capabilities(const struct pal_profile__settings *settings)
 	return taken;
 }
 
-static bool is_root_in_child(
-	const struct pal_profile__settings *settings, const struct pal_builder *builder)
-{
-	if (settings->process.user_set)
-		return settings->process.user == 0;
-	if (pal_builder_get_uid(builder) != (uid_t)-1)
-		return pal_builder_get_uid(builder) == 0;
-	return geteuid() == 0;
-}
-
 /*
  * What exec would make of the bounding set, now: so it holds under no_new_privs, too. Another user
- * than root keeps the ambient ones only.
+ * than root keeps the ambient ones only; who the child is may be said after this.
  */
 static void apply_capabilities(
 	const struct pal_profile__settings *settings, struct pal_builder *builder)
@@ -84,12 +74,10 @@ static void apply_capabilities(
 	sets.ambient = stage->ambient_set ? stage->ambient & sets.bounding : 0;
 	sets.inheritable = sets.ambient;
 	sets.permitted = sets.ambient;
-	if (is_root_in_child(settings, builder))
-		sets.permitted |= settings->process.users
-					  ? sets.bounding
-					  : current_sets().permitted & sets.bounding;
+	sets.permitted |=
+		settings->process.users ? sets.bounding : current_sets().permitted & sets.bounding;
 	sets.effective = sets.permitted;
-	pal_builder_capabilities(builder, &sets);
+	pal_builder_capabilities_of_root(builder, &sets);
 }
 
 /* ---- a child ---- */

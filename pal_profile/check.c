@@ -86,11 +86,11 @@ static int check_files(struct pal_profile__files *files, const char *name, struc
 
 /* ---- X-Profile= and [Finalize] ---- */
 
-/* What a ready-made profile's finalize does under what [Finalize] has made of the process: pal_self_restrict. */
-static const char *const needed[] = {"brk", "capget", "capset", "close", "futex", "getdents64",
-	"getpid", "gettid", "landlock_add_rule", "landlock_create_ruleset",
-	"landlock_restrict_self", "mmap", "munmap", "openat", "prctl", "read", "rt_sigaction",
-	"rt_sigprocmask", "rt_sigreturn", "seccomp", "tgkill"};
+/* What a ready-made profile's finalize does, which looks for the threads in /proc, under what [Finalize] has made of the process: pal_self_restrict. */
+static const char *const needed[] = {"brk", "capget", "capset", "close", "fstat", "futex",
+	"getdents64", "getpid", "gettid", "landlock_add_rule", "landlock_create_ruleset",
+	"landlock_restrict_self", "mmap", "munmap", "newfstatat", "openat", "prctl", "read",
+	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "seccomp", "statx", "tgkill"};
 
 /* A ready-made profile without finalize keeps what would be needed for one to itself. */
 static int check_finalize(const struct pal_profile__settings *settings, struct pal_error *error)
@@ -108,6 +108,10 @@ static int check_finalize(const struct pal_profile__settings *settings, struct p
 		return pal_profile__refuse(error, stage->name, stage->landlock.files_line,
 			"X-Landlock", -EOPNOTSUPP,
 			"the finalize of X-Profile=, which comes after it, needs /proc");
+	if (stage->filter.lock_personality)
+		return pal_profile__refuse(error, stage->name, stage->filter.personality_line,
+			"LockPersonality", -EOPNOTSUPP,
+			"%s refuses the call that asks for the one there is", base->name);
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(needed); i++)
 		if (!pal_profile__allows(&stage->filter, needed[i]))
 			return pal_profile__refuse(error, stage->name, stage->filter.calls.line,

@@ -2,6 +2,7 @@
 #include <pal_profile/settings-priv.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pal/namespaces.h>
@@ -36,8 +37,6 @@
 #else
 #define CLONE_FLAGS 0
 #endif
-
-#define PROTOCOL_MPTCP 262
 
 struct making {
 	const struct pal_profile__filter *asked;
@@ -223,13 +222,30 @@ static int restrict_families(struct making *making)
 }
 
 /*
- * What connects to TCP servers and is no TCP for Landlock: the protocols that fall back to it, and
+ * Stream protocols fall back to TCP (MPTCP, SMC), and newer kernels have more of them: there is
+ * only TCP itself. Sockets of SCTP of the other type connect, too.
+ */
+static int stop_other_streams(struct making *making, unsigned family)
+{
+	const struct pal_seccomp_compare stream[] = {{.arg = 0, .value = family, .mask = INT_MASK},
+		{.arg = 1, .value = SOCK_STREAM, .mask = TYPE_MASK},
+		{.arg = 2, .op = PAL_SECCOMP_NE, .value = 0, .mask = INT_MASK},
+		{.arg = 2, .op = PAL_SECCOMP_NE, .value = IPPROTO_TCP, .mask = INT_MASK}};
+	const struct pal_seccomp_compare sctp[] = {{.arg = 0, .value = family, .mask = INT_MASK},
+		{.arg = 2, .value = IPPROTO_SCTP, .mask = INT_MASK}};
+	const int action = PAL_SECCOMP_ERRNO(EPROTONOSUPPORT);
+	int r = deny_where(making, action, "socket", stream, PAL_ARRAY_LENGTH(stream));
+
+	return r < 0 ? r : deny_where(making, action, "socket", sctp, PAL_ARRAY_LENGTH(sctp));
+}
+
+/*
+ * What connects to TCP servers and is no TCP for Landlock: other protocols, and
  * messages that connect. The errors are those of a kernel without these, so that programs fall back.
  */
 static int stop_port_evasion(struct making *making)
 {
-	static const unsigned families[] = {AF_INET, AF_INET6},
-			      protocols[] = {PROTOCOL_MPTCP, IPPROTO_SCTP};
+	static const unsigned families[] = {AF_INET, AF_INET6};
 	static const struct {
 		const char *name;
 		unsigned arg;
@@ -240,15 +256,8 @@ static int stop_port_evasion(struct making *making)
 		{.arg = 2, .value = TCP_ULP, .mask = INT_MASK}};
 	int r = deny_families_between(making, "socket", AF_SMC, AF_SMC);
 
-	for (size_t i = 0; i < PAL_ARRAY_LENGTH(families); i++)
-		for (size_t j = 0; j < PAL_ARRAY_LENGTH(protocols) && r >= 0; j++) {
-			const struct pal_seccomp_compare conditions[] = {
-				{.arg = 0, .value = families[i], .mask = INT_MASK},
-				{.arg = 2, .value = protocols[j], .mask = INT_MASK}};
-
-			r = deny_where(making, PAL_SECCOMP_ERRNO(EPROTONOSUPPORT), "socket",
-				conditions, 2);
-		}
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(families) && r >= 0; i++)
+		r = stop_other_streams(making, families[i]);
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(sends) && r >= 0; i++) {
 		const struct pal_seccomp_compare condition = {
 			.arg = sends[i].arg, .value = MSG_FASTOPEN, .mask = MSG_FASTOPEN};
@@ -339,22 +348,46 @@ static int restrict_realtime(struct making *making)
 	return r < 0 ? r : deny(making, DENIED, "sched_setattr");
 }
 
-static int restrict_suid(struct making *making)
+/* Only where something is created is there a mode in the argument: else it may be anything. */
+static int restrict_created(struct making *making, const char *name, unsigned flags, uint64_t bit)
+{
+	static const uint64_t creating[] = {O_CREAT, O_TMPFILE & ~O_DIRECTORY};
+	int r = 0;
+
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(creating) && r >= 0; i++) {
+		const struct pal_seccomp_compare conditions[] = {
+			{.arg = flags, .value = creating[i], .mask = creating[i]},
+			{.arg = flags + 1, .value = bit, .mask = bit}};
+
+		r = deny_where(making, DENIED, name, conditions, PAL_ARRAY_LENGTH(conditions));
+	}
+	return r;
+}
+
+static int restrict_mode(struct making *making, uint64_t bit)
 {
 	static const struct {
 		const char *name;
 		unsigned arg;
 	} modes[] = {{"chmod", 1}, {"fchmod", 1}, {"fchmodat", 2}, {"mkdir", 1}, {"mkdirat", 2},
-		{"mknod", 1}, {"mknodat", 2}, {"creat", 1}, {"open", 2}, {"openat", 3}};
-	/* each hides it, or does it for a ring */
-	static const char *const hidden[] = {"openat2", "io_uring_setup"};
+		{"mknod", 1}, {"mknodat", 2}, {"creat", 1}};
 	int r = 0;
 
-	for (size_t i = 0; i < PAL_ARRAY_LENGTH(modes) && r >= 0; i++) {
-		r = deny_masked(making, modes[i].name, modes[i].arg, S_ISUID, S_ISUID);
-		if (r >= 0)
-			r = deny_masked(making, modes[i].name, modes[i].arg, S_ISGID, S_ISGID);
-	}
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(modes) && r >= 0; i++)
+		r = deny_masked(making, modes[i].name, modes[i].arg, bit, bit);
+	if (r >= 0)
+		r = restrict_created(making, "open", 1, bit);
+	return r < 0 ? r : restrict_created(making, "openat", 2, bit);
+}
+
+static int restrict_suid(struct making *making)
+{
+	/* each hides it, or does it for a ring */
+	static const char *const hidden[] = {"openat2", "io_uring_setup"};
+	int r = restrict_mode(making, S_ISUID);
+
+	if (r >= 0)
+		r = restrict_mode(making, S_ISGID);
 	if (r >= 0 && pal_profile__allows(making->asked, "fchmodat2"))
 		r = add_known(making, PAL_SECCOMP_ERRNO(ENOSYS), "fchmodat2");
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(hidden) && r >= 0; i++)

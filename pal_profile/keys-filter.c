@@ -286,6 +286,13 @@ static int read_namespaces(
 	return 0;
 }
 
+static int read_personality(
+	struct pal_profile__context *context, const struct pal_profile__key *key, char *value)
+{
+	filter_of(context)->personality_line = context->line;
+	return pal_profile__read_bool(context, key, value);
+}
+
 const struct pal_profile__key pal_profile__filter_keys[] = {
 	{"SystemCallFilter", read_calls, 0, 0, true},
 	{"SystemCallErrorNumber", read_error_number, 0, 0, true},
@@ -293,7 +300,7 @@ const struct pal_profile__key pal_profile__filter_keys[] = {
 	{"RestrictAddressFamilies", read_families, 0, 0, true},
 	{"RestrictNamespaces", read_namespaces, 0, 0, true},
 	{"MemoryDenyWriteExecute", pal_profile__read_bool, FILTER(no_write_execute), 0, true},
-	{"LockPersonality", pal_profile__read_bool, FILTER(lock_personality), 0, true},
+	{"LockPersonality", read_personality, FILTER(lock_personality), 0, true},
 	{"RestrictRealtime", pal_profile__read_bool, FILTER(no_realtime), 0, true},
 	{"RestrictSUIDSGID", pal_profile__read_bool, FILTER(no_suid), 0, true},
 	{"ProtectClock", pal_profile__read_bool, FILTER(no_clock), 0, true},

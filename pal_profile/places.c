@@ -175,6 +175,12 @@ static int compare_places(const void *first, const void *second)
 
 /* ---- what is there ---- */
 
+static bool is_mount(const struct pal_profile__place *place)
+{
+	return place->kind == PAL_PROFILE__TMPFS || place->kind == PAL_PROFILE__BIND ||
+	       place->kind == PAL_PROFILE__DEV || place->kind == PAL_PROFILE__PROC;
+}
+
 /* Symbolic links do not lead out of the root, nor will they in the child. 1, 0, or a negative errno: cannot be seen. */
 static int look(const char *root, const char *path)
 {
@@ -187,6 +193,8 @@ static int look(const char *root, const char *path)
 		fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
 	if (fd < 0)
 		r = errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	if (r == -EXDEV) /* a link of /proc; is_there() has another meaning for it */
+		r = -ELOOP;
 	errno = saved;
 	return r;
 }
@@ -209,6 +217,43 @@ static int is_there(const struct pal_profile__places *places, const char *root,
 	return look(root, place->path);
 }
 
+/* What pal_builder_mount_dev() says that it has. */
+static bool is_in_dev(const char *name)
+{
+	static const char *const names[] = {"null", "zero", "full", "random", "urandom", "tty",
+		"shm", "pts", "pts/ptmx", "ptmx", "fd", "stdin", "stdout", "stderr"};
+
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(names); i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return false;
+}
+
+/* A folder that is made to mount something in it. */
+static bool is_made(const struct pal_profile__places *places, const char *path)
+{
+	for (size_t i = 0; i < places->count; i++)
+		if (is_mount(&places->items[i]) && strcmp(places->items[i].path, path) != 0 &&
+			pal_profile__is_within(places->items[i].path, path))
+			return true;
+	return false;
+}
+
+/* In a file system of the child's own there is its root, and what is put there. */
+static bool is_in_own(
+	const struct pal_profile__places *places, const struct pal_profile__place *place)
+{
+	const struct pal_profile__place *cover =
+		pal_profile__holds_at(places, place->path, place).cover;
+
+	if (is_mount(place)) /* is another of the text's already, or in an empty one */
+		return false;
+	if (!strcmp(cover->path, place->path))
+		return true;
+	return cover->kind == PAL_PROFILE__DEV ? is_in_dev(place->path + strlen(cover->path) + 1)
+					       : is_made(places, place->path);
+}
+
 /* One that nobody here can reach stays out of reach; of one that cannot be asked about mounting it will tell. */
 static int is_optional_there(const struct pal_profile__places *places, const char *root,
 	const struct pal_profile__place *place)
@@ -216,7 +261,11 @@ static int is_optional_there(const struct pal_profile__places *places, const cha
 	int r = place->kind == PAL_PROFILE__BIND ? look(NULL, place->source)
 						 : is_there(places, root, place);
 
-	return r == -EACCES || r == -EXDEV ? 0 : r < 0 && r != -ENOMEM ? 1 : r;
+	if (r == -EACCES)
+		return 0;
+	if (r == -EXDEV)
+		return is_in_own(places, place);
+	return r < 0 && r != -ENOMEM ? 1 : r;
 }
 
 /* What has to be there, and is not. What cannot be seen from here is left to the mounts. */
@@ -275,17 +324,29 @@ static int check_places(const struct pal_profile__places *places,
 	return r < 0 ? r : check_folder(places, settings, error);
 }
 
+static int mark_missing(struct pal_profile__places *places, const char *root, bool mounts)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < places->count && r >= 0; i++) {
+		struct pal_profile__place *place = &places->items[i];
+
+		if (!place->optional || is_mount(place) != mounts)
+			continue;
+		r = is_optional_there(places, root, place);
+		if (r == 0) /* nothing asks for an empty kind of place */
+			place->kind = PAL_PROFILE__KINDS;
+	}
+	return r;
+}
+
 static int leave_out(struct pal_profile__places *places, const char *root)
 {
 	size_t kept = 0;
-	int r = 0;
+	int r = mark_missing(places, root, true);
 
-	for (size_t i = 0; i < places->count && r >= 0; i++)
-		if (places->items[i].optional) {
-			r = is_optional_there(places, root, &places->items[i]);
-			if (r == 0) /* nothing asks for an empty kind of place */
-				places->items[i].kind = PAL_PROFILE__KINDS;
-		}
+	if (r >= 0) /* in what is mounted then */
+		r = mark_missing(places, root, false);
 	for (size_t i = 0; i < places->count; i++)
 		if (places->items[i].kind == PAL_PROFILE__KINDS) {
 			free(places->items[i].path);
@@ -332,12 +393,6 @@ bool pal_profile__is_within(const char *path, const char *outer)
 	if (length == 1) /* the root */
 		return true;
 	return !strncmp(path, outer, length) && (!path[length] || path[length] == '/');
-}
-
-static bool is_mount(const struct pal_profile__place *place)
-{
-	return place->kind == PAL_PROFILE__TMPFS || place->kind == PAL_PROFILE__BIND ||
-	       place->kind == PAL_PROFILE__DEV || place->kind == PAL_PROFILE__PROC;
 }
 
 /* The list is sorted: a later one that `path` is in is an inner one, or of the same path. */

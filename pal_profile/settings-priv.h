@@ -60,6 +60,7 @@ struct pal_profile__filter {
 	bool namespaces_set;
 	unsigned namespaces; /* that are allowed: PAL_NS_ */
 	bool no_write_execute, lock_personality, no_realtime, no_suid;
+	unsigned personality_line;
 	bool no_hostname, no_clock, no_modules, no_kernel_log, no_raw_io;
 	bool no_port_evasion; /* Landlock restricts TCP's ports */
 };

@@ -16,6 +16,10 @@ export LD_LIBRARY_PATH
 
 for name in pal pal-event profile isolate isolate-event mesh process; do
 	flags=$(pkg-config --cflags --libs "libprocmesh-$name")
+	if [ "$(pkg-config --cflags --libs "procmesh-$name")" != "$flags" ]; then
+		echo "FAILED: procmesh-$name is another name for it"
+		exit 1
+	fi
 	for compiler in ${CC:-gcc} ${CXX:-}; do
 		# shellcheck disable=SC2086 # a list of flags
 		$compiler -Wall -Wextra -Werror -o "$work/use-$name" "$here/use-$name.c" $flags

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -19,6 +20,8 @@ static struct state {
 	int left; /* calls until the one that fails */
 	int error;
 	int strays;
+	int stray_opens;
+	bool lies;     /* fault_arm_lie */
 	char only[32]; /* fault_arm_call */
 	pid_t owner;
 	char fired[32];
@@ -44,6 +47,13 @@ void fault_arm_call(const char *call, int n)
 	state->left = n;
 }
 
+void fault_arm_lie(const char *call, int n)
+{
+	fault_arm_call(call, 0);
+	state->lies = true;
+	state->left = n;
+}
+
 void fault_end(void)
 {
 	if (state)
@@ -64,6 +74,11 @@ int fault_errno(void)
 int fault_stray_allocations(void)
 {
 	return state->strays;
+}
+
+int fault_stray_opens(void)
+{
+	return state->stray_opens;
 }
 
 static bool fails(const char *name, int error)
@@ -385,8 +400,20 @@ static bool one_more_fails(long number)
 	return false;
 }
 
+static void watch(long number)
+{
+	pid_t self = (pid_t)__real_syscall(SYS_getpid);
+
+	if (state && number == SYS_openat && self != state->owner &&
+		__real_syscall(SYS_kcmp, state->owner, self, KCMP_FILES, 0L, 0L) == 0)
+		state->stray_opens++;
+}
+
 long __wrap_syscall(long number, ...);
-/* Takes six arguments where there may be fewer, as libc's own does: not for a sanitizer to see. */
+/*
+ * Takes six arguments where there may be fewer, as libc's own does: not for a sanitizer to see.
+ * The third is how much it is that a call says to have done, if it lies.
+ */
 __attribute__((no_sanitize("address"))) long __wrap_syscall(long number, ...)
 {
 	long arguments[6];
@@ -396,10 +423,11 @@ __attribute__((no_sanitize("address"))) long __wrap_syscall(long number, ...)
 	for (int i = 0; i < 6; i++)
 		arguments[i] = va_arg(args, long);
 	va_end(args);
+	watch(number);
 	for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
 		if (calls[i].number == number && may_fail(calls[i].only_child) &&
 			fails(calls[i].name, calls[i].error))
-			return -1;
+			return state->lies ? arguments[2] : -1;
 	if (one_more_fails(number))
 		return -1;
 	return __real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3],

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
@@ -393,6 +394,48 @@ START_TEST(it_begins_in_its_folder_if_this_process_stands_there)
 }
 END_TEST
 
+#define MANY 512
+
+/* A program's child is on a small stack; a function's on that of this process. */
+static int touch(const struct pal_profile *profile, const char *path)
+{
+	struct pal_builder *builder = pal_builder_new("/bin/touch");
+	int code;
+
+	pal_builder_arg(builder, path);
+	pal_builder_sandbox(builder, profile);
+	code = outcome_of_program(builder);
+	pal_builder_free(builder);
+	return code;
+}
+
+/* As many as there may be: none of them costs the child any stack. */
+START_TEST(it_may_have_many_folders)
+{
+	char own[64], names[MANY][80];
+	const char *folders[MANY + 1] = {NULL};
+	struct pal_error error = {0};
+	struct pal_profile *profile;
+
+	needs_landlock();
+	needs_user_namespace_of_fork();
+	become(_i);
+	make_folder(own);
+	for (int i = 0; i < MANY; i++) {
+		snprintf(names[i], sizeof names[i], "%s/%d", own, i);
+		ck_assert_int_eq(mkdir(names[i], 0755), 0);
+		folders[i] = names[i];
+	}
+	ck_assert_ok(pal_profile_build_worker_new(folders, &profile, &error), &error);
+	ck_assert_int_eq(touch(profile, strcat(names[0], "/file")), 0);
+	ck_assert_int_eq(touch(profile, strcat(names[MANY - 1], "/file")), 0);
+	ck_assert_int_eq(under(profile, attempt_create, strcat(own, "/file")), EROFS);
+	own[strlen(own) - strlen("/file")] = '\0';
+	pal_profile_free(profile);
+	remove_folder(own);
+}
+END_TEST
+
 static const char *hidden;
 
 static int hide_one(
@@ -520,6 +563,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(outside, it_moves_and_links_nothing_in_or_out, 0, USERS);
 	tcase_add_loop_test(outside, it_shares_no_memory_with_others, 0, USERS);
 	tcase_add_loop_test(inside, it_begins_in_its_folder_if_this_process_stands_there, 0, USERS);
+	tcase_add_loop_test(inside, it_may_have_many_folders, 0, USERS);
 	tcase_add_loop_test(
 		inside, what_another_profile_hides_in_its_folder_stays_hidden, 0, 2 * USERS);
 	tcase_add_loop_test(inside, it_builds_software, 0, USERS);

@@ -284,6 +284,7 @@ END_TEST
 START_TEST(no_builder_is_no_crash)
 {
 	pal_builder_capabilities(NULL, &PAL_CAPABILITIES_NONE);
+	pal_builder_capabilities_of_root(NULL, &PAL_CAPABILITIES_NONE);
 	pal_builder_keep_capabilities(NULL, true);
 	pal_builder_securebits(NULL, 0);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +43,7 @@ static const struct {
 	{"sys_close_range", {PAL_STAGE_CLOSE_OTHERS}},
 	{"sys_chdir", {PAL_STAGE_CHDIR}},
 	{"sys_execve", {PAL_STAGE_EXEC}},
-	{"sys_unshare", {PAL_STAGE_NAMESPACE}},
+	{"sys_unshare", {PAL_STAGE_NAMESPACE, PAL_STAGE_ID_MAP}},
 	{"sys_setns", {PAL_STAGE_NAMESPACE, PAL_STAGE_MOUNT}},
 	{"sys_clone3", {PAL_STAGE_NAMESPACE, PAL_STAGE_ID_MAP}},
 	{"sys_wait4", {PAL_STAGE_ID_MAP}},
@@ -376,12 +377,73 @@ START_TEST(memory_may_run_out_in_every_setter)
 }
 END_TEST
 
+/* ---- who writes the maps ---- */
+
+static struct pal_builder *mapped(void)
+{
+	struct pal_builder *builder = pal_builder_new("/bin/true");
+
+	pal_builder_namespaces(builder, PAL_NS_USER);
+	pal_builder_deny_setgroups(builder, true);
+	pal_builder_keep_groups(builder);
+	pal_builder_map_uid(builder, 0, 100000, 1000);
+	pal_builder_map_gid(builder, 0, 100000, 1000);
+	return builder;
+}
+
+/* There another thread may close it, or put something else on its number. */
+START_TEST(nothing_is_opened_in_our_table_on_the_way)
+{
+	pid_t self = getpid();
+	struct pal_builder *builder;
+	struct pal_error error = {0};
+	struct pal_child *child;
+
+	if (geteuid() != 0)
+		support_skip("needs root");
+	if (syscall(SYS_kcmp, self, self, KCMP_FILES, 0L, 0L) != 0)
+		support_skip("no kcmp(2)");
+	fault_arm(0);
+	builder = mapped();
+	ck_assert_ok(pal_builder_spawn(builder, &child, &error), &error);
+	ck_assert_int_eq(fault_stray_opens(), 0);
+	pal_child_free(child);
+	pal_builder_free(builder);
+	fault_end();
+}
+END_TEST
+
+/* setgroups and both maps: what has not come to where it was meant for is missed. */
+START_TEST(a_child_looks_whether_it_has_been_mapped)
+{
+	struct pal_builder *builder;
+	struct pal_error error = {0};
+	struct pal_child *child;
+
+	if (geteuid() != 0)
+		support_skip("needs root");
+#ifdef THREAD_SANITIZER
+	support_skip("ThreadSanitizer has the maps written in another way");
+#endif
+	fault_arm(0);
+	builder = mapped();
+	fault_arm_lie("sys_write", _i);
+	ck_assert_int_eq(pal_builder_spawn(builder, &child, &error), -ECHILD);
+	ck_assert_int_eq(error.stage, PAL_STAGE_ID_MAP);
+	ck_assert_str_eq(fault_fired(), "sys_write");
+	pal_builder_free(builder);
+	fault_end();
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/namespace-faults");
 	TCase *calls = support_tcase(suite, "calls");
 
 	tcase_add_loop_test(calls, every_call_on_the_way_into_namespaces_may_fail, 0, KINDS);
+	tcase_add_test(calls, nothing_is_opened_in_our_table_on_the_way);
+	tcase_add_loop_test(calls, a_child_looks_whether_it_has_been_mapped, 1, 4);
 	tcase_add_test(calls, memory_may_run_out_in_every_setter);
 	return suite;
 }

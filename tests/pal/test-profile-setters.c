@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -170,6 +171,173 @@ START_TEST(a_setter_that_does_not_fit_a_profile_fails_the_spawn)
 }
 END_TEST
 
+/* ---- what is no part of the sandbox's own, and yet stays ---- */
+
+static int apply_forbid(
+	const struct pal_profile *itself, struct pal_builder *builder, struct pal_error *error)
+{
+	(void)error;
+	pal_builder_namespaces(builder, PAL_NS_USER);
+	pal_builder_forbid_user_namespaces(builder, itself->data != NULL);
+	return 0;
+}
+
+static int unshares_user(void *unused)
+{
+	(void)unused;
+	return unshare(CLONE_NEWUSER) < 0 ? errno : 0;
+}
+
+START_TEST(user_namespaces_that_a_profile_forbids_stay_forbidden)
+{
+	struct pal_profile forbidding = {
+		.size = sizeof forbidding, .apply = apply_forbid, .data = &forbidding};
+	struct pal_profile silent = {.size = sizeof silent, .apply = apply_forbid};
+	struct pal_builder *builder = pal_builder_new(NULL);
+
+	needs_user_namespace_of_fork();
+	become(_i);
+	pal_builder_sandbox(builder, &silent);
+	ck_assert_int_eq(outcome(builder, unshares_user, NULL), 0);
+	pal_builder_sandbox(builder, &forbidding);
+	ck_assert_int_eq(outcome(builder, unshares_user, NULL), ENOSPC);
+	pal_builder_sandbox(builder, &silent);
+	ck_assert_int_eq(outcome(builder, unshares_user, NULL), ENOSPC);
+	pal_builder_forbid_user_namespaces(builder, false);
+	ck_assert_int_eq(outcome(builder, unshares_user, NULL), ENOSPC);
+	pal_builder_free(builder);
+}
+END_TEST
+
+static int apply_root(
+	const struct pal_profile *itself, struct pal_builder *builder, struct pal_error *error)
+{
+	(void)error;
+	pal_builder_private_root(builder, itself->data != NULL);
+	if (itself->data) {
+		pal_builder_bind(builder, "/etc", "/etc", PAL_MOUNT_READ_ONLY);
+		pal_builder_bind(builder, "/usr", "/usr", PAL_MOUNT_READ_ONLY);
+	}
+	return 0;
+}
+
+/* What there is: 1 of /etc, 2 of /proc. */
+static int sees(void *unused)
+{
+	(void)unused;
+	return (access("/etc/passwd", F_OK) == 0) | (access("/proc/self", F_OK) == 0) << 1;
+}
+
+static const struct pal_profile rooted = {
+	.size = sizeof rooted, .apply = apply_root, .data = (void *)&rooted};
+static const struct pal_profile rootless = {.size = sizeof rootless, .apply = apply_root};
+
+START_TEST(the_root_of_a_profile_stays)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+
+	become(USER_ROOT);
+	ck_assert_int_eq(chdir("/"), 0);
+	pal_builder_sandbox(builder, &rootless);
+	ck_assert_int_eq(outcome(builder, sees, NULL), 3);
+	pal_builder_sandbox(builder, &rooted);
+	ck_assert_int_eq(outcome(builder, sees, NULL), 1);
+	pal_builder_private_root(builder, false);
+	ck_assert_int_eq(outcome(builder, sees, NULL), 1);
+	pal_builder_sandbox(builder, &rootless);
+	ck_assert_int_eq(outcome(builder, sees, NULL), 1);
+	pal_builder_free(builder);
+}
+END_TEST
+
+/* The caller's own, once a profile has mounts. */
+static void bind_inside(struct pal_builder *builder)
+{
+	pal_builder_bind(builder, "/proc", "/proc", 0);
+}
+
+static void bind_over(struct pal_builder *builder)
+{
+	pal_builder_bind(builder, "/etc", "/usr", 0);
+}
+
+static void cover(struct pal_builder *builder)
+{
+	pal_builder_tmpfs(builder, "/etc", 0, 0755, 0);
+}
+
+static void take_more(struct pal_builder *builder)
+{
+	pal_builder_hide(builder, "/etc/passwd");
+	pal_builder_tmpfs(builder, "/tmp", 0, 01777, 0);
+	pal_builder_tmpfs(builder, "/tmp/more", 0, 0700, 0);
+}
+
+static int apply_hide(
+	const struct pal_profile *itself, struct pal_builder *builder, struct pal_error *error)
+{
+	(void)itself;
+	(void)error;
+	pal_builder_hide(builder, "/etc/passwd");
+	return 0;
+}
+
+static const struct pal_profile hiding = {.size = sizeof hiding, .apply = apply_hide};
+
+static void bind_hidden(struct pal_builder *builder)
+{
+	pal_builder_bind(builder, "/etc/passwd", "/etc/passwd", 0);
+	pal_builder_bind(builder, "/usr", "/etc", 0);
+}
+
+static void take_root(struct pal_builder *builder)
+{
+	pal_builder_private_root(builder, true);
+	pal_builder_bind(builder, "/", "/", 0);
+}
+
+/* The caller's root is no profile's, whatever comes in between. */
+static void take_root_around(struct pal_builder *builder)
+{
+	pal_builder_private_root(builder, true);
+	pal_builder_bind(builder, "/usr", "/usr", PAL_MOUNT_READ_ONLY);
+	pal_builder_sandbox(builder, &profile);
+	pal_builder_bind(builder, "/etc", "/etc", PAL_MOUNT_READ_ONLY);
+}
+
+static const struct {
+	const struct pal_profile *profile;
+	void (*set)(struct pal_builder *builder);
+	int code;
+} mounts[] = {
+	{&rooted, bind_inside, -EOPNOTSUPP},
+	{&rooted, bind_over, -EOPNOTSUPP},
+	{&rooted, cover, -EOPNOTSUPP},
+	{&rooted, take_more, 0},
+	{&hiding, bind_hidden, -EOPNOTSUPP},
+	{&hiding, take_root, -EOPNOTSUPP},
+	{&hiding, bind_inside, 0},
+	{&profile, bind_over, 0},
+	{&profile, take_root, 0},
+	{&profile, take_root_around, 0},
+};
+
+START_TEST(mounts_after_those_of_a_profile_give_nothing_back)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+
+	become(USER_ROOT);
+	ck_assert_int_eq(chdir("/"), 0);
+	pal_builder_sandbox(builder, mounts[_i].profile);
+	mounts[_i].set(builder);
+	if (mounts[_i].code)
+		ck_assert_int_eq(refusal(builder, PAL_STAGE_PROFILE), mounts[_i].code);
+	else
+		ck_assert_int_lt(outcome(builder, sees, NULL), 4);
+	pal_builder_free(builder);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/profile-setters");
@@ -179,6 +347,11 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(tcase, raw_filters_after_a_profile_add_to_it, 0, USERS);
 	tcase_add_loop_test(tcase, a_ready_made_profile_and_a_filter_start_a_program, 0, USERS);
 	tcase_add_loop_test(tcase, a_setter_that_does_not_fit_a_profile_fails_the_spawn, 0, USERS);
+	tcase_add_loop_test(
+		tcase, user_namespaces_that_a_profile_forbids_stay_forbidden, 0, USERS);
+	tcase_add_test(tcase, the_root_of_a_profile_stays);
+	tcase_add_loop_test(tcase, mounts_after_those_of_a_profile_give_nothing_back, 0,
+		(int)PAL_ARRAY_LENGTH(mounts));
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

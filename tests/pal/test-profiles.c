@@ -198,6 +198,7 @@ START_TEST(ready_made_profiles_check_their_parameters)
 	struct pal_error error = {0};
 	struct pal_profile *profile = (void *)-1;
 	const char *relative = "etc", *port = "70000";
+	const char *folders[513];
 
 	ck_assert_int_eq(pal_profile_by_name("nothing", NULL, 0, &profile, &error), -EINVAL);
 	ck_assert_int_eq(pal_profile_by_name(NULL, NULL, 0, &profile, &error), -EINVAL);
@@ -207,6 +208,11 @@ START_TEST(ready_made_profiles_check_their_parameters)
 		pal_profile_by_name("network-client", &port, 1, &profile, &error), -EINVAL);
 	ck_assert_int_eq(
 		pal_profile_by_name("pure-computation", &port, 1, &profile, &error), -EINVAL);
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(folders); i++)
+		folders[i] = "/tmp";
+	ck_assert_int_eq(
+		pal_profile_by_name("build-worker", folders, 513, &profile, &error), -E2BIG);
+	ck_assert_int_eq(error.stage, PAL_STAGE_ARGUMENT);
 	ck_assert_ptr_eq(profile, (void *)-1);
 	pal_profile_free(NULL);
 }

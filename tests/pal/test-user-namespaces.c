@@ -125,8 +125,8 @@ START_TEST(three_hundred_and_forty_lines_are_a_map)
 	if (inside_user(_i) != USER_ROOT)
 		return;
 	builder = in_namespaces(_i, PAL_NS_USER);
-	for (unsigned line = 0; line < 340; line++)
-		pal_builder_map_uid(builder, line, line, 1);
+	for (unsigned line = 0; line < 2 * 340; line++) /* which are there already, the second time */
+		pal_builder_map_uid(builder, line % 340, line % 340, 1);
 	ck_assert_int_eq(inside(builder, _i, "uid-map", "0 0 1"), 0);
 }
 END_TEST

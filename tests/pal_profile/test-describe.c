@@ -208,6 +208,25 @@ START_TEST(single_rights_have_words)
 }
 END_TEST
 
+START_TEST(that_mounts_can_be_undone_is_told)
+{
+	static const struct {
+		const char *text;
+		bool told;
+	} cases[] = {{"ReadOnlyPaths=/usr\n", true},
+		{"ReadOnlyPaths=/usr\nCapabilityBoundingSet=~CAP_SYS_ADMIN\nNoNewPrivileges=yes\n", false},
+		{"ReadOnlyPaths=/usr\nCapabilityBoundingSet=CAP_SYS_ADMIN\n", true},
+		{"PrivateMounts=yes\n", false}};
+
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(cases); i++) {
+		struct pal_profile *profile = profile_of(cases[i].text);
+
+		ck_assert_msg(says(profile, "can undo covers") == cases[i].told, "%s", cases[i].text);
+		pal_profile_free(profile);
+	}
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal_profile/describe");
@@ -219,6 +238,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tcase, more_answers_than_there_is_room_for_are_told);
 	tcase_add_test(tcase, a_filter_with_too_many_ways_is_told);
 	tcase_add_test(tcase, single_rights_have_words);
+	tcase_add_test(tcase, that_mounts_can_be_undone_is_told);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/landlock.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -149,6 +150,21 @@ static int change_protocol(void *unused)
 	return result(setsockopt(fd, IPPROTO_TCP, TCP_ULP, "none", 4));
 }
 
+static int make_stream(void *protocol)
+{
+	return result(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, *(int *)protocol));
+}
+
+static int make_stream_6(void *protocol)
+{
+	return result(socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, *(int *)protocol));
+}
+
+static int make_datagrams(void *protocol)
+{
+	return result(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, *(int *)protocol));
+}
+
 static int set_no_delay(void *unused)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
@@ -157,6 +173,37 @@ static int set_no_delay(void *unused)
 	need(fd >= 0);
 	return result(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
 }
+
+#define STRAY_BITS 06000
+
+/* The calls themselves: libc's open() leaves no bits there. */
+static int open_nothing_new(void *unused)
+{
+	(void)unused;
+	return result(syscall(SYS_openat, AT_FDCWD, "/etc", O_RDONLY | O_CLOEXEC, STRAY_BITS));
+}
+
+static int open_nothing_new_by_older_call(void *unused)
+{
+	(void)unused;
+#ifdef SYS_open
+	return result(syscall(SYS_open, "/etc", O_RDONLY | O_CLOEXEC, STRAY_BITS));
+#else
+	return 0;
+#endif
+}
+
+static int create_with(void *mode)
+{
+	return result(open("/tmp/none/such", O_CREAT | O_WRONLY | O_CLOEXEC, *(mode_t *)mode));
+}
+
+static int create_without_name(void *mode)
+{
+	return result(open("/tmp/none", O_TMPFILE | O_WRONLY | O_CLOEXEC, *(mode_t *)mode));
+}
+
+static mode_t user_id = 04755, group_id = 02755, plain = 0755;
 
 static int make_data_code(void *unused)
 {
@@ -171,6 +218,9 @@ static int ask_for_personality(void *unused)
 }
 
 static int stream = SOCK_STREAM, datagram = SOCK_DGRAM, raw = SOCK_RAW, packets = SOCK_SEQPACKET;
+
+static int default_protocol, tcp = IPPROTO_TCP, udp = IPPROTO_UDP, mptcp = 262, smc = 256,
+			     no_protocol = 300;
 
 static const struct gap {
 	const char *text;
@@ -187,7 +237,24 @@ static const struct gap {
 	{"RestrictAddressFamilies=AF_UNIX", make_pair, &datagram, 0, 0},
 	{"RestrictAddressFamilies=AF_UNIX", make_other_pair, &stream, EOPNOTSUPP, EAFNOSUPPORT},
 	{"X-LandlockConnect=80", change_protocol, NULL, ENOENT, ENOPROTOOPT},
+	{"X-LandlockConnect=80", make_stream, &default_protocol, 0, 0},
+	{"X-LandlockConnect=80", make_stream, &tcp, 0, 0},
+	{"X-LandlockConnect=80", make_stream_6, &tcp, -1, 0},
+	{"X-LandlockConnect=80", make_datagrams, &udp, 0, 0},
+	{"X-LandlockConnect=80", make_stream, &mptcp, -1, EPROTONOSUPPORT},
+	{"X-LandlockConnect=80", make_stream_6, &smc, -1, EPROTONOSUPPORT},
+	{"X-LandlockConnect=80", make_stream, &smc, -1, EPROTONOSUPPORT},
+	/* no kernel has it: EINVAL says that it has been asked */
+	{"X-LandlockConnect=80", make_stream, &no_protocol, EINVAL, EPROTONOSUPPORT},
 	{"X-LandlockConnect=80", set_no_delay, NULL, 0, 0},
+	{"RestrictSUIDSGID=yes", open_nothing_new, NULL, 0, 0},
+	{"RestrictSUIDSGID=yes", open_nothing_new_by_older_call, NULL, 0, 0},
+	{"RestrictSUIDSGID=yes", create_with, &user_id, ENOENT, EPERM},
+	{"RestrictSUIDSGID=yes", create_with, &group_id, ENOENT, EPERM},
+	{"RestrictSUIDSGID=yes", create_with, &plain, ENOENT, ENOENT},
+	{"RestrictSUIDSGID=yes", create_without_name, &user_id, ENOENT, EPERM},
+	{"RestrictSUIDSGID=yes", create_without_name, &group_id, ENOENT, EPERM},
+	{"RestrictSUIDSGID=yes", create_without_name, &plain, ENOENT, ENOENT},
 	{"MemoryDenyWriteExecute=yes", make_data_code, NULL, 0, EPERM},
 	{"MemoryDenyWriteExecute=yes", ask_for_personality, NULL, 0, 0},
 	{"X-LandlockRead=/etc\nX-LandlockRestrict=", attempt_read, "/usr", 0, EACCES},

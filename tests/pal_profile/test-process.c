@@ -4,6 +4,7 @@
 #include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -350,6 +351,45 @@ START_TEST(ambient_capabilities_reach_another_user)
 }
 END_TEST
 
+/* As a builder of its own, with a setter for `uid` at last, if it is not -1. */
+static int under_two(const char *first, const char *second, uid_t uid, const void *sets)
+{
+	struct pal_profile *a = profile_of(first), *b = profile_of(second);
+	struct pal_builder *builder = pal_builder_new(NULL);
+	int result;
+
+	pal_builder_sandbox(builder, a);
+	pal_builder_sandbox(builder, b);
+	if (uid != (uid_t)-1)
+		pal_builder_uid(builder, uid);
+	result = outcome(builder, has_sets, (void *)sets);
+	pal_builder_free(builder);
+	pal_profile_free(a);
+	pal_profile_free(b);
+	return result;
+}
+
+START_TEST(a_user_who_is_said_later_has_nothing_of_root_s)
+{
+	static const char *const bounding = "CapabilityBoundingSet=CAP_KILL CAP_CHOWN\n";
+	const unsigned long long kill = BIT(CAP_KILL), both = kill | BIT(CAP_CHOWN);
+	const unsigned long long none[] = {both, 0, 0, 0, 0}, root[] = {both, both, both, 0, 0};
+	const unsigned long long ambient[] = {both, kill, kill, kill, kill};
+	char text[128];
+
+	become(USER_ROOT);
+	snprintf(text, sizeof text, "%sAmbientCapabilities=CAP_KILL", bounding);
+	ck_assert_int_eq(under_two(bounding, "User=nobody", -1, none), 0);
+	ck_assert_int_eq(under_two("User=nobody", bounding, -1, none), 0);
+	ck_assert_int_eq(under_two(bounding, "Nice=1", NOBODY, none), 0);
+	ck_assert_int_eq(under_two(bounding, bounding, NOBODY, none), 0);
+	ck_assert_int_eq(under_two(bounding, "User=nobody", 0, root), 0);
+	ck_assert_int_eq(under_two("User=nobody", bounding, 0, root), 0);
+	ck_assert_int_eq(under_two(text, "User=nobody", -1, ambient), 0);
+	ck_assert_int_eq(under_two(text, bounding, NOBODY, none), 0);
+}
+END_TEST
+
 static int has_securebits(void *bits)
 {
 	return prctl(PR_GET_SECUREBITS) == *(int *)bits ? 0 : 1;
@@ -456,6 +496,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(privileges, no_new_privs_is_set_where_it_is_said_or_needed, 0, USERS);
 	tcase_add_test(privileges, capabilities_are_merged_as_systemd_does);
 	tcase_add_test(privileges, ambient_capabilities_reach_another_user);
+	tcase_add_test(privileges, a_user_who_is_said_later_has_nothing_of_root_s);
 	tcase_add_test(privileges, secure_bits_are_or_ed);
 	return suite;
 }

@@ -145,6 +145,8 @@ static const struct together_case {
 	{"ReadOnlyPaths=%", "TemporaryFileSystem=%:mode=0777", REFUSED},
 	{"ReadOnlyPaths=%", "TemporaryFileSystem=%:ro", WRITES_USR | WRITES_TMP},
 	{"PrivateTmp=yes", "PrivateTmp=yes", WRITES_USR | WRITES_TMP},
+	{"PrivateUsers=yes", "PrivateUsers=yes", ALL},
+	{"PrivateUsers=yes", "PrivateUsers=yes\nPrivateTmp=yes", WRITES_USR | WRITES_TMP},
 	{"ProtectHome=yes", "ProtectSystem=yes", READS | WRITES | WRITES_OPEN | WRITES_TMP},
 	{"TemporaryFileSystem=/var/tmp:ro", "PrivateTmp=yes", REFUSED},
 	{"TemporaryFileSystem=/var/tmp:size=1M", "TemporaryFileSystem=/var/tmp", REFUSED},
