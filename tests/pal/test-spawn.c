@@ -167,8 +167,10 @@ START_TEST(a_child_that_is_killed_within_exec_has_not_started)
 		support_skip("the kernel does not list a thread's children");
 	builder = with_much_to_copy(_i);
 	killer = fork();
-	if (killer == 0)
+	if (killer == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a later process with this pid is not its prey */
 		kill_children(host);
+	}
 	for (int i = 0; i < 300; i++) {
 		struct pal_error error = {0};
 		struct pal_child *child;

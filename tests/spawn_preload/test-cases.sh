@@ -36,6 +36,24 @@ compare() {
 	fi
 }
 
+# glibc's own answers are as they are written down, or were once disturbed from
+# outside: then it is asked again, and what it said is shown. GROUP
+compare_again() {
+	if diff -u "$work/expected/$1.txt" "$work/glibc/$1.txt"; then
+		return 0
+	fi
+	echo "$1: glibc said something else; asked again"
+	mv "$work/glibc" "$work/glibc-first"
+	wanted=$groups
+	groups=$1
+	run glibc env
+	groups=$wanted
+	compare expected glibc "$1"
+	cp "$work/glibc/$1.txt" "$work/glibc-first/"
+	rm -rf "$work/glibc"
+	mv "$work/glibc-first" "$work/glibc"
+}
+
 # Names of functions that a shared library exports. FILE PATTERN
 exported() {
 	nm -D --defined-only "$1" | sed -n "s/^[0-9a-f]* [TWi] \($2\)\(@.*\)\{0,1\}$/\1/p" | LC_ALL=C sort -u
@@ -68,10 +86,14 @@ mkdir "$work/expected"
 for group in $groups; do
 	awk -v group="$group" '/^== / { on = $2 == group; next } on' \
 		"$top/tests/spawn_preload/spawn-cases.expected" >"$work/expected/$group.txt"
-	compare glibc preload "$group"
 	case $(getconf GNU_LIBC_VERSION) in
 	"glibc 2.36")
-		compare expected glibc "$group"
+		# the preloaded library answers for itself, whatever this machine made of glibc's run
+		compare expected preload "$group"
+		compare_again "$group"
+		;;
+	*)
+		compare glibc preload "$group"
 		;;
 	esac
 	echo "$group: $(wc -l <"$work/preload/$group.txt") observations"
