@@ -65,14 +65,35 @@ static void run_floor(unsigned count)
 	reap_any(count);
 }
 
-static struct pal_builder *builder;
+static void run_guarded(unsigned count)
+{
+	int *pidfds = calloc(count, sizeof *pidfds), hold = hold_children();
+
+	if (!pidfds)
+		bench_die("memory");
+	for (unsigned i = 0; i < count; i++)
+		pidfds[i] = guarded_spawn(argv);
+	close(hold);
+	for (unsigned i = 0; i < count; i++)
+		guarded_reap(pidfds[i]);
+	free(pidfds);
+}
+
+static struct pal_builder *builder, *execve_builder;
 
 static void start_procmesh(void)
 {
 	builder = pal_builder_new(TINY_WAIT);
 }
 
-static void run_procmesh(unsigned count)
+/* Without resetting what is ignored: with the signals that execve(2) gives, as the floor. */
+static void start_execve_signals(void)
+{
+	execve_builder = pal_builder_new(TINY_WAIT);
+	pal_builder_keep_ignored_signals(execve_builder, NULL);
+}
+
+static void hold_from(struct pal_builder *from, unsigned count)
 {
 	struct pal_child **children = calloc(count, sizeof(struct pal_child *));
 	int hold = hold_children();
@@ -80,7 +101,7 @@ static void run_procmesh(unsigned count)
 	if (!children)
 		bench_die("memory");
 	for (unsigned i = 0; i < count; i++)
-		bench_check(pal_builder_spawn(builder, &children[i], NULL), "pal_builder_spawn");
+		bench_check(pal_builder_spawn(from, &children[i], NULL), "pal_builder_spawn");
 	close(hold);
 	for (unsigned i = 0; i < count; i++) {
 		struct pal_status status;
@@ -93,9 +114,24 @@ static void run_procmesh(unsigned count)
 	free(children);
 }
 
+static void run_procmesh(unsigned count)
+{
+	hold_from(builder, count);
+}
+
+static void run_execve_signals(unsigned count)
+{
+	hold_from(execve_builder, count);
+}
+
 static void stop_procmesh(void)
 {
 	pal_builder_free(builder);
+}
+
+static void stop_execve_signals(void)
+{
+	pal_builder_free(execve_builder);
 }
 
 static void run_posix_spawn(unsigned count)
@@ -141,7 +177,9 @@ static void run_libuv(unsigned count)
 
 static const struct bench_candidate candidates[] = {
 	{"floor", NULL, run_floor, NULL},
+	{"floor-guarded", NULL, run_guarded, NULL},
 	{"procmesh", start_procmesh, run_procmesh, stop_procmesh},
+	{"procmesh-execve-signals", start_execve_signals, run_execve_signals, stop_execve_signals},
 	{"posix_spawn", NULL, run_posix_spawn, NULL},
 #ifdef HAVE_LIBUV
 	{"libuv", NULL, run_libuv, NULL},

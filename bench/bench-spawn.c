@@ -53,6 +53,12 @@ static void run_floor(unsigned count)
 	}
 }
 
+static void run_guarded(unsigned count)
+{
+	while (count--)
+		guarded_reap(guarded_spawn(argv));
+}
+
 static struct pal_builder *builder, *execve_builder;
 
 static void start_procmesh(void)
@@ -161,6 +167,7 @@ static void run_glib_open(unsigned count)
 
 #define CANDIDATES(fewer_of_those_that_fork) \
 	{"floor", NULL, run_floor, NULL}, \
+	{"floor-guarded", NULL, run_guarded, NULL}, \
 	{"procmesh", start_procmesh, run_procmesh, stop_procmesh}, \
 	{"procmesh-execve-signals", start_execve_signals, run_execve_signals, stop_execve_signals}, \
 	{"posix_spawn", NULL, run_posix_spawn, NULL} UV_CANDIDATE(fewer_of_those_that_fork) \
@@ -295,14 +302,35 @@ static void apart(void (*measure)(void))
 	expect_exit_0(pid);
 }
 
-int main(void)
+/* `bench-spawn PART...` runs these only. */
+static const struct {
+	const char *name;
+	void (*measure)(void);
+} parts[] = {
+	{"5MiB", from_5_mib},
+	{"1GiB", from_1_gib},
+	{"8GiB", from_8_gib},
+	{"64threads", from_64_threads},
+	{"1000fds", from_1000_fds},
+	{"capture", bench_capture},
+	{"alive", bench_alive},
+	{"sandboxed", bench_sandboxed},
+};
+
+static bool is_asked_for(const char *part, char **names)
 {
-	apart(from_5_mib);
-	apart(from_1_gib);
-	apart(from_8_gib);
-	apart(from_64_threads);
-	apart(from_1000_fds);
-	apart(bench_capture);
-	apart(bench_alive);
+	if (!*names)
+		return true;
+	while (*names && strcmp(*names, part))
+		names++;
+	return *names;
+}
+
+int main(int argc, char **arguments)
+{
+	(void)argc;
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+		if (is_asked_for(parts[i].name, arguments + 1))
+			apart(parts[i].measure);
 	return 0;
 }

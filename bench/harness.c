@@ -83,13 +83,34 @@ static unsigned number_from_environment(const char *name, unsigned otherwise)
 	return number > 0 ? (unsigned)number : otherwise;
 }
 
-static void print_candidate(const struct bench_measure *measure, const struct bench_candidate *candidate,
-	double *times, unsigned rounds, double floor)
+/* The ratio is to the median of the first. */
+static void print_candidates(const struct bench_measure *measure, const char *suffix,
+	const struct bench_candidate *candidates, double *const *times, unsigned count, unsigned rounds)
 {
-	double unit = strcmp(measure->unit, "us") ? 1 : 1000;
+	double unit = strcmp(measure->unit, "us") ? 1 : 1000, first = 0;
+	double *sorted = calloc(rounds, sizeof *sorted);
 
-	printf("%s\t%s\t%.2f\t%.2f\t%.2f\t%s\t%.2f\n", measure->name, candidate->name, median(times, rounds) / unit,
-		times[0] / unit, times[rounds - 1] / unit, measure->unit, median(times, rounds) / floor);
+	if (!sorted)
+		bench_die("memory");
+	for (unsigned i = 0; i < count; i++) {
+		double middle;
+
+		memcpy(sorted, times[i], rounds * sizeof *sorted); /* in the order of the rounds they are comparable */
+		qsort(sorted, rounds, sizeof *sorted, compare);
+		middle = median(sorted, rounds);
+		if (i == 0)
+			first = middle;
+		printf("%s%s\t%s\t%.2f\t%.2f\t%.2f\t%s\t%.2f\n", measure->name, suffix, candidates[i].name, middle / unit,
+			sorted[0] / unit, sorted[rounds - 1] / unit, measure->unit, middle / first);
+	}
+	free(sorted);
+}
+
+static void subtract_floor(double *const *times, unsigned count, unsigned rounds)
+{
+	for (unsigned i = 1; i < count; i++)
+		for (unsigned round = 0; round < rounds; round++)
+			times[i][round] -= times[0][round];
 }
 
 void bench_run(const struct bench_measure *measure)
@@ -118,10 +139,11 @@ void bench_run(const struct bench_measure *measure)
 	for (unsigned i = 0; i < count; i++)
 		if (candidates[i].stop)
 			candidates[i].stop();
-	for (unsigned i = 0; i < count; i++)
-		qsort(times[i], rounds, sizeof *times[i], compare);
-	for (unsigned i = 0; i < count; i++)
-		print_candidate(measure, &candidates[i], times[i], rounds, median(times[0], rounds));
+	print_candidates(measure, "", candidates, times, count, rounds);
+	if (measure->added) {
+		subtract_floor(times, count, rounds);
+		print_candidates(measure, ".added", candidates + 1, times + 1, count - 1, rounds);
+	}
 	fflush(stdout);
 	for (unsigned i = 0; i < count; i++)
 		free(times[i]);

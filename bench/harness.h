@@ -11,6 +11,7 @@
  * floor: the fewest system calls that could do it.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct bench_candidate {
@@ -27,12 +28,14 @@ struct bench_measure {
 	unsigned batch;    /* operations per candidate and round */
 	unsigned rounds;
 	const struct bench_candidate *candidates; /* the floor first; ends with a NULL name */
+	bool added; /* also what they add to the floor, as a measure NAME.added */
 };
 
 /*
  * Runs it and prints a line per candidate: measure, candidate, median, min,
  * max, unit, ratio, separated by tabs. BENCH_ROUNDS and BENCH_BATCH in the
- * environment override the numbers.
+ * environment override the numbers. What is added to the floor is the
+ * difference within a round, and its ratio is to that of the second candidate.
  */
 void bench_run(const struct bench_measure *measure);
 

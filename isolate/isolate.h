@@ -102,7 +102,7 @@ struct isolate_result {
  * the child: fn may use malloc and stdio (fork(3) takes care of their locks)
  * but must not wait for a lock that another thread may have held. A cancellation
  * request (pthread_cancel) is not acted on in here.
- * With SIGCHLD ignored the result still arrives; only `status` is unknown.
+ * With SIGCHLD ignored the result still arrives; only `status` is unknown, before Linux 6.15.
  */
 PAL_EXPORT enum isolate_answer isolate_call(isolate_fn fn, void *arg,
 	const struct isolate_options *options, struct isolate_result *result);

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <pal/util-priv.h>
+
 /* The setters of streams and descriptors. */
 
 int pal__builder_put_fd(struct pal_builder *builder, struct pal__fd_request request)
@@ -89,6 +91,26 @@ void pal_builder_dup_fd(struct pal_builder *builder, int fd, int child_fd)
 							     PAL_STDIO_FD(fd), builder->fd_calls}),
 			"dup_fd");
 	builder->fd_calls++;
+}
+
+void pal_builder_take_fd(struct pal_builder *builder, int fd, int child_fd)
+{
+	int *owned;
+
+	if (!builder || fd < 0) {
+		pal_builder_dup_fd(builder, fd, child_fd);
+		pal_close(fd);
+		return;
+	}
+	owned = reallocarray(builder->owned_fds, builder->owned_count + 1, sizeof *owned);
+	if (!owned) {
+		pal_close(fd);
+		pal__builder_check(builder, -ENOMEM, "dup_fd");
+		return;
+	}
+	builder->owned_fds = owned;
+	owned[builder->owned_count++] = fd;
+	pal_builder_dup_fd(builder, fd, child_fd);
 }
 
 void pal_builder_close_fd(struct pal_builder *builder, int child_fd)

@@ -56,3 +56,8 @@ const char *pal_builder_peek_env(const struct pal_builder *builder, const char *
 {
 	return builder && name ? pal__environ_peek(&builder->env, name) : NULL;
 }
+
+bool pal_builder_get_env_inherited(const struct pal_builder *builder)
+{
+	return builder && !builder->env.cleared && !builder->env.verbatim;
+}

@@ -4,7 +4,9 @@
 
 #include <pal/builder.h>
 #include <pal/environ-priv.h>
+#include <pal/namespaces-priv.h>
 #include <pal/process-priv.h>
+#include <pal/root-priv.h>
 #include <pal/sandbox-priv.h>
 #include <pal/steps-priv.h>
 #include <pal/strings-priv.h>
@@ -52,17 +54,22 @@ struct pal_builder {
 	struct pal__fd_request *fds; /* one per number of the child; 0, 1 and 2 are always there */
 	size_t fd_count;
 	char *stream_paths[3]; /* those of `fds` that are PAL_STDIO_KIND_FILE */
+	int *owned_fds; /* of take_fd; closed with the builder */
+	size_t owned_count;
 	struct pal__fd_close *closes;
 	size_t close_count;
 	int fd_calls; /* dup_fd and close_fd so far */
 	bool close_others;
 	struct pal__steps steps;
 
+	struct pal__namespaces namespaces;
+	struct pal__root root;
 	struct pal__process process;
 	struct pal__signals signals;
 	struct rlimit limits[RLIM_NLIMITS];
 	bool limit_set[RLIM_NLIMITS];
 	int parent_death; /* 0: off */
+	bool death_of_process; /* that, and not of a thread, also with pal_fork */
 	bool vfork;
 	pal_deadline start_deadline; /* of pal_fork */
 };
@@ -88,5 +95,7 @@ bool pal__builder_gives_fd(const struct pal_builder *builder, int child_fd);
  * in which a process changes its user or group: that must not be the parent's.
  */
 bool pal__builder_shares_memory(const struct pal_builder *builder);
+/* Whether the child makes the setting of its parent-death signal itself: else a lifeline does it, or nobody. */
+bool pal__builder_arms_death(const struct pal_builder *builder, bool program);
 
 #endif

@@ -97,7 +97,8 @@ bool pal__builder_shares_memory(const struct pal_builder *builder)
 {
 	const struct pal__process *process = &builder->process;
 
-	if (!builder->vfork || process->uid != (uid_t)-1 || process->gid != (gid_t)-1)
+	if (!builder->vfork || process->uid != (uid_t)-1 || process->gid != (gid_t)-1 ||
+		!pal__namespaces_share_memory(builder))
 		return false;
 	return !process->reset_ids || !has_ids_to_reset();
 }

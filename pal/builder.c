@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <pal/profile.h>
+#include <pal/profile-priv.h>
 #include <pal/util-priv.h>
 
 /*
@@ -108,11 +108,16 @@ void pal_builder_free(struct pal_builder *builder)
 	pal__environ_free(&builder->env);
 	pal__process_clear(&builder->process);
 	pal__steps_clear(&builder->steps);
+	pal__namespaces_clear(&builder->namespaces);
+	pal__root_clear(&builder->root);
 	free(builder->program);
 	free(builder->arg0);
 	free(builder->cwd);
 	for (int fd = 0; fd < 3; fd++)
 		free(builder->stream_paths[fd]);
+	while (builder->owned_count)
+		pal_close(builder->owned_fds[--builder->owned_count]);
+	free(builder->owned_fds);
 	free(builder->fds);
 	free(builder->closes);
 	free(builder);
@@ -152,31 +157,23 @@ void pal_builder_args(struct pal_builder *builder, const char *const *args)
 		pal_builder_arg(builder, args[i]);
 }
 
-/* A change that would be without effect is an error: it may be what a sandbox profile relies on. */
-static bool may_change_env(struct pal_builder *builder)
-{
-	if (builder && builder->env.verbatim)
-		pal__builder_check(builder, -EINVAL, "change to an environment that is passed verbatim");
-	return builder && !builder->env.verbatim;
-}
-
 void pal_builder_env(struct pal_builder *builder, const char *name, const char *value)
 {
-	if (may_change_env(builder))
+	if (builder)
 		pal__builder_check(builder, pal__environ_set(&builder->env, name, value),
 			"environment variable '%s'%s", or_null(name), value ? "" : " as (null)");
 }
 
 void pal_builder_env_remove(struct pal_builder *builder, const char *name)
 {
-	if (may_change_env(builder))
+	if (builder)
 		pal__builder_check(builder, pal__environ_remove(&builder->env, name),
 			"environment variable '%s'", or_null(name));
 }
 
 void pal_builder_env_clear(struct pal_builder *builder)
 {
-	if (!may_change_env(builder))
+	if (!builder)
 		return;
 	pal__environ_clear(&builder->env);
 	builder->changed = true;
@@ -224,6 +221,12 @@ void pal_builder_rlimit(struct pal_builder *builder, int resource, rlim_t soft, 
 			builder, PAL_STAGE_ARGUMENT, -EINVAL, "resource limit %d", resource);
 		return;
 	}
+	if (builder->sandbox.settled && builder->limit_set[resource]) { /* a profile's holds, too */
+		const struct rlimit *now = &builder->limits[resource];
+
+		soft = soft < now->rlim_cur ? soft : now->rlim_cur;
+		hard = hard < now->rlim_max ? hard : now->rlim_max;
+	}
 	builder->limits[resource] = (struct rlimit){.rlim_cur = soft, .rlim_max = hard};
 	builder->limit_set[resource] = true;
 }
@@ -237,6 +240,17 @@ void pal_builder_parent_death(struct pal_builder *builder, int signal)
 			builder, PAL_STAGE_ARGUMENT, -EINVAL, "parent-death signal %d", signal);
 	else
 		builder->parent_death = signal;
+}
+
+void pal_builder_parent_death_of_process(struct pal_builder *builder, bool on)
+{
+	if (builder)
+		builder->death_of_process = on;
+}
+
+bool pal__builder_arms_death(const struct pal_builder *builder, bool program)
+{
+	return builder->parent_death && (program || !builder->death_of_process);
 }
 
 void pal_builder_start_deadline(struct pal_builder *builder, pal_deadline deadline)
@@ -264,7 +278,7 @@ void pal_builder_sandbox(struct pal_builder *builder, const struct pal_profile *
 			builder, r, "sandbox profile %s", profile ? "of another size" : "(null)");
 		return;
 	}
-	r = profile->apply ? profile->apply(profile, builder, &error) : 0;
+	r = pal__profile_apply(profile, builder, &error);
 	if (r >= 0 || builder->first_error.code)
 		return;
 	if (error.code)

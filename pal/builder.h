@@ -76,7 +76,8 @@ PAL_EXPORT void pal_builder_env_clear(struct pal_builder *builder);
 /*
  * Exactly these entries, in this order, in place of all of the above: also those
  * without '=' and repeated ones. For programs that stand between others. NULL
- * ends it; it is copied. A later call of the three above is an error, -EINVAL.
+ * ends it; it is copied. Later calls of the three above change these entries:
+ * env() takes the place of the first one of that name and leaves no other, or is the last.
  */
 PAL_EXPORT void pal_builder_env_verbatim(struct pal_builder *builder, const char *const *entries);
 
@@ -105,13 +106,18 @@ struct pal_stdio {
 /*
  * A file, opened by the parent at every spawn: with its rights and from its
  * working directory, whatever the child's are. O_CLOEXEC and O_NOCTTY are added.
- * -ENOENT, -EACCES and the like at PAL_STAGE_STDIO.
+ * -ENOENT, -EACCES and the like at PAL_STAGE_STDIO. Spawn waits where open(2)
+ * does: a FIFO has to be opened at its other end, too, and no signal ends that,
+ * nor pthread_cancel(3). With O_NONBLOCK it does not, and the child's stream has that flag.
  */
 #define PAL_STDIO_OPEN(name, open_flags, create_mode)                                              \
 	((struct pal_stdio){.kind = PAL_STDIO_KIND_FILE, .fd = -1, .path = (name),                 \
 		.flags = (open_flags), .mode = (create_mode)})
 #define PAL_STDIO_APPEND(name) PAL_STDIO_OPEN(name, O_WRONLY | O_CREAT | O_APPEND, 0666)
-/* Of stderr: what stdout is, whichever of the two was set first; closed where stdout is. */
+/*
+ * Of stderr: what stdout is, whichever of the two was set first; closed where stdout is. What
+ * close_fd(1) takes away stderr has all the same: that comes after the moves.
+ */
 #define PAL_STDIO_STDOUT ((struct pal_stdio){.kind = PAL_STDIO_KIND_STDOUT, .fd = -1})
 
 /* With INHERIT a stream that is closed in the parent is closed in the child. */
@@ -126,6 +132,9 @@ PAL_EXPORT void pal_builder_stderr(struct pal_builder *builder, struct pal_stdio
  * borrowed and must be open at every spawn, else spawn fails with -EBADF.
  */
 PAL_EXPORT void pal_builder_dup_fd(struct pal_builder *builder, int fd, int child_fd);
+
+/* The same, and the builder owns `fd` from now on, also on failure: pal_builder_free closes it. */
+PAL_EXPORT void pal_builder_take_fd(struct pal_builder *builder, int fd, int child_fd);
 
 /* Closes a number in the child, after the moves and before close_others. A number that is not open is no error. */
 PAL_EXPORT void pal_builder_close_fd(struct pal_builder *builder, int child_fd);
@@ -154,12 +163,28 @@ PAL_EXPORT void pal_builder_rlimit(struct pal_builder *builder, int resource, rl
  * cannot be started, spawn fails with PAL_STAGE_CLONE (-EINVAL after
  * unshare(CLONE_NEWPID), which allows no threads). A parent that died meanwhile
  * is noticed. pal_fork cannot change threads: there the signal comes when the
- * calling thread ends.
- * The kernel clears the setting when the child executes a set-user-ID program.
+ * calling thread ends, unless parent_death_of_process() is on.
+ * The kernel clears the setting when the child executes a set-user-ID program or one with file capabilities - and
+ * any program that gains capabilities: of user 0 every one of the bounding set that
+ * is not permitted before. So for a child that is user 0 with less than that say
+ * no_new_privs, or take the bounding set down with the permitted one (capabilities.h); a
+ * pid namespace with a reaper (namespaces.h) keeps the setting in any case.
  * It sends the signal also when this process executes another program: execve(2)
  * ends every thread but the one that calls it.
  */
 PAL_EXPORT void pal_builder_parent_death(struct pal_builder *builder, int signal);
+
+/*
+ * On: with pal_fork, too, parent_death() is about the process and not about the calling
+ * thread, from before the function runs. This takes two descriptors of this process, which
+ * the child does not have, until the child has been waited for or its handle freed. A process that was forked from this
+ * one later, and has not executed anything, has copies of them unless it closes
+ * what it inherits: the signal comes when it has ended, too. The child
+ * cannot lose the setting, except to a change of its user; in a pid namespace it
+ * is made just after the child has begun to run. -EMFILE, -ENFILE at PAL_STAGE_PARENT_DEATH.
+ * Off, the default: fewer system calls.
+ */
+PAL_EXPORT void pal_builder_parent_death_of_process(struct pal_builder *builder, bool on);
 
 /*
  * vfork (the default): the child shares memory with the parent until exec and
@@ -167,7 +192,8 @@ PAL_EXPORT void pal_builder_parent_death(struct pal_builder *builder, int signal
  * the parent. Off: the memory is copied. Errors and stages are the same.
  * A child that changes its user or group (process.h) is copied in any case: the
  * kernel makes memory undumpable in which credentials change, and that would be
- * this process's, too.
+ * this process's, too. So is one with a user or time namespace, and one with a
+ * pid namespace and an init, or something to join besides (namespaces.h).
  */
 PAL_EXPORT void pal_builder_vfork(struct pal_builder *builder, bool on);
 
@@ -181,7 +207,10 @@ PAL_EXPORT void pal_builder_vfork(struct pal_builder *builder, bool on);
  */
 PAL_EXPORT void pal_builder_start_deadline(struct pal_builder *builder, pal_deadline deadline);
 
-/* Calls the profile's apply hook now; its failure is remembered like an invalid value. See profile.h. */
+/*
+ * Calls the profile's apply hook now; its failure is remembered like an invalid value. Several
+ * profiles, and what was set before, all hold at once: see profile.h.
+ */
 PAL_EXPORT void pal_builder_sandbox(struct pal_builder *builder, const struct pal_profile *profile);
 
 /*
@@ -212,6 +241,8 @@ PAL_EXPORT int pal_builder_spawn(struct pal_builder *builder, struct pal_child *
  * number. Without them a child that is killed before its program runs cannot be told
  * from one that is killed afterwards: that is success here, and the caller's wait sees the signal.
  * -EINVAL, PAL_STAGE_ARGUMENT, with parent_death() or PAL_STDIO_PIPE: both are the handle's.
+ * A pid namespace, and id maps (namespaces.h) that are written from outside, need descriptors in
+ * any case, and tell of a child killed before.
  */
 PAL_EXPORT int pal_builder_spawn_pid(struct pal_builder *builder, pid_t *ret, struct pal_error *error)
 	PAL_MUST_CHECK;
@@ -221,7 +252,9 @@ PAL_EXPORT int pal_builder_spawn_pid(struct pal_builder *builder, pid_t *ret, st
  * process with only the calling thread, made by fork(2) so that malloc and
  * stdio can be used in it, and `fn`'s return is its exit status (8 bits). The
  * child leaves with _exit: no atexit handlers, no flushing. Stages as above.
- * `fn` runs once every step of the plan has succeeded.
+ * `fn` runs once every step of the plan has succeeded. Where close_others is on, the
+ * copies of other handles that it has are of descriptors that are closed: their
+ * numbers will be other files', so they must not be freed or detached in `fn`.
  * Of the signals, those between 32 and SIGRTMIN keep their dispositions: libc uses
  * them for itself, in pthread_cancel(3) and setuid(2) with threads.
  */

@@ -4,6 +4,8 @@
 
 #include <pal/child.h>
 #include <pal/death-thread-priv.h>
+#include <pal/lifeline-priv.h>
+#include <pal/report-priv.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,13 +14,16 @@
 #define PAL__TRACED_NAP_MS 5
 
 struct pal_child {
-	pid_t owner; /* the process whose child it is; its forks have copies of the handle */
+	uint64_t owner; /* pal__process_mark of whose child it is; its forks have copies of the handle */
 	pid_t pid;
 	int pidfd;
 	int stdio[3];       /* our ends of pipes, -1: none */
+	int notify_fd;      /* the listener of its filter, -1: none */
 	bool leads_group;   /* was started as the leader of a process group */
 	int64_t started_ns; /* as pal__now_ns */
 	struct pal__death_thread *death_thread; /* until the child has ended; NULL: none */
+	struct pal__lifeline lifeline; /* the same */
+	struct pal__report *report; /* of process 1 of a pid namespace, in a page of its own; NULL: none */
 	bool ended;         /* `result` and `status` are valid */
 	int result;         /* of every further wait: 0 or -ECHILD */
 	struct pal_status status;
@@ -30,6 +35,9 @@ struct pal_child {
  * sets pid, pidfd and leads_group before anyone else sees it.
  */
 struct pal_child *pal__child_new(void);
+
+/* Whether it is a child of this process, and the handle no copy in a fork. */
+bool pal__child_is_own(const struct pal_child *child);
 
 /* Closes and frees what the handle has, whatever the child does. The death thread is not ended. */
 void pal__child_release(struct pal_child *child);

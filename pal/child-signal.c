@@ -2,9 +2,10 @@
 #include <pal/child-priv.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
+
+#include <pal/poll-priv.h>
 
 /* Linux 6.9: to the process group whose number was given as the pidfd's process was. */
 #ifndef PIDFD_SIGNAL_PROCESS_GROUP
@@ -18,8 +19,10 @@ int pal_child_signal(struct pal_child *child, int signal)
 {
 	struct pollfd end = {.fd = child->pidfd, .events = POLLIN};
 
+	if (!pal__child_is_own(child))
+		return -ECHILD;
 	/* The kernel takes signals for a zombie and says nothing. */
-	if (poll(&end, 1, 0) > 0)
+	if (pal__poll(&end, 1, 0) > 0)
 		return -ESRCH;
 	return pal__pidfd_signal(child->pidfd, signal) < 0 ? -errno : 0;
 }
@@ -41,12 +44,14 @@ int pal_child_signal_group(struct pal_child *child, int signal)
 {
 	if (!child->leads_group || signal < 0 || signal >= _NSIG)
 		return -EINVAL;
+	if (!pal__child_is_own(child))
+		return -ECHILD;
 	if (syscall(SYS_pidfd_send_signal, child->pidfd, signal, NULL,
 		    PIDFD_SIGNAL_PROCESS_GROUP) == 0)
 		return 0;
 	if (errno != EINVAL)
 		return -errno;
-	if (child->ended || child->owner != getpid() || is_reaped(child))
+	if (child->ended || is_reaped(child))
 		return -ESRCH;
 	return kill(-child->pid, signal) < 0 ? -errno : 0;
 }
@@ -74,7 +79,12 @@ int pal_child_stop(
 
 	if (!child->ended)
 		r = send(child, false, SIGTERM, error);
-	if (r == 0 && pal__child_await(child, grace_end(grace_ms)) < 0)
+	if (r < 0)
+		return r;
+	r = pal__child_await(child, grace_end(grace_ms));
+	if (r < 0 && r != -ETIMEDOUT)
+		return pal__child_wait_error(child, r, error);
+	if (r == -ETIMEDOUT)
 		r = send(child, false, SIGKILL, error);
 	return r < 0 ? r : pal_child_wait(child, PAL_DEADLINE_NONE, ret, error);
 }
@@ -85,16 +95,18 @@ int pal_child_stop_group(
 {
 	int r = send(child, true, SIGTERM, error);
 
-	if (r == 0 && !child->ended)
-		pal__child_poll(child, grace_end(grace_ms));
-	if (r == 0)
-		r = send(child, true, SIGKILL, error);
+	if (r < 0)
+		return r;
+	r = child->ended ? 1 : pal__child_poll(child, grace_end(grace_ms));
+	if (r < 0)
+		return pal__child_wait_error(child, r, error);
+	r = send(child, true, SIGKILL, error);
 	return r < 0 ? r : pal_child_wait(child, PAL_DEADLINE_NONE, ret, error);
 }
 
 void pal__child_kill(struct pal_child *child)
 {
-	if (child->ended || child->owner != getpid())
+	if (child->ended || !pal__child_is_own(child))
 		return;
 	if (pal__pidfd_signal(child->pidfd, SIGKILL) < 0 && errno != ESRCH)
 		pal__child_reap(child);

@@ -2,12 +2,12 @@
 #include <pal/child-priv.h>
 
 #include <errno.h>
-#include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 
 #include <pal/deadline-priv.h>
+#include <pal/pidfd-info-priv.h>
+#include <pal/poll-priv.h>
 #include <pal/util-priv.h>
 
 #ifndef P_PIDFD /* glibc has it as an enumerator since 2.36 only */
@@ -39,6 +39,13 @@ int pal__reap(int pidfd)
 
 int pal__child_wait_error(const struct pal_child *child, int code, struct pal_error *error)
 {
+	if (code == -ECHILD && !pal__child_is_own(child))
+		return pal_error_set(error, PAL_STAGE_WAIT, code,
+			"child %d is not of this process, but of one that it was forked from",
+			(int)child->pid);
+	if (code == -ECHILD && !(child->ended && child->result < 0))
+		return pal_error_set(
+			error, PAL_STAGE_WAIT, code, "child %d has ended", (int)child->pid);
 	if (code == -ECHILD)
 		return pal_error_set(error, PAL_STAGE_WAIT, code,
 			"child %d has ended, its status is lost to SIGCHLD's disposition or another wait",
@@ -48,23 +55,12 @@ int pal__child_wait_error(const struct pal_child *child, int code, struct pal_er
 
 /* ---- the end ---- */
 
-static int poll_without_cancellation(struct pollfd *events, nfds_t count, int timeout_ms)
-{
-	int cancel_state, r;
-
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	r = poll(events, count, timeout_ms);
-	r = r < 0 ? -errno : r;
-	pthread_setcancelstate(cancel_state, NULL);
-	return r;
-}
-
 int pal__child_poll(const struct pal_child *child, pal_deadline deadline)
 {
 	struct pollfd end = {.fd = child->pidfd, .events = POLLIN};
 
 	for (;;) {
-		int r = poll_without_cancellation(&end, 1, pal_deadline_left_ms(deadline));
+		int r = pal__poll(&end, 1, pal_deadline_left_ms(deadline));
 
 		if (r > 0)
 			return 1;
@@ -76,24 +72,55 @@ int pal__child_poll(const struct pal_child *child, pal_deadline deadline)
 	}
 }
 
-/* Nobody is left for whom its parent-death thread would have to stay. */
+/* Nobody is left for whom its parent-death thread or lifeline would have to stay. */
 static void set_ended(struct pal_child *child, int result)
 {
 	child->ended = true;
 	child->result = result;
 	pal__death_thread_end(PAL_TAKE_POINTER(child->death_thread));
+	pal__lifeline_end(&child->lifeline, child->owner);
+}
+
+/* Process 1 of a pid namespace cannot die of a signal as its program did: it tells. */
+static void take_program_status(struct pal_status *status, const struct pal__report *report)
+{
+	if (!report || !report->program_ended || status->signaled)
+		return;
+	status->signaled = report->program_end != CLD_EXITED;
+	status->code = report->program_status;
+	status->core = report->program_end == CLD_DUMPED;
+}
+
+static void set_status(struct pal_child *child, const struct pal_status *status)
+{
+	child->status = *status;
+	child->status.wall_us = (pal__now_ns() - child->started_ns) / 1000;
+	take_program_status(&child->status, child->report);
+	set_ended(child, 0);
 }
 
 static void take_status(struct pal_child *child, const siginfo_t *info, const struct rusage *usage)
 {
-	child->status = (struct pal_status){
-		.signaled = info->si_code != CLD_EXITED,
+	struct pal_status status = {.signaled = info->si_code != CLD_EXITED,
 		.code = info->si_status,
 		.core = info->si_code == CLD_DUMPED,
-		.usage = *usage,
-		.wall_us = (pal__now_ns() - child->started_ns) / 1000,
-	};
-	set_ended(child, 0);
+		.usage = *usage};
+
+	set_status(child, &status);
+}
+
+/* Somebody else has reaped it, or nobody had to: its pidfd may tell the rest. */
+static void take_late_status(struct pal_child *child)
+{
+	int code;
+
+	if (pal__pidfd_exit_status(child->pidfd, &code) < 0) {
+		set_ended(child, -ECHILD);
+		return;
+	}
+	set_status(child, &(struct pal_status){.signaled = WIFSIGNALED(code),
+				  .code = WIFSIGNALED(code) ? WTERMSIG(code) : WEXITSTATUS(code),
+				  .core = WIFSIGNALED(code) && WCOREDUMP(code)});
 }
 
 /* `options`: 0 to wait for the end, WNOHANG to look. */
@@ -104,7 +131,7 @@ static int reap(struct pal_child *child, int options)
 	int r = pal__waitid(child->pidfd, WEXITED | options, &info, &usage);
 
 	if (r == -ECHILD) {
-		set_ended(child, -ECHILD);
+		take_late_status(child);
 		return 0;
 	}
 	if (r < 0)
@@ -135,7 +162,7 @@ static int await_until(struct pal_child *child, pal_deadline deadline)
 		/* A debugger has it, and has not waited yet. */
 		if (pal_deadline_left_ms(deadline) == 0)
 			return -ETIMEDOUT;
-		poll_without_cancellation(NULL, 0, PAL__TRACED_NAP_MS);
+		pal__poll(NULL, 0, PAL__TRACED_NAP_MS);
 	}
 }
 
@@ -143,6 +170,8 @@ int pal__child_await(struct pal_child *child, pal_deadline deadline)
 {
 	int r = 0;
 
+	if (!pal__child_is_own(child))
+		return -ECHILD;
 	if (child->ended)
 		return 0;
 	if (deadline == PAL_DEADLINE_NONE)
@@ -214,8 +243,10 @@ static int wait_change(struct pal_child *child, unsigned changes, int options, i
 	siginfo_t info;
 	int r = pal__waitid(child->pidfd, wait_options(changes) | options, &info, &usage);
 
-	if (r == -ECHILD && changes & PAL_CHILD_ENDED)
-		set_ended(child, -ECHILD);
+	if (r == -ECHILD && changes & PAL_CHILD_ENDED) {
+		take_late_status(child);
+		return child->result < 0 ? child->result : (int)PAL_CHILD_ENDED;
+	}
 	if (r < 0)
 		return r;
 	return info.si_pid ? take_change(child, &info, &usage, ret_signal) : -EAGAIN;
@@ -236,7 +267,10 @@ static int wait_change_until(
 			return -ETIMEDOUT;
 		/* Its end cuts the nap short - once: a tracer may keep it from us. */
 		nap = left < PAL__TRACED_NAP_MS ? left : PAL__TRACED_NAP_MS;
-		if (poll_without_cancellation(&end, end.fd >= 0, nap) > 0)
+		r = pal__poll(&end, end.fd >= 0, nap);
+		if (r < 0 && r != -EINTR)
+			return r;
+		if (r > 0)
 			end.fd = -1;
 	}
 }
@@ -244,6 +278,8 @@ static int wait_change_until(
 static int await_change(
 	struct pal_child *child, unsigned changes, pal_deadline deadline, int *ret_signal)
 {
+	if (!pal__child_is_own(child))
+		return -ECHILD;
 	if (child->ended)
 		return changes & PAL_CHILD_ENDED && child->result == 0 ? (int)PAL_CHILD_ENDED
 								       : -ECHILD;

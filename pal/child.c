@@ -7,10 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include <pal/deadline-priv.h>
 #include <pal/detach-priv.h>
+#include <pal/process-mark-priv.h>
+#include <pal/seccomp.h>
 #include <pal/streams-priv.h>
 #include <pal/util-priv.h>
 
@@ -21,11 +24,18 @@ struct pal_child *pal__child_new(void)
 	struct pal_child *child = calloc(1, sizeof *child);
 
 	if (child)
-		*child = (struct pal_child){.owner = getpid(),
+		*child = (struct pal_child){.owner = pal__process_mark(),
 			.pidfd = -1,
 			.stdio = {-1, -1, -1},
+			.notify_fd = -1,
+			.lifeline = PAL__LIFELINE_INIT,
 			.started_ns = pal__now_ns()};
 	return child;
+}
+
+bool pal__child_is_own(const struct pal_child *child)
+{
+	return child->owner == pal__process_mark();
 }
 
 /* The pidfd, above 2, of a process that is our child, or -ESRCH, -ECHILD, -EMFILE ... */
@@ -108,12 +118,19 @@ int pal_child_steal_stderr(struct pal_child *child)
 	return pal_take_fd(&child->stdio[2]);
 }
 
+int pal_child_steal_notify(struct pal_child *child)
+{
+	return pal_take_fd(&child->notify_fd);
+}
+
 const char *pal_status_text(const struct pal_status *status, char *buffer, size_t size)
 {
 	const char *core = status->core ? " (core dumped)" : "";
 	const char *name = sigabbrev_np(status->code);
 
-	if (!status->signaled)
+	if (status->code < 0)
+		snprintf(buffer, size, "status lost");
+	else if (!status->signaled)
 		snprintf(buffer, size, "exit %d", status->code);
 	else if (name)
 		snprintf(buffer, size, "SIG%s%s", name, core);
@@ -131,6 +148,10 @@ void pal__child_release(struct pal_child *child)
 	pal_close(child->pidfd);
 	for (int i = 0; i < 3; i++)
 		pal_close(child->stdio[i]);
+	pal_close(child->notify_fd);
+	pal__lifeline_end(&child->lifeline, child->owner);
+	if (child->report)
+		munmap(child->report, sizeof *child->report);
 	free(child);
 }
 
@@ -139,9 +160,9 @@ pid_t pal_child_steal_pid(struct pal_child *child)
 	pid_t pid = child->pid;
 	int cancel_state;
 
-	if (child->ended || child->owner != getpid())
+	if (child->ended || !pal__child_is_own(child))
 		return -ECHILD;
-	if (child->death_thread)
+	if (child->death_thread || child->lifeline.ends[0] >= 0)
 		return -EBUSY;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	pal__child_release(child);
@@ -152,7 +173,7 @@ pid_t pal_child_steal_pid(struct pal_child *child)
 static void free_child(struct pal_child *child)
 {
 	pal__child_kill(child);
-	if (!child->ended && child->owner == getpid()) {
+	if (!child->ended && pal__child_is_own(child)) {
 		pal__detach(child); /* whose end we cannot bring about */
 		return;
 	}

@@ -12,14 +12,19 @@
 
 PAL_BEGIN_DECLS
 
-/* A running or ended child. A handle belongs to one thread at a time, except pal_child_signal: any thread. */
+/*
+ * A running or ended child. A handle belongs to one thread at a time, except pal_child_signal: any
+ * thread. In a fork of the process whose child it is there is a copy of the handle: waiting,
+ * signalling, stopping and communicating return -ECHILD there and do nothing; detach and free
+ * close the copy.
+ */
 struct pal_child;
 
 struct pal_status {
 	bool signaled;        /* ended by a signal */
-	int code;             /* exit code 0..255, or the signal */
+	int code;             /* exit code 0..255, or the signal; -1 only where communicate.h says so */
 	bool core;            /* a core was dumped */
-	struct rusage usage;  /* of the child and its waited-for children */
+	struct rusage usage;  /* of the child and its waited-for children; zero where only the pidfd told the end */
 	int64_t wall_us;      /* from its start, or its adoption, until the wait noticed its end */
 };
 
@@ -44,7 +49,8 @@ PAL_EXPORT int pal_child_steal_stderr(struct pal_child *child);
  * again. `ret` may be NULL. Returns 0, -ETIMEDOUT, or -ECHILD when the status
  * is lost because the process ignores SIGCHLD (SIG_IGN or SA_NOCLDWAIT) or
  * somebody else reaped it; the child has ended then, and that is never reported
- * as a made-up exit code. Only the end of the child ends the wait: EINTR,
+ * as a made-up exit code. Since Linux 6.15 the pidfd still tells how it ended, only
+ * `usage` is lost. Only the end of the child ends the wait: EINTR,
  * SIGSTOP and ptrace stops do not, nor does pthread_cancel(3).
  */
 PAL_EXPORT int pal_child_wait(struct pal_child *child, pal_deadline deadline, struct pal_status *ret,
@@ -86,7 +92,11 @@ PAL_EXPORT int pal_child_signal_group(struct pal_child *child, int signal);
 
 /*
  * Stops it: SIGTERM, up to `grace_ms` for it to leave (0: none), SIGKILL, reap.
- * Returns as pal_child_wait; a child that has ended already is no error.
+ * Returns as pal_child_wait without a deadline; a child that has ended already is
+ * no error. -EPERM (PAL_STAGE_SIGNAL) for one that has another user now, and may
+ * not be signalled: it runs on. After SIGKILL nothing bounds the wait: a tracer
+ * or a device can put the end off. SIGKILL is sent when the time is over, not
+ * when waiting fails: that is returned.
  */
 PAL_EXPORT int pal_child_stop(struct pal_child *child, int64_t grace_ms, struct pal_status *ret,
 	struct pal_error *error);
@@ -115,7 +125,8 @@ PAL_EXPORT int pal_child_adopt(pid_t pid, struct pal_child **ret, struct pal_err
  * -EMFILE, -ENOMEM, -ENOSPC: too many of this user's descriptors are in epoll
  * sets): then the child runs, and becomes a zombie of this process. A
  * parent_death() keeps its meaning. In a fork of the process that started the
- * child, only the handle's copy is closed. Takes NULL.
+ * child, only the handle's copy is closed. A fork that comes later inherits the
+ * thread's descriptors, which are close-on-exec, and never touches them. Takes NULL.
  */
 PAL_EXPORT int pal_child_detach(struct pal_child *child, struct pal_error *error);
 
@@ -123,7 +134,7 @@ PAL_EXPORT int pal_child_detach(struct pal_child *child, struct pal_error *error
  * Gives the child up to a caller who waits for it with waitpid(2) and the like.
  * Returns its pid and frees the handle. Nothing is freed with -ECHILD, if it has
  * been waited for already or is another process's child, nor with -EBUSY for a
- * child with parent_death(): its thread needs the handle.
+ * child with parent_death() whose thread or descriptors need the handle.
  */
 PAL_EXPORT pid_t pal_child_steal_pid(struct pal_child *child);
 

@@ -8,7 +8,8 @@
 
 /* What a pipe holds: one read takes all of it. Memory that nothing is read to costs nothing. */
 #define FIRST_ROOM ((size_t)64 << 10)
-#define SECOND_ROOM (FIRST_ROOM + PAL__BIG_PIPE)
+#define SKIP_ROOM FIRST_ROOM
+#define SECOND_ROOM (FIRST_ROOM + ((size_t)1 << 20))
 
 /* Up to one byte beyond the limit, which then is known to be exceeded. */
 static int grow(struct pal__collect *collect)
@@ -35,12 +36,23 @@ static int read_failed(void)
 	return errno == EINTR || errno == EAGAIN ? 1 : -errno;
 }
 
-/* What is beyond the limit has to be read all the same: its writer would wait for ever. */
-static int skip(int fd)
+/*
+ * What is beyond the limit has to be read all the same: its writer would wait for ever. It goes
+ * behind what is kept; on the stack there may be little room.
+ */
+static int skip(struct pal__collect *collect, int fd)
 {
-	char nowhere[16 << 10];
-	ssize_t got = read(fd, nowhere, sizeof nowhere);
+	ssize_t got;
 
+	if (collect->room < collect->size + SKIP_ROOM) {
+		char *data = realloc(collect->data, collect->size + SKIP_ROOM + 1);
+
+		if (!data)
+			return -ENOMEM;
+		collect->data = data;
+		collect->room = collect->size + SKIP_ROOM;
+	}
+	got = read(fd, collect->data + collect->size, collect->room - collect->size);
 	return got < 0 ? read_failed() : got > 0;
 }
 
@@ -55,14 +67,14 @@ static int check_limit(struct pal__collect *collect)
 	return 0;
 }
 
-int pal__collect_read(struct pal__collect *collect, int fd, bool hung_up)
+int pal__collect_read(struct pal__collect *collect, int fd)
 {
 	size_t wanted;
 	ssize_t got;
 	int r = 0;
 
 	if (collect->truncated)
-		return skip(fd);
+		return skip(collect, fd);
 	if (collect->size == collect->room)
 		r = grow(collect);
 	if (r < 0)
@@ -78,13 +90,20 @@ int pal__collect_read(struct pal__collect *collect, int fd, bool hung_up)
 	r = check_limit(collect);
 	if (r < 0)
 		return r;
-	return got > 0 && !(hung_up && (size_t)got < wanted);
+	return got > 0;
 }
 
+/*
+ * What is left over is given back only where it is much of it: free(3) then meets a block of the
+ * size that was asked for, by which malloc(3) knows not to map and to fill such blocks anew each
+ * time; that can cost more than all the rest.
+ */
 char *pal__collect_take(struct pal__collect *collect)
 {
-	char *data = realloc(collect->data, collect->size + 1);
+	char *data = collect->data;
 
+	if (collect->room - collect->size >= collect->room / 8)
+		data = realloc(data, collect->size + 1);
 	if (!data)
 		return NULL;
 	data[collect->size] = 0;

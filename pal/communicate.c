@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -14,21 +13,14 @@
 #include <pal/builder.h>
 #include <pal/child-priv.h>
 #include <pal/collect-priv.h>
+#include <pal/poll-priv.h>
 #include <pal/util-priv.h>
 
-/* Reads after the time is over: for what the child itself had left in a pipe. */
-#define LATE_READS 64
-
-struct talk {
-	struct pal_child *child;
-	const char *input;
-	size_t input_left;
-	struct pal__collect streams[2]; /* stdout, stderr */
-	pal_deadline deadline;          /* of all, and once the child has ended that of the rest */
-	int64_t drain_ms;
-	int late_reads;
-	bool cut_off;
-};
+/*
+ * Reads after the time is over: for what the child itself had left in a pipe. Each may get one
+ * packet only, and a page takes no more than one.
+ */
+#define LATE_READS (PAL__BIG_PIPE / 4096)
 
 /* ---- SIGPIPE ---- */
 
@@ -38,6 +30,7 @@ struct talk {
  */
 struct sigpipe {
 	bool kept;
+	bool made; /* by a write of ours */
 	bool pending_before;
 	sigset_t mask_before;
 };
@@ -67,11 +60,24 @@ static void sigpipe_restore(struct sigpipe *sigpipe)
 	if (!sigpipe->kept)
 		return;
 	sigpipe_set(&set);
-	if (!sigpipe->pending_before)
+	if (sigpipe->made && !sigpipe->pending_before)
 		while (sigtimedwait(&set, NULL, &now) < 0 && errno == EINTR)
 			;
 	pthread_sigmask(SIG_SETMASK, &sigpipe->mask_before, NULL);
 }
+
+struct talk {
+	struct pal_child *child;
+	const char *input;
+	size_t input_left;
+	struct sigpipe sigpipe;
+	struct pal__collect streams[2]; /* stdout, stderr */
+	int too_long;                   /* the stream that exceeds its limit */
+	pal_deadline deadline;          /* of all, and once the child has ended that of the rest */
+	int64_t drain_ms;
+	int late_reads;
+	bool cut_off;
+};
 
 /* ---- the streams ---- */
 
@@ -89,6 +95,7 @@ static int feed(struct talk *talk)
 		return 0;
 	if (written < 0 && errno != EPIPE)
 		return -errno;
+	talk->sigpipe.made |= written < 0;
 	if (written < 0 || (size_t)written == talk->input_left) {
 		close_stream(talk, 0);
 		return 0;
@@ -98,7 +105,7 @@ static int feed(struct talk *talk)
 	return 0;
 }
 
-static int start_feeding(struct talk *talk, struct sigpipe *sigpipe)
+static int start_feeding(struct talk *talk)
 {
 	int fd = talk->child->stdio[0];
 
@@ -112,17 +119,23 @@ static int start_feeding(struct talk *talk, struct sigpipe *sigpipe)
 		return -errno;
 	if (talk->input_left > PIPE_BUF)
 		fcntl(fd, F_SETPIPE_SZ, PAL__BIG_PIPE); /* fewer turns, if that is allowed */
-	sigpipe_keep(sigpipe);
+	sigpipe_keep(&talk->sigpipe);
 	return feed(talk);
 }
 
 static int collect(struct talk *talk, int number, short revents)
 {
-	int r = pal__collect_read(
-		&talk->streams[number - 1], talk->child->stdio[number], revents & POLLHUP);
+	struct pal__collect *stream = &talk->streams[number - 1];
+	int fd = talk->child->stdio[number];
+	int r = pal__collect_read(stream, fd);
 
+	/* Nobody can write any more, so this waits for nothing, and is the end mostly. */
+	if (r > 0 && revents & POLLHUP)
+		r = pal__collect_read(stream, fd);
 	if (r == 0)
 		close_stream(talk, number);
+	if (r == -EOVERFLOW)
+		talk->too_long = number;
 	return r < 0 ? r : 0;
 }
 
@@ -144,7 +157,7 @@ static int look_for_end(struct talk *talk)
 	if (r == 0)
 		note_end(talk);
 	else if (r == -EAGAIN)
-		poll(NULL, 0, PAL__TRACED_NAP_MS); /* its pidfd would be ready all the time */
+		pal__poll(NULL, 0, PAL__TRACED_NAP_MS); /* its pidfd would be ready all the time */
 	return r == -EAGAIN ? 0 : r;
 }
 
@@ -181,10 +194,10 @@ static int turn(struct talk *talk)
 		{.fd = child->ended ? -1 : child->pidfd, .events = POLLIN},
 	};
 	int left = pal_deadline_left_ms(talk->deadline);
-	int r = poll(events, PAL_ARRAY_LENGTH(events), left);
+	int r = pal__poll(events, PAL_ARRAY_LENGTH(events), left);
 
 	if (r < 0)
-		return errno == EINTR ? 0 : -errno;
+		return r == -EINTR ? 0 : r;
 	if (r == 0)
 		return pal_deadline_left_ms(talk->deadline) ? 0 : give_up(talk);
 	r = handle(talk, events);
@@ -204,20 +217,19 @@ static bool goes_on(const struct talk *talk)
 
 static int run(struct talk *talk)
 {
-	struct sigpipe sigpipe = {0};
-	int r = start_feeding(talk, &sigpipe);
+	int r = start_feeding(talk);
 
 	/* It may have been waited for before. */
 	if (r == 0 && talk->child->ended)
 		note_end(talk);
 	while (r == 0 && goes_on(talk))
 		r = turn(talk);
-	sigpipe_restore(&sigpipe);
+	sigpipe_restore(&talk->sigpipe);
 	for (int i = 0; i < 3; i++)
 		close_stream(talk, i);
 	if (r == 0)
 		r = pal__child_await(talk->child, talk->deadline);
-	return r < 0 ? r : talk->child->result;
+	return r;
 }
 
 /* ---- the call ---- */
@@ -225,13 +237,16 @@ static int run(struct talk *talk)
 static int failed(struct talk *talk, int code, struct pal_error *error)
 {
 	if (code == -EOVERFLOW)
-		pal_error_set(error, PAL_STAGE_STDIO, code, "child %d writes more than %zu bytes",
-			(int)talk->child->pid, talk->streams[0].limit);
+		pal_error_set(error, PAL_STAGE_STDIO, code,
+			"child %d writes more than %zu bytes to %s", (int)talk->child->pid,
+			talk->streams[0].limit, talk->too_long == 1 ? "stdout" : "stderr");
 	else if (code == -ENOMEM)
 		pal_error_set(
 			error, PAL_STAGE_MEMORY, code, "output of child %d", (int)talk->child->pid);
 	else
 		pal__child_wait_error(talk->child, code, error);
+	if (error && code == -EOVERFLOW)
+		error->index = talk->too_long;
 	pal__child_kill(talk->child);
 	return code;
 }
@@ -242,8 +257,11 @@ static int take_output(struct talk *talk, const bool wanted[2], struct pal_outpu
 		.out_size = talk->streams[0].size,
 		.err_size = talk->streams[1].size,
 		.truncated = talk->streams[0].truncated || talk->streams[1].truncated,
-		.cut_off = talk->cut_off};
+		.cut_off = talk->cut_off,
+		.status_lost = talk->child->result < 0};
 
+	if (output.status_lost)
+		output.status.code = -1; /* neither an exit code nor a signal */
 	if (wanted[0])
 		output.out = pal__collect_take(&talk->streams[0]);
 	if (wanted[1])
@@ -305,6 +323,8 @@ int pal_child_communicate(struct pal_child *child, const struct pal_communicate_
 	r = pal_check_size(options, options->size, sizeof *options);
 	if (r < 0)
 		return pal_error_set(error, PAL_STAGE_ARGUMENT, r, "options of communicate");
+	if (!pal__child_is_own(child))
+		return pal__child_wait_error(child, -ECHILD, error);
 	/* Unwinding from here would lose the buffers. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	r = communicate(child, options, ret, error);

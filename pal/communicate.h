@@ -35,6 +35,7 @@ struct pal_output {
 	size_t err_size;
 	bool truncated;   /* `truncate`, and there was more */
 	bool cut_off;     /* the child has ended, and somebody else still held a pipe open */
+	bool status_lost; /* as -ECHILD of pal_child_wait; then status.code is -1, and nothing else is in `status` */
 };
 
 /*
@@ -43,16 +44,22 @@ struct pal_output {
  * reading and writing on either side can block. A child that does not read all
  * of its input is no error, and no SIGPIPE.
  *
+ * Pipes through which much goes are made to hold 256 KiB, where the kernel allows
+ * it: of what a user may have in pipes (pipe-user-pages-soft, 64 MiB by default) that is the 256th part each.
+ *
  * A grandchild may have inherited the pipes and hold them open: when the child
  * itself has ended, what arrives within `drain_ms`, and before the deadline, is
  * still read, then the call returns with cut_off.
  *
- * 0 on success, and *ret is the caller's, for pal_output_clear. -ETIMEDOUT,
- * -EOVERFLOW (more than max_output; PAL_STAGE_STDIO), -ENOMEM, errors of
+ * 0 on success, also with a status that is lost - the output is not - and *ret is the caller's, for pal_output_clear. -ETIMEDOUT,
+ * -EOVERFLOW (more than max_output; PAL_STAGE_STDIO, index = the
+ * stream's number), -ENOMEM, errors of
  * pal_child_wait: the child is killed and reaped then, and nothing is returned. For
- * a killed child that does not end (a tracer, a device) it waits two seconds.
+ * a killed child that does not end (a tracer, a device) it waits two seconds; one
+ * that may not be killed, because it has another user now, runs on. Either is the
+ * handle's child still.
  * The pipes are closed in any case but -EINVAL, -E2BIG for `options`, which may
- * be NULL for all defaults. The handle stays the caller's, and the status with it. A handle
+ * be NULL for all defaults, and -ECHILD in a fork (child.h). The handle stays the caller's, and the status with it. A handle
  * belongs to one thread at a time. A cancellation request is not acted on in here.
  */
 PAL_EXPORT int pal_child_communicate(struct pal_child *child, const struct pal_communicate_options *options,

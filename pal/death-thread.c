@@ -4,41 +4,56 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <pal/helper-thread-priv.h>
+#include <pal/process-mark-priv.h>
+#include <pal/threads-priv.h>
 
 struct pal__death_thread {
 	pthread_t thread;
-	pid_t owner; /* the process that has the thread */
+	uint64_t owner; /* pal__process_mark of the process that has the thread */
 	void (*fn)(void *arg);
 	void *arg;
 	sem_t done;
-	sem_t leave;
+	sem_t awake; /* to leave, or to take part */
+	_Atomic bool leaves;
 };
 
 static void await(sem_t *event)
 {
-	while (sem_wait(event) < 0) /* EINTR: the host's signals, pal_threads_signal() */
+	while (sem_wait(event) < 0) /* EINTR: the host's signals */
 		;
+}
+
+static void wake(void *arg)
+{
+	struct pal__death_thread *thread = arg;
+
+	sem_post(&thread->awake);
 }
 
 static void *run_and_stay(void *arg)
 {
 	struct pal__death_thread *thread = arg;
+	struct pal__helper self;
 
-	pthread_setname_np(pthread_self(), "pal-spawn");
+	pal__helper_enter(&self, "pal-spawn", wake, thread);
 	thread->fn(thread->arg);
 	sem_post(&thread->done);
-	await(&thread->leave);
+	for (await(&thread->awake); !atomic_load(&thread->leaves); await(&thread->awake))
+		pal__threads_take_part();
+	pal__helper_leave(&self);
 	return NULL;
 }
 
 static void thread_free(struct pal__death_thread *thread)
 {
 	sem_destroy(&thread->done);
-	sem_destroy(&thread->leave);
+	sem_destroy(&thread->awake);
 	free(thread);
 }
 
@@ -49,13 +64,12 @@ int pal__death_thread_run(void (*fn)(void *arg), void *arg, struct pal__death_th
 
 	if (!thread)
 		return -ENOMEM;
-	thread->owner = getpid();
+	thread->owner = pal__process_mark();
 	thread->fn = fn;
 	thread->arg = arg;
 	sem_init(&thread->done, 0, 0);
-	sem_init(&thread->leave, 0, 0);
-	r = pal__helper_thread_start(
-		&thread->thread, PAL__THREAD_JOINED, run_and_stay, thread);
+	sem_init(&thread->awake, 0, 0);
+	r = pal__helper_thread_start(&thread->thread, PAL__THREAD_JOINED, run_and_stay, thread);
 	if (r < 0) {
 		thread_free(thread);
 		return r;
@@ -71,9 +85,10 @@ void pal__death_thread_end(struct pal__death_thread *thread)
 
 	if (!thread)
 		return;
-	if (thread->owner == getpid()) {
+	if (thread->owner == pal__process_mark()) {
 		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-		sem_post(&thread->leave);
+		atomic_store(&thread->leaves, true);
+		wake(thread);
 		pthread_join(thread->thread, NULL);
 		pthread_setcancelstate(cancel_state, NULL);
 	}

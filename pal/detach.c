@@ -5,12 +5,17 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <pal/helper-thread-priv.h>
+#include <pal/process-mark-priv.h>
 #include <pal/streams-priv.h>
+#include <pal/threads-priv.h>
 #include <pal/util-priv.h>
 
 /*
@@ -19,10 +24,12 @@
  * child until the last one has ended.
  */
 struct reaper {
-	pid_t owner; /* a fork has a copy of this, but not of the thread */
+	uint64_t owner; /* pal__process_mark: a fork has a copy of this, but not of the thread */
 	pthread_mutex_t lock;
 	int epoll; /* -1: no thread */
+	int wake;  /* an eventfd in the set, to call the thread */
 	struct pal_child *children;
+	struct reaper *of_parent; /* in a fork */
 };
 
 /* Allocated once in a process. Never freed, since the thread may always be about to look at it. */
@@ -67,109 +74,135 @@ static bool settle(struct reaper *reaper, struct pal_child *child)
 	return ended;
 }
 
-/* Whether there is nobody left to wait for. A child that comes later gets another thread. */
-static bool leave(struct reaper *reaper)
+/* Whether there is nobody left to wait for. A child that comes later gets another thread, and set. */
+static bool is_done(struct reaper *reaper)
 {
 	bool done;
 
 	pthread_mutex_lock(&reaper->lock);
 	done = !reaper->children;
 	if (done)
-		pal_close(pal_take_fd(&reaper->epoll));
+		reaper->epoll = reaper->wake = -1;
 	pthread_mutex_unlock(&reaper->lock);
 	return done;
+}
+
+/* No cancellation point: the caller may have stopped all other threads. */
+static void wake(void *arg)
+{
+	const uint64_t one = 1;
+
+	syscall(SYS_write, *(int *)arg, &one, sizeof one);
+}
+
+static void take_part(int wake_fd)
+{
+	uint64_t calls;
+
+	if (read(wake_fd, &calls, sizeof calls) > 0)
+		pal__threads_take_part();
+}
+
+static void reap_some(struct reaper *reaper, int epoll, int wake_fd)
+{
+	struct epoll_event ready[READY_AT_ONCE];
+	int count = epoll_wait(epoll, ready, READY_AT_ONCE, -1);
+	bool again = false;
+
+	for (int i = 0; i < count; i++) {
+		if (ready[i].data.ptr)
+			again |= !settle(reaper, ready[i].data.ptr);
+		else
+			take_part(wake_fd);
+	}
+	if (again)
+		poll(NULL, 0, PAL__TRACED_NAP_MS);
 }
 
 static void *reap_all(void *arg)
 {
 	struct reaper *reaper = arg;
-	int epoll = reaper->epoll;
+	int epoll = reaper->epoll, wake_fd = reaper->wake;
+	struct pal__helper self;
 
-	pthread_setname_np(pthread_self(), "pal-reap");
-	do {
-		struct epoll_event ready[READY_AT_ONCE];
-		int count = epoll_wait(epoll, ready, READY_AT_ONCE, -1);
-		bool again = false;
-
-		for (int i = 0; i < count; i++)
-			again |= !settle(reaper, ready[i].data.ptr);
-		if (again)
-			poll(NULL, 0, PAL__TRACED_NAP_MS);
-	} while (!leave(reaper));
+	pal__helper_enter(&self, "pal-reap", wake, &wake_fd);
+	do
+		reap_some(reaper, epoll, wake_fd);
+	while (!is_done(reaper));
+	pal__helper_leave(&self);
+	pal_close(epoll);
+	pal_close(wake_fd);
 	return NULL;
 }
 
 /* ---- the reaper of this process ---- */
 
 /*
- * In a fork: its parent's children are none of its own, and their handles are
- * copies. Where another thread was at it when the process forked, they are better left alone.
+ * In a fork the parent's children are none of its own, and what is known of them
+ * is a copy. It stays as it is: its numbers may be those of other descriptors by
+ * now, another thread may have been at it when the process forked, and one of the
+ * fork's own may look at it here.
  */
-static void abandon(struct reaper *reaper)
-{
-	if (pthread_mutex_trylock(&reaper->lock))
-		return;
-	pal_close(reaper->epoll);
-	while (reaper->children) {
-		struct pal_child *child = reaper->children;
-
-		list_remove(child);
-		pal_child_free(child);
-	}
-	free(reaper);
-}
-
 static struct reaper *get_reaper(void)
 {
 	struct reaper *known = atomic_load(&current), *fresh;
+	uint64_t mark = pal__process_mark();
 
-	if (known && known->owner == getpid())
+	if (known && known->owner == mark)
 		return known;
 	fresh = calloc(1, sizeof *fresh);
 	if (!fresh)
 		return NULL;
-	fresh->owner = getpid();
-	fresh->epoll = -1;
+	fresh->owner = mark;
+	fresh->epoll = fresh->wake = -1;
+	fresh->of_parent = known;
 	pthread_mutex_init(&fresh->lock, NULL);
 	if (!atomic_compare_exchange_strong(&current, &known, fresh)) {
 		free(fresh);
 		return known; /* another thread was faster */
 	}
-	if (known)
-		abandon(known);
 	return fresh;
 }
 
 /* ---- detaching ---- */
 
-static int open_set(void)
-{
-	int fd = epoll_create1(EPOLL_CLOEXEC);
-
-	return fd < 0 ? -errno : pal__fd_lift(fd);
-}
-
-static int watch(struct reaper *reaper, struct pal_child *child)
+static int watch(struct reaper *reaper, int fd, struct pal_child *child)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = child};
 
-	return epoll_ctl(reaper->epoll, EPOLL_CTL_ADD, child->pidfd, &event) < 0 ? -errno : 0;
+	return epoll_ctl(reaper->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int open_set(struct reaper *reaper)
+{
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	fd = fd < 0 ? -errno : pal__fd_lift(fd);
+	if (fd < 0)
+		return fd;
+	reaper->epoll = fd;
+	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	fd = fd < 0 ? -errno : pal__fd_lift(fd);
+	if (fd < 0)
+		return fd;
+	reaper->wake = fd;
+	return watch(reaper, fd, NULL);
 }
 
 /* The first child: set and thread, which finds the child there. */
 static int start(struct reaper *reaper, struct pal_child *child)
 {
 	pthread_t thread;
-	int r = open_set();
+	int r = open_set(reaper);
 
-	if (r < 0)
-		return r;
-	reaper->epoll = r;
-	r = watch(reaper, child);
+	if (r == 0)
+		r = watch(reaper, child->pidfd, child);
 	if (r == 0)
 		r = pal__helper_thread_start(&thread, PAL__THREAD_DETACHED, reap_all, reaper);
-	if (r < 0)
+	if (r < 0) {
 		pal_close(pal_take_fd(&reaper->epoll));
+		pal_close(pal_take_fd(&reaper->wake));
+	}
 	return r;
 }
 
@@ -180,16 +213,19 @@ int pal__detach(struct pal_child *child)
 
 	for (int i = 0; i < 3; i++)
 		pal_close(pal_take_fd(&child->stdio[i]));
+	pal_close(pal_take_fd(&child->notify_fd));
 	if (reaper) {
 		pthread_mutex_lock(&reaper->lock);
-		r = reaper->epoll < 0 ? start(reaper, child) : watch(reaper, child);
+		r = reaper->epoll < 0 ? start(reaper, child) : watch(reaper, child->pidfd, child);
 		if (r == 0)
 			list_add(reaper, child);
 		pthread_mutex_unlock(&reaper->lock);
 	}
-	/* Its death thread stays: its end would be the signal. */
-	if (r < 0)
+	if (r < 0) {
+		/* Its death thread stays, whose end would be the signal; so does a lifeline. */
+		child->lifeline = (struct pal__lifeline)PAL__LIFELINE_INIT;
 		pal__child_release(child);
+	}
 	return r;
 }
 
@@ -197,7 +233,7 @@ static int detach(struct pal_child *child, struct pal_error *error)
 {
 	int pid = (int)child->pid, r;
 
-	if (child->owner != getpid() || pal__child_reap(child) == 0) {
+	if (!pal__child_is_own(child) || pal__child_reap(child) == 0) {
 		pal_child_free(child);
 		return 0;
 	}

@@ -9,7 +9,7 @@
 struct pal__environ {
 	bool cleared;                /* nothing comes from the parent */
 	struct pal__strings changes; /* "NAME=value" sets, "NAME" removes; one per name */
-	bool verbatim;               /* the entries are everything */
+	bool verbatim;               /* the entries are everything, and what is changed from then on */
 	struct pal__strings entries;
 };
 
@@ -17,7 +17,7 @@ struct pal__environ {
 int pal__environ_set(struct pal__environ *env, const char *name, const char *value);
 int pal__environ_remove(struct pal__environ *env, const char *name);
 void pal__environ_clear(struct pal__environ *env);
-/* These entries and no others, whatever is changed before and after. 0 or -ENOMEM: nothing has changed then. */
+/* These entries and no others, whatever was changed before. 0 or -ENOMEM: nothing has changed then. */
 int pal__environ_verbatim(struct pal__environ *env, const char *const *entries);
 
 /* The value that `env` gives to a variable; NULL: none of its own. The environment's. */

@@ -38,6 +38,43 @@ static bool valid_name(const char *name)
 	return name && *name && !strchr(name, '=');
 }
 
+/* ---- entries that are everything ---- */
+
+static bool assigns(const char *entry, const char *name, size_t length)
+{
+	return strncmp(entry, name, length) == 0 && entry[length] == '=';
+}
+
+/* Every entry of that name from `first` on; the others stay in their order. */
+static void remove_entries(struct pal__strings *entries, const char *name, size_t first)
+{
+	size_t length = strlen(name), kept = first;
+
+	for (size_t i = first; i < entries->count; i++)
+		if (assigns(entries->items[i], name, length))
+			free(entries->items[i]);
+		else
+			entries->items[kept++] = entries->items[i];
+	entries->count = kept;
+}
+
+/* Takes `entry`, in the place of the first one of that name and instead of all, or at the end. */
+static int put_entry(struct pal__strings *entries, const char *name, char *entry)
+{
+	size_t length = strlen(name), i = 0;
+
+	while (i < entries->count && !assigns(entries->items[i], name, length))
+		i++;
+	if (i == entries->count)
+		return pal__strings_take(entries, entry);
+	remove_entries(entries, name, i + 1);
+	free(entries->items[i]);
+	entries->items[i] = entry;
+	return 0;
+}
+
+/* ---- setting ---- */
+
 int pal__environ_set(struct pal__environ *env, const char *name, const char *value)
 {
 	char *entry;
@@ -46,19 +83,23 @@ int pal__environ_set(struct pal__environ *env, const char *name, const char *val
 		return -EINVAL;
 	if (asprintf(&entry, "%s=%s", name, value) < 0)
 		return -ENOMEM;
-	return put_change(env, name, entry);
+	return env->verbatim ? put_entry(&env->entries, name, entry) : put_change(env, name, entry);
 }
 
 int pal__environ_remove(struct pal__environ *env, const char *name)
 {
 	if (!valid_name(name))
 		return -EINVAL;
-	return put_change(env, name, strdup(name));
+	if (!env->verbatim)
+		return put_change(env, name, strdup(name));
+	remove_entries(&env->entries, name, 0);
+	return 0;
 }
 
 void pal__environ_clear(struct pal__environ *env)
 {
 	pal__strings_clear(&env->changes);
+	pal__strings_clear(&env->entries);
 	env->cleared = true;
 }
 
@@ -86,8 +127,7 @@ const char *pal__environ_peek(const struct pal__environ *env, const char *name)
 	size_t length = strlen(name);
 
 	for (size_t i = 0; i < strings->count; i++)
-		if (strncmp(strings->items[i], name, length) == 0 &&
-			strings->items[i][length] == '=')
+		if (assigns(strings->items[i], name, length))
 			return strings->items[i] + length + 1;
 	return NULL;
 }

@@ -24,6 +24,11 @@ enum pal_stage {
 	/* in the child, before the program or function runs; in this order */
 	PAL_STAGE_SIGNALS,     /* dispositions, and last of all before exec the mask */
 	PAL_STAGE_CGROUP,      /* index = the n-th cgroup_procs, from 0 */
+	PAL_STAGE_NAMESPACE,   /* making or entering one; index = the PAL_NS_ bit of a join */
+	PAL_STAGE_ID_MAP,      /* of a user namespace */
+	PAL_STAGE_HOSTNAME,
+	PAL_STAGE_LOOPBACK,
+	PAL_STAGE_MOUNT,       /* index = the n-th call of root.h, from 0 */
 	PAL_STAGE_FDS,         /* moving descriptors; index = the n-th dup_fd or close_fd, from 0 */
 	PAL_STAGE_NICE,
 	PAL_STAGE_SCHEDULER,

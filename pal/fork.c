@@ -3,19 +3,18 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <pal/process-mark-priv.h>
 #include <pal/signals-priv.h>
 #include <pal/spawn-child-priv.h>
 #include <pal/util-priv.h>
@@ -42,7 +41,7 @@ struct fork_page {
 struct fork_call {
 	struct pal__launch launch;
 	struct fork_page *page;
-	int ready_fd;
+	struct pal__lifeline lifeline;
 	int (*fn)(void *arg);
 	void *arg;
 };
@@ -71,11 +70,12 @@ static bool pass_gate(const struct fork_call *call)
  */
 static int say_ready(const struct fork_call *call, int ready_fd)
 {
+	const unsigned long key = call->launch.plan->sandbox->start_key;
 	const uint64_t one = 1;
 
-	if (write(ready_fd, &one, sizeof one) < 0)
+	if (syscall(SYS_write, ready_fd, &one, sizeof one, 0UL, 0UL, key) < 0)
 		return pal__report_fail(&call->page->report, PAL_STAGE_CLONE, 0, -errno);
-	close(ready_fd);
+	syscall(SYS_close, ready_fd, 0UL, 0UL, 0UL, 0UL, key);
 	return 0;
 }
 
@@ -84,8 +84,13 @@ static void __attribute__((noreturn)) run_child(struct fork_call *call)
 	struct pal__child_args args = {
 		.plan = call->launch.plan, .report = &call->page->report};
 
-	if (!pass_gate(call) || pal__child_setup(&args) < 0 ||
-		say_ready(call, args.carried[PAL__CARRY_READY]) < 0)
+	int r;
+
+	pal__lifeline_drop(&call->lifeline);
+	r = pass_gate(call) ? pal__child_setup(&args) : -ESRCH;
+	if (r == PAL__CHILD_LEAVES)
+		_exit(args.exit_code);
+	if (r < 0 || say_ready(call, args.carried[PAL__CARRY_READY]) < 0)
 		_exit(127);
 	_exit(call->fn(call->arg) & 0xff);
 }
@@ -115,49 +120,12 @@ static int open_pidfd(pid_t pid)
 	return pidfd;
 }
 
-/* Waits for either event. 0, or a negative errno: nothing has happened. */
-static int await_event(struct pollfd *events, nfds_t count, pal_deadline deadline)
-{
-	for (;;) {
-		int left = pal_deadline_left_ms(deadline), r = poll(events, count, left);
-
-		if (r > 0)
-			return 0;
-		if (r < 0 && errno != EINTR)
-			return -errno;
-		if (left == 0)
-			return -ETIMEDOUT;
-	}
-}
-
-/* *ret_runs is set where a failure is not the child's, which has not ended. */
-static int await_setup(const struct fork_call *call, const struct pal_builder *builder, int pidfd,
-	bool *ret_runs, struct pal_error *error)
-{
-	struct pollfd events[] = {
-		{.fd = call->ready_fd, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
-	int signal, r = await_event(events, PAL_ARRAY_LENGTH(events), builder->start_deadline);
-
-	if (r < 0) {
-		*ret_runs = true;
-		return pal_error_set(error, PAL_STAGE_CLONE, r, "wait for a forked child");
-	}
-	/* Asked again: it may have said so after poll looked, and ended before poll looked at the pidfd. */
-	if (poll(events, 1, 0) > 0)
-		return 0;
-	signal = pal__reap(pidfd);
-	if (call->page->report.code < 0)
-		return pal__report_error(builder, &call->page->report, error);
-	return pal__died_error(signal, error);
-}
-
 static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 	struct pal_child **ret, struct pal_error *error)
 {
 	struct pal__sigset before = pal__signals_block_all();
 	pid_t pid = fork();
 	int r = -errno, pidfd;
-	bool runs = false;
 
 	if (pid == 0)
 		run_child(call);
@@ -167,26 +135,29 @@ static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 	pidfd = open_pidfd(pid);
 	if (pidfd < 0)
 		return pal_error_set(error, PAL_STAGE_CLONE, pidfd, "pidfd of a forked child");
+	pal__lifeline_tie(&call->lifeline, pid, pidfd);
 	open_gate(call->page);
-	r = await_setup(call, builder, pidfd, &runs, error);
+	r = pal__await_ready(&call->launch, &call->page->report, &pid, &pidfd, builder,
+		builder->start_deadline, error);
+	if (r >= 0 && call->launch.plan->namespaces.divides)
+		pal__lifeline_tie(&call->lifeline, pid, pidfd); /* it is another process now */
 	if (r >= 0)
-		*ret = pal__launch_finish(&call->launch, pid, pidfd);
-	else if (runs) /* kills it, and knows what to do with one that cannot be killed */
-		pal_child_free(pal__launch_finish(&call->launch, pid, pidfd));
-	else
+		r = pal__launch_receive(&call->launch, pid, &pidfd, error);
+	if (r < 0) {
 		pal_close(pidfd);
-	return r < 0 ? r : 0;
+		return r;
+	}
+	*ret = pal__launch_finish(&call->launch, pid, pidfd);
+	(*ret)->lifeline = call->lifeline;
+	call->lifeline = (struct pal__lifeline)PAL__LIFELINE_INIT;
+	if (call->launch.plan->namespaces.init)
+		(*ret)->report = &PAL_TAKE_POINTER(call->page)->report;
+	return 0;
 }
 
 static int prepare(
 	struct fork_call *call, struct pal_builder *builder, struct pal_error *error)
 {
-	int fd = eventfd(0, EFD_CLOEXEC);
-
-	fd = fd < 0 ? -errno : pal__fd_lift(fd);
-	if (fd < 0)
-		return pal_error_set(error, PAL_STAGE_CLONE, fd, "eventfd for a forked child");
-	call->ready_fd = fd;
 	call->page = mmap(NULL, sizeof *call->page, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (call->page == MAP_FAILED) {
@@ -194,7 +165,14 @@ static int prepare(
 		return pal_error_set(
 			error, PAL_STAGE_STACK, -errno, "report page of a forked child");
 	}
-	return pal__launch_prepare(&call->launch, builder, false, fd, error);
+	if (builder->parent_death && builder->death_of_process) {
+		int r = pal__lifeline_open(&call->lifeline, builder->parent_death);
+
+		if (r < 0)
+			return pal_error_set(error, PAL_STAGE_PARENT_DEATH, r,
+				"sockets that tell a child of the end of this process");
+	}
+	return pal__launch_prepare(&call->launch, builder, false, error);
 }
 
 static int fork_with(struct fork_call *call, struct pal_builder *builder,
@@ -207,7 +185,7 @@ static int fork_with(struct fork_call *call, struct pal_builder *builder,
 	if (r >= 0)
 		r = do_fork(call, builder, ret, error);
 	pal__launch_clear(&call->launch);
-	pal_close(call->ready_fd);
+	pal__lifeline_end(&call->lifeline, pal__process_mark());
 	if (call->page)
 		munmap(call->page, sizeof *call->page);
 	return r;
@@ -217,7 +195,7 @@ int pal_fork(struct pal_builder *builder, int (*fn)(void *arg), void *arg, struc
 	struct pal_error *error)
 {
 	struct fork_call call = {
-		.launch = {.streams = PAL__STREAMS_INIT}, .ready_fd = -1, .fn = fn, .arg = arg};
+		.launch = PAL__LAUNCH_INIT, .lifeline = PAL__LIFELINE_INIT, .fn = fn, .arg = arg};
 	int cancel_state, r;
 
 	if (!fn)

@@ -2,13 +2,18 @@
 #ifndef PROCMESH_PAL_LANDLOCK_PRIV_H
 #define PROCMESH_PAL_LANDLOCK_PRIV_H
 
-#include <pal/sandbox.h>
+#include <pal/landlock-words-priv.h>
+#include <pal/landlock.h>
 #include <stdint.h>
 
 struct pal_landlock {
-	int fd;
+	int fd; /* -1: nothing that this kernel knows is handled */
 	uint64_t handled_fs; /* what the ruleset denies unless a rule allows it */
 	uint64_t handled_net;
+	unsigned restrict_flags; /* of landlock_restrict_self */
+	struct pal_landlock_rights missing;
+	uint64_t scopes;
+	struct pal__landlock_words *words;
 };
 
 /*

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
+#include <pal/socket.h>
 #include <pal/util-priv.h>
 
 static int check_builder(const struct pal_builder *builder, bool program, struct pal_error *error)
@@ -23,8 +24,12 @@ static int check_builder(const struct pal_builder *builder, bool program, struct
 
 static bool is_open(const struct pal_builder *builder, int fd)
 {
-	return fcntl(fd, F_GETFD) >= 0 && fd != builder->sandbox.landlock_fd &&
-	       fd != builder->sandbox.border_fd;
+	const struct pal__sandbox *sandbox = &builder->sandbox;
+
+	for (size_t i = 0; i < PAL__STACKED_MAX; i++)
+		if (fd == sandbox->stacked_fds[i])
+			return false;
+	return fcntl(fd, F_GETFD) >= 0 && fd != sandbox->landlock_fd && fd != sandbox->border_fd;
 }
 
 /* As if the child had reported it. */
@@ -65,19 +70,23 @@ int pal__launch_check(const struct pal_builder *builder, bool program, struct pa
 {
 	int r = check_builder(builder, program, error);
 
-	return r < 0 ? r : check_sources(builder, error);
+	if (r >= 0)
+		r = check_sources(builder, error);
+	return r < 0 ? r : pal__namespaces_check(builder, error);
 }
 
 int pal__launch_prepare(struct pal__launch *launch, struct pal_builder *builder, bool program,
-	int ready_fd, struct pal_error *error)
+	struct pal_error *error)
 {
 	int r;
 
-	*launch = (struct pal__launch){.streams = PAL__STREAMS_INIT};
+	*launch = (struct pal__launch)PAL__LAUNCH_INIT;
 	launch->child = pal__child_new();
 	if (!launch->child)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "handle of a child");
-	r = pal__streams_open(&launch->streams, builder, error);
+	r = pal__plan_fds_open(&launch->own, builder, program, error);
+	if (r >= 0)
+		r = pal__streams_open(&launch->streams, builder, error);
 	if (r < 0)
 		return r;
 	if (!builder->plan)
@@ -85,10 +94,31 @@ int pal__launch_prepare(struct pal__launch *launch, struct pal_builder *builder,
 	if (!builder->plan)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "plan of a child");
 	launch->plan = builder->plan;
-	r = pal__plan_update(builder->plan, builder, program, &launch->streams, ready_fd, error);
+	r = pal__plan_update(builder->plan, builder, program, &launch->streams, &launch->own, error);
 	if (r >= 0)
 		builder->changed = false;
 	return r;
+}
+
+int pal__launch_receive(
+	struct pal__launch *launch, pid_t pid, int *pidfd, struct pal_error *error)
+{
+	int fds[PAL_SOCKET_MAX_FDS], fd;
+	size_t count;
+	ssize_t size;
+	char byte;
+
+	if (launch->streams.handover[0] < 0)
+		return 0;
+	size = pal_socket_receive(launch->streams.handover[0], &byte, 1, fds, &count);
+	fd = size < 0 ? (int)size : count == 1 ? pal__fd_lift(fds[0]) : -EPROTO;
+	if (fd < 0) {
+		pal__launch_abandon(launch, pid, pidfd);
+		return pal_error_set(
+			error, PAL_STAGE_SECCOMP, fd, "taking over the listener of a filter");
+	}
+	launch->child->notify_fd = fd;
+	return 0;
 }
 
 struct pal_child *pal__launch_finish(struct pal__launch *launch, pid_t pid, int pidfd)
@@ -104,8 +134,17 @@ struct pal_child *pal__launch_finish(struct pal__launch *launch, pid_t pid, int 
 	return child;
 }
 
+void pal__launch_abandon(struct pal__launch *launch, pid_t pid, int *pidfd)
+{
+	/* knows what to do with one that may not be killed, or does not end */
+	pal_child_free(pal__launch_finish(launch, pid, pal_take_fd(pidfd)));
+}
+
 void pal__launch_clear(struct pal__launch *launch)
 {
 	pal__streams_close(&launch->streams);
+	if (launch->child)
+		pal_close(launch->child->notify_fd);
+	pal__plan_fds_close(&launch->own);
 	free(launch->child);
 }

@@ -9,6 +9,7 @@
  *   deadline.h  absolute points in time                   socket.h   bytes with descriptors
  *   builder.h   describe a child and start it, or fork    child.h    the handle of a running child
  *   process.h   its user, session, signals, scheduling    steps.h    things for it to do in order
+ *   namespaces.h  its own pids, mounts, network ...       root.h   its own root folder
  *   communicate.h  feed it and collect what it writes
  *   sandbox.h   capabilities, Landlock, seccomp           profile.h  sandboxes made of those parts
  *
@@ -23,8 +24,10 @@
 #include <pal/deadline.h>
 #include <pal/error.h>
 #include <pal/log.h>
+#include <pal/namespaces.h>
 #include <pal/process.h>
 #include <pal/profile.h>
+#include <pal/root.h>
 #include <pal/sandbox.h>
 #include <pal/socket.h>
 #include <pal/steps.h>

@@ -25,10 +25,24 @@
 enum {
 	PAL__CARRY_LANDLOCK,
 	PAL__CARRY_BORDER,
+	PAL__CARRY_HANDOVER, /* for the listener of a seccomp filter */
+	PAL__CARRY_HANDOVER_OTHER, /* not the child's: only to be closed, in pal_fork */
 	PAL__CARRY_READY,
 	PAL__CARRY_CWD, /* a copy: the number itself goes the way of any other */
+	PAL__CARRY_PARENT, /* a pidfd of the parent, where its pid says nothing: in a pid namespace */
+	PAL__CARRY_STACKED, /* of these there are several */
+	PAL__CARRY_STACKED_LAST = PAL__CARRY_STACKED + PAL__STACKED_MAX - 1,
 	PAL__CARRIED
 };
+#define PAL__CARRIED_NONE {[0 ... PAL__CARRIED - 1] = -1}
+
+/* Descriptors that the library opens for one child and that are no stream; -1: none. */
+struct pal__plan_fds {
+	int ready;      /* an eventfd on which the child says that it runs, where that does not show */
+	int parent;     /* PAL__CARRY_PARENT */
+	int sockets[2]; /* PAL__SOCKET_ */
+};
+#define PAL__PLAN_FDS_INIT {-1, -1, {-1, -1}}
 
 struct pal__fd_plan {
 	struct pal__fd_step *steps;
@@ -69,6 +83,8 @@ struct pal__plan {
 	const struct rlimit *limits;
 	const bool *limit_set;
 	const struct pal__sandbox *sandbox;
+	struct pal__ns_plan namespaces;
+	const struct pal__root *root;
 
 	/* exec; not used by pal_fork */
 	char **argv;
@@ -90,11 +106,11 @@ struct pal__plan {
 
 /*
  * Makes a plan, or brings an earlier one of the same builder up to date.
- * `ready_fd` (-1: none) is carried into the child. `program`: whether something
- * is going to be executed. Of no use after a failure but for pal__plan_clear.
+ * `program`: whether something is going to be executed. Of no use after a failure but for pal__plan_clear.
  */
 int pal__plan_update(struct pal__plan *plan, const struct pal_builder *builder, bool program,
-	const struct pal__streams *streams, int ready_fd, struct pal_error *error);
+	const struct pal__streams *streams, const struct pal__plan_fds *own,
+	struct pal_error *error);
 void pal__plan_clear(struct pal__plan *plan);
 
 /* The descriptor part: 0 or -ENOMEM; plan->carried is set already. */

@@ -207,7 +207,7 @@ static struct pal__sigset mask_of(const struct pal__signals *signals)
 static void borrow(struct pal__plan *plan, const struct pal_builder *builder, bool program)
 {
 	plan->parent = getpid();
-	plan->parent_death = builder->parent_death;
+	plan->parent_death = pal__builder_arms_death(builder, program) ? builder->parent_death : 0;
 	plan->first_reset_rt = program ? PAL__KERNEL_SIGRTMIN : SIGRTMIN;
 	plan->mask = mask_of(&builder->signals);
 	plan->signals = &builder->signals;
@@ -218,19 +218,25 @@ static void borrow(struct pal__plan *plan, const struct pal_builder *builder, bo
 	plan->limits = builder->limits;
 	plan->limit_set = builder->limit_set;
 	plan->sandbox = &builder->sandbox;
+	plan->root = &builder->root;
 }
 
 int pal__plan_update(struct pal__plan *plan, const struct pal_builder *builder, bool program,
-	const struct pal__streams *streams, int ready_fd, struct pal_error *error)
+	const struct pal__streams *streams, const struct pal__plan_fds *own, struct pal_error *error)
 {
-	const int carried[PAL__CARRIED] = {
+	int carried[PAL__CARRIED] = {
 		[PAL__CARRY_LANDLOCK] = builder->sandbox.landlock_fd,
 		[PAL__CARRY_BORDER] = builder->sandbox.border_fd,
-		[PAL__CARRY_READY] = ready_fd,
+		[PAL__CARRY_HANDOVER] = streams->handover[1],
+		[PAL__CARRY_HANDOVER_OTHER] = streams->handover[0],
+		[PAL__CARRY_READY] = own->ready,
 		[PAL__CARRY_CWD] = builder->cwd_fd,
+		[PAL__CARRY_PARENT] = own->parent,
 	};
 	int r = 0;
 
+	memcpy(&carried[PAL__CARRY_STACKED], builder->sandbox.stacked_fds,
+		sizeof builder->sandbox.stacked_fds);
 	if (!exec_fits(plan, builder, program))
 		r = make_derived(plan, builder, program, streams, carried);
 	else if (!fds_fit(plan, streams, carried))
@@ -238,6 +244,7 @@ int pal__plan_update(struct pal__plan *plan, const struct pal_builder *builder, 
 	if (r < 0)
 		return pal_error_set(error, PAL_STAGE_MEMORY, r, "plan of a child");
 	borrow(plan, builder, program);
+	pal__ns_plan_make(&plan->namespaces, builder, program, own->sockets);
 	return 0;
 }
 

@@ -3,33 +3,13 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /*
  * What kind of process the child is, under the rules at the top of spawn-child.c.
- *
- * All of these calls change the calling thread only, as the kernel sees it:
- * libc's setresuid(2) and the like would ask every thread of the parent to
- * follow.
  */
-
-/* 32-bit machines have older calls for 16-bit ids under the plain names. */
-#ifdef SYS_setresuid32
-#define CALL_SETRESUID SYS_setresuid32
-#define CALL_SETRESGID SYS_setresgid32
-#define CALL_SETGROUPS SYS_setgroups32
-#define CALL_GETRESUID SYS_getresuid32
-#define CALL_GETRESGID SYS_getresgid32
-#else
-#define CALL_SETRESUID SYS_setresuid
-#define CALL_SETRESGID SYS_setresgid
-#define CALL_SETGROUPS SYS_setgroups
-#define CALL_GETRESUID SYS_getresuid
-#define CALL_GETRESGID SYS_getresgid
-#endif
 
 static int passed(struct pal__report *report, int stage, int index, long value)
 {
@@ -93,16 +73,33 @@ static int set_session(const struct pal__process *process, struct pal__report *r
 
 /* ---- scheduling ---- */
 
-static int set_scheduler(const struct pal__process *process, struct pal__report *report)
+static int set_policy(const struct pal__process *process, int policy, struct pal__report *report)
 {
 	const struct sched_param priority = {.sched_priority = process->priority};
+
+	return passed(report, PAL_STAGE_SCHEDULER, 0,
+		syscall(SYS_sched_setscheduler, 0, policy, &priority));
+}
+
+/* Of process 1 the program's process would be the first to lose the policy that it is to have. */
+int pal__child_reset_on_fork(const struct pal__process *process, struct pal__report *report)
+{
+	if (process->scheduler != PAL__SCHEDULER_POLICY || !(process->policy & SCHED_RESET_ON_FORK))
+		return 0;
+	return set_policy(process, process->policy, report);
+}
+
+static int set_scheduler(const struct pal__plan *plan, struct pal__report *report)
+{
+	const struct pal__process *process = plan->process;
+	const struct sched_param priority = {.sched_priority = process->priority};
+	int later = plan->namespaces.init ? SCHED_RESET_ON_FORK : 0;
 
 	switch (process->scheduler) {
 	case PAL__SCHEDULER_SAME:
 		break;
 	case PAL__SCHEDULER_POLICY:
-		return passed(report, PAL_STAGE_SCHEDULER, 0,
-			syscall(SYS_sched_setscheduler, 0, process->policy, &priority));
+		return set_policy(process, process->policy & ~later, report);
 	case PAL__SCHEDULER_PRIORITY:
 		return passed(
 			report, PAL_STAGE_SCHEDULER, 0, syscall(SYS_sched_setparam, 0, &priority));
@@ -110,15 +107,16 @@ static int set_scheduler(const struct pal__process *process, struct pal__report 
 	return 0;
 }
 
-static int set_scheduling(const struct pal__process *process, struct pal__report *report)
+static int set_scheduling(const struct pal__plan *plan, struct pal__report *report)
 {
+	const struct pal__process *process = plan->process;
 	int r = 0;
 
 	if (process->nice_set)
 		r = passed(report, PAL_STAGE_NICE, 0,
 			syscall(SYS_setpriority, PRIO_PROCESS, 0, process->nice));
 	if (r >= 0)
-		r = set_scheduler(process, report);
+		r = set_scheduler(plan, report);
 	if (r >= 0 && process->cpus)
 		r = passed(report, PAL_STAGE_AFFINITY, 0,
 			syscall(SYS_sched_setaffinity, 0, process->cpus_size, process->cpus));
@@ -142,113 +140,12 @@ static int set_limits(const struct pal__plan *plan, struct pal__report *report)
 	return 0;
 }
 
-/* ---- user ---- */
-
-/* Real, effective, saved; cannot fail, the addresses are valid. */
-struct ids {
-	unsigned real, effective, saved;
-};
-
-static struct ids ids_by(long call)
-{
-	struct ids ids = {0};
-
-	syscall(call, &ids.real, &ids.effective, &ids.saved);
-	return ids;
-}
-
-static bool are_all(const struct ids *ids, unsigned id)
-{
-	return ids->real == id && ids->effective == id && ids->saved == id;
-}
-
-static bool changes_user(const struct pal__process *process)
-{
-	const struct ids now = ids_by(CALL_GETRESUID);
-
-	return process->uid != (uid_t)-1 && !are_all(&now, process->uid);
-}
-
-/* Supplementary groups that nobody mentioned do not stay with another user. */
-static int set_groups(const struct pal__process *process, struct pal__report *report)
-{
-	if (process->groups_kind == PAL__GROUPS_SET)
-		return passed(report, PAL_STAGE_GROUPS, 0,
-			syscall(CALL_SETGROUPS, process->group_count, process->groups));
-	if (process->groups_kind == PAL__GROUPS_UNSAID && changes_user(process))
-		return passed(report, PAL_STAGE_GROUPS, 0, syscall(CALL_SETGROUPS, 0, NULL));
-	return 0;
-}
-
-/*
- * The saved id changes in any case: else the child could go back to it. A reset
- * that resets nothing makes no call: the child may share the parent's memory
- * then, and file-system ids that differ would make that undumpable.
- */
-static int set_gid(const struct pal__process *process, struct pal__report *report)
-{
-	const struct ids now = ids_by(CALL_GETRESGID);
-	gid_t gid = process->gid;
-
-	if (gid == (gid_t)-1) {
-		if (!process->reset_ids || are_all(&now, now.real))
-			return 0;
-		gid = now.real;
-	}
-	return passed(report, PAL_STAGE_GID, 0, syscall(CALL_SETRESGID, gid, gid, gid));
-}
-
-/* What capabilities() asks for is set later, and could not be if the change of user dropped all there are. */
-static int keep_capabilities(const struct pal__plan *plan, bool on, struct pal__report *report)
-{
-	if (!plan->sandbox->set_capabilities)
-		return 0;
-	return passed(report, PAL_STAGE_CAPABILITIES, 0,
-		syscall(SYS_prctl, PR_SET_KEEPCAPS, (unsigned long)on, 0UL, 0UL, 0UL));
-}
-
-static int set_uid(const struct pal__plan *plan, struct pal__report *report)
-{
-	const struct pal__process *process = plan->process;
-	const struct ids now = ids_by(CALL_GETRESUID);
-	uid_t uid = process->uid;
-	int r;
-
-	if (uid == (uid_t)-1) {
-		if (!process->reset_ids || are_all(&now, now.real))
-			return 0;
-		uid = now.real;
-	}
-	r = keep_capabilities(plan, true, report);
-	if (r >= 0)
-		r = passed(report, PAL_STAGE_UID, 0, syscall(CALL_SETRESUID, uid, uid, uid));
-	if (r >= 0)
-		r = keep_capabilities(plan, false, report);
-	return r;
-}
-
-static int set_user(const struct pal__plan *plan, struct pal__report *report)
-{
-	const struct pal__process *process = plan->process;
-	int r;
-
-	if (process->uid == (uid_t)-1 && process->gid == (gid_t)-1 && !process->reset_ids &&
-		process->groups_kind != PAL__GROUPS_SET)
-		return 0; /* as most children: three calls less */
-	r = set_groups(process, report);
-	if (r >= 0)
-		r = set_gid(process, report);
-	if (r >= 0)
-		r = set_uid(plan, report);
-	return r;
-}
-
 /* ---- in the order that process.h promises ---- */
 
 int pal__child_become(const struct pal__plan *plan, struct pal__report *report)
 {
 	const struct pal__process *process = plan->process;
-	int r = set_scheduling(process, report);
+	int r = set_scheduling(plan, report);
 
 	if (r >= 0)
 		r = set_session(process, report);
@@ -257,6 +154,6 @@ int pal__child_become(const struct pal__plan *plan, struct pal__report *report)
 	if (r >= 0)
 		r = set_limits(plan, report);
 	if (r >= 0)
-		r = set_user(plan, report);
+		r = pal__child_set_user(plan, report);
 	return r;
 }

@@ -59,6 +59,12 @@ struct pal__signals {
 	struct pal__sigset mask; /* of PAL__MASK_SET */
 };
 
+/* Whether setresuid(2) is called, be it with the same user. */
+static inline bool pal__process_sets_uid(const struct pal__process *process)
+{
+	return process->uid != (uid_t)-1 || process->reset_ids;
+}
+
 void pal__process_clear(struct pal__process *process);
 
 #endif

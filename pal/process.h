@@ -19,10 +19,11 @@ struct pal_builder;
  * remembered and returned by spawn with its stage. A step that fails in the
  * child fails the spawn with its own stage; nothing here is best effort.
  *
- * The order in the child: dispositions; cgroup; descriptors; nice value,
- * scheduler, affinity; session, process group, controlling terminal; umask;
- * rlimits, which may need privilege; groups, group, user; parent-death signal,
- * which a change of user clears; steps (steps.h); close_others; working directory;
+ * The order in the child: dispositions; cgroup; namespaces (namespaces.h), mounts
+ * (root.h); descriptors; nice value, scheduler, affinity; session, process group,
+ * controlling terminal; umask; rlimits, which may need privilege; groups, group,
+ * user; parent-death signal, which a change of user clears; steps (steps.h);
+ * close_others; working directory;
  * sandbox (sandbox.h); signal mask; exec.
  */
 
@@ -32,7 +33,9 @@ struct pal_builder;
  * Real, effective and saved user, respectively group. (uid_t)-1: not changed,
  * the default. Where the user changes - also if only one of the three was another -
  * and nothing is said about supplementary groups, the child has none
- * (CVE-2021-41617). -EPERM without CAP_SETUID, CAP_SETGID. The file-system ids follow.
+ * (CVE-2021-41617), and no capability if it is not user 0 (also not those that are ambient), unless
+ * keep_capabilities() or capabilities() says otherwise. -EPERM without CAP_SETUID, CAP_SETGID, and
+ * where a filter that this process is under has only pretended. The file-system ids follow.
  * The kernel makes such a child undumpable until it executes something; after
  * pal_fork its /proc/self belongs to root, unless it calls prctl(PR_SET_DUMPABLE).
  * A user who has more than RLIMIT_NPROC processes already is -EAGAIN at PAL_STAGE_EXEC:
@@ -103,8 +106,11 @@ PAL_EXPORT void pal_builder_umask(struct pal_builder *builder, mode_t mask);
 
 /*
  * The child is born in this cgroup of version 2, an open directory (borrowed,
- * open at every spawn): clone3(2) with CLONE_INTO_CGROUP, Linux 5.7. -EACCES,
- * -EBUSY, -EOPNOTSUPP at PAL_STAGE_CGROUP.
+ * open at every spawn): clone3(2) with CLONE_INTO_CGROUP, Linux 5.7.
+ * In pal_fork, elsewhere than on x86-64, and where clone3 is missing or refused, it
+ * moves itself there by cgroup.procs before it does anything else of lasting
+ * effect: then it is charged to the parent's for a moment. -EACCES, -EBUSY,
+ * -EOPNOTSUPP at PAL_STAGE_CGROUP.
  */
 PAL_EXPORT void pal_builder_cgroup(struct pal_builder *builder, int directory_fd);
 /*
@@ -134,6 +140,8 @@ struct rlimit; /* <sys/resource.h> */
 PAL_EXPORT bool pal_builder_get_rlimit(const struct pal_builder *builder, int resource, struct rlimit *ret);
 /* The value that this builder gives to a variable; NULL: none, whatever the parent's environment has. The builder's. */
 PAL_EXPORT const char *pal_builder_peek_env(const struct pal_builder *builder, const char *name);
+/* Whether the parent's environment passes to the child, with changes: not after env_clear and env_verbatim. */
+PAL_EXPORT bool pal_builder_get_env_inherited(const struct pal_builder *builder);
 
 PAL_END_DECLS
 

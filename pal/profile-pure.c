@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <pal/profile.h>
+#include <pal/profile-pure-priv.h>
 
 #include <fcntl.h>
 #include <sched.h>
@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <pal/builder.h>
@@ -24,18 +25,11 @@
  * with every call that is younger than this list, is ENOSYS: so libc falls
  * back to an older call.
  */
-#define OTHERWISE PAL_SECCOMP_ERRNO(ENOSYS)
-#define REFUSED PAL_SECCOMP_ERRNO(EACCES)
+#define REFUSED PAL__PURE_REFUSED
 
 #define MAX_DESCRIPTORS 64
 #define LANDLOCK_WITH_SCOPES 6 /* ABI */
 #define INT_MASK 0xffffffffu
-
-#ifdef __s390__
-#define CLONE_FLAGS 1
-#else
-#define CLONE_FLAGS 0
-#endif
 
 /* One form of a call. */
 struct form {
@@ -56,8 +50,7 @@ static const char *const common[] = {
 	"epoll_pwait2", "epoll_wait", "fstat", "fstat64", "ftruncate", "ftruncate64",
 	"getpeername", "getsockname", "getsockopt", "lseek", "poll", "ppoll", "preadv", "pread64",
 	"pselect6", "pwrite64", "pwritev", "read", "readv", "recv", "recvfrom", "recvmmsg",
-	"recvmsg", "select", "_newselect", "send", "sendmmsg", "sendmsg", "sendto", "shutdown",
-	"write", "writev",
+	"recvmsg", "select", "_newselect", "shutdown", "write", "writev",
 	/* descriptors that lead to nothing but this process */
 	"epoll_create", "epoll_create1", "eventfd", "eventfd2", "memfd_create", "pipe", "pipe2",
 	"timerfd_create", "timerfd_gettime", "timerfd_settime",
@@ -79,7 +72,12 @@ static const char *const common[] = {
 
 static const struct form common_forms[] = {
 	/* new threads, but no new processes; clone3, whose flags a filter cannot see, is ENOSYS */
-	{"clone", CLONE_FLAGS, CLONE_THREAD, CLONE_THREAD},
+	{"clone", PAL__CLONE_FLAGS, CLONE_THREAD, CLONE_THREAD},
+	/* with that flag they connect, which Landlock does not see */
+	{"send", 3, MSG_FASTOPEN, 0},
+	{"sendmmsg", 3, MSG_FASTOPEN, 0},
+	{"sendmsg", 2, MSG_FASTOPEN, 0},
+	{"sendto", 3, MSG_FASTOPEN, 0},
 	{"ioctl", 1, INT_MASK, TCGETS}, /* isatty, of stdio */
 	{"ioctl", 1, INT_MASK, FIONREAD},
 	{"ioctl", 1, INT_MASK, FIONBIO},
@@ -116,7 +114,11 @@ static const char *const refused[] = {
 };
 
 static const struct form refused_forms[] = {
-	{"clone", CLONE_FLAGS, CLONE_THREAD, 0}, /* fork */
+	{"clone", PAL__CLONE_FLAGS, CLONE_THREAD, 0}, /* fork */
+	{"send", 3, MSG_FASTOPEN, MSG_FASTOPEN},
+	{"sendmmsg", 3, MSG_FASTOPEN, MSG_FASTOPEN},
+	{"sendmsg", 2, MSG_FASTOPEN, MSG_FASTOPEN},
+	{"sendto", 3, MSG_FASTOPEN, MSG_FASTOPEN},
 	{0},
 };
 
@@ -274,7 +276,7 @@ static int add_signalling(struct pal_seccomp *filter, struct pal_error *error)
 	return add_forms(filter, PAL_SECCOMP_ALLOW, without_scope, error);
 }
 
-static int add_starting(struct pal_seccomp *filter, struct pal_error *error)
+int pal__pure_add_starting(struct pal_seccomp *filter, struct pal_error *error)
 {
 	int result = add_common(filter, error);
 
@@ -291,7 +293,7 @@ static int add_starting(struct pal_seccomp *filter, struct pal_error *error)
 	return result;
 }
 
-static int add_finished(struct pal_seccomp *filter, struct pal_error *error)
+int pal__pure_add_finished(struct pal_seccomp *filter, struct pal_error *error)
 {
 	int result = add_common(filter, error);
 
@@ -309,6 +311,19 @@ static int add_finished(struct pal_seccomp *filter, struct pal_error *error)
 	return result;
 }
 
+int pal__pure_add_reading(struct pal_seccomp *filter, struct pal_error *error)
+{
+	static const char *const reading[] = {"access", "chdir", "faccessat", "faccessat2",
+		"fadvise64", "fadvise64_64", "fchdir", "fstatat64", "fstatfs", "fstatfs64",
+		"getcwd", "getdents", "getdents64", "lstat", "lstat64", "newfstatat", "readlink",
+		"readlinkat", "stat", "stat64", "statfs", "statfs64", "statx", NULL};
+	static const struct form opening[] = {
+		{"open", 1, WRITING, O_RDONLY}, {"openat", 2, WRITING, O_RDONLY}, {0}};
+	int result = pal_seccomp_rules(filter, PAL_SECCOMP_ALLOW, reading, error);
+
+	return result ? result : add_forms(filter, PAL_SECCOMP_ALLOW, opening, error);
+}
+
 /* ---- the hooks ---- */
 
 static int limit(struct pal_builder *builder, int resource, rlim_t most, struct pal_error *error)
@@ -323,39 +338,55 @@ static int limit(struct pal_builder *builder, int resource, rlim_t most, struct 
 	return 0;
 }
 
-static int apply(
-	const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
+int pal__pure_apply(
+	struct pal_builder *builder, struct pal_seccomp *filter, struct pal_error *error)
 {
-	struct pal_seccomp *filter;
-	int result;
+	int result = pal_landlock_abi() < 0 ? 0 : pal__builder_border(builder, error);
 
-	(void)profile;
-	result = pal_landlock_abi() < 0 ? 0 : pal__builder_border(builder, error);
 	if (!result)
 		result = limit(builder, RLIMIT_CORE, 0, error);
 	if (!result)
 		result = limit(builder, RLIMIT_NOFILE, MAX_DESCRIPTORS, error);
-	if (!result)
-		result = pal_seccomp_new(OTHERWISE, &filter, error);
 	if (result < 0)
 		return result;
-	result = add_starting(filter, error);
-	if (!result) {
-		pal_builder_no_new_privs(builder, true);
-		pal_builder_capabilities(builder, &PAL_CAPABILITIES_NONE);
-		pal_builder_seccomp(builder, filter);
-	}
+	pal_builder_no_new_privs(builder, true);
+	pal_builder_capabilities(builder, &PAL_CAPABILITIES_NONE);
+	pal_builder_seccomp(builder, filter);
+	return 0;
+}
+
+static int apply(
+	const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
+{
+	struct pal_seccomp *filter;
+	int result = pal_seccomp_new(PAL__PURE_OTHERWISE, &filter, error);
+
+	(void)profile;
+	if (result < 0)
+		return result;
+	result = pal__pure_add_starting(filter, error);
+	if (!result)
+		result = pal__pure_apply(builder, filter, error);
 	pal_seccomp_free(filter);
 	return result;
 }
 
-static int finalize(const struct pal_profile *profile, struct pal_error *error)
+int pal__pure_finalize(
+	struct pal_landlock *files, struct pal_seccomp *filter, struct pal_error *error)
 {
-	struct pal_self_restrictions restrictions = {
+	const struct pal_self_restrictions restrictions = {
 		.size = sizeof restrictions,
 		.no_new_privs = true,
 		.capabilities = &PAL_CAPABILITIES_NONE,
+		.landlock = files,
+		.seccomp = filter,
 	};
+
+	return pal_self_restrict(&restrictions, error);
+}
+
+static int finalize(const struct pal_profile *profile, struct pal_error *error)
+{
 	struct pal_landlock *nothing = NULL;
 	struct pal_seccomp *filter = NULL;
 	int result;
@@ -363,14 +394,11 @@ static int finalize(const struct pal_profile *profile, struct pal_error *error)
 	(void)profile;
 	result = pal_landlock_new(&nothing, error);
 	if (!result)
-		result = pal_seccomp_new(OTHERWISE, &filter, error);
+		result = pal_seccomp_new(PAL__PURE_OTHERWISE, &filter, error);
 	if (!result)
-		result = add_finished(filter, error);
-	if (!result) {
-		restrictions.landlock = nothing;
-		restrictions.seccomp = filter;
-		result = pal_self_restrict(&restrictions, error);
-	}
+		result = pal__pure_add_finished(filter, error);
+	if (!result)
+		result = pal__pure_finalize(nothing, filter, error);
 	pal_landlock_free(nothing);
 	pal_seccomp_free(filter);
 	return result;
@@ -383,6 +411,7 @@ const struct pal_profile *pal_profile_pure_compute(void)
 		.name = "pure computation",
 		.apply = apply,
 		.finalize = finalize,
+		.text = "X-Profile=pure-computation\n",
 	};
 
 	return &profile;

@@ -66,8 +66,40 @@ static int chdir_error(const struct pal_builder *builder, const struct pal__repo
 	if (builder->cwd)
 		return pal_error_set(
 			error, report->stage, report->code, "%s %s", name, builder->cwd);
-	return pal_error_set(
-		error, report->stage, report->code, "%s to descriptor %d", name, builder->cwd_fd);
+	if (builder->cwd_fd >= 0)
+		return pal_error_set(error, report->stage, report->code, "%s to descriptor %d",
+			name, builder->cwd_fd);
+	return pal_error_set(error, report->stage, report->code,
+		"%s: this process's folder is not to be seen behind the mounts; say another", name);
+}
+
+static int mount_error(const struct pal_builder *builder, const struct pal__report *report,
+	struct pal_error *error)
+{
+	static const char *const names[] = {
+		[PAL__MOUNT_BIND] = "bind",
+		[PAL__MOUNT_TMPFS] = "tmpfs",
+		[PAL__MOUNT_PROC] = "proc",
+		[PAL__MOUNT_DEV] = "dev",
+		[PAL__MOUNT_SYMLINK] = "symbolic link",
+		[PAL__MOUNT_KEEP] = "keep",
+		[PAL__MOUNT_READ_ONLY] = "read-only",
+		[PAL__MOUNT_HIDE] = "hide",
+	};
+	const struct pal__mount *mount;
+
+	if ((size_t)report->index >= builder->root.count) {
+		pal_error_set(error, report->stage, report->code, "root of a mount namespace");
+	} else {
+		mount = &builder->root.items[report->index];
+		pal_error_set(error, report->stage, report->code, "mount %d: %s%s%s on /%s%s%s",
+			report->index, names[mount->kind], mount->source ? " " : "",
+			mount->source ? mount->source : "", mount->target,
+			mount->name && *mount->target ? "/" : "", mount->name ? mount->name : "");
+	}
+	if (error)
+		error->index = report->index;
+	return report->code;
 }
 
 int pal__report_error(const struct pal_builder *builder, const struct pal__report *report,
@@ -78,6 +110,8 @@ int pal__report_error(const struct pal_builder *builder, const struct pal__repor
 	switch (report->stage) {
 	case PAL_STAGE_FDS:
 		return fd_error(builder, report, error);
+	case PAL_STAGE_MOUNT:
+		return mount_error(builder, report, error);
 	case PAL_STAGE_STEP:
 		return step_error(builder, report, error);
 	case PAL_STAGE_CHDIR:

@@ -2,12 +2,13 @@
 #include <pal/sandbox-priv.h>
 
 #include <errno.h>
-#include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <pal/capabilities-priv.h>
 #include <pal/landlock-abi-priv.h>
 
 /*
@@ -17,182 +18,109 @@
  * lock.
  */
 
-/* capget(2) and capset(2) as masks. */
-struct thread_sets {
-	uint64_t permitted, effective, inheritable;
-};
+#ifndef SECCOMP_FILTER_FLAG_NEW_LISTENER
+#define SECCOMP_FILTER_FLAG_NEW_LISTENER (1UL << 3)
+#endif
 
 static int fail(struct pal__report *report, int index)
 {
 	return pal__report_fail(report, report->stage, index, -errno);
 }
 
-static long control(int option, unsigned long first, unsigned long second)
-{
-	return syscall(SYS_prctl, option, first, second, 0UL, 0UL);
-}
-
-static uint64_t joined(uint32_t low, uint32_t high)
-{
-	return (uint64_t)high << 32 | low;
-}
-
-static long get_sets(struct thread_sets *ret)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-	long result = syscall(SYS_capget, &header, data);
-
-	if (result < 0)
-		return result;
-	ret->permitted = joined(data[0].permitted, data[1].permitted);
-	ret->effective = joined(data[0].effective, data[1].effective);
-	ret->inheritable = joined(data[0].inheritable, data[1].inheritable);
-	return 0;
-}
-
-static long put_sets(const struct thread_sets *sets)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
-		{(uint32_t)sets->effective, (uint32_t)sets->permitted, (uint32_t)sets->inheritable},
-		{(uint32_t)(sets->effective >> 32), (uint32_t)(sets->permitted >> 32),
-			(uint32_t)(sets->inheritable >> 32)},
-	};
-
-	return syscall(SYS_capset, &header, data);
-}
-
-static int first_of(uint64_t mask)
-{
-	return mask ? __builtin_ctzll(mask) : 0;
-}
-
-/* The kernel would let a thread raise what another of its sets holds: not wanted in tightening. */
-static int refuse_gain(const struct pal__sandbox *sandbox, const struct thread_sets *now,
-	struct pal__report *report)
-{
-	const struct pal_capabilities *asked = &sandbox->capabilities;
-	uint64_t gained = (asked->permitted & ~now->permitted) |
-			  (asked->effective & ~now->effective) |
-			  (asked->inheritable & ~now->inheritable);
-
-	for (unsigned number = 0; number <= sandbox->last_capability; number++)
-		if (asked->ambient >> number & 1 &&
-			control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, number) <= 0)
-			gained |= UINT64_C(1) << number;
-	if (gained)
-		return pal__report_fail(report, report->stage, first_of(gained), -EPERM);
-	return 0;
-}
-
-/* Without CAP_SETPCAP the set stays: harmless where no_new_privs keeps exec from using it. */
-static int drop_bounding(const struct pal__sandbox *sandbox, struct pal__report *report)
-{
-	for (unsigned number = 0; number <= sandbox->last_capability; number++) {
-		long held;
-
-		if (sandbox->capabilities.bounding >> number & 1)
-			continue;
-		held = control(PR_CAPBSET_READ, number, 0);
-		if (held < 0)
-			return fail(report, (int)number);
-		if (!held || control(PR_CAPBSET_DROP, number, 0) == 0)
-			continue;
-		if (errno == EPERM &&
-			(sandbox->no_new_privs || control(PR_GET_NO_NEW_PRIVS, 0, 0) == 1))
-			return 0;
-		return fail(report, (int)number);
-	}
-	return 0;
-}
-
-static int raise_ambient(const struct pal__sandbox *sandbox, struct pal__report *report)
-{
-	for (unsigned number = 0; number <= sandbox->last_capability; number++)
-		if (sandbox->capabilities.ambient >> number & 1 &&
-			control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number) < 0)
-			return fail(report, (int)number);
-	return 0;
-}
-
-/*
- * The order that works for every combination: what becomes inheritable must
- * still be in the bounding set, dropping from the bounding set needs
- * CAP_SETPCAP to be effective still, and ambient ones must be permitted and
- * inheritable already.
- */
-static int set_capabilities(const struct pal__sandbox *sandbox, struct pal__report *report)
-{
-	const struct pal_capabilities *asked = &sandbox->capabilities;
-	const struct thread_sets wanted = {asked->permitted, asked->effective, asked->inheritable};
-	struct thread_sets now;
-	int result;
-
-	report->stage = PAL_STAGE_CAPABILITIES;
-	if (get_sets(&now) < 0)
-		return fail(report, 0);
-	result = sandbox->only_narrow ? refuse_gain(sandbox, &now, report) : 0;
-	if (result < 0)
-		return result;
-	now.inheritable |= asked->inheritable;
-	if (!sandbox->only_narrow) /* a change of user leaves them permitted only */
-		now.effective |= now.permitted & UINT64_C(1) << CAP_SETPCAP;
-	if (put_sets(&now) < 0)
-		return fail(report, first_of(asked->inheritable));
-	result = drop_bounding(sandbox, report);
-	if (result < 0)
-		return result;
-	/* also what the caller had as ambient: it was not asked for, or is raised again */
-	if (control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0) < 0)
-		return fail(report, 0);
-	if (put_sets(&wanted) < 0)
-		return fail(report, first_of(asked->permitted & ~now.permitted));
-	return raise_ambient(sandbox, report);
-}
-
-static int enter_domain(int ruleset_fd, struct pal__report *report)
+static int enter_domain(int ruleset_fd, unsigned flags, struct pal__report *report)
 {
 	if (ruleset_fd < 0)
 		return 0;
 	report->stage = PAL_STAGE_LANDLOCK;
-	return syscall(SYS_landlock_restrict_self, ruleset_fd, 0) < 0 ? fail(report, 0) : 0;
+	return syscall(SYS_landlock_restrict_self, ruleset_fd, flags) < 0 ? fail(report, 0) : 0;
 }
 
-int pal__sandbox_enter_unfiltered(
-	const struct pal__sandbox *sandbox, int landlock_fd, struct pal__report *report)
+int pal__sandbox_enter_unfiltered(const struct pal__sandbox *sandbox,
+	const struct pal__sandbox_entry *entry, struct pal__report *report)
 {
-	if (sandbox->set_capabilities) {
-		int result = set_capabilities(sandbox, report);
+	int result = pal__capabilities_set(sandbox, entry->user_set, report);
 
+	if (result < 0)
+		return result;
+	if (sandbox->no_new_privs) {
+		report->stage = PAL_STAGE_NO_NEW_PRIVS;
+		if (syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) < 0)
+			return fail(report, 0);
+	}
+	for (size_t i = 0; i < PAL__STACKED_MAX; i++) {
+		result = enter_domain(entry->stacked_fds[i], sandbox->stacked_flags[i], report);
 		if (result < 0)
 			return result;
 	}
-	if (sandbox->no_new_privs) {
-		report->stage = PAL_STAGE_NO_NEW_PRIVS;
-		if (control(PR_SET_NO_NEW_PRIVS, 1, 0) < 0)
-			return fail(report, 0);
-	}
-	return enter_domain(landlock_fd, report);
+	return enter_domain(entry->landlock_fd, sandbox->landlock_flags, report);
 }
 
-int pal__sandbox_enter(const struct pal__sandbox *sandbox, int landlock_fd, int border_fd,
+/* ---- the filter ---- */
+
+static void close_one(int fd)
+{
+	if (fd >= 0)
+		syscall(SYS_close, fd);
+}
+
+/*
+ * The listener goes to the parent, which reads it when the program runs. All of
+ * this happens under the filter, which lets it pass for the key: pal__seccomp_prologue.
+ */
+static int hand_over(const struct pal__sandbox *sandbox, const struct pal__sandbox_entry *entry,
+	int listener, struct pal__report *report)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof listener)];
+	} control = {.header = {.cmsg_len = CMSG_LEN(sizeof listener),
+			     .cmsg_level = SOL_SOCKET,
+			     .cmsg_type = SCM_RIGHTS}};
+	char byte = 0;
+	struct iovec part = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr message = {.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof control.bytes};
+	const unsigned long key = sandbox->start_key;
+
+	__builtin_memcpy(CMSG_DATA(&control.header), &listener, sizeof listener);
+	if (syscall(SYS_sendmsg, entry->handover_fd, &message, MSG_NOSIGNAL, 0UL, 0UL, key) < 0)
+		return fail(report, 0);
+	syscall(SYS_close, listener, 0UL, 0UL, 0UL, 0UL, key);
+	syscall(SYS_close, entry->handover_fd, 0UL, 0UL, 0UL, 0UL, key);
+	return 0;
+}
+
+int pal__sandbox_filter(const struct pal__sandbox *sandbox,
+	const struct pal__sandbox_entry *entry, struct pal__report *report)
+{
+	unsigned long flags = sandbox->notify ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
+	int result;
+
+	if (!sandbox->seccomp.len)
+		return 0;
+	report->stage = PAL_STAGE_SECCOMP;
+	result = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &sandbox->seccomp);
+	if (result < 0)
+		return fail(report, 0);
+	return sandbox->notify ? hand_over(sandbox, entry, result, report) : 0;
+}
+
+int pal__sandbox_enter(const struct pal__sandbox *sandbox, const struct pal__sandbox_entry *entry,
 	struct pal__report *report)
 {
-	int result = pal__sandbox_enter_unfiltered(sandbox, landlock_fd, report);
+	int result = pal__sandbox_enter_unfiltered(sandbox, entry, report);
 
 	if (result >= 0)
-		result = enter_domain(border_fd, report);
+		result = enter_domain(entry->border_fd, 0, report);
 	if (result < 0)
 		return result;
-	if (landlock_fd >= 0)
-		syscall(SYS_close, landlock_fd);
-	if (border_fd >= 0)
-		syscall(SYS_close, border_fd);
-	if (sandbox->seccomp.len) {
-		report->stage = PAL_STAGE_SECCOMP;
-		if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &sandbox->seccomp) < 0)
-			return fail(report, 0);
-	}
+	/* before the filter, which may forbid it */
+	close_one(entry->landlock_fd);
+	for (size_t i = 0; i < PAL__STACKED_MAX; i++)
+		close_one(entry->stacked_fds[i]);
+	close_one(entry->border_fd);
+	close_one(entry->handover_other);
 	return 0;
 }

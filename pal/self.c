@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <pal/builder-priv.h>
 #include <pal/capabilities-priv.h>
 #include <pal/landlock-priv.h>
 #include <pal/seccomp-priv.h>
@@ -16,7 +17,7 @@
 /* What every thread does to itself, and what the first of them that could not do it says. */
 struct tightening {
 	struct pal__sandbox sandbox;
-	int landlock_fd; /* borrowed from the ruleset */
+	struct pal__sandbox_entry entry; /* the ruleset's descriptor is borrowed from it */
 	atomic_flag failed;
 	struct pal__report report;
 };
@@ -25,8 +26,8 @@ static int tighten_thread(void *arg)
 {
 	struct tightening *tightening = arg;
 	struct pal__report report = {0};
-	int result = pal__sandbox_enter_unfiltered(
-		&tightening->sandbox, tightening->landlock_fd, &report);
+	int result =
+		pal__sandbox_enter_unfiltered(&tightening->sandbox, &tightening->entry, &report);
 
 	if (result < 0 && !atomic_flag_test_and_set(&tightening->failed))
 		tightening->report = report;
@@ -37,12 +38,15 @@ static int tighten_all_threads(const struct pal_self_restrictions *asked, struct
 {
 	struct tightening tightening = {
 		.sandbox = PAL__SANDBOX_INIT,
-		.landlock_fd = asked->landlock ? asked->landlock->fd : -1,
+		.entry = {.landlock_fd = asked->landlock ? asked->landlock->fd : -1,
+			.stacked_fds = {[0 ... PAL__STACKED_MAX - 1] = -1}},
 		.failed = ATOMIC_FLAG_INIT,
 	};
 	int result;
 
 	tightening.sandbox.no_new_privs = asked->no_new_privs;
+	if (asked->landlock)
+		tightening.sandbox.landlock_flags = asked->landlock->restrict_flags;
 	tightening.sandbox.only_narrow = true;
 	if (asked->capabilities)
 		pal__capabilities_plan(&tightening.sandbox, asked->capabilities);
@@ -73,25 +77,54 @@ static int filter_all_threads(const struct sock_fprog *program, struct pal_error
 	return -EBUSY;
 }
 
+/* Of a thread that describes a profile: what takes the place of this process. */
+static _Thread_local struct pal_builder *instead;
+
+struct pal_builder *pal__self_restrict_instead(struct pal_builder *builder)
+{
+	struct pal_builder *before = instead;
+
+	instead = builder;
+	return before;
+}
+
+static int note(const struct pal_self_restrictions *restrictions, struct pal_error *error)
+{
+	if (restrictions->no_new_privs)
+		pal_builder_no_new_privs(instead, true);
+	if (restrictions->capabilities)
+		pal_builder_capabilities(instead, restrictions->capabilities);
+	if (restrictions->landlock)
+		pal_builder_landlock(instead, restrictions->landlock);
+	if (restrictions->seccomp)
+		pal_builder_seccomp(instead, restrictions->seccomp);
+	if (instead->first_error.code && error)
+		*error = instead->first_error;
+	return instead->first_error.code;
+}
+
 int pal_self_restrict(const struct pal_self_restrictions *restrictions, struct pal_error *error)
 {
-	PAL_CLEANUP_FREE struct sock_filter *instructions = NULL;
-	struct sock_fprog program = {0};
+	struct pal__seccomp_program program = {0};
 	int result = restrictions ? pal_check_size(
 					    restrictions, restrictions->size, sizeof *restrictions)
 				  : -EINVAL;
 
 	if (result < 0)
 		return pal_error_set(error, PAL_STAGE_ARGUMENT, result, "pal_self_restrict");
+	if (instead)
+		return note(restrictions, error);
 	if (restrictions->seccomp) { /* before anything is applied, under which it might fail */
 		result = pal__seccomp_compile(restrictions->seccomp, &program, error);
-		if (result < 0)
-			return result;
-		instructions = program.filter;
+		if (!result && program.notify) /* there is nobody else to ask */
+			result = pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL,
+				"PAL_SECCOMP_NOTIFY in this process");
 	}
-	if (restrictions->no_new_privs || restrictions->capabilities || restrictions->landlock)
+	if (!result && (restrictions->no_new_privs || restrictions->capabilities ||
+			       restrictions->landlock))
 		result = tighten_all_threads(restrictions, error);
-	if (!result && instructions)
-		result = filter_all_threads(&program, error);
+	if (!result && program.code.len)
+		result = filter_all_threads(&program.code, error);
+	pal__seccomp_program_free(&program.code);
 	return result;
 }

@@ -67,11 +67,29 @@ int pal__child_dispositions(const struct pal__child_args *args)
 	return 0;
 }
 
+int pal__child_default_sigchld(bool *ret_ignored)
+{
+	unsigned long now[ACTION_WORDS];
+	int r = pal__child_result(
+		syscall(SYS_rt_sigaction, SIGCHLD, NULL, now, PAL__KERNEL_SIGSET_SIZE));
+
+	if (r < 0 || now[HANDLER] != (uintptr_t)SIG_IGN)
+		return r;
+	*ret_ignored = true;
+	return set_action(SIGCHLD, default_action);
+}
+
+int pal__child_ignore_sigchld(void)
+{
+	return set_action(SIGCHLD, ignore_action);
+}
+
 /* Last of all, when nothing of the parent's can run on delivery any more. */
 int pal__child_open_mask(const struct pal__plan *plan, struct pal__report *report)
 {
-	int r = pal__child_result(syscall(
-		SYS_rt_sigprocmask, SIG_SETMASK, &plan->mask, NULL, PAL__KERNEL_SIGSET_SIZE));
+	/* under the filter, which may let it pass for the key */
+	int r = pal__child_result(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &plan->mask, NULL,
+		PAL__KERNEL_SIGSET_SIZE, 0UL, plan->sandbox->start_key));
 
 	return r < 0 ? pal__report_fail(report, PAL_STAGE_SIGNALS, 0, r) : 0;
 }

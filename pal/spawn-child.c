@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <linux/close_range.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /*
@@ -19,7 +21,9 @@
  * sanitizers and preloaded libraries put code of their own before them that
  * keeps books about descriptors and handlers - of the wrong process, here.
  * tests/abi/check-child-symbols.sh holds this file to that, and the others that
- * it calls: signals-child.c, process-child.c, steps-child.c, sandbox-child.c.
+ * it calls: signals-child.c, process-child.c, ids-child.c, steps-child.c,
+ * namespaces-child.c, mapper-child.c, root-child.c, init-child.c, capabilities-child.c,
+ * sandbox-child.c.
  *
  * Functions return instead of calling _exit, up to clone's own wrapper.
  */
@@ -164,21 +168,35 @@ int pal__child_close_from(
 	return 0;
 }
 
-static int close_others(const struct pal__fd_plan *plan, struct pal__report *report,
-	const int carried[PAL__CARRIED])
+static int close_others(struct pal__child_args *args)
 {
+	const struct pal__fd_plan *plan = &args->plan->fds;
 	int r = 0;
 
-	if (plan->close_others)
-		r = pal__child_close_from(3, plan->kept, plan->kept_count, carried);
-	return r < 0 ? pal__report_fail(report, PAL_STAGE_CLOSE_OTHERS, 0, r) : 0;
+	/* A table that was left without any of them has only what was meant for the child since. */
+	if (plan->close_others && !(args->shares_files && plan->leave_from == 3))
+		r = pal__child_close_from(3, plan->kept, plan->kept_count, args->carried);
+	return r < 0 ? pal__report_fail(args->report, PAL_STAGE_CLOSE_OTHERS, 0, r) : 0;
 }
 
 /* ---- the rest ---- */
 
-static int arm_parent_death(const struct pal__plan *plan, struct pal__report *report)
+/* `parent_fd`: -1 where the pid tells. */
+static bool parent_has_died(const struct pal__plan *plan, int parent_fd)
 {
-	pid_t parent;
+	struct pollfd end = {.fd = parent_fd, .events = POLLIN};
+	const struct timespec now = {0};
+	pid_t parent = (pid_t)syscall(SYS_getppid);
+
+	if (parent_fd >= 0)
+		return syscall(SYS_ppoll, &end, 1, &now, NULL, 0) != 0;
+	/* 0 is a parent outside of this child's pid namespace */
+	return parent != plan->parent && parent != 0;
+}
+
+static int arm_parent_death(
+	const struct pal__plan *plan, struct pal__report *report, int parent_fd)
+{
 	int r;
 
 	if (!plan->parent_death)
@@ -186,10 +204,11 @@ static int arm_parent_death(const struct pal__plan *plan, struct pal__report *re
 	r = pal__child_result(syscall(SYS_prctl, PR_SET_PDEATHSIG, plan->parent_death, 0, 0, 0));
 	if (r < 0)
 		return pal__report_fail(report, PAL_STAGE_PARENT_DEATH, 0, r);
-	/* It may have died before that. 0 is a parent outside of this child's pid namespace. */
-	parent = (pid_t)syscall(SYS_getppid);
-	if (parent != plan->parent && parent != 0)
+	/* It may have died before that. */
+	if (parent_has_died(plan, parent_fd))
 		return pal__report_fail(report, PAL_STAGE_PARENT_DEATH, 0, -ESRCH);
+	if (parent_fd >= 0)
+		syscall(SYS_close, parent_fd);
 	return 0;
 }
 
@@ -208,11 +227,11 @@ static int change_folder(const struct pal__plan *plan, struct pal__report *repor
 	return 0;
 }
 
-/* The fourth argument is for a seccomp filter to see: pal_seccomp_allow_first_exec. */
+/* The last three arguments are for a seccomp filter to see: see seccomp-priv.h. */
 static int try_candidate(const struct pal__plan *plan, size_t i)
 {
 	return pal__child_result(syscall(SYS_execve, plan->candidates.items[i], plan->argv,
-		plan->envp, plan->sandbox->exec_key));
+		plan->envp, plan->sandbox->exec_key, 0UL, plan->sandbox->start_key));
 }
 
 /* PAL_SEARCH_RELATIVE: the same failures end the search as in execvp(3), and the same one is told. */
@@ -266,33 +285,71 @@ static int execute(const struct pal__plan *plan, struct pal__report *report)
 	return pal__report_fail(report, PAL_STAGE_EXEC, 0, failure);
 }
 
-/* The order is explained in process.h. */
-int pal__child_setup(struct pal__child_args *args)
+static struct pal__sandbox_entry sandbox_entry(
+	const struct pal__plan *plan, const int carried[PAL__CARRIED])
+{
+	struct pal__sandbox_entry entry = {
+		.landlock_fd = carried[PAL__CARRY_LANDLOCK],
+		.border_fd = carried[PAL__CARRY_BORDER],
+		.handover_fd = carried[PAL__CARRY_HANDOVER],
+		.handover_other = carried[PAL__CARRY_HANDOVER_OTHER],
+		.user_set = pal__process_sets_uid(plan->process),
+	};
+
+	for (size_t i = 0; i < PAL__STACKED_MAX; i++)
+		entry.stacked_fds[i] = carried[PAL__CARRY_STACKED + i];
+	return entry;
+}
+
+/* From the first descriptor to the last step but those that also bind system calls of process 1. */
+static int finish_setup(struct pal__child_args *args)
 {
 	const struct pal__plan *plan = args->plan;
 	struct pal__report *report = args->report;
+	struct pal__sandbox_entry entry;
 	int *carried = args->carried, r;
 
-	r = pal__child_dispositions(args);
-	if (r >= 0)
-		r = pal__child_join_cgroups(args);
-	if (r >= 0)
-		r = carry(&plan->fds, report, carried);
+	r = carry(&plan->fds, report, carried);
 	if (r >= 0)
 		r = move_fds(&plan->fds, report);
 	if (r >= 0)
 		r = pal__child_become(plan, report);
 	if (r >= 0)
-		r = arm_parent_death(plan, report);
+		r = arm_parent_death(plan, report, carried[PAL__CARRY_PARENT]);
 	if (r >= 0)
 		r = pal__child_walk(plan, report, carried);
 	if (r >= 0)
-		r = close_others(&plan->fds, report, carried);
+		r = close_others(args);
 	if (r >= 0)
 		r = change_folder(plan, report, carried[PAL__CARRY_CWD]);
+	if (r < 0)
+		return r;
+	entry = sandbox_entry(plan, carried);
+	return pal__sandbox_enter(plan->sandbox, &entry, report);
+}
+
+/* The order is explained in process.h. */
+int pal__child_setup(struct pal__child_args *args)
+{
+	const struct pal__plan *plan = args->plan;
+	struct pal__report *report = args->report;
+	struct pal__sandbox_entry entry;
+	int r;
+
+	r = pal__child_dispositions(args);
 	if (r >= 0)
-		r = pal__sandbox_enter(plan->sandbox, carried[PAL__CARRY_LANDLOCK],
-			carried[PAL__CARRY_BORDER], report);
+		r = pal__child_join_cgroups(args);
+	if (r >= 0)
+		r = pal__child_enter_namespaces(args);
+	if (r < 0 || r == PAL__CHILD_LEAVES)
+		return r;
+	r = finish_setup(args);
+	if (r >= 0)
+		r = pal__child_become_init(args);
+	if (r < 0 || r == PAL__CHILD_LEAVES)
+		return r;
+	entry = sandbox_entry(plan, args->carried);
+	r = pal__sandbox_filter(plan->sandbox, &entry, report);
 	if (r >= 0)
 		r = pal__child_open_mask(plan, report);
 	return r;
@@ -301,12 +358,16 @@ int pal__child_setup(struct pal__child_args *args)
 int pal__child_main(void *child_args)
 {
 	struct pal__child_args *args = child_args;
+	int r;
 
 	if (args->reserved >= 0) /* a step could be about its number */
 		syscall(SYS_close, args->reserved);
 	if (args->shares_files && leave_shared_files(&args->plan->fds, args->report) < 0)
 		return 127;
-	if (pal__child_setup(args) >= 0)
+	r = pal__child_setup(args);
+	if (r == PAL__CHILD_LEAVES)
+		return args->exit_code;
+	if (r >= 0)
 		execute(args->plan, args->report);
 	return 127;
 }

@@ -8,14 +8,17 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <pal/clone-priv.h>
 #include <pal/clone3-priv.h>
 #include <pal/death-thread-priv.h>
+#include <pal/mapper-priv.h>
 #include <pal/proc-stat-priv.h>
 #include <pal/signals-priv.h>
 #include <pal/spawn-child-priv.h>
@@ -34,6 +37,8 @@ struct clone_call {
 	int pidfd;
 	struct pal__death_thread *thread; /* NULL: the calling thread has cloned */
 	bool pid_only; /* without a pidfd */
+	struct pal__mapper mapper;
+	int mapper_result; /* 0 or a negative errno: then nothing has been cloned */
 };
 
 /* ---- what the child runs on ---- */
@@ -89,28 +94,13 @@ static int prepare_memory(struct pal_builder *builder, struct clone_call *call)
 
 /* ---- clone ---- */
 
-/*
- * ThreadSanitizer's clone does in the child what is right after fork(2) - to the
- * memory that this child shares with us. __clone is libc's own name for it.
- */
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define CLONE_PLAIN __clone
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define CLONE_PLAIN __clone
-#endif
-#ifdef CLONE_PLAIN
-extern __typeof__(clone) CLONE_PLAIN;
-#else
-#define CLONE_PLAIN clone
-#endif
-
+/* An init does not execute anything: it says when its child has. */
 static int flags_of(const struct clone_call *call)
 {
-	return CLONE_VFORK | (call->pid_only ? 0 : CLONE_PIDFD) |
-	       (call->share_memory ? CLONE_VM : 0) |
+	const struct pal__ns_plan *namespaces = &call->args.plan->namespaces;
+
+	return namespaces->born | (namespaces->born && namespaces->init ? 0 : CLONE_VFORK) |
+	       (call->pid_only ? 0 : CLONE_PIDFD) | (call->share_memory ? CLONE_VM : 0) |
 	       (call->args.shares_files ? CLONE_FILES : 0);
 }
 
@@ -150,6 +140,34 @@ static bool is_missing(int code)
 }
 
 /*
+ * The mapper's stack is in the half that the child needs nothing of. (And in other memory
+ * than the child's is: that has a copy.)
+ */
+static int start_mapper(struct clone_call *call)
+{
+	if (!call->args.plan->namespaces.mapper)
+		return 0;
+	call->mapper.plan = &call->args.plan->namespaces;
+	call->mapper.report = call->args.report;
+	call->mapper.child = &call->pidfd;
+	return pal__mapper_start(&call->mapper, call->stack + call->stack_size / 2);
+}
+
+static void clone_child(struct clone_call *call)
+{
+	call->args.mapper = call->mapper.pidfd;
+	call->pid = try_clone3(call);
+	if (is_missing(call->pid)) {
+		call->pid = PAL__CLONE(pal__child_main, call->stack + call->stack_size,
+			flags_of(call) | SIGCHLD, &call->args, &call->pidfd);
+		if (call->pid < 0)
+			call->pid = -errno;
+	}
+	if (call->pid < 0) /* the kernel may have written a number that it has given back since */
+		call->pidfd = -1;
+}
+
+/*
  * The only part that runs in a chosen thread. CLONE_VFORK without CLONE_VM, too:
  * so clone returns when the child has executed its program or ended, and both
  * kinds are judged by the same code.
@@ -159,15 +177,10 @@ static void call_clone(void *arg)
 	struct clone_call *call = arg;
 	struct pal__sigset before = pal__signals_block_all();
 
-	call->pid = try_clone3(call);
-	if (is_missing(call->pid)) {
-		call->pid = CLONE_PLAIN(pal__child_main, call->stack + call->stack_size,
-			flags_of(call) | SIGCHLD, &call->args, &call->pidfd);
-		if (call->pid < 0)
-			call->pid = -errno;
-	}
-	if (call->pid < 0) /* the kernel may have written a number that it has given back since */
-		call->pidfd = -1;
+	call->mapper_result = start_mapper(call);
+	if (call->mapper_result >= 0)
+		clone_child(call);
+	pal__mapper_end(&call->mapper);
 	pal__signals_restore(&before);
 }
 
@@ -202,20 +215,46 @@ static int place_pidfd(int pidfd, int reserved)
 	return reserved;
 }
 
-/* These are about the cgroup, where the child was to be born in one: clone(2). */
+/* These are about the cgroup, or the namespaces, where the child was to be born in such: clone(2). */
 static int stage_of_clone(const struct clone_call *call, int code)
 {
+	bool namespaces = call->args.plan->namespaces.born &&
+			  (code == -EPERM || code == -EINVAL || code == -ENOSPC || code == -EUSERS);
 	bool cgroup = call->args.plan->cgroup_fd >= 0 &&
 		      (code == -EACCES || code == -EBUSY || code == -EOPNOTSUPP || code == -EBADF ||
 			      code == -ENODEV);
 
+	if (namespaces)
+		return PAL_STAGE_NAMESPACE;
 	return cgroup ? PAL_STAGE_CGROUP : PAL_STAGE_CLONE;
+}
+
+static atomic_int last_pidfd; /* of any spawn: a hint */
+
+/*
+ * Whoever makes a shared table of descriptors grow waits until no processor can be looking at the
+ * old one: milliseconds, where without the child nobody shares it. Tables end at powers of two,
+ * from 64 on. Where numbers are dense the pidfd gets the one behind the highest that we know;
+ * a wrong guess costs that time, or a copy.
+ */
+static bool table_may_grow(const struct pal__streams *streams)
+{
+	int highest = atomic_load_explicit(&last_pidfd, memory_order_relaxed);
+	unsigned next;
+
+	for (int i = 0; i < 3; i++) {
+		highest = PAL_MAX(highest, streams->parent_side[i]);
+		highest = PAL_MAX(highest, streams->child_side[i]);
+	}
+	next = (unsigned)highest + 1;
+	return next >= 64 && !(next & (next - 1)) && fcntl(highest, F_GETFD) >= 0;
 }
 
 /*
  * Copying a large table of descriptors costs more than all the rest, and most of
  * it would be closed: the child shares ours and leaves it with a copy of the part
- * that it needs. Not where the pidfd would get the number of a closed stream.
+ * that it needs. Not where the pidfd would get the number of a closed stream or make the
+ * table grow, and not where the way into namespaces leads over descriptors.
  */
 static int run_clone(
 	struct clone_call *call, const struct pal_builder *builder, struct pal_error *error)
@@ -223,21 +262,25 @@ static int run_clone(
 	int reserved = -1, r = call->pid_only ? 0 : reserve_number(&reserved);
 
 	call->args.reserved = reserved;
-	call->args.shares_files = call->args.plan->fds.leave_from > 0 && r >= 0 && reserved < 0;
+	call->args.shares_files = call->args.plan->fds.leave_from > 0 && r >= 0 && reserved < 0 &&
+				  !call->args.plan->namespaces.used &&
+				  (call->pid_only || !table_may_grow(&call->args.plan->key.streams));
 	if (r >= 0 && builder->parent_death)
 		r = pal__death_thread_run(call_clone, call, &call->thread);
 	else if (r >= 0)
 		call_clone(call);
 	if (r >= 0)
-		r = call->pid < 0 ? call->pid : 0;
+		r = call->mapper_result < 0 ? call->mapper_result : call->pid < 0 ? call->pid : 0;
 	if (r < 0) {
-		int stage = stage_of_clone(call, r);
+		int stage = call->mapper_result < 0 ? PAL_STAGE_ID_MAP : stage_of_clone(call, r);
 
 		pal_close(reserved);
 		return pal_error_set(error, stage, r, "%s", pal_stage_name(stage));
 	}
-	if (!call->pid_only)
+	if (!call->pid_only) {
 		call->pidfd = place_pidfd(call->pidfd, reserved);
+		atomic_store_explicit(&last_pidfd, call->pidfd, memory_order_relaxed);
+	}
 	return 0;
 }
 
@@ -295,11 +338,21 @@ static bool died_before_exec(const struct clone_call *call)
 	return false;
 }
 
-static int judge(
-	const struct pal_builder *builder, const struct clone_call *call, struct pal_error *error)
+static int judge(struct pal__launch *launch, const struct pal_builder *builder,
+	struct clone_call *call, struct pal_error *error)
 {
 	const struct pal__report *report = call->args.report;
+	int r = 0;
 
+	if (launch->plan->namespaces.init)
+		return pal__await_ready(launch, report, &call->pid, &call->pidfd, builder,
+			PAL_DEADLINE_NONE, error);
+	if (launch->plan->namespaces.divides)
+		r = pal__divide_take(launch, report, &call->pid, &call->pidfd);
+	if (r < 0 && r != -EAGAIN) {
+		pal__reap(call->pidfd);
+		return pal_error_set(error, PAL_STAGE_CLONE, r, "pidfd of a child");
+	}
 	if (report->code < 0) {
 		pal__reap(call->pidfd);
 		return pal__report_error(builder, report, error);
@@ -313,7 +366,9 @@ static int start(struct pal__launch *launch, const struct pal_builder *builder,
 	int r = run_clone(call, builder, error);
 
 	if (r >= 0)
-		r = judge(builder, call, error);
+		r = judge(launch, builder, call, error);
+	if (r >= 0)
+		r = pal__launch_receive(launch, call->pid, &call->pidfd, error);
 	if (r < 0) {
 		pal__death_thread_end(call->thread);
 		pal_close(call->pidfd);
@@ -321,17 +376,29 @@ static int start(struct pal__launch *launch, const struct pal_builder *builder,
 	}
 	*ret = pal__launch_finish(launch, call->pid, call->pidfd);
 	(*ret)->death_thread = call->thread;
+	if (launch->plan->namespaces.init)
+		(*ret)->report = PAL_TAKE_POINTER(call->args.report);
 	return 0;
 }
 
-/* Judged by the report alone: where it is empty, the rest is between the child and its waiter. */
-static int start_pid(const struct pal_builder *builder, struct clone_call *call, pid_t *ret,
-	struct pal_error *error)
+/*
+ * Judged by the report alone: where it is empty, the rest is between the child and its waiter.
+ * One that is not the child that was made first has come with a pidfd.
+ */
+static int start_pid(struct pal__launch *launch, const struct pal_builder *builder,
+	struct clone_call *call, pid_t *ret, struct pal_error *error)
 {
 	int r = run_clone(call, builder, error);
 
 	if (r < 0)
 		return r;
+	if (!call->pid_only) {
+		r = judge(launch, builder, call, error);
+		pal_close(call->pidfd);
+		if (r >= 0)
+			*ret = call->pid;
+		return r;
+	}
 	if (call->args.report->code < 0) {
 		while (waitpid(call->pid, NULL, 0) < 0 && errno == EINTR)
 			;
@@ -353,22 +420,28 @@ static int check_pid_only(const struct pal_builder *builder, struct pal_error *e
 	return 0;
 }
 
+static bool needs_pidfd(const struct pal__ns_plan *namespaces)
+{
+	return namespaces->divides || namespaces->born & CLONE_NEWPID || namespaces->mapper;
+}
+
 /* One of `ret` and `ret_pid` is NULL, also below. */
 static int start_in_memory(struct pal__launch *launch, struct pal_builder *builder,
 	struct pal_child **ret, pid_t *ret_pid, struct pal_error *error)
 {
 	struct clone_call call = {.share_memory = pal__builder_shares_memory(builder),
 		.pidfd = -1,
-		.pid_only = ret_pid != NULL};
+		.mapper = PAL__MAPPER_INIT,
+		.pid_only = ret_pid && !needs_pidfd(&launch->plan->namespaces)};
 	int r = prepare_memory(builder, &call);
 
 	if (r < 0)
 		return pal_error_set(
 			error, PAL_STAGE_STACK, r, "%s", pal_stage_name(PAL_STAGE_STACK));
 	call.args.plan = launch->plan;
-	r = ret_pid ? start_pid(builder, &call, ret_pid, error)
+	r = ret_pid ? start_pid(launch, builder, &call, ret_pid, error)
 		    : start(launch, builder, &call, ret, error);
-	if (!call.share_memory)
+	if (!call.share_memory && call.args.report)
 		munmap(call.args.report, sizeof *call.args.report);
 	return r;
 }
@@ -383,7 +456,7 @@ static int spawn(struct pal_builder *builder, struct pal_child **ret, pid_t *ret
 		r = check_pid_only(builder, error);
 	if (r < 0)
 		return r;
-	r = pal__launch_prepare(&launch, builder, true, -1, error);
+	r = pal__launch_prepare(&launch, builder, true, error);
 	if (r >= 0)
 		r = start_in_memory(&launch, builder, ret, ret_pid, error);
 	pal__launch_clear(&launch);

@@ -28,7 +28,10 @@ PAL_EXPORT void pal_builder_step_open(struct pal_builder *builder, int child_fd,
 PAL_EXPORT void pal_builder_step_dup2(struct pal_builder *builder, int from, int to);
 /* No error where it is not open, except beyond RLIMIT_NOFILE (EBADF), as glibc has it. */
 PAL_EXPORT void pal_builder_step_close(struct pal_builder *builder, int child_fd);
-/* Closes all from this number on. close_range(2): see pal_builder_close_others. */
+/*
+ * Closes all from this number on: by close_range(2), or where that is refused by
+ * going through /proc/self/fd, as closefrom(3) does.
+ */
 PAL_EXPORT void pal_builder_step_close_from(struct pal_builder *builder, int first);
 PAL_EXPORT void pal_builder_step_chdir(struct pal_builder *builder, const char *path);
 PAL_EXPORT void pal_builder_step_fchdir(struct pal_builder *builder, int child_fd);

@@ -9,10 +9,11 @@ struct pal__streams {
 	int parent_side[3]; /* of PAL_STDIO_PIPE */
 	int child_side[3];  /* of that, and of PAL_STDIO_OPEN */
 	int null; /* /dev/null, for every stream that is PAL_STDIO_NULL */
+	int handover[2]; /* a socket pair for the listener of a filter: ours, the child's */
 };
-#define PAL__STREAMS_INIT {{-1, -1, -1}, {-1, -1, -1}, -1}
+#define PAL__STREAMS_INIT {{-1, -1, -1}, {-1, -1, -1}, -1, {-1, -1}}
 
-/* Opens what the builder's streams need. On failure *streams is half open, for pal__streams_close. */
+/* Opens what the builder's streams and filter need. On failure *streams is half open, for pal__streams_close. */
 int pal__streams_open(struct pal__streams *streams, const struct pal_builder *builder, struct pal_error *error);
 void pal__streams_close_child_sides(struct pal__streams *streams);
 void pal__streams_close(struct pal__streams *streams);

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <pal/socket.h>
 #include <pal/util-priv.h>
 
 static const char *const names[] = {"stdin", "stdout", "stderr"};
@@ -58,8 +60,11 @@ static int open_pipe(struct pal__streams *streams, int stream)
 /* Opened here, where the host's rights and folder count. */
 static int open_file(struct pal__streams *streams, int stream, const struct pal_stdio *file)
 {
-	int fd = open(file->path, file->flags | O_CLOEXEC | O_NOCTTY, file->mode);
+	int fd;
 
+	do /* a FIFO waits for its other end */
+		fd = open(file->path, file->flags | O_CLOEXEC | O_NOCTTY, file->mode);
+	while (fd < 0 && errno == EINTR);
 	fd = fd < 0 ? -errno : pal__fd_lift(fd);
 	if (fd < 0)
 		return fd;
@@ -81,6 +86,23 @@ static int open_stream(struct pal__streams *streams, const struct pal__fd_reques
 	case PAL_STDIO_KIND_STDOUT:
 		break;
 	}
+	return 0;
+}
+
+static int open_handover(struct pal__streams *streams, struct pal_error *error)
+{
+	int ends[2], r = pal_socket_pair(SOCK_SEQPACKET, ends);
+
+	for (int i = 0; i < 2 && r >= 0; i++) {
+		r = pal__fd_lift(ends[i]);
+		if (r < 0 && i == 0)
+			pal_close(ends[1]);
+		if (r >= 0)
+			streams->handover[i] = r;
+	}
+	if (r < 0)
+		return pal_error_set(
+			error, PAL_STAGE_SECCOMP, r, "a socket for the listener of a filter");
 	return 0;
 }
 
@@ -106,7 +128,7 @@ int pal__streams_open(
 			return r;
 		}
 	}
-	return 0;
+	return builder->sandbox.notify ? open_handover(streams, error) : 0;
 }
 
 void pal__streams_close_child_sides(struct pal__streams *streams)
@@ -114,6 +136,7 @@ void pal__streams_close_child_sides(struct pal__streams *streams)
 	for (int i = 0; i < 3; i++)
 		streams->child_side[i] = pal_close(streams->child_side[i]);
 	streams->null = pal_close(streams->null);
+	streams->handover[1] = pal_close(streams->handover[1]);
 }
 
 void pal__streams_close(struct pal__streams *streams)
@@ -121,4 +144,5 @@ void pal__streams_close(struct pal__streams *streams)
 	pal__streams_close_child_sides(streams);
 	for (int i = 0; i < 3; i++)
 		streams->parent_side[i] = pal_close(streams->parent_side[i]);
+	streams->handover[0] = pal_close(streams->handover[0]);
 }

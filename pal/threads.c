@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <pal/deadline.h>
+#include <pal/helper-thread-priv.h>
 #include <pal/sandbox.h>
 #include <pal/task-status-priv.h>
 #include <pal/util-priv.h>
@@ -20,10 +21,14 @@
  * appear unnoticed, since only running threads make new ones.
  *
  * While threads are stopped they may hold any lock of libc, so the caller makes
- * raw system calls only, too, and has its own signals blocked.
+ * raw system calls only, too, and has its own signals blocked. One that ends, or
+ * starts another, waits for libc's locks with all signals blocked: where a
+ * stopped thread holds that lock, it never comes. Then all are let go, and it is
+ * begun again.
  */
 
 #define STOP_LIMIT_MS 5000    /* for threads that the kernel does not interrupt */
+#define PATIENCE_MS 50        /* for one that blocks the signal, while others are stopped */
 #define UNBLOCK_LIMIT_MS 5000 /* for one that blocks the signal: libc does, for moments */
 #define POLL_NS 2000000
 
@@ -54,8 +59,10 @@ struct broadcast {
 	void *arg;
 	int task_fd;
 	pid_t pid, self;
+	struct pal__helpers *helpers; /* during an attempt */
 	struct obstacle obstacle;
 	bool unstoppable; /* fn has run nowhere */
+	bool again;       /* because of this attempt's luck only */
 	/*
 	 * A thread that was listed had ended when it was looked at. The kernel ends a
 	 * list early when that happens under its hands: such a list proves nothing.
@@ -126,18 +133,24 @@ static void take_part(struct broadcast *broadcast)
 		atomic_compare_exchange_strong(&broadcast->failure, &none, result);
 }
 
-static void on_signal(int signal)
+void pal__threads_take_part(void)
 {
-	int saved = errno;
 	struct broadcast *broadcast;
 
-	(void)signal;
 	atomic_fetch_add(&inside, 1);
 	broadcast = atomic_load(&current);
 	if (broadcast)
 		take_part(broadcast);
 	if (atomic_fetch_sub(&inside, 1) == 1)
 		futex_wake(&inside);
+}
+
+static void on_signal(int signal)
+{
+	int saved = errno;
+
+	(void)signal;
+	pal__threads_take_part();
 	errno = saved;
 }
 
@@ -153,6 +166,15 @@ static void note_gone(struct broadcast *broadcast, pid_t tid)
 {
 	if (tid != broadcast->pid)
 		broadcast->list_unsure = true;
+}
+
+static bool is_helper(pid_t tid)
+{
+	struct pal__helpers *helpers = pal__helpers_lock();
+	bool found = pal__helpers_find(helpers, tid);
+
+	pal__helpers_unlock(helpers);
+	return found;
 }
 
 /* Waits a moment for a thread that blocks the signal: libc does so in pthread_create and elsewhere. */
@@ -176,7 +198,7 @@ static int survey_thread(pid_t tid, void *arg)
 			note_gone(broadcast, tid);
 			return 0;
 		}
-		if (!status.blocks) {
+		if (!status.blocks || is_helper(tid)) {
 			survey->others++;
 			return 0;
 		}
@@ -189,6 +211,17 @@ static int survey_thread(pid_t tid, void *arg)
 }
 
 /* ---- the caller's side: stopping ---- */
+
+/* 0 or -1 and errno. */
+static int call_thread(const struct broadcast *broadcast, pid_t tid)
+{
+	struct pal__helper *helper = pal__helpers_find(broadcast->helpers, tid);
+
+	if (!helper)
+		return (int)syscall(SYS_tgkill, broadcast->pid, tid, pal_threads_signal());
+	helper->wake(helper->arg);
+	return 0;
+}
 
 static int stop_thread(pid_t tid, void *arg)
 {
@@ -208,6 +241,7 @@ static int stop_thread(pid_t tid, void *arg)
 		return 0;
 	}
 	if (count == broadcast->capacity) {
+		broadcast->again = true;
 		broadcast->obstacle = (struct obstacle){tid, "is one of too many new ones", status};
 		return -EAGAIN;
 	}
@@ -216,7 +250,7 @@ static int stop_thread(pid_t tid, void *arg)
 	atomic_store(&slot->state, SLOT_SIGNALLED);
 	/* before the signal: its handler looks for the slot */
 	atomic_store(&broadcast->count, count + 1);
-	if (syscall(SYS_tgkill, broadcast->pid, tid, pal_threads_signal()) == 0)
+	if (call_thread(broadcast, tid) == 0)
 		return 0;
 	atomic_store(&slot->state, SLOT_GONE);
 	if (errno == ESRCH)
@@ -226,8 +260,10 @@ static int stop_thread(pid_t tid, void *arg)
 }
 
 /* 1 while a thread that was signalled has not come to its handler, 0 when there is none. */
-static int look_for_running(struct broadcast *broadcast, bool out_of_time)
+static int look_for_running(struct broadcast *broadcast, pal_deadline deadline, bool patient)
 {
+	bool out_of_time = pal_deadline_left_ms(deadline) == 0;
+
 	for (unsigned i = 0; i < atomic_load(&broadcast->count); i++) {
 		struct slot *slot = &broadcast->slots[i];
 		struct pal__task_status status;
@@ -243,8 +279,9 @@ static int look_for_running(struct broadcast *broadcast, bool out_of_time)
 			atomic_store(&slot->state, SLOT_GONE);
 			continue;
 		}
-		if (!out_of_time)
+		if (!out_of_time && (patient || !status.blocks))
 			return 1;
+		broadcast->again = !out_of_time;
 		broadcast->obstacle =
 			(struct obstacle){slot->tid, "does not come to its signal handler", status};
 		return -EBUSY;
@@ -254,9 +291,12 @@ static int look_for_running(struct broadcast *broadcast, bool out_of_time)
 
 static int await_stopped(struct broadcast *broadcast, pal_deadline deadline)
 {
+	pal_deadline patience = pal_deadline_after_ms(PATIENCE_MS);
+
 	for (;;) {
 		uint32_t stopped = atomic_load(&broadcast->stopped);
-		int result = look_for_running(broadcast, pal_deadline_left_ms(deadline) == 0);
+		int result = look_for_running(
+			broadcast, deadline, pal_deadline_left_ms(patience) > 0);
 
 		if (result <= 0)
 			return result;
@@ -265,10 +305,8 @@ static int await_stopped(struct broadcast *broadcast, pal_deadline deadline)
 }
 
 /* Until a list of all threads, begun when every known one had stopped, shows no other. */
-static int stop_all(struct broadcast *broadcast)
+static int stop_all(struct broadcast *broadcast, pal_deadline deadline)
 {
-	pal_deadline deadline = pal_deadline_after_ms(STOP_LIMIT_MS);
-
 	for (;;) {
 		unsigned before = atomic_load(&broadcast->count);
 		int result;
@@ -297,23 +335,50 @@ static void release(struct broadcast *broadcast, enum command command)
 		futex_wait(&inside, left, 0);
 }
 
+/* Nobody is stopped, and nobody looks at the broadcast. */
+static void begin(struct broadcast *broadcast)
+{
+	broadcast->obstacle = (struct obstacle){0};
+	broadcast->again = false;
+	atomic_store(&broadcast->command, COMMAND_STOP);
+	atomic_store(&broadcast->count, 0);
+	atomic_store(&current, broadcast);
+}
+
+static int attempt(struct broadcast *broadcast, pal_deadline deadline)
+{
+	int result;
+
+	/* Before anyone is stopped who starts or is one of them. */
+	broadcast->helpers = pal__helpers_lock();
+	begin(broadcast);
+	result = stop_all(broadcast, deadline);
+	broadcast->unstoppable = result < 0;
+	if (result == 0)
+		result = broadcast->fn(broadcast->arg);
+	release(broadcast, result < 0 ? COMMAND_LEAVE : COMMAND_RUN);
+	pal__helpers_unlock(broadcast->helpers);
+	return result;
+}
+
 static int run_stopped(struct broadcast *broadcast)
 {
 	const int signal = pal_threads_signal();
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
+	pal_deadline deadline = pal_deadline_after_ms(STOP_LIMIT_MS);
+	_Atomic uint32_t never = 0;
 	sigset_t mask;
 	int result, failure;
 
 	sigfillset(&action.sa_mask);
 	pthread_sigmask(SIG_SETMASK, &action.sa_mask, &mask);
-	atomic_store(&current, broadcast);
 	sigaction(signal, &action, NULL);
 
-	result = stop_all(broadcast);
-	broadcast->unstoppable = result < 0;
-	if (result == 0)
-		result = broadcast->fn(broadcast->arg);
-	release(broadcast, result < 0 ? COMMAND_LEAVE : COMMAND_RUN);
+	result = attempt(broadcast, deadline);
+	while (broadcast->again && pal_deadline_left_ms(deadline) > 0) {
+		futex_wait(&never, 0, POLL_NS); /* or the lock's holder gets no further */
+		result = attempt(broadcast, deadline);
+	}
 	failure = atomic_load(&broadcast->failure);
 
 	/* ignored first: that discards what is queued for threads that did not stop, and would die */
@@ -359,7 +424,7 @@ static int on_threads_of(struct broadcast *broadcast, struct pal_error *error)
 			"signal %d, which reaches the other threads, is in use",
 			pal_threads_signal());
 	broadcast->capacity =
-		2 * survey.others + 64; /* threads may still make threads before they are stopped */
+		2 * survey.others + 1024; /* threads may still make threads before they are stopped */
 	broadcast->slots = slots = calloc(broadcast->capacity, sizeof *slots);
 	if (!slots)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "%u threads", survey.others);

@@ -7,7 +7,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,32 +20,43 @@
  * an ordinary one of fdopen(3), and the process is found in a list. So fclose(3),
  * which in glibc does for such a stream what pclose(3) does, must pass here, too.
  * All other streams go on to libc at the price of one atomic load.
+ *
+ * A library that was loaded with RTLD_DEEPBIND closes a stream of ours by libc's own
+ * functions, and then its entry is about nothing, or about another stream at the same
+ * address: an entry counts while its descriptor is the pipe that was made for it.
  */
 
 struct stream {
-	struct stream *next;
+	struct stream *_Atomic next;
 	FILE *file;
+	int fd;
+	dev_t device;
+	ino_t inode;
+	bool writes;
 	pid_t pid;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct stream *streams;
-static _Atomic unsigned stream_count;
+/* Changed under the lock by single stores: a fork copies a whole list at any moment. */
+static struct stream *_Atomic streams;
 
 static void lock_list(void)
 {
-	pthread_mutex_lock(&lock);
+	spawn_preload__lock(SPAWN_PRELOAD__LOCK_STREAMS);
 }
 
 static void unlock_list(void)
 {
-	pthread_mutex_unlock(&lock);
+	spawn_preload__unlock(SPAWN_PRELOAD__LOCK_STREAMS);
 }
 
-/* A child of fork(2) may use popen, whatever other threads did in that moment. */
-__attribute__((constructor)) static void watch_forks(void)
+/* Closed by the program itself: as if it was its pipe, for what glibc says then. */
+static bool has_its_pipe(const struct stream *stream)
 {
-	pthread_atfork(lock_list, unlock_list, unlock_list);
+	struct stat status;
+
+	if (fstat(stream->fd, &status) < 0)
+		return errno == EBADF;
+	return status.st_dev == stream->device && status.st_ino == stream->inode;
 }
 
 /* ---- libc's own ---- */
@@ -124,12 +137,10 @@ static int start_child(
 
 	posix_spawn_file_actions_init(&actions);
 	r = posix_spawn_file_actions_adddup2(&actions, child_end, child_fd);
-	for (struct stream *other = streams; other && r == 0; other = other->next) {
-		int fd = fileno(other->file);
-
-		if (fd != child_fd) /* POSIX: streams of other popen calls are closed */
-			r = posix_spawn_file_actions_addclose(&actions, fd);
-	}
+	/* POSIX: streams of other popen calls are closed */
+	for (struct stream *other = streams; other && r == 0; other = other->next)
+		if (other->fd != child_fd && has_its_pipe(other))
+			r = posix_spawn_file_actions_addclose(&actions, other->fd);
 	if (r == 0)
 		r = spawn_preload__start_shell("popen", ret_pid, command, &actions, NULL);
 	posix_spawn_file_actions_destroy(&actions);
@@ -145,29 +156,50 @@ static int start_listed(struct stream *stream, const char *command, int child_en
 	if (r == 0) {
 		stream->next = streams;
 		streams = stream;
-		atomic_fetch_add(&stream_count, 1);
 	}
 	unlock_list();
 	return r;
 }
 
-/* Takes `parent_end`. glibc tells every failure from here on as ENOMEM. */
-static FILE *open_stream(const char *command, struct mode mode, int parent_end, int child_end)
+/* Does not take `fd` where it fails. */
+static struct stream *new_stream(int fd, struct mode mode)
 {
 	struct stream *stream = malloc(sizeof *stream);
-	FILE *file = stream ? fdopen(parent_end, mode.read ? "r" : "w") : NULL;
+	struct stat status;
 
-	if (!file) {
+	if (!stream || fstat(fd, &status) < 0) {
 		free(stream);
+		return NULL;
+	}
+	*stream = (struct stream){.file = fdopen(fd, mode.read ? "r" : "w"),
+		.fd = fd,
+		.device = status.st_dev,
+		.inode = status.st_ino,
+		.writes = !mode.read};
+	if (stream->file)
+		return stream;
+	free(stream);
+	return NULL;
+}
+
+/* Takes `parent_end`. glibc tells every failure from here on as ENOMEM; a profile's is told as EPERM. */
+static FILE *open_stream(const char *command, struct mode mode, int parent_end, int child_end)
+{
+	struct stream *stream = new_stream(parent_end, mode);
+	FILE *file;
+	int r;
+
+	if (!stream) {
 		pal_close(parent_end);
 		errno = ENOMEM;
 		return NULL;
 	}
-	stream->file = file;
-	if (start_listed(stream, command, child_end, mode.read ? 1 : 0) != 0) {
+	file = stream->file;
+	r = start_listed(stream, command, child_end, mode.read ? 1 : 0);
+	if (r != 0) {
 		next_fclose(file);
 		free(stream);
-		errno = ENOMEM;
+		errno = spawn_preload__is_refusal(r) ? r : ENOMEM;
 		return NULL;
 	}
 	if (!mode.close_on_exec)
@@ -199,23 +231,56 @@ SPAWN_PRELOAD_EXPORT FILE *popen(const char *command, const char *mode_text)
 
 /* ---- closing ---- */
 
+/* With the lock. Where in the list the stream is; NULL: nowhere. */
+static struct stream *_Atomic *find(const FILE *file)
+{
+	for (struct stream *_Atomic *link = &streams; *link; link = &(*link)->next)
+		if ((*link)->file == file)
+			return link;
+	return NULL;
+}
+
+static bool is_about(const struct stream *stream, FILE *file)
+{
+	return fileno(file) == stream->fd && has_its_pipe(stream);
+}
+
+/*
+ * What is still to be written is written before the stream leaves the list: until then a child of
+ * another popen does not get its pipe. EOF where that fails; then it is not tried again.
+ */
+static int flush(FILE *file)
+{
+	struct stream *_Atomic *link;
+	bool writes;
+
+	lock_list();
+	link = find(file);
+	writes = link && (*link)->writes && is_about(*link, file);
+	unlock_list();
+	if (!writes || fflush(file) == 0)
+		return 0;
+	__fpurge(file);
+	return EOF;
+}
+
 /* The entry of a stream that popen has made, no longer in the list; else NULL. */
 static struct stream *take(FILE *file)
 {
 	struct stream *found = NULL;
+	struct stream *_Atomic *link;
 
-	if (!file || atomic_load(&stream_count) == 0)
-		return NULL;
 	lock_list();
-	for (struct stream **link = &streams; *link; link = &(*link)->next)
-		if ((*link)->file == file) {
-			found = *link;
-			*link = found->next;
-			atomic_fetch_sub(&stream_count, 1);
-			break;
-		}
+	link = find(file);
+	if (link) {
+		found = *link;
+		*link = found->next;
+	}
 	unlock_list();
-	return found;
+	if (!found || is_about(found, file))
+		return found;
+	free(found); /* of another stream, that libc has closed */
+	return NULL;
 }
 
 /* The status of waitpid(2), or -1. Takes `stream`. No cancellation point. */
@@ -237,9 +302,9 @@ static int wait_for(struct stream *stream)
  * As glibc: where the program has closed the number itself nobody waits; a
  * failed flush is told only if the child says nothing worse.
  */
-static int close_stream(struct stream *stream)
+static int close_stream(struct stream *stream, int flushed)
 {
-	bool is_open = fcntl(fileno(stream->file), F_GETFD) >= 0;
+	bool is_open = fcntl(stream->fd, F_GETFD) >= 0;
 	int r = next_fclose(stream->file), status;
 
 	if (!is_open) {
@@ -247,19 +312,27 @@ static int close_stream(struct stream *stream)
 		return -1;
 	}
 	status = wait_for(stream);
-	return status ? status : r;
+	return status ? status : flushed ? flushed : r;
+}
+
+static int close_with(FILE *file, int (*next)(FILE *))
+{
+	struct stream *stream = NULL;
+	int flushed = 0;
+
+	if (file && streams) {
+		flushed = flush(file);
+		stream = take(file);
+	}
+	return stream ? close_stream(stream, flushed) : next(file);
 }
 
 SPAWN_PRELOAD_EXPORT int pclose(FILE *file)
 {
-	struct stream *stream = take(file);
-
-	return stream ? close_stream(stream) : next_pclose(file);
+	return close_with(file, next_pclose);
 }
 
 SPAWN_PRELOAD_EXPORT int fclose(FILE *file)
 {
-	struct stream *stream = take(file);
-
-	return stream ? close_stream(stream) : next_fclose(file);
+	return close_with(file, next_fclose);
 }

@@ -205,6 +205,8 @@ static int start(enum spawn_preload__find find, pid_t *ret_pid, const char *prog
 	if (r < 0)
 		pal_error_set(error, PAL_STAGE_ARGUMENT, r, "process group");
 	else
+		r = spawn_preload__confine(builder, error);
+	if (r >= 0)
 		r = pal_builder_spawn_pid(builder, ret_pid, error);
 	pal_builder_free(builder);
 	return r;
@@ -224,7 +226,7 @@ int spawn_preload__start(const char *function, enum spawn_preload__find find, pi
 	spawn_preload__trace(function, program, pid, &error);
 	pthread_setcancelstate(cancel_state, NULL);
 	if (r < 0)
-		return -r;
+		return spawn_preload__code(&error);
 	if (ret_pid)
 		*ret_pid = pid;
 	return 0;

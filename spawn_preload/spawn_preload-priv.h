@@ -71,6 +71,30 @@ int spawn_preload__start(const char *function, enum spawn_preload__find find, pi
 int spawn_preload__start_shell(const char *function, pid_t *ret_pid, const char *command,
 	const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes);
 
+/* ---- the profile that PROCMESH_PROFILE asks for ---- */
+
+struct pal_builder;
+
+/*
+ * To be called last, so that nothing replaces what it sets. 0, also where none is asked for, or a
+ * negative errno, with `error`: then nothing may be started.
+ */
+int spawn_preload__confine(struct pal_builder *builder, struct pal_error *error);
+/* The positive errno for the caller of posix_spawn(3): EPERM where it is the profile that failed. */
+int spawn_preload__code(const struct pal_error *error);
+/* Whether this one, of a shell, means that there may be no child. */
+bool spawn_preload__is_refusal(int code);
+
+/* ---- locks that no fork leaves shut ---- */
+
+enum spawn_preload__lock {
+	SPAWN_PRELOAD__LOCK_STREAMS,  /* of popen */
+	SPAWN_PRELOAD__LOCK_KEYBOARD, /* dispositions that system(3) changes */
+	SPAWN_PRELOAD__LOCKS
+};
+void spawn_preload__lock(enum spawn_preload__lock lock);
+void spawn_preload__unlock(enum spawn_preload__lock lock);
+
 /* ---- the trace ---- */
 
 /* A line in the file that PROCMESH_SPAWN_TRACE names, if it does. Keeps errno. `pid` < 0: failed, see `error`. */

@@ -13,25 +13,8 @@
  * of the threads.
  */
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned callers;
 static struct sigaction interrupt_before, quit_before;
-
-/* A fork in the middle of a call copies the state, but must find the lock open. */
-static void lock_all(void)
-{
-	pthread_mutex_lock(&lock);
-}
-
-static void unlock_all(void)
-{
-	pthread_mutex_unlock(&lock);
-}
-
-__attribute__((constructor)) static void watch_forks(void)
-{
-	pthread_atfork(lock_all, unlock_all, unlock_all);
-}
 
 /* Returns in *ret_reset what the shell must not ignore, although this process does. */
 static void ignore_keyboard(sigset_t *ret_reset)
@@ -39,7 +22,7 @@ static void ignore_keyboard(sigset_t *ret_reset)
 	struct sigaction ignore = {.sa_handler = SIG_IGN};
 
 	sigemptyset(ret_reset);
-	pthread_mutex_lock(&lock);
+	spawn_preload__lock(SPAWN_PRELOAD__LOCK_KEYBOARD);
 	if (callers++ == 0) {
 		sigaction(SIGINT, &ignore, &interrupt_before);
 		sigaction(SIGQUIT, &ignore, &quit_before);
@@ -48,17 +31,17 @@ static void ignore_keyboard(sigset_t *ret_reset)
 		sigaddset(ret_reset, SIGINT);
 	if (quit_before.sa_handler != SIG_IGN)
 		sigaddset(ret_reset, SIGQUIT);
-	pthread_mutex_unlock(&lock);
+	spawn_preload__unlock(SPAWN_PRELOAD__LOCK_KEYBOARD);
 }
 
 static void restore_keyboard(void)
 {
-	pthread_mutex_lock(&lock);
+	spawn_preload__lock(SPAWN_PRELOAD__LOCK_KEYBOARD);
 	if (--callers == 0) {
 		sigaction(SIGINT, &interrupt_before, NULL);
 		sigaction(SIGQUIT, &quit_before, NULL);
 	}
-	pthread_mutex_unlock(&lock);
+	spawn_preload__unlock(SPAWN_PRELOAD__LOCK_KEYBOARD);
 }
 
 /* What is undone also when the waiting thread is cancelled. */
@@ -122,7 +105,8 @@ static int run(const char *command)
 	if (r == 0) {
 		status = wait_for_shell(&call);
 	} else {
-		status = W_EXITCODE(127, 0); /* POSIX: as if the shell could not run the command */
+		/* as glibc: as if the shell could not run the command, but for what glibc does not have */
+		status = spawn_preload__is_refusal(r) ? -1 : W_EXITCODE(127, 0);
 		errno = r;
 	}
 	leave(&call);

@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <pal/util-priv.h>
@@ -38,13 +41,38 @@ static void make_printable(char *text)
 			*text = '?';
 }
 
+/*
+ * Beyond RLIMIT_FSIZE, or into a pipe that nobody reads, a write raises a signal, which the
+ * program does not expect: raised is what was not pending before.
+ */
+static void write_quietly(int fd, const char *line, size_t length)
+{
+	static const struct timespec now;
+	sigset_t raised, before, mask;
+
+	sigemptyset(&raised);
+	sigaddset(&raised, SIGXFSZ);
+	sigaddset(&raised, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &raised, &mask);
+	sigpending(&before);
+	if (write(fd, line, length) < 0) { /* nobody can be told: the program's output is not ours */
+		if (sigismember(&before, SIGXFSZ))
+			sigdelset(&raised, SIGXFSZ);
+		if (sigismember(&before, SIGPIPE))
+			sigdelset(&raised, SIGPIPE);
+		sigtimedwait(&raised, NULL, &now);
+	}
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+}
+
+/* Never waits: for the reader of a FIFO, for instance. */
 static void append_line(const char *line, size_t length)
 {
-	PAL_CLEANUP_CLOSE int fd =
-		open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+	PAL_CLEANUP_CLOSE int fd = open(
+		file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
 
-	if (fd >= 0 && write(fd, line, length) < 0)
-		return; /* nobody can be told: the program's output is not ours */
+	if (fd >= 0)
+		write_quietly(fd, line, length);
 }
 
 void spawn_preload__trace(

@@ -4,7 +4,7 @@
 # refer to nothing but what is listed here.
 set -eu
 objects=
-for part in spawn signals process steps sandbox; do
+for part in spawn signals process ids steps capabilities sandbox namespaces mapper init root root-dev root-mount root-path; do
 	objects="$objects pal/.libs/libpal_core_la-$part-child.o"
 done
 
@@ -14,7 +14,8 @@ done
 # is well.
 allowed='syscall
 __errno_location
-pal__sandbox_enter(_unfiltered)?
+pal__sandbox_(enter|enter_unfiltered|filter)
+pal__capabilities_(drop|hold|set)
 pal__child_[a-z_]*
 mem(cpy|set|move|cmp)
 _GLOBAL_OFFSET_TABLE_

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,12 +216,18 @@ static int own_capabilities(void)
 		       : 0;
 }
 
-/* Descriptor 4 is a datagram socket. The address is the test's. */
+/* Descriptor 4 is a datagram socket. The abstract address is the test's. */
 static int send_abstract(void)
 {
-	const struct sockaddr_un address = {AF_UNIX, "\0procmesh-test-profile"};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const char *name = getenv("PROCMESH_TEST_ADDRESS");
+	size_t length = name ? strlen(name) : 0;
 
-	return result(sendto(4, "x", 1, 0, (const struct sockaddr *)&address, sizeof address));
+	if (!length || length >= sizeof address.sun_path)
+		return 255;
+	memcpy(address.sun_path + 1, name, length);
+	return result(sendto(4, "x", 1, 0, (const struct sockaddr *)&address,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)));
 }
 
 static int own_descriptors(void)

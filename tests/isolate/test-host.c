@@ -83,6 +83,7 @@ START_TEST(with_sigchld_ignored_only_the_status_is_unknown)
 	struct order order = {100000, 1000};
 	struct isolate_result result;
 
+	support_without_pidfd_info();
 	sigaction(SIGCHLD, &action, NULL);
 	isolate_call(write_pattern, &order, NULL, &result);
 	check_pattern(&result, 100000);

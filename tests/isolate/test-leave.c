@@ -372,6 +372,7 @@ START_TEST(a_deadline_with_sigchld_ignored_still_kills)
 {
 	struct isolate_result result;
 
+	support_without_pidfd_info();
 	signal(SIGCHLD, SIG_IGN);
 	call_until_out_of_time_in(spin, &result);
 	ck_assert(!result.status_known);

@@ -14,8 +14,12 @@ export PKG_CONFIG_PATH="$lib"
 LD_LIBRARY_PATH=$(dirname "$lib")
 export LD_LIBRARY_PATH
 
-for name in pal pal-event isolate mesh process; do
+for name in pal pal-event profile isolate mesh process; do
 	flags=$(pkg-config --cflags --libs "libprocmesh-$name")
+	if [ "$(pkg-config --cflags --libs "procmesh-$name")" != "$flags" ]; then
+		echo "FAILED: procmesh-$name is another name for it"
+		exit 1
+	fi
 	for compiler in ${CC:-gcc} ${CXX:-}; do
 		# shellcheck disable=SC2086 # a list of flags
 		$compiler -Wall -Wextra -Werror -o "$work/use-$name" "$here/use-$name.c" $flags
@@ -36,3 +40,10 @@ unset LD_LIBRARY_PATH
 printf 'all:\n\t@echo "ok: preloaded into make"; :\n' |
 	LD_PRELOAD=$(dirname "$lib")/procmesh/libprocmesh-spawn-preload.so PROCMESH_SPAWN_TRACE=$work/trace make -f -
 grep ' posix_spawn ' "$work/trace"
+echo 'NoSuchKey=1' >"$work/profile"
+if printf 'all:\n\t@echo "started without its sandbox"; :\n' |
+	LD_PRELOAD=$(dirname "$lib")/procmesh/libprocmesh-spawn-preload.so PROCMESH_SPAWN_TRACE=$work/trace \
+		PROCMESH_PROFILE=$work/profile make -f - 2>/dev/null; then
+	exit 1
+fi
+grep "$work/profile:1: " "$work/trace"

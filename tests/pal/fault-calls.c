@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -18,6 +20,9 @@ static struct state {
 	int left; /* calls until the one that fails */
 	int error;
 	int strays;
+	int stray_opens;
+	bool lies;     /* fault_arm_lie */
+	char only[32]; /* fault_arm_call */
 	pid_t owner;
 	char fired[32];
 } * state;
@@ -32,6 +37,20 @@ void fault_arm(int n)
 			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	memset(state, 0, sizeof *state);
 	state->owner = getpid();
+	state->left = n;
+}
+
+void fault_arm_call(const char *call, int n)
+{
+	fault_arm(0);
+	snprintf(state->only, sizeof state->only, "%s", call);
+	state->left = n;
+}
+
+void fault_arm_lie(const char *call, int n)
+{
+	fault_arm_call(call, 0);
+	state->lies = true;
 	state->left = n;
 }
 
@@ -57,9 +76,18 @@ int fault_stray_allocations(void)
 	return state->strays;
 }
 
+int fault_stray_opens(void)
+{
+	return state->stray_opens;
+}
+
 static bool fails(const char *name, int error)
 {
-	if (!state || !state->left || --state->left)
+	if (!state || (*state->only && strcmp(state->only, name) != 0))
+		return false;
+	/* several processes of one child may be on their way at once */
+	if (__atomic_load_n(&state->left, __ATOMIC_RELAXED) <= 0 ||
+		__atomic_sub_fetch(&state->left, 1, __ATOMIC_RELAXED))
 		return false;
 	strncpy(state->fired, name, sizeof state->fired - 1);
 	state->error = error;
@@ -200,6 +228,22 @@ ssize_t __wrap_write(int fd, const void *data, size_t size)
 	return fails("write", EIO) ? -1 : __real_write(fd, data, size);
 }
 
+/* ---- sockets ---- */
+
+int __real_socketpair(int domain, int type, int protocol, int ends[2]);
+int __wrap_socketpair(int domain, int type, int protocol, int ends[2]);
+int __wrap_socketpair(int domain, int type, int protocol, int ends[2])
+{
+	return fails("socketpair", EMFILE) ? -1 : __real_socketpair(domain, type, protocol, ends);
+}
+
+ssize_t __real_recvmsg(int fd, struct msghdr *message, int flags);
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags);
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
+{
+	return fails("recvmsg", ENOMEM) ? -1 : __real_recvmsg(fd, message, flags);
+}
+
 /* ---- processes ---- */
 
 /* Both names: see spawn.c for the second. */
@@ -248,12 +292,20 @@ int __wrap_pthread_create(
 
 long __real_syscall(long number, ...);
 
-/* 32-bit machines have other numbers for these: process-child.c. */
+/* 32-bit machines have other numbers for these: ids-child-priv.h. */
 #ifdef SYS_setresuid32
 #define CALL_SETRESUID SYS_setresuid32
 #define CALL_SETRESGID SYS_setresgid32
 #define CALL_SETGROUPS SYS_setgroups32
+#define CALL_GETRESUID SYS_getresuid32
+#define CALL_GETRESGID SYS_getresgid32
+#define CALL_FSTATFS SYS_fstatfs64
+#define CALL_GETGROUPS SYS_getgroups32
 #else
+#define CALL_GETGROUPS SYS_getgroups
+#define CALL_GETRESUID SYS_getresuid
+#define CALL_GETRESGID SYS_getresgid
+#define CALL_FSTATFS SYS_fstatfs
 #define CALL_SETRESUID SYS_setresuid
 #define CALL_SETRESGID SYS_setresgid
 #define CALL_SETGROUPS SYS_setgroups
@@ -293,13 +345,75 @@ static const struct {
 	{SYS_waitid, "sys_waitid", EFAULT, false},
 };
 
+/* Of fault_arm_call. */
+static const struct {
+	long number;
+	const char *name;
+	int error;
+} more_calls[] = {
+	{SYS_unshare, "sys_unshare", ENOSPC},
+	{SYS_setns, "sys_setns", EPERM},
+	{SYS_clone3, "sys_clone3", EAGAIN},
+	{SYS_wait4, "sys_wait4", ECHILD},
+	{SYS_pipe2, "sys_pipe2", ENFILE},
+	{SYS_read, "sys_read", EIO},
+	{SYS_sendmsg, "sys_sendmsg", ETOOMANYREFS},
+	{SYS_sethostname, "sys_sethostname", EPERM},
+	{SYS_socket, "sys_socket", EMFILE},
+	{SYS_capget, "sys_capget", EFAULT},
+	{SYS_capset, "sys_capset", EPERM},
+	{SYS_landlock_restrict_self, "sys_landlock_restrict_self", E2BIG},
+	{SYS_seccomp, "sys_seccomp", EINVAL},
+	{SYS_mount, "sys_mount", EPERM},
+	{SYS_open_tree, "sys_open_tree", EPERM},
+	{SYS_move_mount, "sys_move_mount", EPERM},
+	{SYS_mount_setattr, "sys_mount_setattr", EPERM},
+	{SYS_fsopen, "sys_fsopen", EPERM},
+	{SYS_fsconfig, "sys_fsconfig", ENOMEM},
+	{SYS_fsmount, "sys_fsmount", ENOSPC},
+	{SYS_openat2, "sys_openat2", EXDEV},
+	{SYS_mkdirat, "sys_mkdirat", ENOSPC},
+	{SYS_symlinkat, "sys_symlinkat", ENOSPC},
+	{SYS_newfstatat, "sys_newfstatat", EIO},
+	{SYS_pivot_root, "sys_pivot_root", EINVAL},
+	{SYS_umount2, "sys_umount2", EBUSY},
+	{SYS_statx, "sys_statx", EIO},
+	{SYS_getcwd, "sys_getcwd", ENOENT},
+	{SYS_capget, "sys_capget", EPERM},
+	{CALL_GETRESUID, "sys_getresuid", ENOSYS},
+	{CALL_GETRESGID, "sys_getresgid", ENOSYS},
+	{CALL_GETGROUPS, "sys_getgroups", ENOSYS},
+	{CALL_FSTATFS, "sys_fstatfs", EIO},
+};
+
 static bool may_fail(bool only_child)
 {
 	return !only_child || (state && __real_syscall(SYS_getpid) != state->owner);
 }
 
+static bool one_more_fails(long number)
+{
+	for (size_t i = 0; state && *state->only && i < sizeof more_calls / sizeof more_calls[0]; i++)
+		/* a parent that may not ask for its capabilities is one without */
+		if (more_calls[i].number == number && may_fail(number == SYS_capget))
+			return fails(more_calls[i].name, more_calls[i].error);
+	return false;
+}
+
+static void watch(long number)
+{
+	pid_t self = (pid_t)__real_syscall(SYS_getpid);
+
+	if (state && number == SYS_openat && self != state->owner &&
+		__real_syscall(SYS_kcmp, state->owner, self, KCMP_FILES, 0L, 0L) == 0)
+		state->stray_opens++;
+}
+
 long __wrap_syscall(long number, ...);
-/* Takes six arguments where there may be fewer, as libc's own does: not for a sanitizer to see. */
+/*
+ * Takes six arguments where there may be fewer, as libc's own does: not for a sanitizer to see.
+ * The third is how much it is that a call says to have done, if it lies.
+ */
 __attribute__((no_sanitize("address"))) long __wrap_syscall(long number, ...)
 {
 	long arguments[6];
@@ -309,10 +423,13 @@ __attribute__((no_sanitize("address"))) long __wrap_syscall(long number, ...)
 	for (int i = 0; i < 6; i++)
 		arguments[i] = va_arg(args, long);
 	va_end(args);
+	watch(number);
 	for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
 		if (calls[i].number == number && may_fail(calls[i].only_child) &&
 			fails(calls[i].name, calls[i].error))
-			return -1;
+			return state->lies ? arguments[2] : -1;
+	if (one_more_fails(number))
+		return -1;
 	return __real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3],
 		arguments[4], arguments[5]);
 }

@@ -13,6 +13,15 @@
 /* The n-th call from now on fails, counted from 1; 0: none. */
 void fault_arm(int n);
 
+/*
+ * The n-th call of this name, also of those on the way into namespaces, which
+ * fault_arm leaves alone: there several processes make calls at once.
+ */
+void fault_arm_call(const char *call, int n);
+
+/* That call, a "sys_write", is not made, and says that it has written all. */
+void fault_arm_lie(const char *call, int n);
+
 /* The call that was made to fail, "mmap" or "sys_chdir"; NULL: there were fewer calls. */
 const char *fault_fired(void);
 
@@ -21,6 +30,9 @@ int fault_errno(void);
 
 /* How many times another process than the one that armed has called the allocator. S50 */
 int fault_stray_allocations(void);
+
+/* How many files another process has opened in the table of the one that armed. */
+int fault_stray_opens(void);
 
 /* For wrappers in other files: whether this call of `name` is to fail, with this errno, which is set. */
 bool fault_fails(const char *name, int error);

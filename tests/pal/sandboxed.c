@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -118,8 +119,33 @@ int attempt_bind_privileged_port(void *unused)
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(1)};
 
 	(void)unused;
+	/* others may try the same just now; a filter may refuse to have that said */
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	return bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
+}
+
+/* The kernel chooses the name: several of a test program may run at once. */
+int bind_abstract(int type, struct abstract_address *ret)
+{
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_ge(fd, 0);
+	*ret = (struct abstract_address){
+		.address.sun_family = AF_UNIX, .size = sizeof ret->address};
+	ck_assert_int_eq(
+		bind(fd, (struct sockaddr *)&ret->address, sizeof ret->address.sun_family), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&ret->address, &ret->size), 0);
+	return fd;
+}
+
+int attempt_abstract_socket(void *address)
+{
+	PAL_CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const struct abstract_address *to = address;
+
+	need(fd >= 0);
+	return connect(fd, (const struct sockaddr *)&to->address, to->size) < 0 ? errno : 0;
 }
 
 unsigned long long status_number(const char *name)
@@ -135,6 +161,21 @@ unsigned long long status_number(const char *name)
 			number = strtoull(line + strlen(name) + 1, NULL, 16);
 	fclose(file);
 	return number;
+}
+
+void copy_file(const char *from, const char *to, mode_t mode)
+{
+	int in = open(from, O_RDONLY | O_CLOEXEC),
+	    out = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+	struct stat status;
+
+	ck_assert_int_ge(in, 0);
+	ck_assert_int_ge(out, 0);
+	ck_assert_int_eq(fstat(in, &status), 0);
+	ck_assert_int_eq(sendfile(out, in, NULL, (size_t)status.st_size), status.st_size);
+	ck_assert_int_eq(fchmod(out, mode), 0);
+	close(in);
+	close(out);
 }
 
 void make_folder(char path[static 64])
@@ -155,4 +196,24 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
 void remove_folder(const char *path)
 {
 	nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+struct pal_landlock *ruleset_handling(uint64_t files, uint64_t ports, uint64_t scopes)
+{
+	struct pal_error error = {0};
+	struct pal_landlock *ruleset;
+
+	ck_assert_ok(pal_landlock_new_handling(files, ports, scopes, 0, &ruleset, &error), &error);
+	return ruleset;
+}
+
+struct pal_builder *builder_in_domain(struct pal_landlock *ruleset)
+{
+	struct pal_builder *builder = pal_builder_new("/bin/true");
+
+	ck_assert_ptr_nonnull(builder);
+	pal_builder_no_new_privs(builder, true);
+	pal_builder_landlock(builder, ruleset);
+	pal_landlock_free(ruleset);
+	return builder;
 }

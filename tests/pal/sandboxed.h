@@ -6,6 +6,8 @@
 
 #include <pal/pal.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "support.h"
 
@@ -33,8 +35,15 @@ void become_(const char *test, int user);
 #ifdef THREAD_SANITIZER
 /* its own thread blocks every signal, so that pal_self_restrict is -EBUSY */
 #define needs_self_restrict() support_skip("ThreadSanitizer's thread cannot be restricted")
+/* a forked child has such a thread, too, and the kernel wants one thread only */
+#define needs_user_namespace_of_fork() \
+	support_skip("ThreadSanitizer's thread keeps a forked child from having a user namespace")
+#define needs_killed_thread_of_fork() \
+	support_skip("ThreadSanitizer waits in a forked child for a thread that was killed")
 #else
 #define needs_self_restrict() needs_landlock()
+#define needs_user_namespace_of_fork() ((void)0)
+#define needs_killed_thread_of_fork() ((void)0)
 #endif
 
 /*
@@ -65,8 +74,24 @@ int attempt_run_true(void *unused);
 int attempt_socket(void *unused);
 int attempt_bind_privileged_port(void *unused);
 
+/* A socket at an abstract address that nobody else has, which `ret` becomes; and a call to one. */
+struct abstract_address {
+	struct sockaddr_un address;
+	socklen_t size;
+};
+int bind_abstract(int type, struct abstract_address *ret);
+int attempt_abstract_socket(void *address); /* of a stream */
+
+/* A ruleset that handles just what a test is about: rights of files, of ports, scopes. */
+struct pal_landlock *ruleset_handling(uint64_t files, uint64_t ports, uint64_t scopes);
+/* A builder for /bin/true in its domain. Takes the ruleset. */
+struct pal_builder *builder_in_domain(struct pal_landlock *ruleset);
+
 /* A hexadecimal line, such as "CapPrm", of the calling thread's status in /proc. */
 unsigned long long status_number(const char *name);
+
+/* An executable, for set-user-ID copies of ordinary programs. */
+void copy_file(const char *from, const char *to, mode_t mode);
 
 /* A fresh folder that everybody may use; path for the caller to remove with remove_folder. */
 void make_folder(char path[static 64]);

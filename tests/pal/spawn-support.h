@@ -56,6 +56,12 @@ void kill_and_reap(pid_t pid);
 /* A fork with the number `wanted`, if that can be arranged before others take it; else -1. */
 pid_t fork_with_number(pid_t wanted);
 
+/*
+ * A filter on this whole test process, which its children inherit. `number` meets
+ * `action` (SECCOMP_RET_), the rest is allowed.
+ */
+void filter_calls(unsigned number, unsigned action);
+
 /* Asserts that this spawn fails so; frees the builder. */
 #define ck_assert_spawn_fails(builder, code_, stage_, index_) \
 	do { \

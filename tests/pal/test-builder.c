@@ -291,6 +291,7 @@ START_TEST(of_no_builder_nothing_is_told)
 	ck_assert_int_eq(pal_builder_get_parent_death(NULL), 0);
 	ck_assert(!pal_builder_get_rlimit(NULL, RLIMIT_CPU, &limit));
 	ck_assert_ptr_null(pal_builder_peek_env(NULL, "PATH"));
+	ck_assert(!pal_builder_get_env_inherited(NULL));
 }
 END_TEST
 

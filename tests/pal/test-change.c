@@ -137,6 +137,7 @@ START_TEST(a_lost_status_is_no_change)
 {
 	struct pal_child *child;
 
+	support_without_pidfd_info();
 	signal(SIGCHLD, SIG_IGN);
 	child = start("stdin");
 	send_and_await(child, SIGSTOP, WSTOPPED);

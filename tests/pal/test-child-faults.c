@@ -150,7 +150,7 @@ static const struct {
 	{"stop", start_holding, do_stop, 4},
 	{"stop group", start_group, do_stop_group, 4},
 	{"adopt", start_holding, do_adopt, 3},
-	{"detach", start_holding, do_detach, 4},
+	{"detach", start_holding, do_detach, 6},
 	{"communicate", start_talking, do_communicate, 10},
 	{"free", start_holding, do_free, 2},
 };
@@ -159,12 +159,11 @@ static const struct {
 /* Calls whose failure the caller need not hear of, as what they are for comes about all the same. */
 static bool may_be_ignored(const char *name, const char *call)
 {
-	/* to know whether a signal still has somebody to go to, or whether it is time for the next */
+	/* to know whether a signal still has somebody to go to */
 	if (!strcmp(call, "poll"))
-		return !strncmp(name, "stop", 4) || !strcmp(name, "wait change") ||
-		       !strcmp(name, "free");
-	/* looks whether the child has ended already; or there is nobody to tell */
-	if (!strcmp(call, "sys_waitid") && (!strcmp(name, "stop") || !strcmp(name, "detach")))
+		return !strcmp(name, "stop") || !strcmp(name, "free");
+	/* looks whether the child has ended already; there is nobody to tell */
+	if (!strcmp(call, "sys_waitid") && !strcmp(name, "detach"))
 		return true;
 	return !strcmp(name, "free");
 }

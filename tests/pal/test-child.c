@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <pal/builder.h>
+#include <pal/communicate.h>
 
 #include "spawn-support.h"
 #include "support.h"
@@ -220,8 +221,16 @@ static int in_a_fork(bool (*fn)(struct pal_child *), struct pal_child *child)
 
 static bool others_keep_their_hands_off(struct pal_child *child)
 {
+	struct pal_output output;
+
 	return pal_child_steal_pid(child) == -ECHILD &&
 	       pal_child_wait(child, PAL_DEADLINE_NONE, NULL, NULL) == -ECHILD &&
+	       pal_child_try_wait(child, NULL, NULL) == -ECHILD &&
+	       pal_child_wait_change(
+		       child, PAL_CHILD_ENDED, PAL_DEADLINE_NONE, NULL, NULL) == -ECHILD &&
+	       pal_child_signal(child, SIGKILL) == -ECHILD &&
+	       pal_child_stop(child, 0, NULL, NULL) == -ECHILD &&
+	       pal_child_communicate(child, NULL, &output, NULL) == -ECHILD &&
 	       pal_child_detach(child, NULL) == 0;
 }
 

@@ -266,6 +266,7 @@ START_TEST(a_child_notices_that_its_parent_is_another_one_now)
 {
 	struct pal_builder *builder = dying_with_parent(_i);
 	struct pal__streams streams = PAL__STREAMS_INIT;
+	struct pal__plan_fds own = PAL__PLAN_FDS_INIT;
 	struct pal__report report = {0};
 	struct pal__plan plan = {0};
 	struct pal__child_args args = {.plan = &plan, .report = &report};
@@ -273,7 +274,7 @@ START_TEST(a_child_notices_that_its_parent_is_another_one_now)
 	pid_t pid;
 
 	pal_builder_stdin(builder, PAL_STDIO_INHERIT);
-	ck_assert_int_eq(pal__plan_update(&plan, builder, true, &streams, -1, NULL), 0);
+	ck_assert_int_eq(pal__plan_update(&plan, builder, true, &streams, &own, NULL), 0);
 	plan.parent = _i ? getppid() : getpid();
 	pid = fork();
 	if (pid == 0) {

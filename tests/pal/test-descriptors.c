@@ -305,6 +305,38 @@ START_TEST(a_child_gets_nothing_that_was_not_given)
 }
 END_TEST
 
+/* Where the table of descriptors may have to grow for the pidfd, the child does not share it. */
+START_TEST(a_child_at_the_end_of_the_table_gets_nothing_either)
+{
+	int output = new_file(), stdout_before = dup(1), inheritable[64], count = 0;
+	struct pal_builder *builder = builder_for("show-fds", _i);
+	struct pal_child *children[3];
+	const char *text;
+
+	do {
+		inheritable[count] = new_file();
+		fcntl(inheritable[count], F_SETFD, 0);
+	} while (inheritable[count++] < 62);
+	ck_assert_int_eq(dup2(output, 1), 1);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(pal_builder_spawn(builder, &children[i], NULL), 0);
+		ck_assert_int_eq(pal_child_peek_pidfd(children[i]), 63 + i);
+		ck_assert_int_eq(pal_child_wait(children[i], PAL_DEADLINE_NONE, NULL, NULL), 0);
+	}
+	ck_assert_int_eq(dup2(stdout_before, 1), 1);
+	ck_assert_int_eq(lseek(output, 0, SEEK_SET), 0);
+	text = read_to_end(output);
+	ck_assert_int_eq(count_lines(text), 9); /* three have three */
+	for (int i = 0; i < 3; i++)
+		pal_child_free(children[i]);
+	while (count--)
+		close(inheritable[count]);
+	close(stdout_before);
+	close(output);
+	pal_builder_free(builder);
+}
+END_TEST
+
 START_TEST(without_close_others_close_on_exec_decides)
 {
 	struct pal_builder *builder = builder_for("show-fds", _i);
@@ -480,6 +512,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(
 		moves, close_fd_closes_after_the_moves_and_takes_what_is_not_open, 0, MODES);
 	tcase_add_loop_test(others, a_child_gets_nothing_that_was_not_given, 0, MODES);
+	tcase_add_loop_test(
+		others, a_child_at_the_end_of_the_table_gets_nothing_either, 0, MODES);
 	tcase_add_loop_test(others, without_close_others_close_on_exec_decides, 0, MODES);
 	tcase_add_loop_test(others, descriptors_are_closed_before_the_folder_is_changed, 0, MODES);
 	tcase_add_loop_test(others, what_another_thread_opens_meanwhile_does_not_arrive, 0, MODES);

@@ -189,6 +189,34 @@ START_TEST(parent_death_keeps_its_meaning)
 }
 END_TEST
 
+/* It ends a process in which one thread has it open and no handler: the library's have not. */
+START_TEST(a_signal_that_is_blocked_everywhere_stays_pending)
+{
+	int inputs[2];
+	struct pal_child *child = start(SIGKILL, &inputs[0]);
+	pid_t pid;
+	sigset_t all;
+
+	sigfillset(&all);
+	ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &all, NULL), 0);
+	detach(start(0, &inputs[1]));
+	for (int signal = SIGRTMIN; signal <= SIGRTMAX; signal++) {
+		sigset_t one;
+
+		sigemptyset(&one);
+		sigaddset(&one, signal);
+		kill(getpid(), signal);
+		ck_assert_int_eq(sigtimedwait(&one, NULL, &(struct timespec){60, 0}), signal);
+	}
+	pid = pal_child_pid(child);
+	detach(child);
+	for (int i = 0; i < 2; i++)
+		close(inputs[i]);
+	await_no_process(pid);
+	await_no_reaper();
+}
+END_TEST
+
 /* A process that detaches such a child and is killed: the end of the pipe is the child's. */
 START_TEST(a_detached_child_dies_with_the_process)
 {
@@ -231,8 +259,7 @@ static void detach_one_in_a_fork(void)
 	close(input);
 	await_no_process(pid);
 	await_no_reaper();
-	/* The copies of the parent's set and of its child's handle have gone, too. */
-	ck_assert_uint_eq(support_open_fds(), before - 2);
+	ck_assert_uint_eq(support_open_fds(), before);
 }
 
 /* It has a copy of what the thread needs, but not the thread. */
@@ -258,6 +285,112 @@ START_TEST(a_forked_host_detaches_children_of_its_own)
 	close(input);
 	await_no_process(detached);
 	await_no_reaper();
+}
+END_TEST
+
+#define LOWEST 3
+#define HIGHEST 40
+
+/* What daemons do: nothing that they inherit stays open, and its numbers are given to files. */
+static int detach_with_other_files(void)
+{
+	struct pal_child *child;
+
+	for (int fd = LOWEST; fd <= HIGHEST; fd++)
+		close(fd);
+	child = start(0, &(int){0});
+	for (int fd = LOWEST; fd <= HIGHEST; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_CLOEXEC) != fd)
+			return 1;
+	if (pal_child_detach(child, NULL) < 0)
+		return 2;
+	for (int fd = LOWEST; fd <= HIGHEST; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			return fd;
+	return 0;
+}
+
+/* The parent's set and its child's handle have numbers that mean something else in a fork. */
+START_TEST(a_fork_keeps_its_files_when_it_detaches)
+{
+	struct pal_child *child;
+	int input, status;
+	pid_t pid, detached;
+
+	if (BUILT_WITH_TSAN)
+		support_skip("ThreadSanitizer does not let a forked process start threads");
+	child = start(0, &input);
+	detached = pal_child_pid(child);
+	detach(child);
+	pid = fork();
+	if (pid == 0)
+		_exit(detach_with_other_files());
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	close(input);
+	await_no_process(detached);
+	await_no_reaper();
+}
+END_TEST
+
+static void detach_as_the_second_1(struct pal_child *of_parent)
+{
+	int input;
+	struct pal_child *child = start(0, &input);
+	pid_t pid = pal_child_pid(child);
+
+	ck_assert_int_eq(getpid(), 1);
+	ck_assert_int_eq(pal_child_steal_pid(of_parent), -ECHILD);
+	detach(child);
+	close(input);
+	await_no_process(pid);
+	await_no_reaper();
+}
+
+/* Process 1 of a pid namespace forks process 1 of another. */
+static void fork_as_process_1(void)
+{
+	int detached_input, input, status;
+	struct pal_child *child;
+	pid_t pid;
+
+	ck_assert_int_eq(getpid(), 1);
+	detach(start(0, &detached_input));
+	child = start(0, &input);
+	ck_assert_int_eq(unshare(CLONE_NEWPID), 0);
+	pid = fork();
+	if (pid == 0) {
+		detach_as_the_second_1(child);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(pal_child_try_wait(child, NULL, NULL), 0);
+	pal_child_free(child);
+}
+
+/* A pid does not say which process has started the reaper, or a child. */
+START_TEST(a_fork_with_the_number_of_its_parent_is_another_process)
+{
+	int status;
+	pid_t pid;
+
+	if (BUILT_WITH_TSAN)
+		support_skip("ThreadSanitizer does not let a forked process start threads");
+	pid = fork();
+	if (pid == 0) {
+		pid_t first = unshare(CLONE_NEWPID) < 0 ? -1 : fork();
+
+		if (first == 0) {
+			fork_as_process_1();
+			_exit(0);
+		}
+		_exit(first < 0 ? 77 : waitpid(first, &status, 0) != first || status != 0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	if (status == 77 << 8)
+		support_skip("no pid namespaces");
+	ck_assert_int_eq(status, 0);
 }
 END_TEST
 
@@ -351,8 +484,11 @@ static Suite *make_suite(void)
 	tcase_add_test(detached, its_pipes_are_closed);
 	tcase_add_test(detached, also_where_SIGCHLD_is_ignored);
 	tcase_add_test(detached, parent_death_keeps_its_meaning);
+	tcase_add_test(detached, a_signal_that_is_blocked_everywhere_stays_pending);
 	tcase_add_test(detached, a_detached_child_dies_with_the_process);
 	tcase_add_test(detached, a_forked_host_detaches_children_of_its_own);
+	tcase_add_test(detached, a_fork_keeps_its_files_when_it_detaches);
+	tcase_add_test(detached, a_fork_with_the_number_of_its_parent_is_another_process);
 	tcase_add_test(detached, threads_detach_at_the_same_time);
 	tcase_add_test(detached, a_traced_child_is_reaped_when_its_tracer_lets_go);
 	return suite;

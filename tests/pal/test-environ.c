@@ -123,9 +123,25 @@ START_TEST(verbatim_entries_are_everything)
 
 	ck_assert_int_eq(pal__environ_verbatim(&env, first), 0);
 	ck_assert_int_eq(pal__environ_set(&env, "B", "1"), 0);
-	ck_assert_int_eq(pal__environ_verbatim(&env, entries_), 0);
 	pal__environ_clear(&env);
+	ck_assert_int_eq(pal__environ_verbatim(&env, entries_), 0);
 	ck_assert_merged(&env, parent, "A=1|junk||A=2|");
+}
+END_TEST
+
+START_TEST(verbatim_entries_are_changed_where_they_are)
+{
+	static const char *const entries_[] = {
+		"A", "AB=1", "A=1", "=x", "A=", "B=2", "A=3", "B=4", NULL};
+	struct pal__environ env = {0};
+
+	ck_assert_int_eq(pal__environ_verbatim(&env, entries_), 0);
+	ck_assert_int_eq(pal__environ_set(&env, "A", "new"), 0);
+	ck_assert_int_eq(pal__environ_remove(&env, "B"), 0);
+	ck_assert_int_eq(pal__environ_remove(&env, "HOME"), 0);
+	ck_assert_int_eq(pal__environ_set(&env, "C", "1"), 0);
+	ck_assert_int_eq(pal__environ_set(&env, "C", "2"), 0);
+	ck_assert_merged(&env, parent, "A|AB=1|A=new|=x|C=2|");
 }
 END_TEST
 
@@ -156,6 +172,7 @@ static Suite *make_suite(void)
 	tcase_add_test(changes, names_must_be_names);
 	tcase_add_test(changes, many_changes_come_sorted_by_name);
 	tcase_add_test(changes, verbatim_entries_are_everything);
+	tcase_add_test(changes, verbatim_entries_are_changed_where_they_are);
 	tcase_add_test(changes, a_value_can_be_looked_at);
 	return suite;
 }

@@ -60,7 +60,7 @@ static const struct {
 	{"clone", {PAL_STAGE_CLONE}},
 	{"fork", {PAL_STAGE_CLONE}},
 	{"pthread_create", {PAL_STAGE_CLONE}},
-	{"write", {PAL_STAGE_CLONE}},
+	{"sys_write", {PAL_STAGE_CLONE}},
 	{"sys_pidfd_open", {PAL_STAGE_CLONE}},
 	{"sys_rt_sigaction", {PAL_STAGE_SIGNALS}, GROUP_ | SESSION_},
 	{"sys_rt_sigprocmask", {PAL_STAGE_SIGNALS}, GROUP_ | SESSION_},
@@ -284,6 +284,12 @@ static void check_failure(int r, const struct pal_error *error, const char *call
 		stage_fits(call, error->stage), "%s shows as \"%s\"", call, pal_error_text(error));
 }
 
+/* The step goes through a list then. What closes all others must not: that is IN_GROUP's to see. */
+static bool is_made_good(int which, const char *call, int r)
+{
+	return which == IN_SESSION && r == 0 && !strcmp(call, "sys_close_range");
+}
+
 /* In a process of its own, so that each starts from the same state. */
 static int attempt(int kind, int which, int n)
 {
@@ -301,7 +307,7 @@ static int attempt(int kind, int which, int n)
 	if (fault_fired())
 		snprintf(call, sizeof call, "%s", fault_fired());
 	ck_assert_int_eq(fault_stray_allocations(), 0);
-	if (*call)
+	if (*call && !is_made_good(which, call, r))
 		check_failure(r, &error, call, -fault_errno());
 	fault_arm(0);
 	pal_child_free(child);

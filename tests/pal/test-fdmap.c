@@ -375,6 +375,7 @@ static bool is_tidy(void)
 static bool moves_rightly(int mapping, unsigned closed)
 {
 	const struct pal__streams streams = PAL__STREAMS_INIT;
+	const struct pal__plan_fds own = PAL__PLAN_FDS_INIT;
 	struct pal__report report = {0};
 	struct pal__plan plan = {0};
 	struct pal__child_args args = {.plan = &plan, .report = &report, .reserved = -1};
@@ -384,7 +385,7 @@ static bool moves_rightly(int mapping, unsigned closed)
 	decode(mapping, source_of);
 	builder = builder_of(NULL, source_of);
 	pal_builder_close_others(builder, false);
-	if (!restore_numbers(closed) || pal__plan_update(&plan, builder, false, &streams, -1, NULL))
+	if (!restore_numbers(closed) || pal__plan_update(&plan, builder, false, &streams, &own, NULL))
 		return false;
 	r = pal__child_setup(&args);
 	if (r < 0)

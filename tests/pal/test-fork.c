@@ -221,6 +221,7 @@ START_TEST(where_the_host_ignores_SIGCHLD_a_short_function_is_still_a_child)
 	struct pal_builder *builder = pal_builder_new(NULL);
 	int zero = 0;
 
+	support_without_pidfd_info();
 	signal(SIGCHLD, SIG_IGN);
 	for (int i = 0; i < 50; i++) {
 		struct pal_error error = {0};

@@ -65,6 +65,7 @@ static void ask_for_precedence(int kind)
 {
 	struct pal_builder *builder = process_builder(kind);
 
+	ck_assert_int_eq(setpriority(PRIO_PROCESS, 0, 0), 0); /* of whatever precedence this was started */
 	pal_builder_nice(builder, -1);
 	assert_refused(builder, kind, -EACCES, PAL_STAGE_NICE, 0);
 	builder = process_builder(kind);

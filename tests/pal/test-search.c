@@ -185,7 +185,42 @@ START_TEST(an_environment_that_is_passed_as_it_is_may_be_empty_and_set_again)
 }
 END_TEST
 
-START_TEST(a_change_to_an_environment_that_is_passed_as_it_is_is_an_error)
+/* What a profile says about variables counts there, too. */
+START_TEST(an_environment_that_is_passed_as_it_is_can_be_changed_afterwards)
+{
+	static const char *const entries[] = {
+		"B=1", "A", "A=1", "AB=1", "A=2", "=x", "C=3", "A=4", "C=5", NULL};
+	struct pal_builder *builder = builder_for("show-args", _i);
+
+	setenv("INHERITED", "1", 1);
+	ck_assert(pal_builder_get_env_inherited(builder));
+	pal_builder_env_verbatim(builder, entries);
+	ck_assert(!pal_builder_get_env_inherited(builder));
+	pal_builder_env(builder, "A", "new");
+	pal_builder_env(builder, "D", "last");
+	pal_builder_env_remove(builder, "C");
+	pal_builder_env_remove(builder, "INHERITED");
+	ck_assert_str_eq(pal_builder_peek_env(builder, "A"), "new");
+	ck_assert_ptr_null(pal_builder_peek_env(builder, "C"));
+	ck_assert_str_eq(strstr(output_of(builder), "env "),
+		"env B=1\nenv A\nenv A=new\nenv AB=1\nenv =x\nenv D=last\n");
+}
+END_TEST
+
+START_TEST(an_environment_that_is_passed_as_it_is_can_be_cleared)
+{
+	static const char *const entries[] = {"B=1", "A=1", NULL};
+	struct pal_builder *builder = builder_for("show-args", _i);
+
+	pal_builder_env_verbatim(builder, entries);
+	pal_builder_env_clear(builder);
+	ck_assert(!pal_builder_get_env_inherited(builder));
+	pal_builder_env(builder, "C", "1");
+	ck_assert_str_eq(strstr(output_of(builder), "env "), "env C=1\n");
+}
+END_TEST
+
+START_TEST(a_wrong_change_to_an_environment_that_is_passed_as_it_is_is_an_error)
 {
 	static const char *const some[] = {"A=1", NULL};
 
@@ -194,11 +229,11 @@ START_TEST(a_change_to_an_environment_that_is_passed_as_it_is_is_an_error)
 
 		pal_builder_env_verbatim(builder, some);
 		if (i == 0)
-			pal_builder_env(builder, "B", "1");
+			pal_builder_env(builder, "B=C", "1");
 		else if (i == 1)
-			pal_builder_env_remove(builder, "A");
+			pal_builder_env(builder, "B", NULL);
 		else
-			pal_builder_env_clear(builder);
+			pal_builder_env_remove(builder, "");
 		ck_assert_spawn_fails(builder, -EINVAL, PAL_STAGE_ARGUMENT, 0);
 	}
 }
@@ -237,7 +272,11 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(environ_,
 		an_environment_that_is_passed_as_it_is_may_be_empty_and_set_again, 0, MODES);
 	tcase_add_loop_test(environ_,
-		a_change_to_an_environment_that_is_passed_as_it_is_is_an_error, 0, MODES);
+		an_environment_that_is_passed_as_it_is_can_be_changed_afterwards, 0, MODES);
+	tcase_add_loop_test(
+		environ_, an_environment_that_is_passed_as_it_is_can_be_cleared, 0, MODES);
+	tcase_add_loop_test(environ_,
+		a_wrong_change_to_an_environment_that_is_passed_as_it_is_is_an_error, 0, MODES);
 	tcase_add_loop_test(
 		environ_, of_several_PATHs_in_such_an_environment_the_first_is_searched, 0, MODES);
 	return suite;

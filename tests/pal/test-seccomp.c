@@ -342,7 +342,7 @@ START_TEST(bad_rules_are_refused)
 	struct pal_seccomp *filter = NULL;
 	struct pal_error error = {0};
 
-	ck_assert_int_eq(pal_seccomp_new(-2, &filter, &error), -EINVAL);
+	ck_assert_int_eq(pal_seccomp_new(-6, &filter, &error), -EINVAL);
 	ck_assert_int_eq(pal_seccomp_new(4096, &filter, &error), -EINVAL);
 	ck_assert_int_eq(pal_seccomp_new(0, NULL, &error), -EINVAL);
 	ck_assert_ptr_null(filter);
@@ -372,6 +372,36 @@ START_TEST(bad_rules_are_refused)
 }
 END_TEST
 
+START_TEST(bad_conditions_are_refused)
+{
+	struct pal_seccomp *filter = new_filter(PAL_SECCOMP_KILL);
+	struct pal_seccomp_compare good = {.arg = 0, .value = 1}, bad[3] = {good, good, good};
+	struct pal_seccomp_compare many[7] = {good, good, good, good, good, good, good};
+	struct pal_error error = {0};
+
+	bad[0].arg = 6;
+	bad[1].op = (enum pal_seccomp_op)6;
+	bad[2].mask = 2;
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(pal_seccomp_rule_compare(
+					 filter, PAL_SECCOMP_ALLOW, "read", &bad[i], 1, &error),
+			-EINVAL);
+		ck_assert_int_eq(error.stage, PAL_STAGE_ARGUMENT);
+	}
+	ck_assert_int_eq(
+		pal_seccomp_rule_compare(filter, PAL_SECCOMP_ALLOW, "read", many, 7, &error),
+		-EINVAL);
+	ck_assert_int_eq(
+		pal_seccomp_rule_compare(filter, PAL_SECCOMP_ALLOW, "read", NULL, 1, &error),
+		-EINVAL);
+	ck_assert_int_eq(
+		pal_seccomp_rule_masked(filter, PAL_SECCOMP_ALLOW, "read", 0, 0, 0, &error),
+		-EINVAL);
+	ck_assert_uint_eq(filter->count, 0);
+	pal_seccomp_free(filter);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/seccomp");
@@ -393,6 +423,7 @@ static Suite *make_suite(void)
 	tcase_add_test(failures, a_filter_that_is_too_long_fails_the_spawn);
 	tcase_add_loop_test(failures, a_filter_that_the_kernel_refuses_fails_the_spawn, 0, USERS);
 	tcase_add_test(failures, bad_rules_are_refused);
+	tcase_add_test(failures, bad_conditions_are_refused);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

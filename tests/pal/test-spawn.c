@@ -68,31 +68,13 @@ START_TEST(pipes_carry_both_ways)
 }
 END_TEST
 
-/*
- * A filter on this whole test process, which its children inherit. `number` meets
- * `action`, the rest is allowed.
- */
-static void filter(unsigned number, unsigned action)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, action),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = {.len = PAL_ARRAY_LENGTH(code), .filter = code};
-
-	ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-	ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
-}
-
 /* S95 */
 START_TEST(a_child_that_is_killed_at_exec_has_not_started)
 {
 	struct pal_builder *builder = builder_for("end-with", _i);
 
 	pal_builder_stdout(builder, PAL_STDIO_PIPE);
-	filter(SYS_execve, SECCOMP_RET_KILL_PROCESS);
+	filter_calls(SYS_execve, SECCOMP_RET_KILL_PROCESS);
 	ck_assert_spawn_fails(builder, -ECHILD, PAL_STAGE_DIED, SIGSYS);
 }
 END_TEST
@@ -104,7 +86,7 @@ START_TEST(a_child_that_is_killed_on_the_way_is_told_with_its_signal)
 	struct pal_child *child;
 
 	pal_builder_cwd(builder, "/");
-	filter(SYS_chdir, SECCOMP_RET_KILL_PROCESS);
+	filter_calls(SYS_chdir, SECCOMP_RET_KILL_PROCESS);
 	ck_assert_int_eq(pal_builder_spawn(builder, &child, &error), -ECHILD);
 	ck_assert_str_eq(
 		pal_error_text(&error), "killed before exec by SIGSYS: No child processes");
@@ -114,7 +96,7 @@ END_TEST
 
 START_TEST(an_exec_that_is_forbidden_is_its_errno)
 {
-	filter(SYS_execve, SECCOMP_RET_ERRNO | EPERM);
+	filter_calls(SYS_execve, SECCOMP_RET_ERRNO | EPERM);
 	ck_assert_spawn_fails(builder_for("end-with", _i), -EPERM, PAL_STAGE_EXEC, 0);
 }
 END_TEST
@@ -122,7 +104,7 @@ END_TEST
 /* Never a child with more descriptors than it should have. */
 START_TEST(without_close_range_there_is_no_child)
 {
-	filter(SYS_close_range, SECCOMP_RET_ERRNO | ENOSYS);
+	filter_calls(SYS_close_range, SECCOMP_RET_ERRNO | ENOSYS);
 	ck_assert_spawn_fails(builder_for("end-with", _i), -ENOSYS, PAL_STAGE_CLOSE_OTHERS, 0);
 }
 END_TEST
@@ -199,8 +181,8 @@ START_TEST(a_filter_that_forbids_setpgid_does_not_make_a_start_of_an_end)
 {
 	struct pal_builder *builder = builder_for("end-with", _i);
 
-	filter(SYS_setpgid, SECCOMP_RET_ERRNO | EACCES);
-	filter(SYS_execve, SECCOMP_RET_KILL_PROCESS);
+	filter_calls(SYS_setpgid, SECCOMP_RET_ERRNO | EACCES);
+	filter_calls(SYS_execve, SECCOMP_RET_KILL_PROCESS);
 	ck_assert_spawn_fails(builder, -ECHILD, PAL_STAGE_DIED, SIGSYS);
 }
 END_TEST

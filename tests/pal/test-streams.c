@@ -3,10 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <pal/process.h>
@@ -249,6 +253,69 @@ START_TEST(only_stderr_can_be_what_stdout_is)
 }
 END_TEST
 
+static volatile sig_atomic_t signals;
+
+static void on_signal(int signal)
+{
+	(void)signal;
+	signals++;
+}
+
+/* Opens the FIFO's other end, once its opener has been interrupted some times. */
+static void *open_late(void *arg)
+{
+	sigset_t alarm;
+	int fd;
+
+	(void)arg;
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &alarm, NULL);
+	while (signals < 3)
+		sched_yield();
+	fd = open("fifo", O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && write(fd, "late\n", 5) == 5)
+		close(fd);
+	return NULL;
+}
+
+START_TEST(a_FIFO_is_waited_for_through_signals)
+{
+	struct sigaction handler = {.sa_handler = on_signal}; /* without SA_RESTART */
+	struct itimerval fast = {{0, 2000}, {0, 2000}}, off = {{0, 0}, {0, 0}};
+	struct pal_builder *builder = shell("cat", _i);
+	struct pal_child *child;
+	pthread_t thread;
+
+	ck_assert_int_eq(mkfifo("fifo", 0600), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, open_late, NULL), 0);
+	sigaction(SIGALRM, &handler, NULL);
+	setitimer(ITIMER_REAL, &fast, NULL);
+	pal_builder_stdin(builder, PAL_STDIO_OPEN("fifo", O_RDONLY, 0));
+	pal_builder_stdout(builder, PAL_STDIO_PIPE);
+	child = spawn_take(builder);
+	setitimer(ITIMER_REAL, &off, NULL);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_str_eq(read_to_end(pal_child_stdout(child)), "late\n");
+	ck_assert_int_eq(wait_take(child).code, 0);
+}
+END_TEST
+
+/* It is what stdout was before that was closed. */
+START_TEST(stderr_outlives_a_closed_stdout)
+{
+	struct pal_builder *builder = shell("echo kept >&2", _i);
+	struct pal_child *child;
+
+	pal_builder_stdout(builder, PAL_STDIO_OPEN("both", O_WRONLY | O_CREAT, 0600));
+	pal_builder_stderr(builder, PAL_STDIO_STDOUT);
+	pal_builder_close_fd(builder, 1);
+	child = spawn_take(builder);
+	ck_assert_int_eq(wait_take(child).code, 0);
+	ck_assert_str_eq(content("both"), "kept\n");
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/streams");
@@ -263,6 +330,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(files, a_file_that_cannot_be_opened_is_told_with_its_stream, 0, MODES);
 	tcase_add_loop_test(files, files_arrive_where_standard_streams_are_closed, 0, MODES);
 	tcase_add_loop_test(same, stderr_can_be_what_stdout_is, 0, MODES);
+	tcase_add_loop_test(same, stderr_outlives_a_closed_stdout, 0, MODES);
+	tcase_add_loop_test(same, a_FIFO_is_waited_for_through_signals, 0, MODES);
 	tcase_add_loop_test(same, stdout_may_be_what_stderr_was, 0, MODES);
 	tcase_add_loop_test(same, stderr_is_closed_where_stdout_is, 0, MODES);
 	tcase_add_loop_test(same, only_stderr_can_be_what_stdout_is, 0, MODES);

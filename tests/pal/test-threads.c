@@ -192,6 +192,55 @@ START_TEST(threads_may_start_and_end_meanwhile)
 }
 END_TEST
 
+static void *make_detached(void *arg)
+{
+	struct churn *churn = arg;
+	pthread_attr_t attributes;
+	pthread_t thread;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	while (!atomic_load(&churn->stop))
+		if (pthread_create(&thread, &attributes, short_lived, NULL) == 0)
+			atomic_fetch_add(&churn->made, 1);
+	pthread_attr_destroy(&attributes);
+	return NULL;
+}
+
+/*
+ * A thread that ends takes back its stack under libc's lock, with all signals
+ * blocked; the thread that has the lock may be stopped. Each round has to come through.
+ */
+static int restrict_among_detached(void *unused)
+{
+	static struct churn churn;
+	struct pal_error error = {0};
+	pthread_t makers[4];
+
+	(void)unused;
+	for (int i = 0; i < 4; i++)
+		need(pthread_create(&makers[i], NULL, make_detached, &churn) == 0);
+	for (int round = 1; round <= 14; round++) { /* Landlock nests 16 deep */
+		while (atomic_load(&churn.made) < 50 * round)
+			sched_yield();
+		if (restrict_all(NULL, &error) < 0) {
+			fprintf(stderr, "round %d: %s\n", round, pal_error_text(&error));
+			return 1;
+		}
+	}
+	atomic_store(&churn.stop, true);
+	for (int i = 0; i < 4; i++)
+		need(pthread_join(makers[i], NULL) == 0);
+	return 0;
+}
+
+START_TEST(threads_that_end_by_themselves_are_no_obstacle)
+{
+	needs_self_restrict();
+	ck_assert_int_eq(outcome(NULL, restrict_among_detached, NULL), 0);
+}
+END_TEST
+
 static struct worker survivor;
 
 static void *outlive_main(void *main_thread)
@@ -351,6 +400,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(reached, a_process_with_one_thread_needs_no_signal, 0, USERS);
 	tcase_add_loop_test(reached, a_filter_reaches_every_thread, 0, USERS);
 	tcase_add_loop_test(moving, threads_may_start_and_end_meanwhile, 0, USERS);
+	tcase_add_test(moving, threads_that_end_by_themselves_are_no_obstacle);
 	tcase_add_test(moving, a_main_thread_that_has_ended_is_no_obstacle);
 	tcase_add_loop_test(unreachable,
 		a_thread_that_blocks_the_signal_is_named_and_nothing_is_applied, 0, USERS);

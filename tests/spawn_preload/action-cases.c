@@ -4,12 +4,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* ---- a list in one line: "close 3, dup2 4 1, open 5 name flags, chdir name, fchdir 3, closefrom 3, tty 0" ---- */
@@ -546,6 +551,26 @@ static void order(void)
 	say("fourth: %s", name_of(access("fourth", F_OK)));
 }
 
+/* As in containers that know no newer calls: glibc goes through /proc/self/fd. */
+static void closing_from_without_close_range(void)
+{
+	const struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+	const struct sock_fprog program = {sizeof code / sizeof code[0], (struct sock_filter *)code};
+
+	for (int fd = 3; fd < 200; fd++)
+		must(dup2(0, fd) == fd);
+	must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+	show_list("closefrom 3", "fds");
+	show_list("closefrom 6, dup2 0 9", "fds");
+	show_list("closefrom 1", "fds");
+	say("open fds here: %zu", open_fds());
+}
+
 const struct spawn_case action_cases[] = {
 	{"numbers_are_checked_when_added", numbers_are_checked_when_added},
 	{"without_a_limit", without_a_limit}, {"the_object", the_object},
@@ -559,4 +584,5 @@ const struct spawn_case action_cases[] = {
 	{"inherited_numbers", inherited_numbers}, {"close_on_exec_streams", close_on_exec_streams},
 	{"no_streams_at_all", no_streams_at_all}, {"closing_from", closing_from},
 	{"folders", folders}, {"terminals", terminals}, {"a_foreground_job", a_foreground_job},
-	{"order", order}, {NULL, NULL}};
+	{"order", order},
+	{"closing_from_without_close_range", closing_from_without_close_range}, {NULL, NULL}};

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "cases.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -248,31 +252,61 @@ static void from_many_threads(void)
 	say("%d, children left: %s, descriptors: %zu", right, ending_of(-1), open_fds());
 }
 
-/* A fork while other threads are in popen: glibc 2.36 may leave its lock taken in the child. */
-static void a_fork_in_the_middle(void)
+/*
+ * A stream that is being closed is still one of the others until all is written: the child
+ * of another popen does not get it. Its reader does not read before that one runs.
+ */
+static void *close_it(void *stream)
 {
-	pthread_t threads[4];
-	int good = 0, status;
-
-	for (size_t i = 0; i < 4; i++)
-		must(pthread_create(&threads[i], NULL, run_some, (void *)i) == 0);
-	for (int i = 0; i < 30; i++) {
-		pid_t pid = fork();
-
-		must(pid >= 0);
-		if (pid == 0) {
-			FILE *stream = popen("exit 18", "r");
-
-			_exit(stream && system("exit 0") == 0 ? WEXITSTATUS(pclose(stream)) : 1);
-		}
-		good += waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 18;
-	}
-	for (size_t i = 0; i < 4; i++)
-		pthread_join(threads[i], NULL);
-	say("%d in forks, %d in threads", good, right);
+	return (void *)(intptr_t)pclose(stream);
 }
 
-const struct spawn_case beyond_cases[] = {{"a_fork_in_the_middle", a_fork_in_the_middle}, {NULL, NULL}};
+static void closing_a_stream_that_is_full(void)
+{
+	static char data[200000], buffer[300000];
+	FILE *full = popen("kill -STOP $$; exec cat >/dev/null", "w"), *other;
+	int fd = fileno(full), waiting = 0, other_pid;
+	siginfo_t stopped;
+	pthread_t thread;
+	void *status;
+
+	must(setvbuf(full, buffer, _IOFBF, sizeof buffer) == 0);
+	must(fwrite(data, 1, sizeof data, full) == sizeof data);
+	must(waitid(P_ALL, 0, &stopped, WSTOPPED | WNOWAIT) == 0);
+	must(pthread_create(&thread, NULL, close_it, full) == 0);
+	while (waiting < 4096) { /* it has begun to write */
+		must(ioctl(fd, FIONREAD, &waiting) == 0);
+		sched_yield();
+	}
+	other = popen("echo $$; exec sleep 1000", "r");
+	must(other && fscanf(other, "%d", &other_pid) == 1);
+	kill(stopped.si_pid, SIGCONT);
+	pthread_join(thread, &status);
+	say("the full one: %s", closing((int)(intptr_t)status));
+	kill(other_pid, SIGKILL);
+	say("the other: %s", closing(pclose(other)));
+}
+
+/* By libc's own pclose, which knows nothing of streams of a preloaded library. */
+static void streams_that_another_library_closes(void)
+{
+	int (*libc_pclose)(FILE *) =
+		(int (*)(FILE *))dlsym(dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD), "pclose");
+	FILE *stream = popen("exit 21", "r");
+	int sum = 0;
+
+	must(stream && libc_pclose);
+	libc_pclose(stream);
+	for (int i = 0; i < 10; i++) {
+		FILE *file = fopen("/dev/null", "r"); /* at the address of the other */
+
+		must(file);
+		sum += fclose(file);
+	}
+	say("ordinary files: %d", sum);
+	stream = popen("exit 22", "r");
+	say("and a new one: %s", closing(pclose(stream)));
+}
 
 static void signals_and_mask(void)
 {
@@ -293,4 +327,6 @@ const struct spawn_case popen_cases[] = {{"modes", modes}, {"reading", reading},
 	{"streams_that_are_not_popen_s", streams_that_are_not_popen_s},
 	{"a_status_that_is_lost", a_status_that_is_lost}, {"with_streams_closed", with_streams_closed},
 	{"without_descriptors", without_descriptors}, {"from_many_threads", from_many_threads},
-	{"signals_and_mask", signals_and_mask}, {NULL, NULL}};
+	{"signals_and_mask", signals_and_mask},
+	{"closing_a_stream_that_is_full", closing_a_stream_that_is_full},
+	{"streams_that_another_library_closes", streams_that_another_library_closes}, {NULL, NULL}};

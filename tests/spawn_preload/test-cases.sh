@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: MIT
 #
 # What posix_spawn(3), system(3) and popen(3) do, case by case: by glibc alone,
-# with the preloaded library, and as it is written down. All three are the same.
+# with the preloaded library, with a sandbox profile that asks for nothing, and as it
+# is written down. All four are the same.
 set -eu
 top=$(cd "${srcdir:-.}" && pwd)
 # shellcheck source=tests/spawn_preload/preload.sh
 . "$top/tests/spawn_preload/preload.sh"
 cases=$PWD/tests/spawn_preload/spawn-cases
+start=$PWD/tests/spawn_preload/start
+module=$PWD/.libs/libtest-fork-module.so
 groups="attributes signals actions program parent system popen root realtime"
 bad=0
 limit=$((60 * ${CK_TIMEOUT_MULTIPLIER:-1}))
@@ -34,24 +37,6 @@ compare() {
 		echo "FAILED: $3: $1 and $2 differ"
 		bad=1
 	fi
-}
-
-# glibc's own answers are as they are written down, or were once disturbed from
-# outside: then it is asked again, and what it said is shown. GROUP
-compare_again() {
-	if diff -u "$work/expected/$1.txt" "$work/glibc/$1.txt"; then
-		return 0
-	fi
-	echo "$1: glibc said something else; asked again"
-	mv "$work/glibc" "$work/glibc-first"
-	wanted=$groups
-	groups=$1
-	run glibc env
-	groups=$wanted
-	compare expected glibc "$1"
-	cp "$work/glibc/$1.txt" "$work/glibc-first/"
-	rm -rf "$work/glibc"
-	mv "$work/glibc-first" "$work/glibc"
 }
 
 # Names of functions that a shared library exports. FILE PATTERN
@@ -82,15 +67,17 @@ done
 groups=$possible
 run glibc env
 run preload with_preload
+echo '# nothing' >"$work/nothing"
+run profile with_preload PROCMESH_PROFILE="$work/nothing"
 mkdir "$work/expected"
 for group in $groups; do
 	awk -v group="$group" '/^== / { on = $2 == group; next } on' \
 		"$top/tests/spawn_preload/spawn-cases.expected" >"$work/expected/$group.txt"
+	compare preload profile "$group"
 	case $(getconf GNU_LIBC_VERSION) in
 	"glibc 2.36")
-		# the preloaded library answers for itself, whatever this machine made of glibc's run
 		compare expected preload "$group"
-		compare_again "$group"
+		compare expected glibc "$group"
 		;;
 	*)
 		compare glibc preload "$group"
@@ -99,13 +86,28 @@ for group in $groups; do
 	echo "$group: $(wc -l <"$work/preload/$group.txt") observations"
 done
 
+# A trace that cannot be written is nothing to the program.
+mkfifo "$work/fifo"
+for to in "$work/too-long" "$work/fifo"; do
+	if ! (ulimit -f 0 && PROCMESH_SPAWN_TRACE=$to LD_PRELOAD=$preload timeout "$limit" \
+		"$start" posix_spawn 'exit 6' | grep -qx 'exit 6'); then
+		echo "FAILED: with its trace in $to"
+		bad=1
+	fi
+done
+
 # What glibc does not do: there the child of a fork was seen to find a lock taken.
-mkdir "$work/beyond"
-beyond=$(with_preload timeout "$limit" "$cases" "$work/beyond" beyond) || true
-if [ "$beyond" != "beyond/a_fork_in_the_middle: 30 in forks, 40 in threads" ]; then
-	echo "FAILED: $beyond"
-	bad=1
-fi
+for profile in "" "PROCMESH_PROFILE=$work/nothing"; do
+	rm -rf "$work/beyond"
+	mkdir "$work/beyond"
+	beyond=$(env LD_PRELOAD="$preload:$module" ${profile:+"$profile"} timeout "$limit" "$cases" "$work/beyond" beyond) || true
+	if [ "$beyond" != "beyond/a_fork_in_the_middle: 30 in forks, 40 in threads
+beyond/a_fork_in_a_signal_handler: done
+beyond/a_library_that_locks_first: all, exit 9" ]; then
+		echo "FAILED: $profile: $beyond"
+		bad=1
+	fi
+done
 
 count=$(wc -l <"$trace")
 echo "$count children were started through the library"

@@ -35,6 +35,12 @@ void support_skip_(const char *test, const char *format, ...) __attribute__((nor
 /* Absolute path of a program of tests/helpers. */
 const char *support_helper(const char *name);
 
+/*
+ * From here on this process's kernel is one before 6.15: a pidfd does not tell how a child has
+ * ended that has been removed. By a filter, which children inherit.
+ */
+void support_without_pidfd_info(void);
+
 /* Open descriptors of this process. */
 size_t support_open_fds(void);
 
