@@ -25,7 +25,7 @@
 
 /* How often to look whether the program runs, and from where on with a pause of a millisecond. */
 #define YIELDS 100
-#define LOOKS 600
+#define LOOKS 5000 /* some seconds: a big process that dies on a busy machine takes its time */
 
 /* ---- the program's process ---- */
 

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <pal/landlock.h>
 #include <pal/util-priv.h>
@@ -61,7 +60,7 @@ void pal__landlock_file_words(uint64_t access, char to[static PAL__LANDLOCK_WORD
 	};
 	size_t length = 0;
 
-	strcpy(to, "nothing");
+	snprintf(to, PAL__LANDLOCK_WORDS_SIZE, "nothing");
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(rights); i++)
 		if (access & rights[i].right)
 			length += (size_t)snprintf(to + length, PAL__LANDLOCK_WORDS_SIZE - length,

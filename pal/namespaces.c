@@ -90,8 +90,11 @@ void pal_builder_map_gid(struct pal_builder *builder, gid_t inside, gid_t outsid
 
 void pal_builder_deny_setgroups(struct pal_builder *builder, bool on)
 {
-	if (builder)
-		builder->namespaces.setgroups = on ? PAL__SETGROUPS_DENIED : PAL__SETGROUPS_ALLOWED;
+	if (!builder)
+		return;
+	if (builder->sandbox.settled && builder->namespaces.setgroups == PAL__SETGROUPS_DENIED)
+		return; /* by a profile */
+	builder->namespaces.setgroups = on ? PAL__SETGROUPS_DENIED : PAL__SETGROUPS_ALLOWED;
 }
 
 void pal_builder_forbid_user_namespaces(struct pal_builder *builder, bool on)

@@ -195,6 +195,7 @@ int pal__profile_apply(
 	const size_t mounts = builder->root.count;
 	const bool had_root = builder->root.private_root;
 	const bool forbade_user = builder->namespaces.forbid_user;
+	const bool denied_groups = builder->namespaces.setgroups == PAL__SETGROUPS_DENIED;
 	struct pal__sandbox before;
 	struct rlimit limits[RLIM_NLIMITS];
 	bool limit_set[RLIM_NLIMITS];
@@ -207,6 +208,8 @@ int pal__profile_apply(
 	set_aside(builder, &before);
 	r = profile->apply(profile, builder, error);
 	builder->namespaces.forbid_user |= forbade_user;
+	if (denied_groups)
+		builder->namespaces.setgroups = PAL__SETGROUPS_DENIED;
 	builder->root.private_root |= had_root;
 	if (r >= 0)
 		r = pal__profile_mounts_hold(&builder->root, mounts, had_root, error);

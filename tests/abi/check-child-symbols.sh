@@ -9,7 +9,7 @@ for part in spawn signals process ids steps capabilities sandbox namespaces mapp
 done
 
 # syscall(2) and errno; the pair's own functions; what compilers put in: the
-# copying of structs, position-independent code, stack protection, and the
+# copying and comparing of structs, position-independent code, stack protection, and the
 # checks of sanitizers and coverage, which neither allocate nor lock while all
 # is well.
 allowed='syscall
@@ -18,6 +18,7 @@ pal__sandbox_(enter|enter_unfiltered|filter)
 pal__capabilities_(drop|hold|set)
 pal__child_[a-z_]*
 mem(cpy|set|move|cmp)
+bcmp
 _GLOBAL_OFFSET_TABLE_
 __stack_chk_(fail|guard)
 __(asan|ubsan|tsan|sanitizer|gcov|llvm)_.*

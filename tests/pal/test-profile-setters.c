@@ -209,6 +209,47 @@ START_TEST(user_namespaces_that_a_profile_forbids_stay_forbidden)
 }
 END_TEST
 
+static int apply_groups(
+	const struct pal_profile *itself, struct pal_builder *builder, struct pal_error *error)
+{
+	(void)error;
+	pal_builder_namespaces(builder, PAL_NS_USER);
+	pal_builder_deny_setgroups(builder, itself->data != NULL);
+	return 0;
+}
+
+static int denies_setgroups(void *unused)
+{
+	char word[8] = "";
+	int fd = open("/proc/self/setgroups", O_RDONLY | O_CLOEXEC);
+
+	(void)unused;
+	need(fd >= 0 && read(fd, word, sizeof word - 1) > 0);
+	return !strncmp(word, "deny", 4);
+}
+
+/* Only root can have it allowed. */
+START_TEST(groups_that_a_profile_denies_stay_denied)
+{
+	struct pal_profile denying = {
+		.size = sizeof denying, .apply = apply_groups, .data = &denying};
+	struct pal_profile allowing = {.size = sizeof allowing, .apply = apply_groups};
+	struct pal_builder *builder = pal_builder_new(NULL);
+
+	needs_user_namespace_of_fork();
+	become(USER_ROOT);
+	pal_builder_sandbox(builder, &allowing);
+	ck_assert_int_eq(outcome(builder, denies_setgroups, NULL), 0);
+	pal_builder_sandbox(builder, &denying);
+	ck_assert_int_eq(outcome(builder, denies_setgroups, NULL), 1);
+	pal_builder_sandbox(builder, &allowing);
+	ck_assert_int_eq(outcome(builder, denies_setgroups, NULL), 1);
+	pal_builder_deny_setgroups(builder, false);
+	ck_assert_int_eq(outcome(builder, denies_setgroups, NULL), 1);
+	pal_builder_free(builder);
+}
+END_TEST
+
 static int apply_root(
 	const struct pal_profile *itself, struct pal_builder *builder, struct pal_error *error)
 {
@@ -349,6 +390,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(tcase, a_setter_that_does_not_fit_a_profile_fails_the_spawn, 0, USERS);
 	tcase_add_loop_test(
 		tcase, user_namespaces_that_a_profile_forbids_stay_forbidden, 0, USERS);
+	tcase_add_test(tcase, groups_that_a_profile_denies_stay_denied);
 	tcase_add_test(tcase, the_root_of_a_profile_stays);
 	tcase_add_loop_test(tcase, mounts_after_those_of_a_profile_give_nothing_back, 0,
 		(int)PAL_ARRAY_LENGTH(mounts));

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -253,7 +254,7 @@ START_TEST(only_stderr_can_be_what_stdout_is)
 }
 END_TEST
 
-static volatile sig_atomic_t signals;
+static atomic_int signals; /* of a handler that may run in either thread */
 
 static void on_signal(int signal)
 {

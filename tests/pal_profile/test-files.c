@@ -268,8 +268,18 @@ static int has_device(void *path)
 	return stat(path, &status) < 0 ? errno : S_ISCHR(status.st_mode) ? 0 : 1;
 }
 
+static int open_to_read(void *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? errno : close(fd);
+}
+
 START_TEST(whole_areas_of_the_system_are_protected)
 {
+	char home[] = "/root/procmesh-test-XXXXXX";
+	int fd;
+
 	become(USER_ROOT);
 	ck_assert_int_eq(chdir("/"), 0); /* a folder in /tmp would be covered */
 	ck_assert_int_eq(under("", create_in, "/usr"), 0);
@@ -278,8 +288,13 @@ START_TEST(whole_areas_of_the_system_are_protected)
 	ck_assert_int_eq(under("ProtectSystem=full", create_in, "/etc"), EROFS);
 	ck_assert_int_eq(under("", create_in, "/root"), 0);
 	ck_assert_int_eq(under("ProtectHome=read-only", create_in, "/root"), EROFS);
-	ck_assert_int_eq(under("ProtectHome=tmpfs", attempt_read, "/root/.bashrc"), ENOENT);
-	ck_assert_int_eq(under("ProtectHome=yes", attempt_read, "/root/.bashrc"), ENOENT);
+	fd = mkostemp(home, O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(close(fd), 0);
+	ck_assert_int_eq(under("", open_to_read, home), 0);
+	ck_assert_int_eq(under("ProtectHome=tmpfs", open_to_read, home), ENOENT);
+	ck_assert_int_eq(under("ProtectHome=yes", open_to_read, home), ENOENT);
+	ck_assert_int_eq(unlink(home), 0);
 	ck_assert_int_eq(
 		under("ProtectKernelTunables=yes", write_to, "/proc/sys/kernel/printk"), EROFS);
 	ck_assert_int_eq(under("", write_to, "/proc/sys/kernel/printk"), 0);

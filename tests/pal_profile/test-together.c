@@ -165,6 +165,8 @@ START_TEST(two_texts_both_hold_or_are_refused)
 	const struct together_case *one = &cases[_i];
 	int result;
 
+	if (strstr(one->first, "PrivateUsers="))
+		needs_user_namespace_of_fork();
 	become(USER_ROOT);
 	prepare();
 	result = both(one->first, one->second);
