@@ -198,3 +198,36 @@ void pal_builder_hide(struct pal_builder *builder, const char *path)
 {
 	add(builder, (struct pal__mount){.kind = PAL__MOUNT_HIDE}, NULL, path);
 }
+
+static bool is_within(const char *path, const char *outer)
+{
+	size_t length = strlen(outer);
+
+	return length == 0 || (!strncmp(path, outer, length) && (!path[length] || path[length] == '/'));
+}
+
+/* A source may be relative. */
+static bool has_other_name(const struct pal__mount *bind)
+{
+	PAL_CLEANUP_FREE char *source = NULL;
+
+	return normal_path(bind->source, &source) < 0 || strcmp(source, bind->target) != 0;
+}
+
+bool pal_builder_binds_another(const struct pal_builder *builder, const char *path)
+{
+	PAL_CLEANUP_FREE char *normal = NULL;
+
+	if (!builder)
+		return false;
+	if (normal_path(path, &normal) < 0)
+		return true;
+	for (size_t i = 0; i < builder->root.count; i++) {
+		const struct pal__mount *mount = &builder->root.items[i];
+
+		if (mount->kind == PAL__MOUNT_BIND && is_within(normal, mount->target) &&
+			has_other_name(mount))
+			return true;
+	}
+	return false;
+}

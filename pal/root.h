@@ -89,6 +89,13 @@ PAL_EXPORT void pal_builder_remount_read_only(
 	struct pal_builder *builder, const char *path, bool recursive);
 PAL_EXPORT void pal_builder_hide(struct pal_builder *builder, const char *path);
 
+/*
+ * For a profile that looks whether a file is there: whether the child may find something else
+ * at `path` (absolute) than this process does, because a bind asked for so far, at it or above
+ * it, has a source of another name. Also where memory runs out.
+ */
+PAL_EXPORT bool pal_builder_binds_another(const struct pal_builder *builder, const char *path);
+
 PAL_END_DECLS
 
 #endif

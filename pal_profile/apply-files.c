@@ -169,7 +169,7 @@ int pal_profile__apply_files(const struct pal_profile__settings *settings,
 		.places = &places,
 		.root = settings->files.root,
 		.error = error};
-	int r = pal_profile__places_collect(settings, &places, error);
+	int r = pal_profile__places_collect(settings, builder, &places, error);
 
 	if (r < 0)
 		return r;

@@ -6,10 +6,12 @@
 
 /*
  * All that a text says about files, as one list: outer paths first, and for one path in the
- * order of the kinds. Symbolic links are resolved; what is optional and missing is left out.
+ * order of the kinds. Symbolic links are resolved; what is optional and missing is left out,
+ * if it cannot be in what `builder` has mounted already.
  */
 int pal_profile__places_collect(const struct pal_profile__settings *settings,
-	struct pal_profile__places *ret, struct pal_error *error);
+	const struct pal_builder *builder, struct pal_profile__places *ret,
+	struct pal_error *error);
 
 /* Whether `path` is `outer` or in it. */
 bool pal_profile__is_within(const char *path, const char *outer);

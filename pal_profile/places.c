@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <pal/root.h>
 #include <pal/util-priv.h>
 
 /* ---- what the keys for whole areas stand for ---- */
@@ -324,7 +325,9 @@ static int check_places(const struct pal_profile__places *places,
 	return r < 0 ? r : check_folder(places, settings, error);
 }
 
-static int mark_missing(struct pal_profile__places *places, const char *root, bool mounts)
+/* What an earlier profile has mounted there cannot be looked at from here: the path has to be in it then. */
+static int mark_missing(struct pal_profile__places *places, const char *root,
+	const struct pal_builder *builder, bool mounts)
 {
 	int r = 0;
 
@@ -334,19 +337,21 @@ static int mark_missing(struct pal_profile__places *places, const char *root, bo
 		if (!place->optional || is_mount(place) != mounts)
 			continue;
 		r = is_optional_there(places, root, place);
-		if (r == 0) /* nothing asks for an empty kind of place */
+		if (r == 0 && (mounts || !pal_builder_binds_another(builder, place->path)))
+			/* nothing asks for an empty kind of place */
 			place->kind = PAL_PROFILE__KINDS;
 	}
 	return r;
 }
 
-static int leave_out(struct pal_profile__places *places, const char *root)
+static int leave_out(struct pal_profile__places *places, const char *root,
+	const struct pal_builder *builder)
 {
 	size_t kept = 0;
-	int r = mark_missing(places, root, true);
+	int r = mark_missing(places, root, builder, true);
 
 	if (r >= 0) /* in what is mounted then */
-		r = mark_missing(places, root, false);
+		r = mark_missing(places, root, builder, false);
 	for (size_t i = 0; i < places->count; i++)
 		if (places->items[i].kind == PAL_PROFILE__KINDS) {
 			free(places->items[i].path);
@@ -359,7 +364,8 @@ static int leave_out(struct pal_profile__places *places, const char *root)
 }
 
 int pal_profile__places_collect(const struct pal_profile__settings *settings,
-	struct pal_profile__places *ret, struct pal_error *error)
+	const struct pal_builder *builder, struct pal_profile__places *ret,
+	struct pal_error *error)
 {
 	struct pal_profile__places places = {0};
 	int r = copy_places(&places, &settings->files.places);
@@ -371,7 +377,7 @@ int pal_profile__places_collect(const struct pal_profile__settings *settings,
 	if (r >= 0 && places.count)
 		qsort(places.items, places.count, sizeof *places.items, compare_places);
 	if (r >= 0)
-		r = leave_out(&places, settings->files.root);
+		r = leave_out(&places, settings->files.root, builder);
 	if (r < 0)
 		pal_error_set(error, PAL_STAGE_MEMORY, r, "places of a profile");
 	else

@@ -175,6 +175,62 @@ START_TEST(two_texts_both_hold_or_are_refused)
 }
 END_TEST
 
+/* ---- what only the first one's mounts show ---- */
+
+static int read_in_open(void *unused)
+{
+	char path[128];
+	int fd;
+
+	(void)unused;
+	snprintf(path, sizeof path, "%s/open/file", folder);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? errno : close(fd);
+}
+
+/* Whether open/file can be read under both, or how the spawn fails. */
+static int read_under(const char *first, const char *second)
+{
+	struct pal_profile *a = expanded(first), *b = expanded(second);
+	struct pal_builder *builder = pal_builder_new(NULL);
+	struct pal_error error = {0};
+	struct pal_child *child;
+	int r;
+
+	pal_builder_sandbox(builder, a);
+	pal_builder_sandbox(builder, b);
+	r = pal_fork(builder, read_in_open, NULL, &child, &error);
+	if (r >= 0) {
+		pal_child_free(child);
+		r = outcome(builder, read_in_open, NULL);
+	} else {
+		ck_assert_int_eq(error.stage, PAL_STAGE_MOUNT);
+	}
+	pal_builder_free(builder);
+	pal_profile_free(a);
+	pal_profile_free(b);
+	return r;
+}
+
+/* Here there is no file of that name in open; in data, which is bound there, there is. */
+START_TEST(a_path_in_what_an_earlier_text_binds_is_not_left_out)
+{
+	become(USER_ROOT);
+	prepare();
+	ck_assert_int_eq(read_under("", ""), ENOENT);
+	ck_assert_int_eq(read_under("BindPaths=%/data:%/open", ""), 0);
+	ck_assert_int_eq(
+		read_under("BindPaths=%/data:%/open", "InaccessiblePaths=-%/open/file"), EACCES);
+	/* nobody can tell before the mounts are made */
+	ck_assert_int_eq(
+		read_under("BindPaths=%/data:%/open", "InaccessiblePaths=-%/open/none"), -ENOENT);
+	/* the same as here: missing is missing */
+	ck_assert_int_eq(read_under("BindPaths=%/open", "InaccessiblePaths=-%/open/none"), ENOENT);
+	ck_assert_int_eq(read_under("BindPaths=%/data:%/open", "InaccessiblePaths=-%/none"), 0);
+	remove_folder(folder);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal_profile/together");
@@ -182,6 +238,7 @@ static Suite *make_suite(void)
 
 	tcase_add_loop_test(
 		tcase, two_texts_both_hold_or_are_refused, 0, (int)PAL_ARRAY_LENGTH(cases));
+	tcase_add_test(tcase, a_path_in_what_an_earlier_text_binds_is_not_left_out);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)
