@@ -15,8 +15,7 @@
 #include <unistd.h>
 
 enum trouble {
-	NONE,
-	LONG_RECEIPT,
+	LONG_RECEIPT = 1,
 	DIES_BEFORE,
 	DIES_AFTER
 };
@@ -132,6 +131,7 @@ int main(void)
 		{"The same, and nobody asks the journal", 5, DIES_AFTER, .idempotent = true},
 	};
 
+	setlinebuf(stdout);
 	journal = tmpfile();
 	if (!journal || getrlimit(RLIMIT_NOFILE, &files) < 0)
 		return perror("isolate-retry"), 1;

@@ -145,7 +145,6 @@ static void print_line(unsigned number, char *path, const struct isolate_options
 		value < 0 ? pal_error_text(&error) : outcomes[value]);
 	printf("\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%s\n",
 		s.elements, s.attributes, s.links, s.words, s.depth, path);
-	fflush(stdout); /* should the next file be the last, these lines are there */
 }
 
 static int print_table(const struct isolate_options *options)
@@ -155,6 +154,7 @@ static int print_table(const struct isolate_options *options)
 	ssize_t length;
 	unsigned number = 0;
 
+	setlinebuf(stdout); /* should a file be the last, the lines before it are there */
 	puts("number\trss_kib\toutcome\telements\tattributes\tlinks\twords\tdepth\tfile");
 	while ((length = getline(&line, &room, stdin)) > 0) {
 		if (line[length - 1] == '\n')

@@ -62,7 +62,8 @@ leaked=$(growth in-process.tsv 40)
 flat=$(growth isolated.tsv 40)
 echo "160 documents: $leaked KiB more in process, $flat KiB more isolated"
 [ "$leaked" -ge 4096 ] || fail "the parser does not leak"
-[ "$flat" -le 512 ] || fail "memory grows although the parser is isolated"
+# AddressSanitizer keeps what is freed for a while: not quite nothing, there.
+[ $((16 * flat)) -le "$leaked" ] || fail "memory grows although the parser is isolated"
 
 # 2. Files that end, or keep busy, who reads them; ordinary ones before and after.
 mkdir hostile
