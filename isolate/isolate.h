@@ -283,8 +283,8 @@ PAL_EXPORT int isolate_result_copy(const struct isolate_result *result, void *to
 #define isolate_result_value(result, pointer) isolate_result_copy((result), (pointer), sizeof *(pointer))
 
 /*
- * Frees what a result holds: data, sizes and what was captured, as they were set. Nothing is left in
- * it, the error neither: for reuse. Takes NULL; keeps errno.
+ * Frees what a result holds: data, sizes and what was captured, as they were set. For reuse.
+ * Takes NULL.
  */
 PAL_EXPORT void isolate_result_clear(struct isolate_result *result);
 
