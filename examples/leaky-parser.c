@@ -20,7 +20,6 @@
 #include <libxml/xpath.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 /* ---- the function that is not to be trusted: nothing here knows of isolate ---- */
@@ -108,10 +107,14 @@ static int summarize_isolated(char *path, const struct isolate_options *options,
 	struct isolate_result result;
 	int value = -1;
 
-	if (isolate_call(in_a_copy, path, options, &result) == ISOLATE_RETURNED &&
-		isolate_result_value(&result, summary) == 0)
+	if (isolate_call(in_a_copy, path, options, &result) != ISOLATE_RETURNED)
+		*error = result.error;
+	else if (isolate_result_value(&result, summary) == 0 && result.value >= DONE &&
+		 result.value <= NO_MEMORY)
 		value = result.value;
-	*error = result.error;
+	else /* what it says is not to be trusted either */
+		pal_error_set(error, ISOLATE_STAGE_RESULT, -EBADMSG, "%zu bytes, value %d",
+			result.size, result.value);
 	isolate_result_clear(&result);
 	return value;
 }
@@ -200,8 +203,8 @@ int main(int argc, char **argv)
 		.deadline_ms = 2000,
 		.max_result = sizeof(struct summary),
 		.rlimits = &memory,
-		.std_err =
-			PAL_STDIO_NULL, /* libxml2 has a lot to say of memory that it does not get */
+		/* libxml2 has a lot to say of memory that it does not get. */
+		.std_err = PAL_STDIO_NULL,
 		.core = ISOLATE_CORE_OFF,
 	};
 	uint64_t mode = 0;
