@@ -21,11 +21,12 @@ static int fail(struct isolate_writer *writer, int code, uint64_t limit)
 /* Writing beyond RLIMIT_FSIZE would not only fail: SIGXFSZ would end the function. */
 static int check_file_size(struct isolate_writer *writer, size_t size)
 {
+	size_t end = writer->spilled + size + sizeof(struct isolate__record);
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_FSIZE, &limit) < 0)
 		return fail(writer, -errno, 0);
-	if (limit.rlim_cur != RLIM_INFINITY && writer->spilled + size > limit.rlim_cur)
+	if (limit.rlim_cur != RLIM_INFINITY && end > limit.rlim_cur)
 		return fail(writer, -EFBIG, limit.rlim_cur);
 	return 0;
 }
@@ -43,28 +44,42 @@ static int check_memfd(struct isolate_writer *writer)
 	return 0;
 }
 
-static int spill(struct isolate_writer *writer, const unsigned char *data, size_t size)
+static int put(struct isolate_writer *writer, const void *from, size_t size)
 {
+	const unsigned char *data = from;
+	size_t at = writer->spilled;
+
 	if (check_file_size(writer, size) < 0 || check_memfd(writer) < 0)
 		return writer->error;
 	while (size > 0) {
-		ssize_t n = pwrite(writer->call->memfd, data, size, (off_t)writer->spilled);
+		ssize_t n = pwrite(writer->call->memfd, data, size, (off_t)at);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return fail(writer, n < 0 ? -errno : -EIO, 0);
-		writer->spilled += (size_t)n;
+		at += (size_t)n;
 		data += n;
 		size -= (size_t)n;
 	}
 	return 0;
 }
 
+static int spill(struct isolate_writer *writer, const void *data, size_t size)
+{
+	int r = put(writer, data, size);
+
+	if (r == 0)
+		writer->spilled += size;
+	return r;
+}
+
 static int flush(struct isolate_writer *writer)
 {
-	int r = spill(writer, writer->shared->buffer, writer->buffered);
+	int r = 0;
 
+	if (writer->buffered)
+		r = spill(writer, writer->shared->buffer, writer->buffered);
 	if (r == 0)
 		writer->buffered = 0;
 	return r;
@@ -99,7 +114,11 @@ int isolate_write(struct isolate_writer *writer, const void *data, size_t size)
 
 void isolate__writer_finish(struct isolate_writer *writer)
 {
+	struct isolate__record record = {.ticket = writer->call->ticket};
+
 	/* A result that never left the page stays there. */
-	if (!writer->error && writer->spilled > 0)
-		flush(writer);
+	if (writer->error || writer->spilled == 0 || flush(writer) < 0)
+		return;
+	record.size = writer->spilled;
+	put(writer, &record, sizeof record); /* on failure it is lost */
 }
