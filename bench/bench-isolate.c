@@ -87,9 +87,10 @@ void bench_isolate_call(const void *source, size_t size)
 
 int main(void)
 {
-	bench_isolate_peak(); /* of a process that has nothing else yet */
-	bench_isolate_sizes();
+	/* These two in a process that has nothing else yet. */
+	bench_isolate_peak();
 	bench_isolate_results();
+	bench_isolate_sizes();
 	bench_isolate_drift();
 	return 0;
 }

@@ -44,13 +44,13 @@ static int make_memfd(void)
 }
 
 /* Of the first kept one that can still be opened; -1: there is none. */
-static int open_kept(struct isolate__warm **ret)
+static int open_kept(struct isolate__warm **ret, struct stat *st)
 {
 	struct isolate__warm *warm;
 	int fd = -1;
 
 	while (fd < 0 && (warm = isolate__cache_take_warm())) {
-		fd = isolate__warm_open(warm);
+		fd = isolate__warm_open(warm, st);
 		if (fd < 0)
 			isolate__warm_free(warm);
 		else
@@ -60,17 +60,18 @@ static int open_kept(struct isolate__warm **ret)
 }
 
 /* What cannot be opened anew (/proc is not mounted, no descriptors) serves this call only. */
-static int open_new(struct isolate__warm **ret)
+static int open_new(struct isolate__warm **ret, struct stat *st)
 {
 	PAL_CLEANUP_CLOSE int memfd = make_memfd();
-	struct isolate__warm *warm;
+	struct isolate__warm *warm = NULL;
 	int fd = -1;
 
-	if (memfd < 0 || !isolate__cache_expects_long())
-		return pal_take_fd(&memfd);
-	warm = isolate__warm_new(memfd);
+	if (memfd < 0 || fstat(memfd, st) < 0)
+		return -1;
+	if (isolate__cache_expects_long())
+		warm = isolate__warm_new(memfd);
 	if (warm)
-		fd = isolate__warm_open(warm);
+		fd = isolate__warm_open(warm, st);
 	if (fd < 0) {
 		isolate__warm_free(warm);
 		return pal_take_fd(&memfd);
@@ -90,10 +91,10 @@ static int prepare_memfd(struct isolate__call *call)
 {
 	struct stat st;
 
-	call->memfd = open_kept(&call->warm);
+	call->memfd = open_kept(&call->warm, &st);
 	if (call->memfd < 0)
-		call->memfd = open_new(&call->warm);
-	if (call->memfd < 0 || fstat(call->memfd, &st) < 0)
+		call->memfd = open_new(&call->warm, &st);
+	if (call->memfd < 0)
 		return -errno;
 	/*
 	 * Results are written at explicit offsets. Its own offset is where no file
@@ -180,11 +181,13 @@ static int seal(int memfd, struct pal_error *error)
 
 static int make_read_only(struct isolate__call *call, struct pal_error *error)
 {
+	struct stat st;
+
 	call->memfd = pal_close(call->memfd); /* or we would be one that writes */
 	if (isolate__warm_is_read_only(call->warm))
 		return 0;
 	call->warm->once = true;
-	call->memfd = isolate__warm_open(call->warm);
+	call->memfd = isolate__warm_open(call->warm, &st);
 	if (call->memfd < 0)
 		return pal_error_set(
 			error, ISOLATE_STAGE_RESULT, -errno, "open the result to seal it");

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /*
@@ -48,7 +49,7 @@ struct isolate__warm *isolate__warm_new(int memfd);
 void isolate__warm_free(struct isolate__warm *warm);
 
 /* A descriptor to write to it, or -1 and errno: then it is of no use any more. */
-int isolate__warm_open(const struct isolate__warm *warm);
+int isolate__warm_open(const struct isolate__warm *warm, struct stat *ret);
 /* Whether nobody has it open for writing. */
 bool isolate__warm_is_read_only(const struct isolate__warm *warm);
 /* Maps `size` bytes for the caller. 0 or a negative errno. */

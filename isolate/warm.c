@@ -25,16 +25,24 @@ static int open_again(int fd, int how)
 }
 
 /* A program that closes what it does not own may have another file under our number by now. */
-static bool is_there(const struct isolate__warm *warm, struct stat *st)
+static bool is_it(const struct isolate__warm *warm, const struct stat *st)
 {
-	return fstat(warm->fd, st) == 0 && st->st_dev == warm->device && st->st_ino == warm->inode;
+	return st->st_dev == warm->device && st->st_ino == warm->inode;
 }
 
 size_t isolate__warm_size(const struct isolate__warm *warm)
 {
 	struct stat st;
 
-	return is_there(warm, &st) ? (size_t)st.st_size : 0;
+	return fstat(warm->fd, &st) == 0 && is_it(warm, &st) ? (size_t)st.st_size : 0;
+}
+
+static void close_file(const struct isolate__warm *warm)
+{
+	struct stat st;
+
+	if (fstat(warm->fd, &st) < 0 ? errno != EBADF : is_it(warm, &st))
+		pal_close(warm->fd);
 }
 
 struct isolate__warm *isolate__warm_new(int memfd)
@@ -58,22 +66,28 @@ struct isolate__warm *isolate__warm_new(int memfd)
 void isolate__warm_free(struct isolate__warm *warm)
 {
 	int saved = errno;
-	struct stat st;
 
 	if (!warm)
 		return;
 	/* A fork has no mapping of what was not lent, and may have another one there. */
 	if (warm->view && (warm->lent || warm->owner == getpid()))
 		munmap(warm->view, warm->view_size);
-	if (is_there(warm, &st))
-		pal_close(warm->fd);
+	close_file(warm);
 	free(warm);
 	errno = saved;
 }
 
-int isolate__warm_open(const struct isolate__warm *warm)
+int isolate__warm_open(const struct isolate__warm *warm, struct stat *ret)
 {
-	return open_again(warm->fd, O_RDWR);
+	PAL_CLEANUP_CLOSE int fd = open_again(warm->fd, O_RDWR);
+
+	if (fd < 0 || fstat(fd, ret) < 0)
+		return -1;
+	if (!is_it(warm, ret)) {
+		errno = EBADF;
+		return -1;
+	}
+	return pal_take_fd(&fd);
 }
 
 bool isolate__warm_is_read_only(const struct isolate__warm *warm)

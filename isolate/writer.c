@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define PAGE 4096 /* no page is smaller */
+
 static int fail(struct isolate_writer *writer, int code, uint64_t limit)
 {
 	if (!writer->error) {
@@ -39,7 +41,8 @@ static int check_memfd(struct isolate_writer *writer)
 
 	if (fstat(call->memfd, &st) < 0)
 		return fail(writer, -errno, 0);
-	if (st.st_dev != call->memfd_device || st.st_ino != call->memfd_inode)
+	if (st.st_dev != call->memfd_device || st.st_ino != call->memfd_inode ||
+		(uint64_t)st.st_size < writer->spilled) /* or have cut this one */
 		return fail(writer, -EBADF, 0);
 	return 0;
 }
@@ -85,6 +88,26 @@ static int flush(struct isolate_writer *writer)
 	return r;
 }
 
+/*
+ * A fork has no page table entries for shared memory. Where a page is read first, the kernel
+ * makes those of its neighbours as well; where it is written, this one only.
+ */
+static void map_around(const volatile unsigned char *to, size_t size)
+{
+	for (size_t at = 0; at < size; at += PAGE)
+		(void)to[at];
+}
+
+static void gather(struct isolate_writer *writer, const unsigned char *data, size_t size)
+{
+	unsigned char *to = writer->shared->buffer + writer->buffered;
+
+	if (size > PAGE)
+		map_around(to, size);
+	memcpy(to, data, size);
+	writer->buffered += size;
+}
+
 int isolate_write(struct isolate_writer *writer, const void *data, size_t size)
 {
 	int r;
@@ -107,8 +130,7 @@ int isolate_write(struct isolate_writer *writer, const void *data, size_t size)
 		if (r < 0)
 			return r;
 	}
-	memcpy(writer->shared->buffer + writer->buffered, data, size);
-	writer->buffered += size;
+	gather(writer, data, size);
 	return 0;
 }
 
