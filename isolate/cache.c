@@ -34,6 +34,8 @@ static struct {
 	pid_t owner; /* a fork has the pointers and not the pages */
 	size_t count;
 	struct isolate__kept idle[IDLE_MAX];
+	size_t buffer_count;
+	struct isolate__warm *buffers[IDLE_MAX]; /* for short results */
 	struct warm {
 		size_t count; /* the first was used longest ago */
 		struct {
@@ -53,6 +55,8 @@ static void forget_all(void)
 		pal_builder_free(cache.idle[--cache.count].builder);
 	while (cache.warm.count)
 		isolate__warm_free(cache.warm.idle[--cache.warm.count].memory);
+	while (cache.buffer_count)
+		isolate__warm_free(cache.buffers[--cache.buffer_count]);
 	cache.warm.sum = 0;
 	cache.owner = getpid();
 }
@@ -186,19 +190,44 @@ struct isolate__warm *isolate__cache_take_warm(void)
 	return take_warm(true);
 }
 
+struct isolate__warm *isolate__cache_take_buffer(void)
+{
+	struct isolate__warm *memory = NULL;
+
+	if (!lock())
+		return NULL;
+	if (cache.buffer_count)
+		memory = cache.buffers[--cache.buffer_count];
+	unlock();
+	return memory;
+}
+
+/* Whether it has been taken. */
+static bool add_buffer(struct isolate__warm *memory)
+{
+	bool added;
+
+	if (!lock())
+		return false;
+	added = cache.buffer_count < IDLE_MAX;
+	if (added)
+		cache.buffers[cache.buffer_count++] = memory;
+	unlock();
+	return added;
+}
+
 static bool is_too_large(struct isolate__warm *memory, size_t needed, size_t size)
 {
 	memory->too_large = needed < size / 2 ? memory->too_large + 1 : 0;
 	return memory->too_large > UNUSED_MAX;
 }
 
-/* Whether it has been taken. */
-static bool add_warm(struct isolate__warm *memory, size_t size, struct victims *victims)
+static bool add_warm(struct isolate__warm *memory, size_t needed, struct victims *victims)
 {
-	size_t limit = atomic_load(&warm_limit);
+	size_t size = isolate__warm_size(memory), limit = atomic_load(&warm_limit);
 	struct warm *warm = &cache.warm;
 
-	if (size > limit || !lock())
+	if (size == 0 || size > limit || is_too_large(memory, needed, size) || !lock())
 		return false;
 	warm->puts++;
 	thin_out(limit - size, IDLE_MAX - 1, victims);
@@ -213,10 +242,10 @@ static bool add_warm(struct isolate__warm *memory, size_t size, struct victims *
 void isolate__cache_put_warm(struct isolate__warm *memory, size_t needed)
 {
 	int saved = errno;
-	size_t size = isolate__warm_size(memory);
 	struct victims victims = {0};
+	bool added = memory->fd < 0 ? add_buffer(memory) : add_warm(memory, needed, &victims);
 
-	if (!size || is_too_large(memory, needed, size) || !add_warm(memory, size, &victims))
+	if (!added)
 		isolate__warm_free(memory);
 	free_victims(&victims);
 	errno = saved;
@@ -263,7 +292,7 @@ void isolate_trim(void)
 
 	while (take_idle(&kept))
 		release(&kept);
-	while ((memory = take_warm(false)))
+	while ((memory = take_warm(false)) || (memory = isolate__cache_take_buffer()))
 		isolate__warm_free(memory);
 	errno = saved;
 }

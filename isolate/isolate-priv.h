@@ -217,6 +217,7 @@ void isolate__cache_put(struct isolate__kept *kept, bool secluded);
 
 /* The same for memory of long results. NULL: none is kept. */
 struct isolate__warm *isolate__cache_take_warm(void);
+struct isolate__warm *isolate__cache_take_buffer(void);
 /* `needed` bytes of it were. What is too large, or too much, is freed. Keeps errno. */
 void isolate__cache_put_warm(struct isolate__warm *memory, size_t needed);
 /* There was a long result: more are to be expected, for some calls. */

@@ -153,16 +153,31 @@ void isolate__result_release(struct isolate__call *call, bool secluded)
 	release_memfd(call);
 }
 
+/* Of the more pages it takes, the more there is to be gained. */
+#define FEW_BYTES ((size_t)8 << 10)
+
+static struct isolate__warm *lend_buffer(size_t size)
+{
+	struct isolate__warm *buffer = isolate__cache_take_buffer();
+
+	if (!buffer)
+		buffer = isolate__warm_new_buffer();
+	if (!buffer || isolate__warm_lend(buffer, size) == 0)
+		return buffer;
+	isolate__warm_free(buffer);
+	return NULL;
+}
+
 static int fetch_short(const struct isolate__call *call, size_t size, struct isolate_result *result,
 	struct pal_error *error)
 {
-	void *data = malloc(size);
-
-	if (!data)
+	if (size > FEW_BYTES)
+		result->memory = lend_buffer(size);
+	result->data = result->memory ? result->memory->view : malloc(size);
+	if (!result->data)
 		return pal_error_set(
 			error, ISOLATE_STAGE_RESULT, -ENOMEM, "%zu bytes for the result", size);
-	memcpy(data, call->shared->buffer, size);
-	result->data = data;
+	memcpy(result->data, call->shared->buffer, size);
 	return 0;
 }
 

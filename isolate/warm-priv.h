@@ -25,7 +25,7 @@
  * where no file description is open for writing.
  */
 struct isolate__warm {
-	int fd; /* read-only, to open the memfd anew, and to ask by */
+	int fd; /* read-only, to open the memfd anew, and to ask by; -1: there is none */
 	dev_t device;
 	ino_t inode;
 	unsigned char *view; /* MAP_PRIVATE; NULL: not mapped yet */
@@ -45,6 +45,11 @@ struct isolate__warm {
  * its first description. NULL: it cannot be opened anew, or no memory.
  */
 struct isolate__warm *isolate__warm_new(int memfd);
+/*
+ * Without a memfd: memory for a short result, of ISOLATE__BUFFER_SIZE. What malloc(3) gives is
+ * in every fork, and so costs a page fault for each page that is written after one.
+ */
+struct isolate__warm *isolate__warm_new_buffer(void);
 /* Frees it, with all that it has in this process. Takes NULL; keeps errno. */
 void isolate__warm_free(struct isolate__warm *warm);
 

@@ -63,6 +63,24 @@ struct isolate__warm *isolate__warm_new(int memfd)
 	return warm;
 }
 
+struct isolate__warm *isolate__warm_new_buffer(void)
+{
+	struct isolate__warm *warm = malloc(sizeof *warm);
+	void *view;
+
+	if (!warm)
+		return NULL;
+	view = mmap(NULL, ISOLATE__BUFFER_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		-1, 0);
+	if (view == MAP_FAILED) {
+		free(warm);
+		return NULL;
+	}
+	*warm = (struct isolate__warm){
+		.fd = -1, .view = view, .view_size = ISOLATE__BUFFER_SIZE, .owner = getpid()};
+	return warm;
+}
+
 void isolate__warm_free(struct isolate__warm *warm)
 {
 	int saved = errno;
@@ -177,11 +195,17 @@ static bool is_untouched(const struct isolate__warm *warm)
 	return true;
 }
 
+/* Of a file forks have no copy, but see what becomes of it. */
+static bool is_nobody_elses(const struct isolate__warm *warm)
+{
+	return warm->fd < 0 || (is_untouched(warm) && isolate__forks_none_by_others(&warm->since));
+}
+
 bool isolate__warm_take_back(struct isolate__warm *warm)
 {
-	if (warm->once || warm->owner != getpid() || !is_untouched(warm) ||
-		madvise(warm->view, warm->view_size, MADV_DONTFORK) < 0 ||
-		!isolate__forks_none_by_others(&warm->since))
+	/* From now on forks do not get it: before it is asked which there have been. */
+	if (warm->once || warm->owner != getpid() ||
+		madvise(warm->view, warm->view_size, MADV_DONTFORK) < 0 || !is_nobody_elses(warm))
 		return false;
 	warm->lent = 0;
 	warm->since = isolate__forks_now();
@@ -190,5 +214,5 @@ bool isolate__warm_take_back(struct isolate__warm *warm)
 
 bool isolate__warm_has_rested(const struct isolate__warm *warm)
 {
-	return !warm->view || isolate__forks_have_ended(&warm->since);
+	return warm->fd < 0 || !warm->view || isolate__forks_have_ended(&warm->since);
 }

@@ -4,6 +4,7 @@
 #include <isolate/isolate-priv.h>
 
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -98,13 +99,25 @@ static void map_around(const volatile unsigned char *to, size_t size)
 		(void)to[at];
 }
 
+/* Without memcpy(3), where that is a call: in a fork its code may be another page to be found. */
+static void copy_word_or_two(unsigned char *to, const unsigned char *from, size_t size)
+{
+	size_t last = size - sizeof(uint64_t);
+
+	memcpy(to, from, sizeof(uint64_t));
+	memcpy(to + last, from + last, sizeof(uint64_t));
+}
+
 static void gather(struct isolate_writer *writer, const unsigned char *data, size_t size)
 {
 	unsigned char *to = writer->shared->buffer + writer->buffered;
 
 	if (size > PAGE)
 		map_around(to, size);
-	memcpy(to, data, size);
+	if (size >= sizeof(uint64_t) && size <= 2 * sizeof(uint64_t))
+		copy_word_or_two(to, data, size);
+	else
+		memcpy(to, data, size);
 	writer->buffered += size;
 }
 
