@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /* The outcome of a run, waited for or brought about. */
+#include <isolate/forks-priv.h>
 #include <isolate/isolate-priv.h>
 
 #include <errno.h>
@@ -23,10 +24,15 @@ static void give_back_child(struct isolate_run *run)
 {
 	struct pal_child *child = PAL_TAKE_POINTER(run->call.child);
 
-	if (run->facts.wait_code == -ETIMEDOUT)
+	if (!child)
+		return;
+	if (run->facts.wait_code == -ETIMEDOUT) {
 		pal_child_detach(child, NULL);
-	else
+		isolate__forks_child_left(run->epoch);
+	} else {
 		pal_child_free(child); /* kills and reaps where waiting failed */
+		isolate__forks_child_ended(run->epoch);
+	}
 }
 
 /* As it would have been told at the start, had that been waited for. */
@@ -56,10 +62,8 @@ static void conclude(struct isolate_run *run, struct isolate_result *result)
 	take_captured(run, result);
 	if (result->answer != ISOLATE_RETURNED)
 		return;
-	if (isolate__result_fetch(&run->call, facts->marks.size, &result->data, &error) < 0)
+	if (isolate__result_fetch(&run->call, facts->marks.size, result, &error) < 0)
 		isolate__judge_lost(result, &error);
-	else
-		result->size = facts->marks.size;
 }
 
 /* A fork of it has been kept from having the page, and it is gone itself. */
