@@ -22,8 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-const int isolate__crash_signals[] = {
-	SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS, 0};
+const int isolate__crash_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS, 0};
 
 /*
  * For the frames of the kernel (up to 11 KiB on x86-64), twice, the unwinder's, and those of a
@@ -39,7 +38,7 @@ static struct {
 	struct isolate__crash_area *area;
 	pid_t process; /* not a fork of it */
 	pid_t thread;
-	sigset_t signals; /* isolate__crash_signals */
+	sigset_t signals;       /* isolate__crash_signals */
 	_Atomic pid_t reporter; /* the thread that was first; 0: none */
 	/* While the reporter looks for frames: what it reports. */
 	ucontext_t *interrupted;
@@ -104,8 +103,8 @@ static void note_cause(
 	if (caused && signal == SIGSYS)
 		report->system_call = info->si_syscall;
 	/* SI_KERNEL: x86 knows no address of a general protection fault, nor of a breakpoint. */
-	report->address_known = caused && info->si_code != SI_KERNEL && signal != SIGSYS &&
-				signal != SIGABRT;
+	report->address_known =
+		caused && info->si_code != SI_KERNEL && signal != SIGSYS && signal != SIGABRT;
 	if (report->address_known)
 		report->address = (uintptr_t)info->si_addr;
 	if (report->address_known && (signal == SIGSEGV || signal == SIGBUS))

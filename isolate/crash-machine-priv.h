@@ -15,8 +15,8 @@
 #if defined __x86_64__
 
 /* In the order of gregs. */
-#define ISOLATE__REGISTERS \
-	"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rdi", "rsi", "rbp", "rbx", "rdx", \
+#define ISOLATE__REGISTERS                                                                         \
+	"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rdi", "rsi", "rbp", "rbx", "rdx",   \
 		"rax", "rcx", "rsp", "rip", "eflags"
 #define ISOLATE__PC(context) ((context)->uc_mcontext.gregs[REG_RIP])
 #define ISOLATE__SP(context) ((context)->uc_mcontext.gregs[REG_RSP])
@@ -26,25 +26,25 @@
 
 #elif defined __aarch64__
 
-#define ISOLATE__REGISTERS \
-	"x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", \
-		"x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24", \
+#define ISOLATE__REGISTERS                                                                         \
+	"x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13",    \
+		"x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24",       \
 		"x25", "x26", "x27", "x28", "x29", "x30", "sp", "pc", "pstate"
 #define ISOLATE__PC(context) ((context)->uc_mcontext.pc)
 #define ISOLATE__SP(context) ((context)->uc_mcontext.sp)
-#define ISOLATE__REGISTER(context, i) \
-	((i) < 31    ? (context)->uc_mcontext.regs[i] \
-	 : (i) == 31 ? (context)->uc_mcontext.sp \
-	 : (i) == 32 ? (context)->uc_mcontext.pc \
-		     : (context)->uc_mcontext.pstate)
+#define ISOLATE__REGISTER(context, i)                                                              \
+	((i) < 31           ? (context)->uc_mcontext.regs[i]                                       \
+		: (i) == 31 ? (context)->uc_mcontext.sp                                            \
+		: (i) == 32 ? (context)->uc_mcontext.pc                                            \
+			    : (context)->uc_mcontext.pstate)
 #define ISOLATE__LINK(context) ((context)->uc_mcontext.regs[30])
 #define ISOLATE__STEP_INTO 4
 
 #elif defined __riscv && __riscv_xlen == 64
 
-#define ISOLATE__REGISTERS \
-	"pc", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4", \
-		"a5", "a6", "a7", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", \
+#define ISOLATE__REGISTERS                                                                         \
+	"pc", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4",  \
+		"a5", "a6", "a7", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11",    \
 		"t3", "t4", "t5", "t6"
 #define ISOLATE__PC(context) ((context)->uc_mcontext.__gregs[REG_PC])
 #define ISOLATE__SP(context) ((context)->uc_mcontext.__gregs[REG_SP])
@@ -56,8 +56,7 @@
 
 #ifdef ISOLATE__REGISTERS
 static const char *const isolate__register_names[] = {ISOLATE__REGISTERS};
-#define ISOLATE__REGISTER_COUNT \
-	(sizeof isolate__register_names / sizeof isolate__register_names[0])
+#define ISOLATE__REGISTER_COUNT (sizeof isolate__register_names / sizeof isolate__register_names[0])
 _Static_assert(ISOLATE__REGISTER_COUNT <= ISOLATE_CRASH_REGISTERS, "they fit");
 #else
 #define ISOLATE__REGISTER_COUNT 0
@@ -152,8 +151,7 @@ static inline void isolate__machine_copy(ucontext_t *to, const ucontext_t *from)
 	to->uc_mcontext.pc = from->uc_mcontext.pc;
 	to->uc_mcontext.pstate = from->uc_mcontext.pstate;
 #elif defined ISOLATE__REGISTERS
-	memcpy(to->uc_mcontext.__gregs, from->uc_mcontext.__gregs,
-		sizeof to->uc_mcontext.__gregs);
+	memcpy(to->uc_mcontext.__gregs, from->uc_mcontext.__gregs, sizeof to->uc_mcontext.__gregs);
 #endif
 	/* The kernel's, which is shorter than libc's. */
 	memcpy(&to->uc_sigmask, &from->uc_sigmask, 64 / 8);

@@ -32,9 +32,9 @@ enum isolate__crash_stage {
 };
 
 struct isolate__crash_area {
-	uint32_t stage;     /* enum isolate__crash_stage; stored after what it makes valid */
-	uint32_t arm_step;  /* enum isolate__crash_step: what failed; arm_error says why */
-	int arm_error;      /* negative errno */
+	uint32_t stage;    /* enum isolate__crash_stage; stored after what it makes valid */
+	uint32_t arm_step; /* enum isolate__crash_step: what failed; arm_error says why */
+	int arm_error;     /* negative errno */
 	struct isolate_crash report;
 };
 

@@ -176,7 +176,8 @@ static void append_head(
 	struct isolate_place places[INLINED_MAX];
 
 	if (crash->kind == ISOLATE_CRASH_BY_SANITIZER) {
-		append(text, "sanitizer: %s", *crash->description ? crash->description : "a defect");
+		append(text, "sanitizer: %s",
+			*crash->description ? crash->description : "a defect");
 		if (crash->address_known)
 			append(text, " at address 0x%" PRIxPTR, crash->address);
 	} else {

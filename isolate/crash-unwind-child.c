@@ -57,7 +57,7 @@ void isolate__crash_unwind(struct isolate__crash_area *area, uintptr_t from, uin
 	struct walk walk = {.area = area, .from = from, .caller = caller};
 	_Unwind_Reason_Code end = _Unwind_Backtrace(look_at, &walk);
 
-	area->report.frames_end = walk.cut		     ? ISOLATE_FRAMES_CUT
+	area->report.frames_end = walk.cut                   ? ISOLATE_FRAMES_CUT
 				  : end == _URC_END_OF_STACK ? ISOLATE_FRAMES_END
 							     : ISOLATE_FRAMES_LOST;
 }

@@ -20,11 +20,11 @@
 #endif
 #define UNCHECKED __attribute__((NO_COPY noinline, no_sanitize("address", "undefined", "thread")))
 /* The same, with a name that dladdr(3) knows; no call in it is its last instruction. */
-#define NAMED(name) \
-	PAL_EXPORT int name(struct isolate_writer *out, void *arg); \
+#define NAMED(name)                                                                                \
+	PAL_EXPORT int name(struct isolate_writer *out, void *arg);                                \
 	UNCHECKED int name(struct isolate_writer *out, void *arg)
-#define NAMED_OF_THREAD(name) \
-	PAL_EXPORT void *name(void *arg); \
+#define NAMED_OF_THREAD(name)                                                                      \
+	PAL_EXPORT void *name(void *arg);                                                          \
 	UNCHECKED void *name(void *arg)
 #define NOT_A_TAIL_CALL() __asm__ volatile("" ::: "memory")
 
@@ -58,7 +58,7 @@ static inline size_t frame_of(const struct isolate_crash *crash, const char *fun
 	return frame;
 }
 
-#define ck_assert_frame(crash, frame, expected) \
+#define ck_assert_frame(crash, frame, expected)                                                    \
 	ck_assert_msg(strcmp(function_at(crash, frame), expected) == 0, "%s", report_text(crash))
 
 static inline const char *report_text(const struct isolate_crash *crash)

@@ -285,6 +285,8 @@ struct sandboxed {
 	int signal; /* 0: a read of NULL */
 };
 
+#define FINALIZE_FAILED 2
+
 static const struct sandboxed sandboxed[] = {
 	{false, 0}, {true, 0}, {false, SIGABRT}, {true, SIGABRT}, {true, SIGFPE}};
 
@@ -293,7 +295,7 @@ static int crashes_sandboxed(struct isolate_writer *out, void *arg)
 	const struct sandboxed *how = arg;
 
 	if (how->finalize && pal_profile_finalize(pal_profile_pure_compute(), NULL) < 0)
-		return -1;
+		return FINALIZE_FAILED;
 	return how->signal ? raise(how->signal) : reads_address(out, NULL);
 }
 
@@ -305,6 +307,9 @@ START_TEST(a_ready_made_sandbox_allows_what_a_report_needs)
 	const struct isolate_crash *crash;
 
 	crash_in(crashes_sandboxed, &how, &options, &result);
+	if (how.finalize && result.answer == ISOLATE_RETURNED && result.value == FINALIZE_FAILED)
+		support_skip(
+			"finalize needs Landlock, and threads of a sanitizer do not take part in it");
 	crash = check_signal(&result, how.signal ? how.signal : SIGSEGV);
 	ck_assert_int_eq(crash->frames_end, ISOLATE_FRAMES_END);
 	ck_assert_uint_gt(crash->frame_count, 3);
@@ -334,8 +339,10 @@ static const char *const arming[][2] = {
 
 START_TEST(a_filter_that_refuses_the_handlers_is_not_executed)
 {
-	struct pal_profile profile = {.size = sizeof profile, .name = "strict", .apply = refuse_one};
-	struct isolate_options options = {WITH_REPORT, .sandbox = &profile};
+	struct pal_profile profile = {
+		.size = sizeof profile, .name = "strict", .apply = refuse_one};
+	struct isolate_options options = {WITH_REPORT, .sandbox = &profile,
+		.std_err = PAL_STDIO_NULL /* AddressSanitizer complains of such a filter */};
 	struct isolate_result result;
 
 	refused_call = arming[_i][0];
@@ -368,8 +375,7 @@ static int refuse_here(long call)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
-			(unsigned)call, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
@@ -385,8 +391,7 @@ static int refuses_and_crashes(struct isolate_writer *out, void *arg)
 
 	if (refuse_here(dying[which].number))
 		return -1;
-	return dying[which].signal ? kill(getpid(), dying[which].signal)
-				   : reads_address(out, NULL);
+	return dying[which].signal ? kill(getpid(), dying[which].signal) : reads_address(out, NULL);
 }
 
 START_TEST(a_filter_that_comes_later_takes_no_more_than_it_must)
@@ -399,8 +404,7 @@ START_TEST(a_filter_that_comes_later_takes_no_more_than_it_must)
 	ck_assert(result.status.signaled);
 	ck_assert_int_eq(result.status.code, dying[which].dies_of);
 	ck_assert_ptr_nonnull(result.crash);
-	ck_assert_int_eq(
-		result.crash->signal, dying[which].signal ? dying[which].signal : SIGSEGV);
+	ck_assert_int_eq(result.crash->signal, dying[which].signal ? dying[which].signal : SIGSEGV);
 	ck_assert_int_eq(result.crash->frames_end, ISOLATE_FRAMES_END);
 	isolate_result_clear(&result);
 }
@@ -456,8 +460,8 @@ static void read_core(const char *folder, struct core *core)
 	globfree(&found);
 	ck_assert_int_eq(pread(fd, &head, sizeof head, 0), sizeof head);
 	for (unsigned i = 0; i < head.e_phnum; i++) {
-		ck_assert_int_eq(pread(fd, &part, sizeof part,
-					 (off_t)(head.e_phoff + i * sizeof part)),
+		ck_assert_int_eq(
+			pread(fd, &part, sizeof part, (off_t)(head.e_phoff + i * sizeof part)),
 			sizeof part);
 		if (part.p_type == PT_NOTE)
 			break;

@@ -446,7 +446,8 @@ static void *crash_many_times(void *arg)
 		struct isolate_result result;
 
 		crash_in(reads_null, (void *)(address + 4 * (uintptr_t)i), NULL, &result);
-		ck_assert_uint_eq(check_signal(&result, SIGSEGV)->address, address + 4 * (uintptr_t)i);
+		ck_assert_uint_eq(
+			check_signal(&result, SIGSEGV)->address, address + 4 * (uintptr_t)i);
 		isolate_result_clear(&result);
 	}
 	return NULL;
@@ -457,8 +458,7 @@ START_TEST(threads_get_the_reports_of_their_own_calls)
 	pthread_t threads[4];
 
 	for (uintptr_t i = 0; i < 4; i++)
-		ck_assert_int_eq(
-			pthread_create(&threads[i], NULL, crash_many_times, (void *)i), 0);
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, crash_many_times, (void *)i), 0);
 	for (int i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 }
@@ -481,8 +481,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(causes, an_instruction_that_cannot_be_run_is_reported, 0,
 		sizeof instructions / sizeof *instructions);
 #endif
-	tcase_add_loop_test(causes, a_signal_to_oneself_is_reported, 0,
-		sizeof by_oneself / sizeof *by_oneself);
+	tcase_add_loop_test(
+		causes, a_signal_to_oneself_is_reported, 0, sizeof by_oneself / sizeof *by_oneself);
 	tcase_add_test(causes, a_signal_from_outside_is_reported_with_its_sender);
 	tcase_add_test(causes, a_call_that_a_filter_refuses_is_reported_with_its_number);
 	tcase_add_test(threads, a_crash_of_another_thread_is_reported_as_such);
