@@ -36,6 +36,8 @@ int isolate__child(void *userdata)
 		shared->marks.secluded = ISOLATE__SECLUDED;
 	if (isolate__guard_arm(&writer) < 0)
 		return EXIT_FAILURE;
+	if (call->options.crash_report && isolate__crash_arm(&shared->crash) < 0)
+		return EXIT_FAILURE;
 	reach(shared, ISOLATE__ENTERED);
 	value = isolate__guarded(call->fn, call->arg, &writer);
 	if (getpid() != writer.owner)
