@@ -47,10 +47,27 @@ static int make_memfd(void)
 	return fd;
 }
 
+int isolate__result_open(struct isolate__call *call)
+{
+	struct stat st;
+	int r;
+
+	call->memfd = make_memfd();
+	if (call->memfd < 0)
+		return -errno;
+	if (fstat(call->memfd, &st) < 0) {
+		r = -errno;
+		call->memfd = pal_close(call->memfd);
+		return r;
+	}
+	call->memfd_device = st.st_dev;
+	call->memfd_inode = st.st_ino;
+	return 0;
+}
+
 int isolate__result_prepare(struct isolate__call *call, struct pal_error *error)
 {
 	struct isolate__kept kept;
-	struct stat st;
 	int r = isolate__cache_take(&kept);
 
 	if (r < 0)
@@ -60,12 +77,10 @@ int isolate__result_prepare(struct isolate__call *call, struct pal_error *error)
 
 	if (call->max_result <= ISOLATE__BUFFER_SIZE)
 		return 0;
-	call->memfd = make_memfd();
-	if (call->memfd < 0 || fstat(call->memfd, &st) < 0)
+	r = isolate__result_open(call);
+	if (r < 0)
 		return pal_error_set(
-			error, ISOLATE_STAGE_PREPARE, -errno, "make a memfd for the result");
-	call->memfd_device = st.st_dev;
-	call->memfd_inode = st.st_ino;
+			error, ISOLATE_STAGE_PREPARE, r, "make a memfd for the result");
 	return 0;
 }
 
