@@ -7,6 +7,7 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -54,9 +55,16 @@ static void write_job(struct pool_call *c)
 	area->job.max_result = c->call.max_result;
 }
 
-static void post(struct isolate__job *job)
+/* As the worker sleeps: sleep_until_called. */
+static void post(struct pool_call *c)
 {
-	if (atomic_exchange(&job->state, ISOLATE__JOB_POSTED) == ISOLATE__JOB_AWAITED)
+	struct isolate__job *job = &c->slot->area->job;
+
+	if (atomic_exchange(&job->state, ISOLATE__JOB_POSTED) != ISOLATE__JOB_AWAITED)
+		return;
+	if (c->pool->reuse > 1)
+		syscall(SYS_sendto, c->slot->line, "", 1, MSG_NOSIGNAL, NULL, 0);
+	else
 		syscall(SYS_futex, &job->state, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
@@ -278,7 +286,7 @@ static int start(struct pool_call *c, struct pal_error *error)
 	c->call.shared = &slot->area->shared;
 	c->was_stocked = slot->stocked;
 	slot->stocked = false;
-	post(&slot->area->job);
+	post(c);
 	if (!c->was_stocked) {
 		r = order_worker(c);
 		if (r == -EPIPE || r == -ECONNRESET)

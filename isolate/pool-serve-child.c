@@ -50,6 +50,14 @@ static void end_worker(struct isolate__seat *seat, int set)
 	pal_child_free(PAL_TAKE_POINTER(seat->worker));
 }
 
+/* Not without reaping: who inherits them may never do so. */
+static void __attribute__((noreturn)) end(struct isolate__snapshot *snapshot, int set)
+{
+	for (unsigned i = 0; i < snapshot->pool->at_once; i++)
+		end_worker(&snapshot->seats[i], set);
+	_exit(EXIT_SUCCESS);
+}
+
 static int fork_worker(
 	struct isolate__seat *seat, pal_deadline deadline, struct pal_error *error)
 {
@@ -216,7 +224,7 @@ static void take_order(struct isolate__seat *seat, int set)
 		return;
 	}
 	if (size != sizeof order)
-		_exit(EXIT_SUCCESS); /* the pool has been freed, or its process is gone */
+		end(seat->snapshot, set); /* it has been shut down */
 	if (!order.signal)
 		make_worker(seat, set, &order, fds, fd_count);
 	else if (seat->worker && seat->generation == order.generation)
@@ -248,7 +256,7 @@ static int open_set(const struct isolate__snapshot *snapshot)
 static void handle(struct isolate__snapshot *snapshot, int set, uint32_t what)
 {
 	if (what == HOST_ENDED)
-		_exit(EXIT_SUCCESS);
+		end(snapshot, set);
 	if (what & 1)
 		worker_ended(&snapshot->seats[what / 2], set);
 	else

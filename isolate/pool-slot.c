@@ -4,6 +4,7 @@
 #include <isolate/pool-priv.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -24,7 +25,10 @@ static int open_line(struct isolate__slot *slot)
 	slot->line = isolate__lift(ends[0]);
 	r = slot->line < 0 ? -errno : 0;
 	slot->worker_line = isolate__lift(ends[1]);
-	return slot->worker_line < 0 ? -errno : r;
+	if (slot->worker_line < 0)
+		return -errno;
+	(void)fcntl(slot->worker_line, F_SETFL, 0); /* to be waited at; cannot fail */
+	return r;
 }
 
 static int open_area(struct isolate__slot *slot)

@@ -12,6 +12,9 @@
 #include <pal/socket.h>
 #include <pal/util-priv.h>
 
+/* How long a snapshot may take to end its workers. */
+#define END_WITHIN_MS 2000
+
 static int open_sockets(struct isolate__slot *slot, struct isolate__seat *seat)
 {
 	int ends[2], r = pal_socket_pair(SOCK_SEQPACKET, ends);
@@ -133,7 +136,11 @@ void isolate__snapshot_free(struct isolate__snapshot *snapshot)
 {
 	if (!snapshot)
 		return;
-	/* Workers end with it, at the latest now: they are nobody's who waits for them. */
+	if (snapshot->process && snapshot->host == getpid()) {
+		/* It reaps what it has started; should it not come to that, they all end with it. */
+		shutdown(snapshot->slots[0].socket, SHUT_RDWR);
+		(void)!pal_child_wait(snapshot->process, PAL_DEADLINE_MS(END_WITHIN_MS), NULL, NULL);
+	}
 	pal_child_free(snapshot->process);
 	free_places(snapshot);
 	isolate__code_free(snapshot->code);

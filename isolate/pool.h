@@ -44,7 +44,8 @@ struct isolate_pool_options {
 	/*
 	 * A copy is forked as soon as the last one of its place has ended, for the next call not
 	 * to wait for it. true: only for a call. For snapshots whose copies are expensive to have.
-	 * Always so with a sandbox: a copy that waits would have to be allowed futex(2).
+	 * Always so with a sandbox: a copy that waits has to be allowed recvfrom(2) or futex(2), as it is
+	 * with reuse; where its filter does not, it serves one call.
 	 */
 	bool no_spare;
 };
