@@ -55,17 +55,19 @@ static void write_job(struct pool_call *c)
 	area->job.max_result = c->call.max_result;
 }
 
-/* As the worker sleeps: sleep_until_called. */
-static void post(struct pool_call *c)
+/* 0 or a negative errno: the worker may sleep on. */
+static int post(struct pool_call *c)
 {
 	struct isolate__job *job = &c->slot->area->job;
+	uint32_t before = atomic_exchange(&job->state, ISOLATE__JOB_POSTED);
+	long r = 0;
 
-	if (atomic_exchange(&job->state, ISOLATE__JOB_POSTED) != ISOLATE__JOB_AWAITED)
-		return;
-	if (c->pool->reuse > 1)
-		syscall(SYS_sendto, c->slot->line, "", 1, MSG_NOSIGNAL, NULL, 0);
-	else
-		syscall(SYS_futex, &job->state, FUTEX_WAKE, 1, NULL, NULL, 0);
+	if (before == ISOLATE__JOB_LISTENED)
+		r = syscall(SYS_sendto, c->slot->line, "", 1, MSG_NOSIGNAL, NULL, 0);
+	else if (before == ISOLATE__JOB_AWAITED)
+		r = syscall(SYS_futex, &job->state, FUTEX_WAKE, 1, NULL, NULL, 0);
+	/* What fills the line wakes it, too; and one whose end is closed has ended or will. */
+	return r < 0 && errno != EAGAIN && errno != EPIPE && errno != ECONNRESET ? -errno : 0;
 }
 
 /* Whether no worker has taken it: then none will. */
@@ -145,7 +147,7 @@ static void worker_ended(struct pool_call *c, const struct isolate__notice *noti
 		c->was_stocked = false;
 		c->slot->generation += notice->restocked;
 		r = notice->restocked ? 0 : order_worker(c);
-		if (r < 0)
+		if (r < 0) /* if it has ended, too, that is seen next */
 			could_not_start(c, r, "tell the snapshot process");
 		return;
 	}
@@ -286,14 +288,13 @@ static int start(struct pool_call *c, struct pal_error *error)
 	c->call.shared = &slot->area->shared;
 	c->was_stocked = slot->stocked;
 	slot->stocked = false;
-	post(c);
-	if (!c->was_stocked) {
+	r = post(c);
+	if (r == 0 && !c->was_stocked)
 		r = order_worker(c);
-		if (r == -EPIPE || r == -ECONNRESET)
-			snapshot_ended(c);
-		else if (r < 0)
-			could_not_start(c, r, "tell the snapshot process");
-	}
+	if (r == -EPIPE || r == -ECONNRESET)
+		snapshot_ended(c);
+	else if (r < 0 && take_back(&slot->area->job))
+		could_not_start(c, r, "tell a worker, or the snapshot process");
 	return 0;
 }
 
@@ -320,6 +321,8 @@ static void conclude(struct pool_call *c, struct isolate_result *result)
 {
 	uint32_t forced = c->facts.marks.progress;
 
+	/* Nobody comes for it late; who has it already is known to have ended. */
+	(void)take_back(&c->slot->area->job);
 	c->facts.marks = c->slot->area->shared.marks;
 	if (forced && c->facts.marks.progress == ISOLATE__PREPARED)
 		c->facts.marks.progress = forced;

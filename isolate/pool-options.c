@@ -19,17 +19,16 @@ static int invalid(struct pal_error *error, const char *what)
 static int read_given(const struct isolate_pool_options *given, struct isolate_pool_options *ret,
 	struct pal_error *error)
 {
-	const size_t oldest = offsetof(struct isolate_pool_options, no_spare) + sizeof(bool);
-	int r = 0;
+	int r;
 
 	*ret = (struct isolate_pool_options){ISOLATE_POOL_OPTIONS_INIT};
 	if (!given)
 		return 0;
-	r = given->size < oldest ? -EINVAL : pal_check_size(given, given->size, oldest);
+	r = pal_check_size(given, given->size, sizeof *ret);
 	if (r < 0)
 		return pal_error_set(
 			error, ISOLATE_STAGE_PREPARE, r, "pool: options of %zu bytes", given->size);
-	memcpy(ret, given, given->size < sizeof *ret ? given->size : sizeof *ret);
+	*ret = *given;
 	if (ret->at_once > ISOLATE_POOL_AT_ONCE_MAX)
 		return invalid(error, "options.at_once is too large");
 	return 0;
@@ -73,6 +72,7 @@ static int keep_fds(struct isolate_pool *pool)
 static int make_builder(struct isolate_pool *pool, struct pal_error *error)
 {
 	struct isolate__call like = {.options = pool->options};
+	int r;
 
 	/* It only keeps the number from others: in the snapshot the line takes its place. */
 	pool->reserved = isolate__lift(eventfd(0, EFD_CLOEXEC));
@@ -81,9 +81,12 @@ static int make_builder(struct isolate_pool *pool, struct pal_error *error)
 			error, ISOLATE_STAGE_PREPARE, -errno, "pool: a descriptor for workers");
 	like.memfd = pool->reserved;
 	pool->builder = isolate__options_make_builder(&like);
-	if (!pool->builder)
-		return pal_error_set(
-			error, ISOLATE_STAGE_PREPARE, -ENOMEM, "pool: a builder of workers");
+	r = pal_builder_error(pool->builder, error);
+	if (r < 0) {
+		if (error)
+			error->stage = ISOLATE_STAGE_PREPARE;
+		return r;
+	}
 	/* With a filter that has to be attended to, or one that could not be loaded. */
 	pal_builder_fork_unwaited(pool->builder, !pool->options.sandbox);
 	return 0;

@@ -28,7 +28,8 @@
 
 enum isolate__job_state {
 	ISOLATE__JOB_NONE = 0x69736f70,
-	ISOLATE__JOB_AWAITED, /* the worker sleeps: wake it */
+	ISOLATE__JOB_AWAITED, /* the worker sleeps on this word: wake it */
+	ISOLATE__JOB_LISTENED, /* it reads from its line: write there */
 	ISOLATE__JOB_POSTED,
 	ISOLATE__JOB_TAKEN,
 	ISOLATE__JOB_REVOKED /* the caller does not want it any more */

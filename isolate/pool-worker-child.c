@@ -77,33 +77,36 @@ static void open_line(void)
  * A copy that is reused waits at its line: who writes to a socket and then waits himself is
  * followed on the same CPU, which is several times faster than a futex where others are idle. But a
  * process that an earlier function left behind may read from the line, too. So where that is not
- * the caller's own affair, a futex in memory that no such process has is waited for. false:
- * a filter does not allow it.
+ * the caller's own affair, a futex in memory that no such process has is waited for, and
+ * where a filter does not allow the line. false: it does not allow either.
  */
-static bool sleep_until_called(const struct isolate__job *job)
+static bool sleep_until_called(const struct isolate__job *job, uint32_t *how)
 {
 	char byte;
-	long r = -1;
 
-	if (worker.seat->snapshot->pool->reuse > 1)
-		r = syscall(SYS_recvfrom, worker.line, &byte, 1, 0, NULL, NULL);
-	if (r != 1)
-		r = syscall(SYS_futex, &job->state, FUTEX_WAIT, ISOLATE__JOB_AWAITED, NULL, NULL, 0);
-	return r >= 0 || errno == EAGAIN || errno == EINTR;
+	if (*how == ISOLATE__JOB_AWAITED)
+		return syscall(SYS_futex, &job->state, FUTEX_WAIT, *how, NULL, NULL, 0) >= 0 ||
+		       errno == EAGAIN || errno == EINTR;
+	if (syscall(SYS_recvfrom, worker.line, &byte, 1, 0, NULL, NULL) != 1 && errno != EINTR)
+		*how = ISOLATE__JOB_AWAITED;
+	return true;
 }
 
 /* Whether there is one; false: it cannot be waited for. */
 static bool await_job(struct isolate__job *job)
 {
+	uint32_t how = worker.seat->snapshot->pool->reuse > 1 ? ISOLATE__JOB_LISTENED
+							      : ISOLATE__JOB_AWAITED;
+
 	for (;;) {
 		uint32_t seen = atomic_load(&job->state);
 
 		if (seen == ISOLATE__JOB_POSTED) {
 			if (atomic_compare_exchange_strong(&job->state, &seen, ISOLATE__JOB_TAKEN))
 				return true;
-		} else if (seen != ISOLATE__JOB_AWAITED) {
-			atomic_compare_exchange_strong(&job->state, &seen, ISOLATE__JOB_AWAITED);
-		} else if (!sleep_until_called(job)) {
+		} else if (seen != how) {
+			atomic_compare_exchange_strong(&job->state, &seen, how);
+		} else if (!sleep_until_called(job, &how)) {
 			return false;
 		}
 	}

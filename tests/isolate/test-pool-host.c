@@ -72,6 +72,15 @@ static void join(struct caller *caller)
 	ck_assert_int_eq(pthread_join(caller->thread, NULL), 0);
 }
 
+static void await_busy(struct isolate_pool *pool)
+{
+	for (unsigned busy = 0; !busy; usleep(100)) {
+		pthread_mutex_lock(&pool->lock);
+		busy = pool->current->busy;
+		pthread_mutex_unlock(&pool->lock);
+	}
+}
+
 /* ---- the snapshot's death ---- */
 
 static void kill_snapshot(struct isolate_pool *pool)
@@ -143,8 +152,7 @@ START_TEST(an_order_that_the_snapshot_did_not_come_to_is_not_executed)
 	caller.pool = new_pool(&options);
 	kill(isolate_pool_pid(caller.pool), SIGSTOP);
 	start_caller(&caller);
-	while (!caller.pool->current->busy)
-		usleep(100);
+	await_busy(caller.pool);
 	usleep(1000 * _i); /* before or after it was sent: the answer is the same */
 	kill_snapshot(caller.pool);
 	join(&caller);
@@ -536,11 +544,12 @@ static void *refresh_often(void *pool)
 
 START_TEST(refreshing_while_others_call_costs_no_call)
 {
-	struct isolate_pool *pool = new_pool(NULL);
+	struct isolate_pool *pool;
 	pthread_t thread;
 
 	if (!ALLOCATOR_SURVIVES_FORK)
 		support_skip("AddressSanitizer's allocator does not survive the fork of a process with threads");
+	pool = new_pool(NULL);
 	ck_assert_int_eq(pthread_create(&thread, NULL, refresh_often, pool), 0);
 	for (int i = 0; i < 200 / SLOWNESS; i++)
 		check_that_it_works(pool);
