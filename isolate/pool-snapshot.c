@@ -33,9 +33,13 @@ static int make_places(struct isolate__snapshot *snapshot)
 	int r = 0;
 
 	snapshot->slots = calloc(count, sizeof *snapshot->slots);
-	snapshot->seats = calloc(count, sizeof *snapshot->seats);
-	if (!snapshot->slots || !snapshot->seats)
+	if (snapshot->slots)
+		snapshot->seats = calloc(count, sizeof *snapshot->seats);
+	if (!snapshot->seats) {
+		free(snapshot->slots);
+		snapshot->slots = NULL; /* no descriptor in them is one yet */
 		return -ENOMEM;
+	}
 	for (unsigned i = 0; i < count; i++) {
 		snapshot->seats[i] = (struct isolate__seat){
 			.snapshot = snapshot, .socket = -1, .line = -1};
