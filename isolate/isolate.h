@@ -39,7 +39,9 @@ enum isolate_stage {
 	ISOLATE_STAGE_RESULT,  /* writing or reading the result; the child's end meanwhile */
 	ISOLATE_STAGE_WAIT,    /* learning how the child ended */
 	ISOLATE_STAGE_DEADLINE,
-	ISOLATE_STAGE_CANCEL
+	ISOLATE_STAGE_CANCEL,
+	ISOLATE_STAGE_QUEUE,   /* of a pool (pool.h): waiting for its turn */
+	ISOLATE_STAGE_SNAPSHOT /* of a pool: making or reaching its snapshot process */
 };
 
 /*
