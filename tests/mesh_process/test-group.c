@@ -2,7 +2,6 @@
 #include "role.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pal/builder.h>
 #include <pal/log.h>
 #include <poll.h>

@@ -25,14 +25,7 @@ void become_(const char *test, int user);
 	} while (0)
 
 /* Of tests that restrict a running process with Landlock. */
-#if defined(__SANITIZE_THREAD__)
-#define THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THREAD_SANITIZER 1
-#endif
-#endif
-#ifdef THREAD_SANITIZER
+#if BUILT_WITH_TSAN
 /* its own thread blocks every signal, so that pal_self_restrict is -EBUSY */
 #define needs_self_restrict() support_skip("ThreadSanitizer's thread cannot be restricted")
 /* a forked child has such a thread, too, and the kernel wants one thread only */

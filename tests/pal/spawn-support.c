@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "spawn-support.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -142,28 +141,6 @@ pid_t fork_with_number(pid_t wanted)
 		kill_and_reap(pid);
 	}
 	return -1;
-}
-
-int count_threads(const char *name)
-{
-	DIR *tasks = opendir("/proc/self/task");
-	struct dirent *entry;
-	int count = 0;
-
-	ck_assert_ptr_nonnull(tasks);
-	while ((entry = readdir(tasks))) {
-		char path[300], comm[32] = "";
-		FILE *file;
-
-		snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
-		file = fopen(path, "re");
-		if (file && fgets(comm, sizeof comm, file))
-			count += !strncmp(comm, name, strlen(name));
-		if (file)
-			fclose(file);
-	}
-	closedir(tasks);
-	return count;
 }
 
 void filter_calls(unsigned number, unsigned action)

@@ -12,15 +12,6 @@
  */
 enum { MODE_VFORK, MODE_COPY, MODES };
 
-/* ThreadSanitizer has its own idea of what may follow fork(2). */
-#if defined(__has_feature)
-#define BUILT_WITH_TSAN __has_feature(thread_sanitizer)
-#elif defined(__SANITIZE_THREAD__)
-#define BUILT_WITH_TSAN 1
-#else
-#define BUILT_WITH_TSAN 0
-#endif
-
 /* A builder for a program of tests/helpers. */
 struct pal_builder *builder_for(const char *helper, int mode);
 
@@ -46,9 +37,6 @@ int count_lines(const char *text);
 
 /* Waits for the end, and frees the child. */
 struct pal_status wait_take(struct pal_child *child);
-
-/* How many threads of this process have a name that begins so. */
-int count_threads(const char *name);
 
 /* SIGKILL to a child that has no handle. */
 void kill_and_reap(pid_t pid);

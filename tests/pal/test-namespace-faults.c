@@ -422,9 +422,8 @@ START_TEST(a_child_looks_whether_it_has_been_mapped)
 
 	if (geteuid() != 0)
 		support_skip("needs root");
-#ifdef THREAD_SANITIZER
-	support_skip("ThreadSanitizer has the maps written in another way");
-#endif
+	if (BUILT_WITH_TSAN)
+		support_skip("ThreadSanitizer has the maps written in another way");
 	fault_arm(0);
 	builder = mapped();
 	fault_arm_lie("sys_write", _i);
