@@ -49,6 +49,18 @@ int outcome(struct pal_builder *builder, int (*attempt)(void *arg), void *arg)
 	return ending(child);
 }
 
+int outcome_under(const struct pal_profile *profile, int (*attempt)(void *arg), const void *arg)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+	int code;
+
+	if (profile)
+		pal_builder_sandbox(builder, profile);
+	code = outcome(builder, attempt, (void *)arg);
+	pal_builder_free(builder);
+	return code;
+}
+
 int outcome_of_program(struct pal_builder *builder)
 {
 	struct pal_error error = {0};

@@ -45,6 +45,8 @@ void become_(const char *test, int user);
  */
 #define DIED 1000
 int outcome(struct pal_builder *builder, int (*attempt)(void *arg), void *arg);
+/* The same under a profile (NULL: none). */
+int outcome_under(const struct pal_profile *profile, int (*attempt)(void *arg), const void *arg);
 /* The same for a program of the builder. */
 int outcome_of_program(struct pal_builder *builder);
 /* Spawning must fail, with this stage; returns the error's code. */

@@ -64,4 +64,8 @@ void filter_calls(unsigned number, unsigned action);
 		pal_builder_free(fails_builder_); \
 	} while (0)
 
+/* A builder for helpers/say.c, which says `what` it is asked for on pipes; and what it writes of letters. */
+struct pal_builder *builder_saying(const char *what, size_t count);
+void check_said(const char *text, size_t size);
+
 #endif

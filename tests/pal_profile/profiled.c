@@ -16,14 +16,11 @@ struct pal_profile *profile_of(const char *text)
 int under(const char *text, int (*attempt)(void *arg), const void *arg)
 {
 	struct pal_profile *profile = profile_of(text);
-	struct pal_builder *builder = pal_builder_new(NULL);
 	int result;
 
 	if (strstr(text, "PrivateUsers=yes"))
 		needs_user_namespace_of_fork();
-	pal_builder_sandbox(builder, profile);
-	result = outcome(builder, attempt, (void *)arg);
-	pal_builder_free(builder);
+	result = outcome_under(profile, attempt, arg);
 	pal_profile_free(profile);
 	return result;
 }
