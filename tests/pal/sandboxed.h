@@ -4,6 +4,7 @@
 
 /* For tests that try forbidden things: in a child of its own, as root and as somebody else. */
 
+#include <errno.h>
 #include <pal/pal.h>
 #include <stdio.h>
 #include <sys/socket.h>
