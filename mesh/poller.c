@@ -7,7 +7,6 @@
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -42,24 +41,9 @@ void mesh__waiter_deinit(struct mesh__waiter *waiter)
 	pthread_cond_destroy(&waiter->wake);
 }
 
-/* No cancellation point. */
-static void raise_event(int fd)
-{
-	uint64_t one = 1;
-
-	(void)!syscall(SYS_write, fd, &one, sizeof one); /* fails only when it is readable already */
-}
-
-static void lower_event(int fd)
-{
-	uint64_t ticks;
-
-	(void)!read(fd, &ticks, sizeof ticks);
-}
-
 static void poke(struct mesh__poller *poller)
 {
-	raise_event(poller->wake_fd);
+	pal_raise_event(poller->wake_fd);
 }
 
 void mesh__waiter_wake(struct mesh__waiter *waiter)
@@ -95,9 +79,9 @@ static void handle(struct mesh__poller *poller, const struct epoll_event *events
 {
 	for (int i = 0; i < count; i++) {
 		if (events[i].data.ptr == &poller->wake_fd)
-			lower_event(poller->wake_fd);
+			pal_lower_event(poller->wake_fd);
 		else if (events[i].data.ptr == &poller->timer_fd)
-			lower_event(poller->timer_fd);
+			pal_lower_event(poller->timer_fd);
 		else
 			poller->ops->ready(poller, events[i].data.ptr, events[i].events);
 	}
@@ -110,7 +94,7 @@ static void wake_home(struct mesh__poller *poller)
 	if (!poller->home_event && !poller->home_rests)
 		return;
 	poller->home_rests = false; /* one call is enough */
-	raise_event(poller->home_fd);
+	pal_raise_event(poller->home_fd);
 }
 
 static void wake_one(struct mesh__poller *poller)
@@ -227,7 +211,7 @@ static void rest(struct mesh__poller *poller, int timeout_ms)
 	poller->home_rests = true;
 	poller->ops->unlock(poller);
 	if (poll(&wake, 1, timeout_ms) > 0)
-		lower_event(poller->home_fd);
+		pal_lower_event(poller->home_fd);
 	pal_helper_take_part();
 	pthread_mutex_lock(poller->lock);
 	poller->home_rests = false;
@@ -296,7 +280,7 @@ static void on_home(evutil_socket_t fd, short what, void *argument)
 	struct mesh__poller *poller = argument;
 
 	(void)what;
-	lower_event(fd);
+	pal_lower_event(fd);
 	pthread_mutex_lock(poller->lock);
 	home_turn(poller);
 	if (poller->kicked)
@@ -309,8 +293,8 @@ static void call_thread(void *argument)
 {
 	struct mesh__poller *poller = argument;
 
-	raise_event(poller->wake_fd);
-	raise_event(poller->home_fd);
+	pal_raise_event(poller->wake_fd);
+	pal_raise_event(poller->home_fd);
 }
 
 static int start_thread(struct mesh__poller *poller)

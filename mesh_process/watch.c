@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <pal/helper.h>
 #include <pal/log.h>
+#include <pal/util-priv.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /*
@@ -81,15 +81,9 @@ static void *watch(void *arg)
 	return NULL;
 }
 
-/* No cancellation point. */
-static void raise_event(int fd)
-{
-	(void)!syscall(SYS_write, fd, &(uint64_t){1}, sizeof(uint64_t));
-}
-
 static void call_watcher(void *arg)
 {
-	raise_event(((struct mesh_process *)arg)->call_fd);
+	pal_raise_event(((struct mesh_process *)arg)->call_fd);
 }
 
 /* Edge-triggered: every write wakes the watcher once, and nobody has to read. */
@@ -132,7 +126,7 @@ int mesh_process__watch_start(
 
 void mesh_process__wake(struct mesh_process *process)
 {
-	raise_event(process->wake_fd);
+	pal_raise_event(process->wake_fd);
 }
 
 void mesh_process__watch_stop(struct mesh_process *process)

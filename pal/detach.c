@@ -84,20 +84,9 @@ static bool is_done(struct reaper *reaper)
 	return done;
 }
 
-/* No cancellation point: the caller may have stopped all other threads. */
 static void wake(void *arg)
 {
-	const uint64_t one = 1;
-
-	syscall(SYS_write, *(int *)arg, &one, sizeof one);
-}
-
-static void take_part(int wake_fd)
-{
-	uint64_t calls;
-
-	if (read(wake_fd, &calls, sizeof calls) > 0)
-		pal__threads_take_part();
+	pal_raise_event(*(int *)arg);
 }
 
 static void reap_some(struct reaper *reaper, int epoll, int wake_fd)
@@ -110,8 +99,9 @@ static void reap_some(struct reaper *reaper, int epoll, int wake_fd)
 		if (ready[i].data.ptr)
 			again |= !settle(reaper, ready[i].data.ptr);
 		else
-			take_part(wake_fd);
+			pal_lower_event(wake_fd);
 	}
+	pal__threads_take_part();
 	if (again)
 		poll(NULL, 0, PAL__TRACED_NAP_MS);
 }

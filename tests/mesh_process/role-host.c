@@ -83,11 +83,6 @@ static void run_shell(const char *command, char *answer)
 	pal_builder_free(builder);
 }
 
-static void *do_nothing(void *arg)
-{
-	return arg;
-}
-
 /* "ok" for 0 and more, or the name of an errno. */
 static void say_result(int result, char *answer)
 {
@@ -104,7 +99,7 @@ static void attempt(const char *what, char *answer)
 	} else if (!strcmp(what, "socket")) {
 		result = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) < 0 ? -errno : 0;
 	} else if (!strcmp(what, "thread")) {
-		result = -pthread_create(&thread, NULL, do_nothing, NULL);
+		result = -pthread_create(&thread, NULL, support_return_arg, NULL);
 		if (!result)
 			pthread_join(thread, NULL);
 	}

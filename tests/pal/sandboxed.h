@@ -63,6 +63,10 @@ int refusal(struct pal_builder *builder, int stage);
 		} \
 	} while (0)
 
+/* Of a call that is an attempt: 0, or the errno where it returned -1; of one that opens, too, which is undone. */
+int result_of(long value);
+int opened(int fd);
+
 /* Attempts: 0 or the errno. `arg` is a path, but for the last. */
 int attempt_read(void *path);
 int attempt_create(void *path);
@@ -77,6 +81,13 @@ struct abstract_address {
 };
 int bind_abstract(int type, struct abstract_address *ret);
 int attempt_abstract_socket(void *address); /* of a stream */
+
+/* Of nothing yet. */
+struct pal_landlock *new_ruleset(void);
+struct pal_seccomp *new_filter(int otherwise);
+void filter_rule(struct pal_seccomp *filter, int action, const char *name);
+/* Takes the filter. */
+struct pal_builder *builder_under(struct pal_seccomp *filter, const char *program);
 
 /* A ruleset that handles just what a test is about: rights of files, of ports, scopes. */
 struct pal_landlock *ruleset_handling(uint64_t files, uint64_t ports, uint64_t scopes);

@@ -16,11 +16,6 @@
 
 /* What the profile that may do most lets a child do to files: all in its folders, nothing to others. */
 
-static int result(long value)
-{
-	return value < 0 ? errno : 0;
-}
-
 static struct pal_profile *worker_in(const char *folder)
 {
 	const char *const folders[] = {folder, NULL};
@@ -65,22 +60,22 @@ static void remove_folders(const struct folders *folders)
 
 static int change_mode(void *path)
 {
-	return result(chmod(path, 04777));
+	return result_of(chmod(path, 04777));
 }
 
 static int change_owner(void *path)
 {
-	return result(lchown(path, getuid(), getgid()));
+	return result_of(lchown(path, getuid(), getgid()));
 }
 
 static int change_times(void *path)
 {
-	return result(utimensat(AT_FDCWD, path, NULL, 0));
+	return result_of(utimensat(AT_FDCWD, path, NULL, 0));
 }
 
 static int change_attribute(void *path)
 {
-	return result(setxattr(path, "user.procmesh", "x", 1, 0));
+	return result_of(setxattr(path, "user.procmesh", "x", 1, 0));
 }
 
 /* By a descriptor that may only read. */
@@ -88,7 +83,7 @@ static int change_mode_of_open(void *path)
 {
 	PAL_CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	return fd < 0 ? errno : result(fchmod(fd, 0777));
+	return fd < 0 ? errno : result_of(fchmod(fd, 0777));
 }
 
 /* As the processes outside see it. */
@@ -97,17 +92,17 @@ static int change_mode_by_parent(void *path)
 	char there[128];
 
 	snprintf(there, sizeof there, "/proc/%d/root%s", (int)getppid(), (const char *)path);
-	return result(chmod(there, 0777));
+	return result_of(chmod(there, 0777));
 }
 
 static int cut(void *path)
 {
-	return result(truncate(path, 0));
+	return result_of(truncate(path, 0));
 }
 
 static int take_away(void *path)
 {
-	return result(unlink(path));
+	return result_of(unlink(path));
 }
 
 static const struct {
@@ -148,7 +143,7 @@ static int move_out(void *arg)
 	need(link(folders->own_file, to) < 0 && (errno == EROFS || errno == EXDEV));
 	snprintf(to, sizeof to, "%s/linked", folders->own);
 	/* its mode could be changed by that name */
-	return result(link(folders->foreign_file, to));
+	return result_of(link(folders->foreign_file, to));
 }
 
 START_TEST(it_moves_and_links_nothing_in_or_out)

@@ -20,11 +20,6 @@
 
 /* The ready-made profile that may do most: what it must not reach, and what it is for. */
 
-static int result(long value)
-{
-	return value < 0 ? errno : 0;
-}
-
 static struct pal_profile *worker_in(const char *folder)
 {
 	const char *const folders[] = {folder, NULL};
@@ -53,17 +48,17 @@ static int set_affinity(void *pid)
 	cpu_set_t cpus;
 
 	need(sched_getaffinity(0, sizeof cpus, &cpus) == 0);
-	return result(sched_setaffinity(*(pid_t *)pid, sizeof cpus, &cpus));
+	return result_of(sched_setaffinity(*(pid_t *)pid, sizeof cpus, &cpus));
 }
 
 static int set_scheduler(void *pid)
 {
-	return result(sched_setscheduler(*(pid_t *)pid, SCHED_BATCH, &(struct sched_param){0}));
+	return result_of(sched_setscheduler(*(pid_t *)pid, SCHED_BATCH, &(struct sched_param){0}));
 }
 
 static int set_parameters(void *pid)
 {
-	return result(sched_setparam(*(pid_t *)pid, &(struct sched_param){0}));
+	return result_of(sched_setparam(*(pid_t *)pid, &(struct sched_param){0}));
 }
 
 static int set_attributes(void *pid)
@@ -76,12 +71,12 @@ static int set_attributes(void *pid)
 		uint64_t runtime, deadline, period;
 	} attributes = {.size = 48, .policy = SCHED_OTHER};
 
-	return result(syscall(SYS_sched_setattr, *(pid_t *)pid, &attributes, 0));
+	return result_of(syscall(SYS_sched_setattr, *(pid_t *)pid, &attributes, 0));
 }
 
 static int set_priority(void *pid)
 {
-	return result(setpriority(PRIO_PROCESS, (id_t) * (pid_t *)pid, 1));
+	return result_of(setpriority(PRIO_PROCESS, (id_t) * (pid_t *)pid, 1));
 }
 
 /* Nobody has any process: without a profile this must change nothing in the system either. */
@@ -91,26 +86,26 @@ static int set_priority(void *pid)
 static int set_priority_of_user(void *unused)
 {
 	(void)unused;
-	return result(setpriority(PRIO_USER, USER_OF_NOBODY, 19));
+	return result_of(setpriority(PRIO_USER, USER_OF_NOBODY, 19));
 }
 
 static int set_priority_of_group(void *unused)
 {
 	(void)unused;
-	return result(setpriority(PRIO_PGRP, GROUP_OF_NOBODY, 19));
+	return result_of(setpriority(PRIO_PGRP, GROUP_OF_NOBODY, 19));
 }
 
 #define BEST_EFFORT_4 (2 << 13 | 4)
 
 static int set_io_priority(void *pid)
 {
-	return result(syscall(SYS_ioprio_set, 1 /* a process */, *(pid_t *)pid, BEST_EFFORT_4));
+	return result_of(syscall(SYS_ioprio_set, 1 /* a process */, *(pid_t *)pid, BEST_EFFORT_4));
 }
 
 static int set_io_priority_of_user(void *unused)
 {
 	(void)unused;
-	return result(syscall(SYS_ioprio_set, 3 /* a user */, USER_OF_NOBODY, BEST_EFFORT_4));
+	return result_of(syscall(SYS_ioprio_set, 3 /* a user */, USER_OF_NOBODY, BEST_EFFORT_4));
 }
 
 static int set_limit(void *pid)
@@ -118,7 +113,7 @@ static int set_limit(void *pid)
 	struct rlimit limit;
 
 	need(prlimit(0, RLIMIT_CORE, NULL, &limit) == 0);
-	return result(prlimit(*(pid_t *)pid, RLIMIT_CORE, &limit, NULL));
+	return result_of(prlimit(*(pid_t *)pid, RLIMIT_CORE, &limit, NULL));
 }
 
 static int copy_memory(void *pid)
@@ -126,7 +121,7 @@ static int copy_memory(void *pid)
 	char byte;
 	struct iovec here = {&byte, 1}, there = {&other, 1};
 
-	return result(syscall(SYS_process_vm_readv, *(pid_t *)pid, &here, 1, &there, 1, 0));
+	return result_of(syscall(SYS_process_vm_readv, *(pid_t *)pid, &here, 1, &there, 1, 0));
 }
 
 static int take_descriptor(void *pid)
@@ -134,7 +129,7 @@ static int take_descriptor(void *pid)
 	int fd = (int)syscall(SYS_pidfd_open, *(pid_t *)pid, 0);
 
 	need(fd >= 0);
-	return result(syscall(SYS_pidfd_getfd, fd, 0, 0));
+	return result_of(syscall(SYS_pidfd_getfd, fd, 0, 0));
 }
 
 /* Who is ended first where memory is short. */
@@ -155,7 +150,7 @@ static int make_pair_of_family(void *family)
 {
 	int pair[2];
 
-	return result(socketpair(*(int *)family, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+	return result_of(socketpair(*(int *)family, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
 }
 
 static const pid_t itself = 0;
@@ -227,12 +222,12 @@ static int attach(void *id)
 {
 	void *memory = shmat(*(int *)id, NULL, 0);
 
-	return memory == (void *)-1 ? errno : result(shmdt(memory));
+	return memory == (void *)-1 ? errno : result_of(shmdt(memory));
 }
 
 static int remove_memory(void *id)
 {
-	return result(shmctl(*(int *)id, IPC_RMID, NULL));
+	return result_of(shmctl(*(int *)id, IPC_RMID, NULL));
 }
 
 static int make_memory(void *unused)

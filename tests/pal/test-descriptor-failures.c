@@ -44,12 +44,6 @@ START_TEST(a_closed_source_is_EBADF_and_says_which)
 }
 END_TEST
 
-static int return_zero(void *arg)
-{
-	(void)arg;
-	return 0;
-}
-
 /* What the library opens for a child gets the lowest free numbers; none of it is ever handed out. */
 START_TEST(a_closed_source_is_EBADF_also_where_the_library_opens_something)
 {
@@ -69,7 +63,7 @@ START_TEST(a_closed_source_is_EBADF_also_where_the_library_opens_something)
 		pal_builder_stdout(builder, PAL_STDIO_NULL);
 		pal_builder_dup_fd(builder, 0, 40);
 		pal_builder_dup_fd(builder, fd, 41);
-		ck_assert_int_eq(pal_fork(builder, return_zero, NULL, &child, &error), -EBADF);
+		ck_assert_int_eq(pal_fork(builder, support_return_zero, NULL, &child, &error), -EBADF);
 		ck_assert_int_eq(error.stage, PAL_STAGE_FDS);
 		ck_assert_int_eq(error.index, 1);
 		ck_assert_spawn_fails(builder, -EBADF, PAL_STAGE_FDS, 1);

@@ -32,18 +32,13 @@ static struct pal_child *start(int parent_death, int *ret_input)
 
 static int threads_before;
 
-static void *do_nothing(void *arg)
-{
-	return arg;
-}
-
 /* ThreadSanitizer adds a thread of its own to the first that a process starts, and that one stays. */
 static void remember_threads(void)
 {
 	pthread_t thread;
 
 	if (BUILT_WITH_TSAN) {
-		ck_assert_int_eq(pthread_create(&thread, NULL, do_nothing, NULL), 0);
+		ck_assert_int_eq(pthread_create(&thread, NULL, support_return_arg, NULL), 0);
 		ck_assert_int_eq(pthread_join(thread, NULL), 0);
 	}
 	threads_before = support_count_threads("");

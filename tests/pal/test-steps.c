@@ -352,12 +352,6 @@ START_TEST(steps_may_be_about_the_numbers_of_the_library)
 }
 END_TEST
 
-static int return_zero(void *arg)
-{
-	(void)arg;
-	return 0;
-}
-
 /* A number that is closed for the caller is so for a step, whatever the library keeps there. */
 START_TEST(the_library_s_descriptors_are_closed_to_steps)
 {
@@ -371,7 +365,7 @@ START_TEST(the_library_s_descriptors_are_closed_to_steps)
 		pal_builder_step_dup2(builder, fd, 90);
 		if (fcntl(fd, F_GETFD) < 0) {
 			int r = _i == KIND_FORK
-					? pal_fork(builder, return_zero, NULL, &child, &error)
+					? pal_fork(builder, support_return_zero, NULL, &child, &error)
 					: pal_builder_spawn(builder, &child, &error);
 
 			ck_assert_int_eq(r, -EBADF);

@@ -25,12 +25,6 @@ int under(const char *text, int (*attempt)(void *arg), const void *arg)
 	return result;
 }
 
-static int do_nothing(void *unused)
-{
-	(void)unused;
-	return 0;
-}
-
 int stage_refused(const char *text)
 {
 	struct pal_profile *profile = profile_of(text);
@@ -39,7 +33,7 @@ int stage_refused(const char *text)
 	struct pal_child *child = NULL;
 
 	pal_builder_sandbox(builder, profile);
-	ck_assert_int_lt(pal_fork(builder, do_nothing, NULL, &child, &error), 0);
+	ck_assert_int_lt(pal_fork(builder, support_return_zero, NULL, &child, &error), 0);
 	ck_assert_ptr_null(child);
 	pal_builder_free(builder);
 	pal_profile_free(profile);

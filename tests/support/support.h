@@ -43,6 +43,10 @@ const char *support_helper(const char *name);
  */
 void support_without_pidfd_info(void);
 
+/* For threads and for pal_fork: they return `arg`, or 0, at once. */
+void *support_return_arg(void *arg);
+int support_return_zero(void *unused);
+
 /* Open descriptors of this process. */
 size_t support_open_fds(void);
 
