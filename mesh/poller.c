@@ -9,7 +9,6 @@
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <pal/helper.h>
 #include <pal/util-priv.h>

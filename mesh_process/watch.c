@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 /*
  * One thread per set of hosts sleeps on their pidfds. It alone reaps: after a

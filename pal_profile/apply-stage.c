@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <pal_profile/settings-priv.h>
 
-#include <errno.h>
 #include <linux/capability.h>
 #include <pal/process.h>
 #include <sys/prctl.h>
