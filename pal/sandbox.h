@@ -47,7 +47,8 @@ struct pal_self_restrictions {
  * before ABI 8), so each thread is interrupted with the real-time signal
  * pal_threads_signal() and does it to itself. That needs /proc, the signal at
  * its default disposition and not blocked in any thread but those of helper.h and
- * this library's own, which block all signals and are called for it: -EBUSY
+ * this library's own, which block all signals and are called for it: they come
+ * when they have done what they are at, in a mesh the callback. -EBUSY
  * (PAL_STAGE_THREADS) names the thread that cannot be reached. With this stage
  * nothing has been applied, because all threads are stopped before the first
  * one changes. In the other threads calls such as poll and epoll_wait may return
