@@ -25,7 +25,8 @@ PAL_BEGIN_DECLS
  * threads may be stopped in the middle of malloc: it does only what a signal handler
  * may do, such as a write(2) to an eventfd or a sem_post(3). What `run` does between
  * two waits is waited for, and so are the locks that it needs, for 5 seconds: then
- * pal_self_restrict fails with -EBUSY and names the thread.
+ * pal_self_restrict fails with -EBUSY and names the thread. What it starts inherits that
+ * signals are blocked: threads (see pal_threads_signal), and children that are not pal's.
  *
  * 0, -EINVAL, -ENOMEM, -EAGAIN. Any thread.
  */

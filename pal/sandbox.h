@@ -58,7 +58,10 @@ struct pal_self_restrictions {
 PAL_EXPORT int pal_self_restrict(const struct pal_self_restrictions *restrictions, struct pal_error *error)
 	PAL_MUST_CHECK;
 
-/* The signal that pal_self_restrict uses: a thread with other signals blocked must leave this one open. Any thread. */
+/*
+ * The signal that pal_self_restrict uses: a thread with other signals blocked must leave this one open, or be one
+ * of helper.h. So must one that such a thread has started, whose mask it inherits. Any thread.
+ */
 PAL_EXPORT int pal_threads_signal(void);
 
 PAL_END_DECLS
