@@ -34,19 +34,19 @@ static void restrict_all(int threads)
 	ck_assert_int_eq(support_count_threads_with("NoNewPrivs:\t0"), 0);
 }
 
-static void start(struct node_pair *pair)
-{
-	if (BUILT_WITH_TSAN)
-		support_skip("ThreadSanitizer's thread cannot be restricted");
-	nodes_make(pair);
-}
+#define needs_own_threads_only() \
+	do { \
+		if (BUILT_WITH_TSAN) \
+			support_skip("ThreadSanitizer's thread cannot be restricted"); \
+	} while (0)
 
 /* The threads have not been needed for anything yet, or wait for what their links bring. */
 START_TEST(the_threads_of_idle_nodes_are_restricted)
 {
 	struct node_pair pair;
 
-	start(&pair);
+	needs_own_threads_only();
+	nodes_make(&pair);
 	for (int i = 0; i < 20; i++)
 		restrict_all(3);
 	nodes_send_text(pair.at_leader, "both are there");
@@ -62,7 +62,8 @@ START_TEST(a_thread_that_rests_is_restricted)
 	pthread_t reader;
 	void *received;
 
-	start(&pair);
+	needs_own_threads_only();
+	nodes_make(&pair);
 	ck_assert_int_eq(pthread_create(&reader, NULL, nodes_receive_all, pair.at_host), 0);
 	for (unsigned i = 0; i < 20; i++) {
 		nodes_send_many(pair.at_leader, 1);
@@ -97,7 +98,8 @@ START_TEST(threads_that_are_busy_are_restricted)
 	pthread_t asker;
 	void *answers;
 
-	start(&pair);
+	needs_own_threads_only();
+	nodes_make(&pair);
 	ck_assert_int_eq(mesh_port_set_callback(pair.at_host, NULL, nodes_echo, NULL), 0);
 	ck_assert_int_eq(pthread_create(&asker, NULL, ask_and_ask, pair.at_leader), 0);
 	for (int i = 0; i < 20; i++)
