@@ -2,6 +2,7 @@
 #ifndef PROCMESH_ISOLATE_ISOLATE_PRIV_H
 #define PROCMESH_ISOLATE_ISOLATE_PRIV_H
 
+#include <isolate/crash-priv.h>
 #include <isolate/isolate.h>
 #include <pal/builder.h>
 #include <pal/child.h>
@@ -75,6 +76,7 @@ struct isolate__record {
 struct isolate__shared {
 	unsigned char fork_memory[PAL_FORK_MEMORY]; /* pal_fork's; has the alignment of the mapping */
 	struct isolate__marks marks;
+	struct isolate__crash_area crash; /* only with options.crash_report */
 	unsigned char buffer[ISOLATE__BUFFER_SIZE];
 };
 
@@ -87,13 +89,15 @@ struct isolate__call {
 	pal_deadline deadline;
 	struct isolate__shared *shared;
 	struct pal_builder *builder; /* until the end: it has the names for what failed before the function */
-	int memfd; /* to be written to; -1 where max_result fits the page */
+	int memfd; /* to be written to; -1 where max_result fits the page, or until it is needed */
 	dev_t memfd_device;
 	ino_t memfd_inode;
 	uint64_t memfd_size;        /* when it was prepared */
 	struct isolate__warm *warm; /* what the memfd is of; NULL: it serves this call only */
 	uint64_t ticket;            /* of the record */
 	struct pal_child *child;
+	/* NULL: the parent has the memfd. Else hands it over, in the child: 0 or a negative errno. */
+	int (*deliver)(struct isolate__call *call);
 };
 
 /* What is known once the child is gone; judged without any system call. */
@@ -158,6 +162,8 @@ int isolate__options_read(
  * is there may do.
  */
 void isolate__options_builder(struct isolate__call *call);
+/* The builder alone, without what differs from call to call. call->memfd is kept for the child. */
+struct pal_builder *isolate__options_make_builder(const struct isolate__call *call);
 /*
  * Whether a builder takes nothing from the options that it keeps: then it does for other such
  * calls.
@@ -168,6 +174,9 @@ bool isolate__options_plain(const struct isolate_options *options);
 int isolate__run_start(struct isolate_run *run, isolate_fn fn, void *arg,
 	const struct isolate_options *options, bool outlives_thread, struct pal_error *error);
 
+/* 0; -EBUSY: there are other threads, or the errno of looking for them. */
+int isolate__check_only_thread(struct pal_error *error);
+
 /* progress.c: never waits. Whether the outcome is known. */
 bool isolate__run_advance(struct isolate_run *run);
 /* Waits until it is. */
@@ -176,6 +185,9 @@ void isolate__run_kill(struct isolate_run *run);
 
 /* run.c: waits, sets *result, and leaves nothing of the run but its memory. */
 void isolate__run_finish(struct isolate_run *run, struct isolate_result *result);
+/* What is known, as a result: the one place where what a child left is collected. */
+void isolate__conclude(struct isolate__call *call, const struct isolate__facts *facts,
+	struct isolate_result *result);
 
 /* watch.c: the set of isolate_run_fd, if there is one. */
 void isolate__watch_forget(struct isolate_run *run, int fd);
@@ -227,6 +239,8 @@ bool isolate__cache_expects_long(void);
 
 /* result.c: the memory that the child writes to, and reading it */
 int isolate__result_prepare(struct isolate__call *call, struct pal_error *error);
+/* call->memfd, in parent or child. 0 or a negative errno. */
+int isolate__result_open(struct isolate__call *call);
 /* `secluded`: no other process has the page. */
 void isolate__result_release(struct isolate__call *call, bool secluded);
 /*
@@ -238,7 +252,7 @@ int isolate__result_fetch(struct isolate__call *call, uint64_t size, struct isol
 
 /* writer.c: the child's end of it */
 struct isolate_writer {
-	const struct isolate__call *call;
+	struct isolate__call *call;
 	struct isolate__shared *shared;
 	pid_t owner; /* a process that the function forks must not write */
 	size_t buffered; /* bytes in shared->buffer */
@@ -251,6 +265,12 @@ void isolate__writer_finish(struct isolate_writer *writer);
 
 /* child.c: the function of pal_fork. `call` is a struct isolate__call. */
 int isolate__child(void *call);
+/*
+ * The same in parts, for children that run several functions: once, for the writer that all of
+ * them use; then for each.
+ */
+int isolate__child_arm(struct isolate_writer *writer);
+void isolate__child_call(struct isolate_writer *writer);
 
 /* guard.c: in the parent, in the thread that will fork */
 void isolate__guard_register(void);

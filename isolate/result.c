@@ -109,6 +109,24 @@ static int prepare_memfd(struct isolate__call *call)
 	return 0;
 }
 
+int isolate__result_open(struct isolate__call *call)
+{
+	struct stat st;
+	int r;
+
+	call->memfd = make_memfd();
+	if (call->memfd < 0)
+		return -errno;
+	if (fstat(call->memfd, &st) < 0) {
+		r = -errno;
+		call->memfd = pal_close(call->memfd);
+		return r;
+	}
+	call->memfd_device = st.st_dev;
+	call->memfd_inode = st.st_ino;
+	return 0;
+}
+
 int isolate__result_prepare(struct isolate__call *call, struct pal_error *error)
 {
 	struct isolate__kept kept;
@@ -321,6 +339,7 @@ void isolate_result_clear(struct isolate_result *result)
 		free(result->data);
 	free(result->out);
 	free(result->err);
+	free(result->crash);
 	*result = (struct isolate_result){.answer = ISOLATE_NOT_EXECUTED};
 	errno = saved;
 }

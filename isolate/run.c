@@ -43,27 +43,38 @@ static void find_start_error(struct isolate_run *run)
 	if (facts->start_code < 0 || facts->marks.progress != ISOLATE__PREPARED)
 		return;
 	facts->start_code = pal_builder_fork_error(run->call.builder, &facts->start_error);
+	if (facts->start_code == 0 && run->call.options.crash_report)
+		facts->start_code =
+			isolate__crash_arm_error(&run->call.shared->crash, &facts->start_error);
 	if (facts->start_code < 0)
 		facts->wait_code = -ECHILD; /* its exit code is pal's affair */
 }
 
-static void conclude(struct isolate_run *run, struct isolate_result *result)
+void isolate__conclude(struct isolate__call *call, const struct isolate__facts *facts,
+	struct isolate_result *result)
 {
-	struct isolate__facts *facts = &run->facts;
 	struct pal_error error;
 
-	facts->marks = run->call.shared->marks;
-	find_start_error(run);
-	isolate__judge(&run->call, facts, result);
+	isolate__judge(call, facts, result);
 	if (facts->wait_code == 0) {
 		result->status = facts->status;
 		result->status_known = 1;
 	}
-	take_captured(run, result);
+	if (call->options.crash_report)
+		result->crash = isolate__crash_collect(
+			&call->shared->crash, result->status_known ? &result->status : NULL);
 	if (result->answer != ISOLATE_RETURNED)
 		return;
-	if (isolate__result_fetch(&run->call, facts->marks.size, result, &error) < 0)
+	if (isolate__result_fetch(call, facts->marks.size, result, &error) < 0)
 		isolate__judge_lost(result, &error);
+}
+
+static void conclude(struct isolate_run *run, struct isolate_result *result)
+{
+	run->facts.marks = run->call.shared->marks;
+	find_start_error(run);
+	isolate__conclude(&run->call, &run->facts, result);
+	take_captured(run, result);
 }
 
 /* A fork of it has been kept from having the page, and it is gone itself. */

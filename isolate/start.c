@@ -26,7 +26,7 @@ static int count_threads(void)
 	return stat("/proc/self/task", &st) < 0 ? -errno : (int)st.st_nlink - 2;
 }
 
-static int check_only_thread(struct pal_error *error)
+int isolate__check_only_thread(struct pal_error *error)
 {
 	pal_deadline deadline = PAL_DEADLINE_MS(THREAD_GONE_MS);
 	int count;
@@ -55,7 +55,7 @@ static int prepare(
 	if (!call->fn)
 		return pal_error_set(error, ISOLATE_STAGE_PREPARE, -EINVAL, "no function to call");
 	if (call->options.only_thread)
-		r = check_only_thread(error);
+		r = isolate__check_only_thread(error);
 	if (r < 0)
 		return r;
 	call->max_result =
@@ -63,7 +63,10 @@ static int prepare(
 	call->deadline = call->options.deadline_ms ? PAL_DEADLINE_MS(call->options.deadline_ms)
 						   : PAL_DEADLINE_NONE;
 	isolate__guard_register();
-	return isolate__result_prepare(call, error);
+	r = isolate__result_prepare(call, error);
+	if (r == 0 && call->options.crash_report)
+		isolate__crash_prepare(&call->shared->crash);
+	return r;
 }
 
 /* ---- the fork ---- */

@@ -37,9 +37,14 @@ static int check_file_size(struct isolate_writer *writer, size_t size)
 /* A function that closes what it does not own may have another file under our number by now. */
 static int check_memfd(struct isolate_writer *writer)
 {
-	const struct isolate__call *call = writer->call;
+	struct isolate__call *call = writer->call;
 	struct stat st;
+	int r;
 
+	if (call->memfd < 0) {
+		r = isolate__result_open(call);
+		return r < 0 ? fail(writer, r, 0) : 0;
+	}
 	if (fstat(call->memfd, &st) < 0)
 		return fail(writer, -errno, 0);
 	if (st.st_dev != call->memfd_device || st.st_ino != call->memfd_inode ||
@@ -155,5 +160,10 @@ void isolate__writer_finish(struct isolate_writer *writer)
 	if (writer->error || writer->spilled == 0 || flush(writer) < 0)
 		return;
 	record.size = writer->spilled;
-	put(writer, &record, sizeof record); /* on failure it is lost */
+	if (put(writer, &record, sizeof record) == 0 && writer->call->deliver) {
+		int r = writer->call->deliver(writer->call);
+
+		if (r < 0)
+			fail(writer, r, 0);
+	}
 }
