@@ -63,9 +63,9 @@ struct isolate_writer;
 /*
  * Appends to the result; it is the whole of it once the function returns. 0, or
  * the negative errno of the first failure, after which the result is lost
- * whatever follows: -EFBIG beyond max_result or RLIMIT_FSIZE, -ENOMEM, -EBADF
- * where the function closed descriptors that are not its own (up to 64 KiB do
- * not need one), -EINVAL for data NULL. -EPERM, with no effect, in a process
+ * whatever follows: -EFBIG beyond max_result or, less 16 bytes, RLIMIT_FSIZE, -ENOMEM,
+ * -EBADF where the function closed descriptors that are not its own, or cut what is behind one (up
+ * to 64 KiB do not need one), -EINVAL for data NULL. -EPERM, with no effect, in a process
  * that the function forked. For the function, in the child, one thread at a time.
  */
 PAL_EXPORT ISOLATE_BOUND_EARLY int isolate_write(struct isolate_writer *writer, const void *data, size_t size);
@@ -177,7 +177,12 @@ struct isolate_options {
 
 struct isolate_result {
 	enum isolate_answer answer;
-	void *data;               /* `size` bytes, until isolate_result_clear; NULL when empty */
+	/*
+	 * `size` bytes, until isolate_result_clear; NULL when empty. As of malloc(3): may be written
+	 * to, and forks have a copy. Only a process that an isolated function leaves behind loses
+	 * its copy of a result beyond 64 KiB when this process clears it.
+	 */
+	void *data;
 	size_t size;
 	int value;                /* what the function returned; only where it returned */
 	int status_known;         /* whether `status` is */
@@ -292,7 +297,8 @@ PAL_EXPORT void isolate_run_free(struct isolate_run *run);
 /*
  * Gives back what is kept for the next calls: up to eight mappings of 68 KiB, with
  * a few KiB of the heap for each, as many as there were calls at once; and up to eight
- * memfds of long results, see isolate_limit_kept. Any thread. Keeps errno.
+ * buffers of 64 KiB for results of more than 8 KiB, and as many memfds for those beyond 64, see
+ * isolate_limit_kept. Any thread. Keeps errno.
  */
 PAL_EXPORT void isolate_trim(void);
 

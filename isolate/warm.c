@@ -125,19 +125,25 @@ static size_t whole_pages(size_t size)
 	return (size + page - 1) / page * page;
 }
 
-/* Longer, and what is there of it stays. */
+/*
+ * Longer, and what is there of it stays: unless it was divided into several mappings, by what
+ * the caller has said about parts of it (madvise(2)).
+ */
 static int stretch(struct isolate__warm *warm, size_t size)
 {
-	void *view;
+	void *view = MAP_FAILED;
 
 	if (warm->view_size >= size)
 		return 0;
 	if (warm->view)
 		view = mremap(warm->view, warm->view_size, size, MREMAP_MAYMOVE);
-	else
+	if (view == MAP_FAILED) {
 		view = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, warm->fd, 0);
-	if (view == MAP_FAILED)
-		return -errno;
+		if (view == MAP_FAILED)
+			return -errno;
+		if (warm->view)
+			munmap(warm->view, warm->view_size);
+	}
 	warm->view = view;
 	warm->view_size = size;
 	return 0;
