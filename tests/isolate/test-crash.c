@@ -179,8 +179,8 @@ START_TEST(a_lost_stack_pointer_is_reported)
 	crash_in(loses_the_stack_pointer, NULL, NULL, &result);
 	crash = check_signal(&result, SIGSEGV);
 	ck_assert_uint_eq(crash->sp, 0x1000);
+	/* Code with a frame pointer has its callers all the same. */
 	ck_assert_frame(crash, 0, "loses_the_stack_pointer");
-	ck_assert_int_eq(crash->frames_end, ISOLATE_FRAMES_LOST);
 	ck_assert_str_eq(isolate_crash_register_name(15), "rsp");
 	ck_assert_uint_eq(crash->registers[15], 0x1000);
 	isolate_result_clear(&result);
