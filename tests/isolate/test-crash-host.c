@@ -184,14 +184,46 @@ static int forks_one_that_crashes(struct isolate_writer *out, void *arg)
 	return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) ? WTERMSIG(status) : -1;
 }
 
+static int forks_and_is_killed(struct isolate_writer *out, void *arg)
+{
+	forks_one_that_crashes(out, arg);
+	return raise(SIGKILL);
+}
+
+static const char *refused_call;
+
+static int refuse_one(
+	const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
+{
+	struct pal_seccomp *filter;
+
+	(void)profile;
+	ck_assert_ok(pal_seccomp_new(PAL_SECCOMP_ALLOW, &filter, error), error);
+	ck_assert_ok(
+		pal_seccomp_rule(filter, PAL_SECCOMP_ERRNO(EPERM), refused_call, error), error);
+	pal_builder_seccomp(builder, filter);
+	pal_seccomp_free(filter);
+	return 0;
+}
+
+/* Also with a sandbox, where forks have the shared page. */
 START_TEST(a_crash_of_a_fork_is_its_own_affair)
 {
-	struct isolate_options options = {WITH_REPORT};
+	struct pal_profile profile = {
+		.size = sizeof profile, .name = "lenient", .apply = refuse_one};
+	struct isolate_options options = {WITH_REPORT, .sandbox = _i ? &profile : NULL};
 	struct isolate_result result;
 
+	refused_call = "acct";
 	isolate_call(forks_one_that_crashes, NULL, &options, &result);
 	ck_assert_answer(&result, ISOLATE_RETURNED);
 	ck_assert_int_eq(result.value, SIGSEGV);
+	ck_assert_ptr_null(result.crash);
+	isolate_result_clear(&result);
+	/* that it dies is its own affair, too: a report of it would fit this end */
+	isolate_call(forks_and_is_killed, NULL, &options, &result);
+	ck_assert_answer(&result, ISOLATE_UNKNOWN);
+	ck_assert_int_eq(result.status.code, SIGKILL);
 	ck_assert_ptr_null(result.crash);
 	isolate_result_clear(&result);
 }
@@ -317,22 +349,6 @@ START_TEST(a_ready_made_sandbox_allows_what_a_report_needs)
 }
 END_TEST
 
-static const char *refused_call;
-
-static int refuse_one(
-	const struct pal_profile *profile, struct pal_builder *builder, struct pal_error *error)
-{
-	struct pal_seccomp *filter;
-
-	(void)profile;
-	ck_assert_ok(pal_seccomp_new(PAL_SECCOMP_ALLOW, &filter, error), error);
-	ck_assert_ok(
-		pal_seccomp_rule(filter, PAL_SECCOMP_ERRNO(EPERM), refused_call, error), error);
-	pal_builder_seccomp(builder, filter);
-	pal_seccomp_free(filter);
-	return 0;
-}
-
 /* The call, and what is told of it. */
 static const char *const arming[][2] = {
 	{"mprotect", "mprotect"}, {"sigaltstack", "sigaltstack"}, {"rt_sigaction", "sigaction"}};
@@ -362,21 +378,25 @@ END_TEST
 /* The calls of the handler, and what the function dies of without them. */
 static const struct {
 	long number;
+	unsigned action;
 	int signal; /* 0: a read of NULL */
 	int dies_of;
 } dying[] = {
-	{SYS_rt_tgsigqueueinfo, SIGBUS, SIGBUS},
-	{SYS_rt_sigprocmask, 0, SIGSEGV},
-	{SYS_rt_sigaction, 0, SIGILL},
+	{SYS_rt_tgsigqueueinfo, SECCOMP_RET_ERRNO | EPERM, SIGBUS, SIGBUS},
+	{SYS_rt_tgsigqueueinfo, SECCOMP_RET_KILL_PROCESS, SIGABRT, SIGABRT},
+	{SYS_rt_tgsigqueueinfo, SECCOMP_RET_KILL_PROCESS, 0, SIGSEGV},
+	{SYS_tgkill, SECCOMP_RET_KILL_PROCESS, 0, SIGSEGV},
+	{SYS_rt_sigprocmask, SECCOMP_RET_ERRNO | EPERM, 0, SIGSEGV},
+	{SYS_rt_sigaction, SECCOMP_RET_ERRNO | EPERM, 0, SIGILL},
 };
 
 /* In the function, where the handlers are there already. */
-static int refuse_here(long call)
+static int refuse_here(long call, unsigned action)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, action),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = {sizeof code / sizeof *code, code};
@@ -389,8 +409,10 @@ static int refuses_and_crashes(struct isolate_writer *out, void *arg)
 {
 	int which = *(int *)arg;
 
-	if (refuse_here(dying[which].number))
+	if (refuse_here(dying[which].number, dying[which].action))
 		return -1;
+	if (dying[which].signal == SIGABRT)
+		abort();
 	return dying[which].signal ? kill(getpid(), dying[which].signal) : reads_address(out, NULL);
 }
 
@@ -500,6 +522,22 @@ UNCHECKED static int comes_to_a_breakpoint(struct isolate_writer *out, void *arg
 	return 0;
 }
 
+static int is_sent_a_signal(struct isolate_writer *out, void *arg)
+{
+	(void)out;
+	(void)arg;
+	return kill(getpid(), SIGBUS);
+}
+
+UNCHECKED static int jumps_away(struct isolate_writer *out, void *arg)
+{
+	isolate_fn volatile nowhere = (isolate_fn)0x7eadbeef000;
+	int value = nowhere(out, arg);
+
+	NOT_A_TAIL_CALL();
+	return value;
+}
+
 /* The handler is entered twice. */
 UNCHECKED static int loses_the_stack(struct isolate_writer *out, void *arg)
 {
@@ -509,8 +547,8 @@ UNCHECKED static int loses_the_stack(struct isolate_writer *out, void *arg)
 	return 0;
 }
 
-static const isolate_fn dumped[] = {
-	reads_address, raises_an_abort, comes_to_a_breakpoint, loses_the_stack};
+static const isolate_fn dumped[] = {reads_address, raises_an_abort, is_sent_a_signal, jumps_away,
+	comes_to_a_breakpoint, loses_the_stack};
 
 START_TEST(a_core_shows_the_crash_and_not_the_report)
 {
@@ -559,7 +597,7 @@ static Suite *make_suite(void)
 	tcase_add_test(caller, a_report_is_of_its_own_call_only);
 	tcase_add_test(signals, a_handler_of_the_function_is_kept);
 	tcase_add_test(signals, a_handler_that_passes_on_is_reported);
-	tcase_add_test(processes, a_crash_of_a_fork_is_its_own_affair);
+	tcase_add_loop_test(processes, a_crash_of_a_fork_is_its_own_affair, 0, 2);
 	tcase_add_test(processes, a_crash_after_that_of_a_fork_is_reported);
 	tcase_add_test(processes, a_program_that_takes_its_place_is_not_reported);
 	tcase_add_test(processes, calls_in_calls_have_reports_of_their_own);
