@@ -16,7 +16,7 @@
  * One call, in time:
  *
  *	parent                          child
- *	prepare: page, memfd
+ *	prepare: page, memfd (one that is kept, or new)
  *	start: pal_fork ------------->  progress = ENTERED
  *	wait for the end of the child   the function; isolate_write fills the page, then the memfd
  *	                                progress = RETURNED, rest of the bytes, progress = COMPLETE
@@ -64,6 +64,15 @@ struct isolate__marks {
 };
 #define ISOLATE__SECLUDED 0x69736f50u
 
+/*
+ * Behind the bytes of a long result, in the memfd: that this call's child has written them, and
+ * how many. A memfd may hold what earlier calls have left there.
+ */
+struct isolate__record {
+	uint64_t ticket;
+	uint64_t size;
+};
+
 struct isolate__shared {
 	unsigned char fork_memory[PAL_FORK_MEMORY]; /* pal_fork's; has the alignment of the mapping */
 	struct isolate__marks marks;
@@ -80,10 +89,15 @@ struct isolate__call {
 	pal_deadline deadline;
 	struct isolate__shared *shared;
 	struct pal_builder *builder; /* until the end: it has the names for what failed before the function */
-	int memfd; /* -1 where max_result fits the page */
+	int memfd; /* to be written to; -1 where max_result fits the page, or until it is needed */
 	dev_t memfd_device;
 	ino_t memfd_inode;
+	uint64_t memfd_size;        /* when it was prepared */
+	struct isolate__warm *warm; /* what the memfd is of; NULL: it serves this call only */
+	uint64_t ticket;            /* of the record */
 	struct pal_child *child;
+	/* NULL: the parent has the memfd. Else hands it over, in the child: 0 or a negative errno. */
+	int (*deliver)(struct isolate__call *call);
 };
 
 /* What is known once the child is gone; judged without any system call. */
@@ -132,6 +146,7 @@ struct isolate_run {
 	bool held; /* its end shows, and cannot be had before a tracer lets go */
 	bool cut_off;
 	pid_t owner;
+	unsigned epoch; /* of its fork */
 	struct isolate__watch { /* isolate_run_fd; -1: not asked for */
 		int epoll;
 		int timer;
@@ -147,6 +162,8 @@ int isolate__options_read(
  * is there may do.
  */
 void isolate__options_builder(struct isolate__call *call);
+/* The builder alone, without what differs from call to call. call->memfd is kept for the child. */
+struct pal_builder *isolate__options_make_builder(const struct isolate__call *call);
 /*
  * Whether a builder takes nothing from the options that it keeps: then it does for other such
  * calls.
@@ -157,6 +174,9 @@ bool isolate__options_plain(const struct isolate_options *options);
 int isolate__run_start(struct isolate_run *run, isolate_fn fn, void *arg,
 	const struct isolate_options *options, bool outlives_thread, struct pal_error *error);
 
+/* 0; -EBUSY: there are other threads, or the errno of looking for them. */
+int isolate__check_only_thread(struct pal_error *error);
+
 /* progress.c: never waits. Whether the outcome is known. */
 bool isolate__run_advance(struct isolate_run *run);
 /* Waits until it is. */
@@ -165,6 +185,9 @@ void isolate__run_kill(struct isolate_run *run);
 
 /* run.c: waits, sets *result, and leaves nothing of the run but its memory. */
 void isolate__run_finish(struct isolate_run *run, struct isolate_result *result);
+/* What is known, as a result: the one place where what a child left is collected. */
+void isolate__conclude(struct isolate__call *call, const struct isolate__facts *facts,
+	struct isolate_result *result);
 
 /* watch.c: the set of isolate_run_fd, if there is one. */
 void isolate__watch_forget(struct isolate_run *run, int fd);
@@ -204,17 +227,32 @@ bool isolate__cache_seclude(struct isolate__shared *shared);
  */
 void isolate__cache_put(struct isolate__kept *kept, bool secluded);
 
+/* The same for memory of long results. NULL: none is kept. */
+struct isolate__warm *isolate__cache_take_warm(void);
+struct isolate__warm *isolate__cache_take_buffer(void);
+/* `needed` bytes of it were. What is too large, or too much, is freed. Keeps errno. */
+void isolate__cache_put_warm(struct isolate__warm *memory, size_t needed);
+/* There was a long result: more are to be expected, for some calls. */
+void isolate__cache_had_long(void);
+/* Asked once for every call that nothing is kept for. */
+bool isolate__cache_expects_long(void);
+
 /* result.c: the memory that the child writes to, and reading it */
 int isolate__result_prepare(struct isolate__call *call, struct pal_error *error);
+/* call->memfd, in parent or child. 0 or a negative errno. */
+int isolate__result_open(struct isolate__call *call);
 /* `secluded`: no other process has the page. */
 void isolate__result_release(struct isolate__call *call, bool secluded);
-/* Brings the complete result of `size` bytes; -EBADMSG where it is not what the child said. */
-int isolate__result_fetch(
-	const struct isolate__call *call, uint64_t size, void **ret_data, struct pal_error *error);
+/*
+ * Brings the complete result of `size` bytes, to result's data and memory; -EBADMSG where it is
+ * not what the child said. The child must be gone.
+ */
+int isolate__result_fetch(struct isolate__call *call, uint64_t size, struct isolate_result *result,
+	struct pal_error *error);
 
 /* writer.c: the child's end of it */
 struct isolate_writer {
-	const struct isolate__call *call;
+	struct isolate__call *call;
 	struct isolate__shared *shared;
 	pid_t owner; /* a process that the function forks must not write */
 	size_t buffered; /* bytes in shared->buffer */
@@ -227,6 +265,12 @@ void isolate__writer_finish(struct isolate_writer *writer);
 
 /* child.c: the function of pal_fork. `call` is a struct isolate__call. */
 int isolate__child(void *call);
+/*
+ * The same in parts, for children that run several functions: once, for the writer that all of
+ * them use; then for each.
+ */
+int isolate__child_arm(struct isolate_writer *writer);
+void isolate__child_call(struct isolate_writer *writer);
 
 /* guard.c: in the parent, in the thread that will fork */
 void isolate__guard_register(void);

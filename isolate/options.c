@@ -141,7 +141,7 @@ bool isolate__options_plain(const struct isolate_options *options)
 	       options->std_err.kind == PAL_STDIO_KIND_INHERIT;
 }
 
-static struct pal_builder *make_builder(const struct isolate__call *call)
+struct pal_builder *isolate__options_make_builder(const struct isolate__call *call)
 {
 	struct pal_builder *builder = pal_builder_new(NULL);
 
@@ -159,7 +159,7 @@ void isolate__options_builder(struct isolate__call *call)
 {
 	if (!call->builder || !isolate__options_plain(&call->options)) {
 		pal_builder_free(call->builder);
-		call->builder = make_builder(call);
+		call->builder = isolate__options_make_builder(call);
 	}
 	pal_builder_start_deadline(call->builder, call->deadline);
 	pal_builder_fork_memory(call->builder, call->shared->fork_memory);

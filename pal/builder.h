@@ -44,6 +44,12 @@ PAL_EXPORT struct pal_builder *pal_builder_new(const char *program);
 PAL_EXPORT void pal_builder_free(struct pal_builder *builder);
 
 /*
+ * What spawn would return before it does anything: the first invalid value, or -ENOMEM for
+ * NULL. 0: nothing is wrong so far.
+ */
+PAL_EXPORT int pal_builder_error(const struct pal_builder *builder, struct pal_error *error);
+
+/*
  * Where a program without a slash is looked for. By default in the PATH of the
  * parent's environment at the time of spawn, or in /bin:/usr/bin where there is
  * no PATH; elements that are empty or relative are skipped, because they would

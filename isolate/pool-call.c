@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: MIT */
+
+/* One call, from its place in the queue to its answer. */
+#include <isolate/pool-priv.h>
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <pal/socket.h>
+#include <pal/util-priv.h>
+
+/* How long the snapshot may take to tell of the end of a worker that was to be killed. */
+#define KILLED_WITHIN_MS 2000
+
+struct pool_call {
+	struct isolate_pool *pool;
+	struct isolate__slot *slot;
+	struct isolate__call call;
+	struct isolate__facts facts;
+	isolate_pool_fn fn;
+	const void *in;
+	size_t in_size;
+	enum isolate__phase phase;
+	pal_deadline next; /* when to give the phase up */
+	int64_t began_us;
+	bool was_stocked; /* the worker was there before the call */
+	bool lost;        /* the snapshot */
+};
+
+static int64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* ---- the job ---- */
+
+static void write_job(struct pool_call *c)
+{
+	struct isolate__area *area = c->slot->area;
+
+	area->shared.marks = (struct isolate__marks){.progress = ISOLATE__PREPARED};
+	if (c->call.options.crash_report)
+		isolate__crash_prepare(&area->shared.crash);
+	area->job.error = 0;
+	area->job.fn = c->fn;
+	area->job.in_size = c->in_size;
+	area->job.max_result = c->call.max_result;
+}
+
+/* 0 or a negative errno: the worker may sleep on. */
+static int post(struct pool_call *c)
+{
+	struct isolate__job *job = &c->slot->area->job;
+	uint32_t before = atomic_exchange(&job->state, ISOLATE__JOB_POSTED);
+	long r = 0;
+
+	if (before == ISOLATE__JOB_LISTENED)
+		r = syscall(SYS_sendto, c->slot->line, "", 1, MSG_NOSIGNAL, NULL, 0);
+	else if (before == ISOLATE__JOB_AWAITED)
+		r = syscall(SYS_futex, &job->state, FUTEX_WAKE, 1, NULL, NULL, 0);
+	/* What fills the line wakes it, too; and one whose end is closed has ended or will. */
+	return r < 0 && errno != EAGAIN && errno != EPIPE && errno != ECONNRESET ? -errno : 0;
+}
+
+/* Whether no worker has taken it: then none will. */
+static bool take_back(struct isolate__job *job)
+{
+	uint32_t expected = ISOLATE__JOB_POSTED;
+
+	return atomic_compare_exchange_strong(&job->state, &expected, ISOLATE__JOB_REVOKED);
+}
+
+/* ---- to the snapshot ---- */
+
+static int order_worker(struct pool_call *c)
+{
+	struct isolate__order order = {.generation = c->slot->generation + 1,
+		.deadline = c->call.deadline,
+		.in_size = c->in_size};
+	int r = isolate__slot_order(c->slot, &order);
+
+	if (r == 0)
+		c->slot->generation++;
+	return r;
+}
+
+static void order_signal(struct pool_call *c, int signal)
+{
+	struct isolate__order order = {
+		.signal = (uint32_t)signal, .generation = c->slot->generation};
+
+	(void)isolate__slot_order(c->slot, &order); /* the time that it has for it is bounded */
+}
+
+static void is_over(struct pool_call *c)
+{
+	c->phase = ISOLATE__DONE;
+}
+
+/* The function was not called: nothing but the code is to be told. */
+static void could_not_start(struct pool_call *c, int code, const char *what)
+{
+	c->facts.start_code = pal_error_set(
+		&c->facts.start_error, ISOLATE_STAGE_START, code, "%s", what);
+	c->facts.wait_code = -ECHILD;
+	is_over(c);
+}
+
+/* ---- what happens ---- */
+
+static void snapshot_ended(struct pool_call *c)
+{
+	c->lost = true;
+	c->facts.wait_code = -EOWNERDEAD;
+	isolate__pool_lost_error(&c->facts.wait_error);
+	/* A worker that has the job dies now, and may come into the function on the way. */
+	if (!take_back(&c->slot->area->job) &&
+		c->slot->area->shared.marks.progress == ISOLATE__PREPARED)
+		c->facts.marks.progress = ISOLATE__ENTERED;
+	is_over(c);
+}
+
+/* One that waited and died was no part of this call: nothing was taken, and another will do. */
+static bool needs_another(const struct pool_call *c)
+{
+	const struct isolate__area *area = c->slot->area;
+
+	return c->was_stocked && c->phase == ISOLATE__RUNS &&
+	       area->shared.marks.progress == ISOLATE__PREPARED &&
+	       area->job.state != ISOLATE__JOB_TAKEN;
+}
+
+static void worker_ended(struct pool_call *c, const struct isolate__notice *notice)
+{
+	struct isolate__job *job = &c->slot->area->job;
+	int r;
+
+	if (needs_another(c)) {
+		c->was_stocked = false;
+		c->slot->generation += notice->restocked;
+		r = notice->restocked ? 0 : order_worker(c);
+		if (r < 0) /* if it has ended, too, that is seen next */
+			could_not_start(c, r, "tell the snapshot process");
+		return;
+	}
+	c->facts.start_code = notice->start_code;
+	c->facts.start_error = notice->start_error;
+	c->facts.wait_code = notice->wait_code;
+	c->facts.status = notice->status;
+	c->facts.status.wall_us = now_us() - c->began_us;
+	if (job->error < 0 && c->facts.start_code == 0)
+		could_not_start(c, job->error, "what a worker needs for a function");
+	c->slot->stocked = notice->restocked;
+	c->slot->generation += notice->restocked;
+	is_over(c);
+}
+
+/* Whether there was one, for a worker of any time. */
+static bool take_notice(struct pool_call *c)
+{
+	struct isolate__notice notice;
+	int fds[PAL_SOCKET_MAX_FDS];
+	size_t fd_count;
+	ssize_t size = pal_socket_receive(c->slot->socket, &notice, sizeof notice, fds, &fd_count);
+
+	if (size != sizeof notice)
+		return false;
+	if (notice.generation == c->slot->generation)
+		worker_ended(c, &notice);
+	return true;
+}
+
+/* What the worker says is only a reason to look; the descriptor is judged with the marks. */
+static void take_line(struct pool_call *c)
+{
+	int fds[PAL_SOCKET_MAX_FDS];
+	size_t fd_count;
+	char byte;
+	ssize_t size = pal_socket_receive(c->slot->line, &byte, 1, fds, &fd_count);
+
+	if (size == -EAGAIN)
+		return;
+	if (size <= 0 && size != -EMSGSIZE && size != -ENOBUFS) {
+		c->slot->line = pal_close(c->slot->line); /* has been shut down */
+		return;
+	}
+	for (size_t i = 0; size > 0 && i < fd_count; i++) {
+		pal_close(c->call.memfd);
+		c->call.memfd = fds[i];
+	}
+	/* A worker that lives on is done when its marks say so. */
+	if (c->phase == ISOLATE__RUNS && c->pool->reuse > 1 &&
+		c->slot->area->shared.marks.progress == ISOLATE__COMPLETE) {
+		c->facts.wait_code = -ECHILD;
+		c->slot->stocked = true;
+		is_over(c);
+	}
+}
+
+/* ---- time ---- */
+
+static void kill_worker(struct pool_call *c)
+{
+	c->facts.killed = true;
+	order_signal(c, SIGKILL);
+	c->phase = ISOLATE__KILLED;
+	c->next = PAL_DEADLINE_MS(KILLED_WITHIN_MS);
+}
+
+static void out_of_time(struct pool_call *c)
+{
+	int64_t grace_ms = c->call.options.grace_ms;
+
+	c->facts.timed_out = true;
+	c->slot->stocked = false;
+	if (take_back(&c->slot->area->job)) {
+		c->facts.wait_code = -ECHILD;
+		is_over(c);
+	} else if (grace_ms == 0) {
+		kill_worker(c);
+	} else {
+		order_signal(c, SIGTERM);
+		c->phase = ISOLATE__TOLD;
+		c->next = PAL_DEADLINE_MS(grace_ms);
+	}
+}
+
+static void give_up(struct pool_call *c)
+{
+	switch (c->phase) {
+	case ISOLATE__RUNS:
+		out_of_time(c);
+		break;
+	case ISOLATE__TOLD:
+		kill_worker(c);
+		break;
+	default: /* the snapshot is stopped, or hangs in a handler of fork(3) */
+		pal_child_signal(c->slot->snapshot->process, SIGKILL);
+		snapshot_ended(c);
+	}
+}
+
+/* ---- waiting ---- */
+
+static void await_event(struct pool_call *c)
+{
+	struct pollfd events[] = {
+		{.fd = c->slot->socket, .events = POLLIN},
+		{.fd = c->slot->line, .events = POLLIN},
+		{.fd = pal_child_peek_pidfd(c->slot->snapshot->process), .events = POLLIN},
+	};
+	int count = poll(events, 3, pal_deadline_left_ms(c->next));
+
+	if (count > 0 && events[1].revents)
+		take_line(c);
+	if (count > 0 && events[0].revents && c->phase != ISOLATE__DONE)
+		(void)take_notice(c);
+	if (count > 0 && events[2].revents && c->phase != ISOLATE__DONE) {
+		while (c->phase != ISOLATE__DONE && take_notice(c))
+			; /* what it has still told */
+		if (c->phase != ISOLATE__DONE)
+			snapshot_ended(c);
+	}
+	if (c->phase != ISOLATE__DONE && pal_deadline_left_ms(c->next) == 0)
+		give_up(c);
+}
+
+/* ---- the whole ---- */
+
+static int start(struct pool_call *c, struct pal_error *error)
+{
+	struct isolate__slot *slot = c->slot;
+	int r = isolate__slot_prepare(slot, c->in_size);
+
+	if (r == 0)
+		r = isolate__slot_fill(slot, c->in, c->in_size);
+	if (r < 0)
+		return pal_error_set(error, ISOLATE_STAGE_PREPARE, r, "memory for a call");
+	write_job(c);
+	c->call.shared = &slot->area->shared;
+	c->was_stocked = slot->stocked;
+	slot->stocked = false;
+	r = post(c);
+	if (r == 0 && !c->was_stocked)
+		r = order_worker(c);
+	if (r == -EPIPE || r == -ECONNRESET)
+		snapshot_ended(c);
+	else if (r < 0 && take_back(&slot->area->job))
+		could_not_start(c, r, "tell a worker, or the snapshot process");
+	return 0;
+}
+
+/* The descriptor that came last has to be the file that the marks are about. */
+static void check_memfd(struct pool_call *c)
+{
+	const struct isolate__job *job = &c->slot->area->job;
+	struct stat st;
+
+	while (c->slot->line >= 0 && c->facts.marks.size > ISOLATE__BUFFER_SIZE) {
+		struct pollfd more = {.fd = c->slot->line, .events = POLLIN};
+
+		if (c->call.memfd >= 0 && fstat(c->call.memfd, &st) == 0 &&
+			st.st_dev == job->memfd_device && st.st_ino == job->memfd_inode)
+			return;
+		if (poll(&more, 1, 0) <= 0)
+			break;
+		take_line(c);
+	}
+	c->call.memfd = pal_close(c->call.memfd);
+}
+
+static void conclude(struct pool_call *c, struct isolate_result *result)
+{
+	uint32_t forced = c->facts.marks.progress;
+
+	/* Nobody comes for it late; who has it already is known to have ended. */
+	(void)take_back(&c->slot->area->job);
+	c->facts.marks = c->slot->area->shared.marks;
+	if (forced && c->facts.marks.progress == ISOLATE__PREPARED)
+		c->facts.marks.progress = forced;
+	check_memfd(c);
+	isolate__conclude(&c->call, &c->facts, result);
+	if (c->lost && !c->facts.timed_out && result->error.code == -EOWNERDEAD)
+		result->error.stage = ISOLATE_STAGE_SNAPSHOT;
+	c->call.memfd = pal_close(c->call.memfd);
+}
+
+static void leave(struct pool_call *c)
+{
+	struct isolate__slot *slot = c->slot;
+
+	isolate__slot_shrink(slot, c->in_size);
+	if (slot->area && (c->lost || slot->line < 0 || !isolate__area_is_clean(slot->area)))
+		isolate__slot_drop(slot);
+	isolate__pool_release(c->pool, slot, c->lost);
+}
+
+static int check(struct pool_call *c, const struct isolate_options *options, struct pal_error *error)
+{
+	int r;
+
+	if (c->pool->owner != getpid())
+		return pal_error_set(error, ISOLATE_STAGE_SNAPSHOT, -EPERM,
+			"another process has made this pool");
+	r = isolate__pool_call_options(c->pool, options, &c->call.options, error);
+	if (r < 0)
+		return r;
+	if (!c->fn || (c->in_size && !c->in) || c->in_size > INT64_MAX / 2)
+		return pal_error_set(error, ISOLATE_STAGE_PREPARE, -EINVAL,
+			"no function to call, or no input where there is some");
+	c->call.max_result =
+		c->call.options.max_result ? c->call.options.max_result : c->pool->max_result;
+	c->call.deadline = c->call.options.deadline_ms ? PAL_DEADLINE_MS(c->call.options.deadline_ms)
+						       : PAL_DEADLINE_NONE;
+	c->next = c->call.deadline;
+	return 0;
+}
+
+static int call_in_slot(struct pool_call *c, struct isolate_result *result, struct pal_error *error)
+{
+	int r = 0;
+
+	if (!isolate__code_has(c->slot->snapshot->code, (const void *)c->fn))
+		r = pal_error_set(error, ISOLATE_STAGE_SNAPSHOT, -ENOEXEC,
+			"the snapshot has no function at %p", (const void *)c->fn);
+	if (r == 0)
+		r = start(c, error);
+	if (r < 0) {
+		isolate__pool_release(c->pool, c->slot, false);
+		return r;
+	}
+	while (c->phase != ISOLATE__DONE)
+		await_event(c);
+	conclude(c, result);
+	leave(c);
+	return 0;
+}
+
+enum isolate_answer isolate_pool_call(struct isolate_pool *pool, isolate_pool_fn fn, const void *in,
+	size_t in_size, const struct isolate_options *options, struct isolate_result *result)
+{
+	struct pool_call c = {.pool = pool,
+		.fn = fn,
+		.in = in,
+		.in_size = in_size,
+		.call = {.memfd = -1},
+		.phase = ISOLATE__RUNS,
+		.began_us = now_us()};
+	struct pal_error error;
+	int cancel_state, r;
+
+	if (!result)
+		return ISOLATE_NOT_EXECUTED;
+	*result = (struct isolate_result){.answer = ISOLATE_NOT_EXECUTED};
+	/* Unwinding from here by pthread_cancel would leave the place taken. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	r = check(&c, options, &error);
+	if (r == 0)
+		r = isolate__pool_acquire(pool, c.call.deadline, &c.slot, &error);
+	if (r == 0)
+		r = call_in_slot(&c, result, &error);
+	if (r < 0)
+		result->error = error;
+	pthread_setcancelstate(cancel_state, NULL);
+	return result->answer;
+}
