@@ -27,8 +27,19 @@ struct spot {
 	Dwfl_Module *module;
 	Dwarf_Addr address;
 	Dwarf_Addr bias; /* of the addresses in `unit` */
-	Dwarf_Die *unit;
+	Dwarf_Die *unit; /* NULL: none is */
 };
+
+/* clang writes no table of which unit has which addresses; then each is asked. */
+static void find_unit(struct spot *spot)
+{
+	spot->unit = dwfl_module_addrdie(spot->module, spot->address, &spot->bias);
+	if (spot->unit)
+		return;
+	while ((spot->unit = dwfl_module_nextcu(spot->module, spot->unit, &spot->bias)))
+		if (dwarf_haspc(spot->unit, spot->address - spot->bias) == 1)
+			return;
+}
 
 /* "" and the like are no names. */
 static const char *name_of(Dwarf_Die *function)
@@ -132,7 +143,7 @@ static size_t unfold(const struct spot *spot, struct isolate_place *ret, size_t 
 static struct isolate_place look_up(const struct spot *spot)
 {
 	struct isolate_place place = {0};
-	Dwfl_Line *line = dwfl_module_getsrc(spot->module, spot->address);
+	Dwarf_Line *line = NULL;
 	Dwarf_Addr start = 0;
 	GElf_Off offset = 0;
 	GElf_Sym symbol;
@@ -144,8 +155,11 @@ static struct isolate_place look_up(const struct spot *spot)
 		spot->module, spot->address, &offset, &symbol, NULL, NULL, NULL);
 	if (place.function)
 		place.function_offset = offset;
-	if (line)
-		place.file = dwfl_lineinfo(line, NULL, &place.line, NULL, NULL, NULL);
+	if (spot->unit)
+		line = dwarf_getsrc_die(spot->unit, spot->address - spot->bias);
+	place.file = line ? dwarf_linesrc(line, NULL, NULL) : NULL;
+	if (place.file)
+		dwarf_lineno(line, &place.line);
 	return place;
 }
 
@@ -164,8 +178,8 @@ size_t isolate_symbols_resolve(
 	dwfl_module_info(spot.module, NULL, &start, &end, NULL, NULL, NULL, NULL);
 	if (address < start || address >= end)
 		return 0;
+	find_unit(&spot);
 	ret[0] = look_up(&spot);
-	spot.unit = dwfl_module_addrdie(spot.module, address, &spot.bias);
 	count = spot.unit ? unfold(&spot, ret, max) : 0;
 	return count ? count : 1;
 }

@@ -83,6 +83,16 @@ START_TEST(a_report_that_was_not_finished_lost_its_frames)
 }
 END_TEST
 
+START_TEST(an_area_is_used_again)
+{
+	struct isolate__crash_area area = area_of_a_crash();
+
+	isolate__crash_prepare(&area);
+	ck_assert_ptr_null(isolate__crash_collect(&area, &died));
+	ck_assert_uint_eq(area.report.frame_count, 0);
+}
+END_TEST
+
 START_TEST(numbers_beyond_their_bounds_are_cut)
 {
 	struct isolate__crash_area area = area_of_a_crash();
@@ -438,6 +448,7 @@ static Suite *make_suite(void)
 
 	tcase_add_test(areas, a_report_is_taken_as_it_is);
 	tcase_add_test(areas, a_report_that_was_not_finished_lost_its_frames);
+	tcase_add_test(areas, an_area_is_used_again);
 	tcase_add_test(areas, numbers_beyond_their_bounds_are_cut);
 	tcase_add_test(areas, what_is_no_report_of_this_end_is_none);
 	tcase_add_test(areas, random_bytes_do_no_harm);

@@ -4,6 +4,7 @@
 #include <pal/seccomp.h>
 #include <pal/profile.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -179,8 +180,8 @@ START_TEST(a_lost_stack_pointer_is_reported)
 	crash_in(loses_the_stack_pointer, NULL, NULL, &result);
 	crash = check_signal(&result, SIGSEGV);
 	ck_assert_uint_eq(crash->sp, 0x1000);
+	/* Code with a frame pointer has its callers all the same. */
 	ck_assert_frame(crash, 0, "loses_the_stack_pointer");
-	ck_assert_int_eq(crash->frames_end, ISOLATE_FRAMES_LOST);
 	ck_assert_str_eq(isolate_crash_register_name(15), "rsp");
 	ck_assert_uint_eq(crash->registers[15], 0x1000);
 	isolate_result_clear(&result);
@@ -394,42 +395,52 @@ START_TEST(a_crash_of_another_thread_is_reported_as_such)
 }
 END_TEST
 
-static pthread_barrier_t all_together;
+static _Atomic int arrived;
+#define TOGETHER 2
+
+/* Deep, so that looking for the frames of the first one takes its time. */
+UNCHECKED static void *go_down(unsigned depth, void *arg)
+{
+	arg = depth ? go_down(depth - 1, arg) : crashes_in_a_thread(arg);
+	NOT_A_TAIL_CALL();
+	return arg;
+}
 
 NAMED_OF_THREAD(crash_together)
 {
-	pthread_barrier_wait(&all_together);
-	arg = crashes_in_a_thread(arg);
+	/* A barrier of libc's would wake one after the other. */
+	for (arrived++; arrived < TOGETHER;)
+		sched_yield();
+	arg = go_down(40, arg);
 	NOT_A_TAIL_CALL();
 	return arg;
 }
 
 static int start_threads_that_crash(struct isolate_writer *out, void *arg)
 {
-	pthread_t threads[4];
+	pthread_t threads[TOGETHER];
 
 	(void)out;
 	(void)arg;
-	pthread_barrier_init(&all_together, NULL, 4);
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < TOGETHER; i++)
 		pthread_create(&threads[i], NULL, crash_together, (void *)(32 + 8 * i));
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < TOGETHER; i++)
 		pthread_join(threads[i], NULL);
 	return 0;
 }
 
 START_TEST(of_several_crashes_at_once_one_is_reported)
 {
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 100 / SLOWNESS; i++) {
 		struct isolate_result result;
 		const struct isolate_crash *crash;
 
 		crash_in(start_threads_that_crash, NULL, NULL, &result);
 		crash = check_signal(&result, SIGSEGV);
 		ck_assert_uint_ge(crash->address, 32);
-		ck_assert_uint_le(crash->address, 56);
+		ck_assert_uint_le(crash->address, 40);
 		ck_assert_frame(crash, 0, "crashes_in_a_thread");
-		ck_assert_frame(crash, 1, "crash_together");
+		ck_assert_uint_lt(frame_of(crash, "crash_together"), crash->frame_count);
 		ck_assert_int_eq(crash->frames_end, ISOLATE_FRAMES_END);
 		isolate_result_clear(&result);
 	}

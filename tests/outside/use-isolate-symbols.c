@@ -17,12 +17,14 @@ static int crashes(struct isolate_writer *out, void *arg)
 
 int main(void)
 {
-	struct isolate_options options = {ISOLATE_OPTIONS_INIT};
+	struct isolate_options options;
 	struct isolate_result result;
 	struct isolate_symbols *symbols;
 	char text[16384] = "";
 	int number = SIGSEGV;
 
+	memset(&options, 0, sizeof options);
+	options.size = sizeof options;
 	options.crash_report = true;
 	isolate_call(crashes, &number, &options, &result);
 	if (result.crash && isolate_symbols_new(&symbols, NULL) == 0) {
