@@ -24,8 +24,11 @@ void isolate__capture_begin(struct isolate__capture *capture, int fd, size_t lim
 	*capture = (struct isolate__capture){.fd = fd,
 		.wanted = fd >= 0,
 		.limit = limit < PTRDIFF_MAX / 4 ? limit : PTRDIFF_MAX / 4};
-	if (fd >= 0)
-		(void)fcntl(fd, F_SETFL, O_NONBLOCK); /* a pipe of our own: cannot fail */
+	/* A filter of the host may forbid it; then reading could keep us waiting for ever. */
+	if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
+		capture->fd = pal_close(fd);
+		capture->truncated = true;
+	}
 }
 
 /* Whether there is room for another byte. */

@@ -102,6 +102,9 @@ static void start(struct isolate_run *run, bool outlives_thread)
 	facts->timed_out = facts->start_code == -ETIMEDOUT;
 	facts->killed = facts->timed_out;
 	if (facts->start_code < 0) {
+		/* The function may have run all the same, and nobody has read what it wrote. */
+		run->captures[0].truncated = run->call.options.std_out.kind == PAL_STDIO_KIND_PIPE;
+		run->captures[1].truncated = run->call.options.std_err.kind == PAL_STDIO_KIND_PIPE;
 		facts->wait_code = -ECHILD;
 		run->phase = ISOLATE__DONE;
 		run->next = PAL_DEADLINE_NOW;

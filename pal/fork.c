@@ -81,10 +81,14 @@ static int say_ready(const struct fork_call *call, int ready_fd)
 {
 	const unsigned long key = call->launch.plan->sandbox->start_key;
 	const uint64_t one = 1;
+	long r;
 
 	if (ready_fd < 0) /* nobody waits for it */
 		return 0;
-	if (syscall(SYS_write, ready_fd, &one, sizeof one, 0UL, 0UL, key) < 0)
+	do
+		r = syscall(SYS_write, ready_fd, &one, sizeof one, 0UL, 0UL, key);
+	while (r < 0 && errno == EINTR);
+	if (r < 0)
 		return pal__report_fail(&call->page->report, PAL_STAGE_CLONE, 0, -errno);
 	syscall(SYS_close, ready_fd, 0UL, 0UL, 0UL, 0UL, key);
 	return 0;

@@ -60,6 +60,13 @@ PAL_END_DECLS
 		ck_assert_uint_eq((result_ptr)->size, 0); \
 	} while (0)
 
+/* What valgrind does on its own account: it has low descriptors, keeps limits, runs one thread at a time. */
+#define skip_under_valgrind(why) \
+	do { \
+		if (getenv("PROCMESH_UNDER_VALGRIND")) \
+			support_skip("under valgrind: %s", why); \
+	} while (0)
+
 /* As support_tcase, which would take the memory that is kept between calls for a leak. */
 static inline TCase *isolate_tcase(Suite *suite, const char *name)
 {

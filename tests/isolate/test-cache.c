@@ -102,6 +102,7 @@ START_TEST(a_page_of_a_sandboxed_child_is_not_kept)
 	struct isolate_options options = {
 		ISOLATE_OPTIONS_INIT, .sandbox = pal_profile_pure_compute()};
 
+	skip_under_valgrind("it keeps RLIMIT_NOFILE for itself");
 	page_of_call(&options);
 	ck_assert_uint_eq(count_pages(), 0);
 }
