@@ -29,8 +29,14 @@ extern void _pthread_cleanup_push(
 	struct _pthread_cleanup_buffer *buffer, void (*routine)(void *), void *arg);
 extern void _pthread_cleanup_pop(struct _pthread_cleanup_buffer *buffer, int execute);
 
-static _Thread_local bool registered;          /* exit_has_begun, in this thread */
-static struct isolate_writer *writer_of_child; /* NULL but in a child */
+static _Thread_local bool registered; /* exit_has_begun, in this thread */
+
+/*
+ * NULL but in a child, whose first thread it is of. By thread, and found without a call: that
+ * memory the child writes to in any case, and a page less has to be copied.
+ */
+static _Thread_local struct isolate_writer *writer_of_child
+	__attribute__((tls_model("initial-exec")));
 
 /* Only for the child that is waited for: a process that the function forked leaves as it likes. */
 static void note(struct isolate_writer *writer, enum isolate__left left, int status)

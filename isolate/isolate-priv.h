@@ -15,7 +15,7 @@
  * One call, in time:
  *
  *	parent                          child
- *	prepare: page, memfd
+ *	prepare: page, memfd (one that is kept, or new)
  *	start: pal_fork ------------->  progress = ENTERED
  *	wait for the end of the child   the function; isolate_write fills the page, then the memfd
  *	                                progress = RETURNED, rest of the bytes, progress = COMPLETE
@@ -63,6 +63,15 @@ struct isolate__marks {
 };
 #define ISOLATE__SECLUDED 0x69736f50u
 
+/*
+ * Behind the bytes of a long result, in the memfd: that this call's child has written them, and
+ * how many. A memfd may hold what earlier calls have left there.
+ */
+struct isolate__record {
+	uint64_t ticket;
+	uint64_t size;
+};
+
 struct isolate__shared {
 	unsigned char fork_memory[PAL_FORK_MEMORY]; /* pal_fork's; has the alignment of the mapping */
 	struct isolate__marks marks;
@@ -78,9 +87,12 @@ struct isolate__call {
 	pal_deadline deadline;
 	struct isolate__shared *shared;
 	struct pal_builder *builder; /* until the end: it has the names for what failed before the function */
-	int memfd; /* -1 where max_result fits the page, or until it is needed */
+	int memfd; /* to be written to; -1 where max_result fits the page, or until it is needed */
 	dev_t memfd_device;
 	ino_t memfd_inode;
+	uint64_t memfd_size;        /* when it was prepared */
+	struct isolate__warm *warm; /* what the memfd is of; NULL: it serves this call only */
+	uint64_t ticket;            /* of the record */
 	struct pal_child *child;
 	/* NULL: the parent has the memfd. Else hands it over, in the child: 0 or a negative errno. */
 	int (*deliver)(struct isolate__call *call);
@@ -132,6 +144,7 @@ struct isolate_run {
 	bool held; /* its end shows, and cannot be had before a tracer lets go */
 	bool cut_off;
 	pid_t owner;
+	unsigned epoch; /* of its fork */
 	struct isolate__watch { /* isolate_run_fd; -1: not asked for */
 		int epoll;
 		int timer;
@@ -171,7 +184,7 @@ void isolate__run_kill(struct isolate_run *run);
 /* run.c: waits, sets *result, and leaves nothing of the run but its memory. */
 void isolate__run_finish(struct isolate_run *run, struct isolate_result *result);
 /* What is known, as a result: the one place where what a child left is collected. */
-void isolate__conclude(const struct isolate__call *call, const struct isolate__facts *facts,
+void isolate__conclude(struct isolate__call *call, const struct isolate__facts *facts,
 	struct isolate_result *result);
 
 /* watch.c: the set of isolate_run_fd, if there is one. */
@@ -212,15 +225,30 @@ bool isolate__cache_seclude(struct isolate__shared *shared);
  */
 void isolate__cache_put(struct isolate__kept *kept, bool secluded);
 
+/* The same for memory of long results. NULL: none is kept. */
+struct isolate__warm *isolate__cache_take_warm(void);
+struct isolate__warm *isolate__cache_take_buffer(void);
+/* `needed` bytes of it were. What is too large, or too much, is freed. Keeps errno. */
+void isolate__cache_put_warm(struct isolate__warm *memory, size_t needed);
+/* There was a long result: more are to be expected, for some calls. */
+void isolate__cache_had_long(void);
+/* Asked once for every call that nothing is kept for. */
+bool isolate__cache_expects_long(void);
+
 /* result.c: the memory that the child writes to, and reading it */
 int isolate__result_prepare(struct isolate__call *call, struct pal_error *error);
-/* call->memfd, in parent or child. 0 or a negative errno. */
+/* For the record of a call: no other one of this process has it. */
+uint64_t isolate__result_ticket(void);
+/* In the child, for a call that has a ticket and no memfd: one for this call only. 0 or a negative errno. */
 int isolate__result_open(struct isolate__call *call);
 /* `secluded`: no other process has the page. */
 void isolate__result_release(struct isolate__call *call, bool secluded);
-/* Brings the complete result of `size` bytes; -EBADMSG where it is not what the child said. */
-int isolate__result_fetch(
-	const struct isolate__call *call, uint64_t size, void **ret_data, struct pal_error *error);
+/*
+ * Brings the complete result of `size` bytes, to result's data and memory; -EBADMSG where it is
+ * not what the child said. The child must be gone.
+ */
+int isolate__result_fetch(struct isolate__call *call, uint64_t size, struct isolate_result *result,
+	struct pal_error *error);
 
 /* writer.c: the child's end of it */
 struct isolate_writer {

@@ -178,6 +178,8 @@ struct isolate_result {
 	size_t err_size;
 	bool truncated; /* there was more than max_capture, or than memory */
 	bool cut_off;   /* the child has ended, and somebody else still held a captured stream open */
+
+	struct isolate__warm *memory; /* the library's: where `data` lies; or NULL */
 };
 
 /*
@@ -272,9 +274,21 @@ PAL_EXPORT void isolate_run_free(struct isolate_run *run);
 
 /*
  * Gives back what is kept for the next calls: up to eight mappings of 68 KiB, with
- * a few KiB of the heap for each, as many as there were calls at once. Any thread. Keeps errno.
+ * a few KiB of the heap for each, as many as there were calls at once; and up to eight
+ * memfds of long results, see isolate_limit_kept. Any thread. Keeps errno.
  */
 PAL_EXPORT void isolate_trim(void);
+
+/*
+ * What results beyond 64 KiB lay in is kept, with their bytes, when isolate_result_clear
+ * gives it back: another such result needs half the time then. No more than `bytes` in sum,
+ * for the process; what is larger by itself is not kept. 0: nothing; a descriptor is
+ * kept for each, too. Whatever the limit, memory is given back that 64 calls in a row did not
+ * use, or less than half of it. Not kept either: what the caller has written to, and
+ * what a process forked meanwhile may have. Any thread. Keeps errno.
+ */
+PAL_EXPORT void isolate_limit_kept(size_t bytes);
+#define ISOLATE_DEFAULT_KEPT ((size_t)128 << 20)
 
 /*
  * Copies a result of exactly `size` bytes. 0, -EBADMSG where it has another size, or the code

@@ -53,6 +53,7 @@ static void write_job(struct pool_call *c)
 	area->job.fn = c->fn;
 	area->job.in_size = c->in_size;
 	area->job.max_result = c->call.max_result;
+	area->job.ticket = c->call.ticket = isolate__result_ticket();
 }
 
 /* 0 or a negative errno: the worker may sleep on. */

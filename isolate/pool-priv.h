@@ -41,6 +41,7 @@ struct isolate__job {
 	isolate_pool_fn fn;
 	uint64_t in_size;
 	uint64_t max_result;
+	uint64_t ticket; /* struct isolate__record */
 	dev_t memfd_device; /* of the memfd that a long result is in */
 	ino_t memfd_inode;
 };

@@ -3,17 +3,21 @@
 /*
  * The memory that carries the result: one shared mapping for the marks and for
  * short results, and a memfd for long ones. The child writes the memfd with
- * pwrite(2); the parent seals it and maps it, so a long result is copied once.
+ * pwrite(2), which needs no page tables; the parent has it mapped. So a long result
+ * is copied once, and where the memfd has served before, into pages that are there.
  */
 #include <isolate/isolate-priv.h>
+#include <isolate/warm-priv.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <pal/util-priv.h>
 
@@ -36,32 +40,89 @@ static int make_memfd(void)
 
 	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
 		fd = memfd_create("isolate-result", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	fd = isolate__lift(fd);
+	return isolate__lift(fd);
+}
+
+/* Of the first kept one that can still be opened; -1: there is none. */
+static int open_kept(struct isolate__warm **ret, struct stat *st)
+{
+	struct isolate__warm *warm;
+	int fd = -1;
+
+	while (fd < 0 && (warm = isolate__cache_take_warm())) {
+		fd = isolate__warm_open(warm, st);
+		if (fd < 0)
+			isolate__warm_free(warm);
+		else
+			*ret = warm;
+	}
+	return fd;
+}
+
+/* What cannot be opened anew (/proc is not mounted, no descriptors) serves this call only. */
+static int open_new(struct isolate__warm **ret, struct stat *st)
+{
+	PAL_CLEANUP_CLOSE int memfd = make_memfd();
+	struct isolate__warm *warm = NULL;
+	int fd = -1;
+
+	if (memfd < 0 || fstat(memfd, st) < 0)
+		return -1;
+	if (isolate__cache_expects_long())
+		warm = isolate__warm_new(memfd);
+	if (warm)
+		fd = isolate__warm_open(warm, st);
+	if (fd < 0) {
+		isolate__warm_free(warm);
+		return pal_take_fd(&memfd);
+	}
+	*ret = warm;
+	return fd;
+}
+
+uint64_t isolate__result_ticket(void)
+{
+	static atomic_uint_fast64_t last;
+
+	return atomic_fetch_add(&last, 1) + 1;
+}
+
+static void set_memfd(struct isolate__call *call, const struct stat *st)
+{
 	/*
 	 * Results are written at explicit offsets. Its own offset is where no file
 	 * can grow to: a function that writes to numbers it does not own gets an
 	 * error and spoils nothing.
 	 */
-	if (fd >= 0)
-		(void)lseek(fd, (off_t)LLONG_MAX, SEEK_SET);
-	return fd;
+	(void)lseek(call->memfd, (off_t)LLONG_MAX, SEEK_SET);
+	call->memfd_device = st->st_dev;
+	call->memfd_inode = st->st_ino;
+	call->memfd_size = (uint64_t)st->st_size;
+}
+
+static int prepare_memfd(struct isolate__call *call)
+{
+	struct stat st;
+
+	call->memfd = open_kept(&call->warm, &st);
+	if (call->memfd < 0)
+		call->memfd = open_new(&call->warm, &st);
+	if (call->memfd < 0)
+		return -errno;
+	set_memfd(call, &st);
+	call->ticket = isolate__result_ticket();
+	return 0;
 }
 
 int isolate__result_open(struct isolate__call *call)
 {
+	PAL_CLEANUP_CLOSE int memfd = make_memfd();
 	struct stat st;
-	int r;
 
-	call->memfd = make_memfd();
-	if (call->memfd < 0)
+	if (memfd < 0 || fstat(memfd, &st) < 0)
 		return -errno;
-	if (fstat(call->memfd, &st) < 0) {
-		r = -errno;
-		call->memfd = pal_close(call->memfd);
-		return r;
-	}
-	call->memfd_device = st.st_dev;
-	call->memfd_inode = st.st_ino;
+	call->memfd = pal_take_fd(&memfd);
+	set_memfd(call, &st);
 	return 0;
 }
 
@@ -74,14 +135,25 @@ int isolate__result_prepare(struct isolate__call *call, struct pal_error *error)
 		return pal_error_set(error, ISOLATE_STAGE_PREPARE, r, "map the shared page");
 	call->shared = kept.shared;
 	call->builder = kept.builder;
-
 	if (call->max_result <= ISOLATE__BUFFER_SIZE)
 		return 0;
-	r = isolate__result_open(call);
+	r = prepare_memfd(call);
 	if (r < 0)
 		return pal_error_set(
 			error, ISOLATE_STAGE_PREPARE, r, "make a memfd for the result");
 	return 0;
+}
+
+/* Nothing of it was lent: the next call has it, if no process has the descriptor any more. */
+static void release_memfd(struct isolate__call *call)
+{
+	struct isolate__warm *warm = PAL_TAKE_POINTER(call->warm);
+
+	call->memfd = pal_close(call->memfd);
+	if (warm && !warm->once && warm->owner == getpid() && isolate__warm_is_read_only(warm))
+		isolate__cache_put_warm(warm, 0);
+	else
+		isolate__warm_free(warm);
 }
 
 void isolate__result_release(struct isolate__call *call, bool secluded)
@@ -95,58 +167,150 @@ void isolate__result_release(struct isolate__call *call, bool secluded)
 	isolate__cache_put(&kept, secluded);
 	call->shared = NULL;
 	call->builder = NULL;
-	call->memfd = pal_close(call->memfd);
+	release_memfd(call);
 }
 
-static int fetch_short(
-	const struct isolate__call *call, size_t size, void **ret_data, struct pal_error *error)
-{
-	void *data = malloc(size);
+/* Of the more pages it takes, the more there is to be gained. */
+#define FEW_BYTES ((size_t)8 << 10)
 
-	if (!data)
+static struct isolate__warm *lend_buffer(size_t size)
+{
+	struct isolate__warm *buffer = isolate__cache_take_buffer();
+
+	if (!buffer)
+		buffer = isolate__warm_new_buffer();
+	if (!buffer || isolate__warm_lend(buffer, size) == 0)
+		return buffer;
+	isolate__warm_free(buffer);
+	return NULL;
+}
+
+static int fetch_short(const struct isolate__call *call, size_t size, struct isolate_result *result,
+	struct pal_error *error)
+{
+	if (size > FEW_BYTES)
+		result->memory = lend_buffer(size);
+	result->data = result->memory ? result->memory->view : malloc(size);
+	if (!result->data)
 		return pal_error_set(
 			error, ISOLATE_STAGE_RESULT, -ENOMEM, "%zu bytes for the result", size);
-	memcpy(data, call->shared->buffer, size);
-	*ret_data = data;
+	memcpy(result->data, call->shared->buffer, size);
 	return 0;
 }
 
-static int fetch_long(
-	const struct isolate__call *call, size_t size, void **ret_data, struct pal_error *error)
+/* ---- long results ---- */
+
+/*
+ * A process that the function left behind has the memfd open for writing: no other call will
+ * use it, and it can change nothing now. It must not have it mapped.
+ */
+static int seal(int memfd, struct pal_error *error)
+{
+	if (fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) < 0)
+		return pal_error_set(error, ISOLATE_STAGE_RESULT, -errno, "seal the result");
+	return 0;
+}
+
+static int make_read_only(struct isolate__call *call, struct pal_error *error)
 {
 	struct stat st;
-	void *data;
 
-	/* A process that the function left behind has the memfd too, and can change nothing now. */
-	if (fcntl(call->memfd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) < 0)
-		return pal_error_set(error, ISOLATE_STAGE_RESULT, -errno, "seal the result");
-	if (fstat(call->memfd, &st) < 0)
+	call->memfd = pal_close(call->memfd); /* or we would be one that writes */
+	if (isolate__warm_is_read_only(call->warm))
+		return 0;
+	call->warm->once = true;
+	call->memfd = isolate__warm_open(call->warm, &st);
+	if (call->memfd < 0)
+		return pal_error_set(
+			error, ISOLATE_STAGE_RESULT, -errno, "open the result to seal it");
+	return seal(call->memfd, error);
+}
+
+/* Nobody but the child's writer makes a memfd longer, or a record with this ticket. */
+static int check_record(
+	const struct isolate__call *call, int fd, size_t size, struct pal_error *error)
+{
+	struct isolate__record record = {0};
+	uint64_t expected = size + sizeof record;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
 		return pal_error_set(error, ISOLATE_STAGE_RESULT, -errno, "size of the result");
-	if ((uint64_t)st.st_size != size)
+	if (expected < call->memfd_size)
+		expected = call->memfd_size;
+	if ((uint64_t)st.st_size != expected ||
+		pread(fd, &record, sizeof record, (off_t)size) != sizeof record ||
+		record.ticket != call->ticket || record.size != size)
 		return pal_error_set(error, ISOLATE_STAGE_RESULT, -EBADMSG,
-			"%zu bytes announced, %lld written", size, (long long)st.st_size);
+			"%zu bytes announced, and not what was written", size);
+	return 0;
+}
+
+/* From a memfd that serves once. */
+static int fetch_sealed(struct isolate__call *call, size_t size, struct isolate_result *result,
+	struct pal_error *error)
+{
+	void *data;
+	int r = seal(call->memfd, error);
+
+	if (r == 0)
+		r = check_record(call, call->memfd, size, error);
+	if (r < 0)
+		return r;
 	data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, call->memfd, 0);
 	if (data == MAP_FAILED)
 		return pal_error_set(
 			error, ISOLATE_STAGE_RESULT, -errno, "map %zu bytes of result", size);
-	*ret_data = data;
+	result->data = data;
 	return 0;
 }
 
-int isolate__result_fetch(
-	const struct isolate__call *call, uint64_t size, void **ret_data, struct pal_error *error)
+static int fetch_long(struct isolate__call *call, size_t size, struct isolate_result *result,
+	struct pal_error *error)
 {
+	int r;
+
+	isolate__cache_had_long();
+	if (!call->warm)
+		return fetch_sealed(call, size, result, error);
+	r = make_read_only(call, error);
+	if (r == 0)
+		r = check_record(call, call->warm->fd, size, error);
+	if (r < 0)
+		return r;
+	r = isolate__warm_lend(call->warm, size);
+	if (r < 0)
+		return pal_error_set(
+			error, ISOLATE_STAGE_RESULT, r, "map %zu bytes of result", size);
+	result->memory = PAL_TAKE_POINTER(call->warm);
+	result->data = result->memory->view;
+	return 0;
+}
+
+int isolate__result_fetch(struct isolate__call *call, uint64_t size, struct isolate_result *result,
+	struct pal_error *error)
+{
+	int r = 0;
+
 	if (size > call->max_result)
 		return pal_error_set(error, ISOLATE_STAGE_RESULT, -EBADMSG,
 			"%llu bytes announced, at most %zu allowed", (unsigned long long)size,
 			call->max_result);
-	if (size == 0) {
-		*ret_data = NULL;
-		return 0;
-	}
-	if (size <= ISOLATE__BUFFER_SIZE)
-		return fetch_short(call, size, ret_data, error);
-	return fetch_long(call, size, ret_data, error);
+	if (size > ISOLATE__BUFFER_SIZE)
+		r = fetch_long(call, size, result, error);
+	else if (size > 0)
+		r = fetch_short(call, size, result, error);
+	if (r == 0)
+		result->size = size;
+	return r;
+}
+
+static void give_back(struct isolate__warm *warm, size_t size)
+{
+	if (isolate__warm_take_back(warm))
+		isolate__cache_put_warm(warm, size);
+	else
+		isolate__warm_free(warm);
 }
 
 int isolate_result_copy(const struct isolate_result *result, void *to, size_t size)
@@ -166,7 +330,9 @@ void isolate_result_clear(struct isolate_result *result)
 
 	if (!result)
 		return;
-	if (result->size > ISOLATE__BUFFER_SIZE)
+	if (result->memory)
+		give_back(result->memory, result->size);
+	else if (result->size > ISOLATE__BUFFER_SIZE)
 		munmap(result->data, result->size);
 	else
 		free(result->data);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /* The outcome of a run, waited for or brought about. */
+#include <isolate/forks-priv.h>
 #include <isolate/isolate-priv.h>
 
 #include <errno.h>
@@ -23,10 +24,15 @@ static void give_back_child(struct isolate_run *run)
 {
 	struct pal_child *child = PAL_TAKE_POINTER(run->call.child);
 
-	if (run->facts.wait_code == -ETIMEDOUT)
+	if (!child)
+		return;
+	if (run->facts.wait_code == -ETIMEDOUT) {
 		pal_child_detach(child, NULL);
-	else
+		isolate__forks_child_left(run->epoch);
+	} else {
 		pal_child_free(child); /* kills and reaps where waiting failed */
+		isolate__forks_child_ended(run->epoch);
+	}
 }
 
 /* As it would have been told at the start, had that been waited for. */
@@ -41,7 +47,7 @@ static void find_start_error(struct isolate_run *run)
 		facts->wait_code = -ECHILD; /* its exit code is pal's affair */
 }
 
-void isolate__conclude(const struct isolate__call *call, const struct isolate__facts *facts,
+void isolate__conclude(struct isolate__call *call, const struct isolate__facts *facts,
 	struct isolate_result *result)
 {
 	struct pal_error error;
@@ -53,10 +59,8 @@ void isolate__conclude(const struct isolate__call *call, const struct isolate__f
 	}
 	if (result->answer != ISOLATE_RETURNED)
 		return;
-	if (isolate__result_fetch(call, facts->marks.size, &result->data, &error) < 0)
+	if (isolate__result_fetch(call, facts->marks.size, result, &error) < 0)
 		isolate__judge_lost(result, &error);
-	else
-		result->size = facts->marks.size;
 }
 
 static void conclude(struct isolate_run *run, struct isolate_result *result)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /* From the caller's options to a child that runs. */
+#include <isolate/forks-priv.h>
 #include <isolate/isolate-priv.h>
 
 #include <errno.h>
@@ -86,8 +87,14 @@ static void start(struct isolate_run *run, bool outlives_thread)
 	/* Who waits for the end need not wait for the start; and a filter may have to be attended to. */
 	pal_builder_fork_unwaited(
 		run->call.builder, !outlives_thread && !run->call.options.sandbox);
+	run->epoch = isolate__forks_begin();
 	facts->start_code = pal_fork(run->call.builder, isolate__child, &run->call,
 		&run->call.child, &facts->start_error);
+	isolate__forks_end();
+	if (facts->start_code == -ETIMEDOUT)
+		isolate__forks_child_left(run->epoch);
+	else if (facts->start_code < 0)
+		isolate__forks_child_ended(run->epoch);
 	run->secluded = isolate__cache_seclude(run->call.shared);
 	facts->timed_out = facts->start_code == -ETIMEDOUT;
 	facts->killed = facts->timed_out;

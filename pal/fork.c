@@ -144,10 +144,11 @@ static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 {
 	struct pal__sigset before = pal__signals_block_all();
 	pid_t pid = fork();
-	int r = -errno, pidfd;
+	int r, pidfd;
 
 	if (pid == 0)
 		run_child(call);
+	r = pid < 0 ? -errno : 0;
 	pal__signals_restore(&before);
 	if (pid < 0)
 		return pal_error_set(error, PAL_STAGE_CLONE, r, "fork");

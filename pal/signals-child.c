@@ -19,11 +19,11 @@
 #define HANDLER 0
 #endif
 
-static const unsigned long default_action[ACTION_WORDS];
-static const unsigned long ignore_action[ACTION_WORDS] = {[HANDLER] = 1 /* SIG_IGN */};
-
-static int set_action(int signal, const unsigned long *action)
+/* On the stack, which is there: a constant would be a page fault of its own in a forked child. */
+static int set_action(int signal, __sighandler_t handler)
 {
+	unsigned long action[ACTION_WORDS] = {[HANDLER] = (uintptr_t)handler};
+
 	return pal__child_result(
 		syscall(SYS_rt_sigaction, signal, action, NULL, PAL__KERNEL_SIGSET_SIZE));
 }
@@ -37,17 +37,17 @@ static int reset_handled(int signal)
 
 	if (r < 0 || now[HANDLER] == (uintptr_t)SIG_DFL || now[HANDLER] == (uintptr_t)SIG_IGN)
 		return r;
-	return set_action(signal, default_action);
+	return set_action(signal, SIG_DFL);
 }
 
 static int set_disposition(
 	const struct pal__signals *wanted, int signal, bool handlers_cleared)
 {
 	if (pal__sigset_has(&wanted->ignored, signal))
-		return set_action(signal, ignore_action);
+		return set_action(signal, SIG_IGN);
 	if (wanted->keep_ignored && !pal__sigset_has(&wanted->reset, signal))
 		return handlers_cleared ? 0 : reset_handled(signal);
-	return set_action(signal, default_action);
+	return set_action(signal, SIG_DFL);
 }
 
 int pal__child_dispositions(const struct pal__child_args *args)
@@ -76,12 +76,12 @@ int pal__child_default_sigchld(bool *ret_ignored)
 	if (r < 0 || now[HANDLER] != (uintptr_t)SIG_IGN)
 		return r;
 	*ret_ignored = true;
-	return set_action(SIGCHLD, default_action);
+	return set_action(SIGCHLD, SIG_DFL);
 }
 
 int pal__child_ignore_sigchld(void)
 {
-	return set_action(SIGCHLD, ignore_action);
+	return set_action(SIGCHLD, SIG_IGN);
 }
 
 /* Last of all, when nothing of the parent's can run on delivery any more. */
