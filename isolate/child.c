@@ -19,7 +19,11 @@ static void reach(struct isolate__shared *shared, enum isolate__progress progres
 
 int isolate__child_arm(struct isolate_writer *writer)
 {
-	return isolate__guard_arm(writer);
+	int r = isolate__guard_arm(writer);
+
+	if (r == 0 && writer->call->options.crash_report)
+		r = isolate__crash_arm(&writer->shared->crash);
+	return r;
 }
 
 void isolate__child_call(struct isolate_writer *writer)

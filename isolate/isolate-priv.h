@@ -2,6 +2,7 @@
 #ifndef PROCMESH_ISOLATE_ISOLATE_PRIV_H
 #define PROCMESH_ISOLATE_ISOLATE_PRIV_H
 
+#include <isolate/crash-priv.h>
 #include <isolate/isolate.h>
 #include <pal/builder.h>
 #include <pal/child.h>
@@ -75,6 +76,7 @@ struct isolate__record {
 struct isolate__shared {
 	unsigned char fork_memory[PAL_FORK_MEMORY]; /* pal_fork's; has the alignment of the mapping */
 	struct isolate__marks marks;
+	struct isolate__crash_area crash; /* only with options.crash_report */
 	unsigned char buffer[ISOLATE__BUFFER_SIZE];
 };
 

@@ -49,6 +49,8 @@ static void write_job(struct pool_call *c)
 	struct isolate__area *area = c->slot->area;
 
 	area->shared.marks = (struct isolate__marks){.progress = ISOLATE__PREPARED};
+	if (c->call.options.crash_report)
+		isolate__crash_prepare(&area->shared.crash);
 	area->job.error = 0;
 	area->job.fn = c->fn;
 	area->job.in_size = c->in_size;

@@ -124,7 +124,7 @@ int isolate__pool_configure(struct isolate_pool *pool, const struct isolate_pool
 static bool asks_for_a_plan(const struct isolate_options *options)
 {
 	return !isolate__options_plain(options) || options->max_capture || options->drain_ms ||
-	       options->keep_fd_count || options->only_thread;
+	       options->keep_fd_count || options->only_thread || options->crash_report;
 }
 
 int isolate__pool_call_options(const struct isolate_pool *pool, const struct isolate_options *given,

@@ -338,6 +338,7 @@ void isolate_result_clear(struct isolate_result *result)
 		free(result->data);
 	free(result->out);
 	free(result->err);
+	free(result->crash);
 	*result = (struct isolate_result){.answer = ISOLATE_NOT_EXECUTED};
 	errno = saved;
 }

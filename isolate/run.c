@@ -43,6 +43,9 @@ static void find_start_error(struct isolate_run *run)
 	if (facts->start_code < 0 || facts->marks.progress != ISOLATE__PREPARED)
 		return;
 	facts->start_code = pal_builder_fork_error(run->call.builder, &facts->start_error);
+	if (facts->start_code == 0 && run->call.options.crash_report)
+		facts->start_code =
+			isolate__crash_arm_error(&run->call.shared->crash, &facts->start_error);
 	if (facts->start_code < 0)
 		facts->wait_code = -ECHILD; /* its exit code is pal's affair */
 }
@@ -57,6 +60,9 @@ void isolate__conclude(struct isolate__call *call, const struct isolate__facts *
 		result->status = facts->status;
 		result->status_known = 1;
 	}
+	if (call->options.crash_report)
+		result->crash = isolate__crash_collect(
+			&call->shared->crash, result->status_known ? &result->status : NULL);
 	if (result->answer != ISOLATE_RETURNED)
 		return;
 	if (isolate__result_fetch(call, facts->marks.size, result, &error) < 0)

@@ -63,7 +63,10 @@ static int prepare(
 	call->deadline = call->options.deadline_ms ? PAL_DEADLINE_MS(call->options.deadline_ms)
 						   : PAL_DEADLINE_NONE;
 	isolate__guard_register();
-	return isolate__result_prepare(call, error);
+	r = isolate__result_prepare(call, error);
+	if (r == 0 && call->options.crash_report)
+		isolate__crash_prepare(&call->shared->crash);
+	return r;
 }
 
 /* ---- the fork ---- */

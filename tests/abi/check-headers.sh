@@ -21,7 +21,7 @@ compile() {
 }
 
 count=0
-for path in "$top"/pal/*.h "$top"/pal_event/*.h "$top"/pal_profile/*.h "$top"/isolate/*.h "$top"/isolate_event/*.h "$top"/mesh/*.h "$top"/mesh_process/*.h; do
+for path in "$top"/pal/*.h "$top"/pal_event/*.h "$top"/pal_profile/*.h "$top"/isolate/*.h "$top"/isolate_event/*.h "$top"/isolate_symbols/*.h "$top"/mesh/*.h "$top"/mesh_process/*.h; do
 	case $path in *-priv.h) continue ;; esac
 	header=${path#"$top"/}
 	count=$((count + 1))

@@ -462,6 +462,36 @@ START_TEST(a_sandbox_holds_for_every_call)
 }
 END_TEST
 
+static int crash(struct isolate_writer *out, const void *in, size_t in_size)
+{
+	(void)out;
+	(void)in_size;
+	*(volatile char *)(uintptr_t)(*(const char *)in) = 1;
+	return 0;
+}
+
+START_TEST(crashes_are_reported)
+{
+	struct isolate_options worker = {ISOLATE_OPTIONS_INIT, .crash_report = true};
+	struct isolate_pool_options options = {
+		ISOLATE_POOL_OPTIONS_INIT, .worker = &worker, .reuse = _i ? 3 : 0};
+	struct isolate_pool *pool = new_pool(&options);
+	struct isolate_result result;
+
+	for (int i = 0; i < 3; i++) {
+		check_that_it_works(pool);
+		isolate_pool_call(pool, crash, "\x10", 1, NULL, &result);
+		ck_assert_failure(&result, ISOLATE_UNKNOWN, ISOLATE_STAGE_RUN, -ECHILD);
+		ck_assert_ptr_nonnull(result.crash);
+		ck_assert(result.crash->kind == ISOLATE_CRASH_BY_SANITIZER ||
+			  result.crash->signal == SIGSEGV);
+		ck_assert_uint_eq(result.crash->address, 0x10);
+		isolate_result_clear(&result);
+	}
+	isolate_pool_free(pool);
+}
+END_TEST
+
 static const struct isolate_options refused_workers[] = {
 	{ISOLATE_OPTIONS_INIT, .std_out = {.kind = PAL_STDIO_KIND_PIPE}},
 	{ISOLATE_OPTIONS_INIT, .std_in = {.kind = PAL_STDIO_KIND_FILE, .path = "/dev/null"}},
@@ -487,6 +517,7 @@ static const struct isolate_options refused_calls[] = {
 	{ISOLATE_OPTIONS_INIT, .nice = 1},
 	{ISOLATE_OPTIONS_INIT, .only_thread = true},
 	{ISOLATE_OPTIONS_INIT, .max_capture = 1},
+	{ISOLATE_OPTIONS_INIT, .crash_report = true},
 	{ISOLATE_OPTIONS_INIT, .core = ISOLATE_CORE_OFF},
 	{ISOLATE_OPTIONS_INIT, .std_err = {.kind = PAL_STDIO_KIND_NULL}},
 	{ISOLATE_OPTIONS_INIT, .max_result = 1001},
@@ -534,6 +565,7 @@ static Suite *make_suite(void)
 	tcase_add_test(reuse, a_copy_that_dies_while_it_waits_costs_no_call);
 	tcase_add_loop_test(plans, the_plan_of_the_pool_holds_for_every_call, 0, 2);
 	tcase_add_loop_test(plans, a_sandbox_holds_for_every_call, 0, 2);
+	tcase_add_loop_test(plans, crashes_are_reported, 0, 2);
 	tcase_add_loop_test(plans, what_a_pool_cannot_do_is_refused, 0,
 		sizeof refused_workers / sizeof *refused_workers);
 	tcase_add_loop_test(plans, what_a_call_cannot_have_is_refused, 0,
