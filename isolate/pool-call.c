@@ -341,7 +341,7 @@ static void leave(struct pool_call *c)
 	struct isolate__slot *slot = c->slot;
 
 	isolate__slot_shrink(slot, c->in_size);
-	if (slot->area && (c->lost || slot->line < 0 || !isolate__area_is_clean(slot->area)))
+	if (slot->area && (slot->line < 0 || !isolate__area_is_clean(slot->area)))
 		isolate__slot_drop(slot);
 	isolate__pool_release(c->pool, slot, c->lost);
 }

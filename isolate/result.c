@@ -34,12 +34,12 @@ int isolate__lift(int fd)
 	return fcntl(low, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
-static int make_memfd(void)
+int isolate__memfd(const char *name)
 {
-	int fd = memfd_create("isolate-result", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 
 	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
-		fd = memfd_create("isolate-result", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	return isolate__lift(fd);
 }
 
@@ -62,7 +62,7 @@ static int open_kept(struct isolate__warm **ret, struct stat *st)
 /* What cannot be opened anew (/proc is not mounted, no descriptors) serves this call only. */
 static int open_new(struct isolate__warm **ret, struct stat *st)
 {
-	PAL_CLEANUP_CLOSE int memfd = make_memfd();
+	PAL_CLEANUP_CLOSE int memfd = isolate__memfd("isolate-result");
 	struct isolate__warm *warm = NULL;
 	int fd = -1;
 
@@ -116,7 +116,7 @@ static int prepare_memfd(struct isolate__call *call)
 
 int isolate__result_open(struct isolate__call *call)
 {
-	PAL_CLEANUP_CLOSE int memfd = make_memfd();
+	PAL_CLEANUP_CLOSE int memfd = isolate__memfd("isolate-result");
 	struct stat st;
 
 	if (memfd < 0 || fstat(memfd, &st) < 0)
