@@ -163,8 +163,6 @@ START_TEST(a_short_result_survives_the_closing_of_everything)
 }
 END_TEST
 
-/* ---- hostile functions ---- */
-
 static int first_fd; /* of the library's: those below are of the test's own reports */
 
 static void begin_spoiling(void)
@@ -172,6 +170,42 @@ static void begin_spoiling(void)
 	first_fd = dup(1);
 	close(first_fd);
 }
+
+static int put_a_socket_of_its_own_everywhere(
+	struct isolate_writer *out, const void *in, size_t in_size)
+{
+	for (int fd = first_fd; fd < 64; fd++)
+		if (fd != *(const int *)in)
+			dup2(*(const int *)in, fd);
+	return echo(out, in, in_size);
+}
+
+START_TEST(a_long_result_goes_to_no_socket_that_took_the_number)
+{
+	static int bytes[30000];
+	struct isolate_pool *pool;
+	struct isolate_result result;
+	int ends[2];
+	char byte;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	begin_spoiling();
+	pool = pool_of(_i);
+	bytes[0] = ends[1];
+	isolate_pool_call(pool, put_a_socket_of_its_own_everywhere, bytes, sizeof bytes, NULL, &result);
+	ck_assert_failure(&result, ISOLATE_EXECUTED, ISOLATE_STAGE_RESULT, -EBADF);
+	isolate_pool_call(pool, put_a_socket_of_its_own_everywhere, bytes, 8, NULL, &result);
+	ck_assert_answer(&result, ISOLATE_RETURNED);
+	isolate_result_clear(&result);
+	ck_assert_int_eq(recv(ends[0], &byte, 1, MSG_DONTWAIT), -1);
+	close(ends[0]);
+	close(ends[1]);
+	check_that_it_works(pool);
+	isolate_pool_free(pool);
+}
+END_TEST
+
+/* ---- hostile functions ---- */
 
 static int spoil(struct isolate_writer *out, const void *in, size_t in_size)
 {
@@ -634,6 +668,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(results, a_result_beyond_the_bound_is_lost, 0, 2);
 	tcase_add_loop_test(ends, whoever_leaves_is_known_to_have_left, 0, 2);
 	tcase_add_loop_test(ends, a_short_result_survives_the_closing_of_everything, 0, 2);
+	tcase_add_loop_test(ends, a_long_result_goes_to_no_socket_that_took_the_number, 0, 2);
 	tcase_add_loop_test(ends, garbage_costs_no_more_than_the_call, 0, 2);
 	tcase_add_loop_test(ends, who_is_left_behind_disturbs_nobody, 0, 6);
 	tcase_add_loop_test(ends, at_the_deadline_comes_the_ladder, 0, 2);
