@@ -239,7 +239,11 @@ bool isolate__cache_expects_long(void);
 
 /* result.c: the memory that the child writes to, and reading it */
 int isolate__result_prepare(struct isolate__call *call, struct pal_error *error);
-/* call->memfd, in parent or child. 0 or a negative errno. */
+/* Lifted, for sealing. -1 and errno. */
+int isolate__memfd(const char *name);
+/* For the record of a call: no other one of this process has it. */
+uint64_t isolate__result_ticket(void);
+/* In the child, for a call that has a ticket and no memfd: one for this call only. 0 or a negative errno. */
 int isolate__result_open(struct isolate__call *call);
 /* `secluded`: no other process has the page. */
 void isolate__result_release(struct isolate__call *call, bool secluded);

@@ -202,6 +202,7 @@ struct isolate_result {
 	bool cut_off;   /* the child has ended, and somebody else still held a captured stream open */
 
 	struct isolate_crash *crash; /* options.crash_report; NULL: none, or no memory for it */
+
 	struct isolate__warm *memory; /* the library's: where `data` lies; or NULL */
 };
 

@@ -55,6 +55,7 @@ static void write_job(struct pool_call *c)
 	area->job.fn = c->fn;
 	area->job.in_size = c->in_size;
 	area->job.max_result = c->call.max_result;
+	area->job.ticket = c->call.ticket = isolate__result_ticket();
 }
 
 /* 0 or a negative errno: the worker may sleep on. */
@@ -340,7 +341,7 @@ static void leave(struct pool_call *c)
 	struct isolate__slot *slot = c->slot;
 
 	isolate__slot_shrink(slot, c->in_size);
-	if (slot->area && (c->lost || slot->line < 0 || !isolate__area_is_clean(slot->area)))
+	if (slot->area && (slot->line < 0 || !isolate__area_is_clean(slot->area)))
 		isolate__slot_drop(slot);
 	isolate__pool_release(c->pool, slot, c->lost);
 }

@@ -41,6 +41,7 @@ struct isolate__job {
 	isolate_pool_fn fn;
 	uint64_t in_size;
 	uint64_t max_result;
+	uint64_t ticket; /* struct isolate__record */
 	dev_t memfd_device; /* of the memfd that a long result is in */
 	ino_t memfd_inode;
 };
@@ -172,10 +173,10 @@ void isolate__code_free(struct isolate__code *code);
 /* Whether what can be called there now could be called there then, and is the same. Any thread. */
 bool isolate__code_has(struct isolate__code *code, const void *address);
 
-/* pool-serve-child.c: the function of pal_fork; `snapshot` is a struct isolate__snapshot. */
+/* pool-serve.c: the function of pal_fork; `snapshot` is a struct isolate__snapshot. */
 int isolate__serve(void *snapshot);
 
-/* pool-worker-child.c: the same; `seat` is a struct isolate__seat. */
+/* pool-worker.c: the same; `seat` is a struct isolate__seat. */
 int isolate__work(void *seat);
 
 #endif

@@ -51,10 +51,9 @@ static struct isolate__waiter *take_waiter(struct isolate_pool *pool)
 static void serve_waiters(struct isolate_pool *pool)
 {
 	struct isolate__snapshot *current = pool->current;
+	struct isolate__waiter *waiter;
 
-	while (pool->first && (current->lost || current->idle)) {
-		struct isolate__waiter *waiter = take_waiter(pool);
-
+	while ((current->lost || current->idle) && (waiter = take_waiter(pool))) {
 		waiter->refused = current->lost;
 		if (!current->lost)
 			waiter->slot = take_idle(current);

@@ -35,7 +35,7 @@ static int open_area(struct isolate__slot *slot)
 {
 	void *area;
 
-	slot->area_fd = isolate__lift(memfd_create("isolate-pool", MFD_CLOEXEC));
+	slot->area_fd = isolate__memfd("isolate-pool");
 	if (slot->area_fd < 0 || ftruncate(slot->area_fd, ISOLATE__AREA_SIZE) < 0)
 		return -errno;
 	area = mmap(NULL, ISOLATE__AREA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, slot->area_fd, 0);

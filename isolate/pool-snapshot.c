@@ -80,9 +80,12 @@ static struct pal_builder *make_builder(const struct isolate__snapshot *snapshot
 static int start(struct isolate__snapshot *snapshot, struct pal_error *error)
 {
 	struct pal_builder *builder = make_builder(snapshot);
+	struct isolate__crash_area unused;
 	int r;
 
 	isolate__guard_register();
+	if (snapshot->pool->options.crash_report)
+		isolate__crash_prepare(&unused); /* what is done once, copies are to have */
 	r = pal_fork(builder, isolate__serve, snapshot, &snapshot->process, error);
 	pal_builder_free(builder);
 	for (unsigned i = 0; i < snapshot->pool->at_once; i++)

@@ -34,12 +34,12 @@ int isolate__lift(int fd)
 	return fcntl(low, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
-static int make_memfd(void)
+int isolate__memfd(const char *name)
 {
-	int fd = memfd_create("isolate-result", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 
 	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
-		fd = memfd_create("isolate-result", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	return isolate__lift(fd);
 }
 
@@ -62,7 +62,7 @@ static int open_kept(struct isolate__warm **ret, struct stat *st)
 /* What cannot be opened anew (/proc is not mounted, no descriptors) serves this call only. */
 static int open_new(struct isolate__warm **ret, struct stat *st)
 {
-	PAL_CLEANUP_CLOSE int memfd = make_memfd();
+	PAL_CLEANUP_CLOSE int memfd = isolate__memfd("isolate-result");
 	struct isolate__warm *warm = NULL;
 	int fd = -1;
 
@@ -80,11 +80,24 @@ static int open_new(struct isolate__warm **ret, struct stat *st)
 	return fd;
 }
 
-static uint64_t next_ticket(void)
+uint64_t isolate__result_ticket(void)
 {
 	static atomic_uint_fast64_t last;
 
 	return atomic_fetch_add(&last, 1) + 1;
+}
+
+static void set_memfd(struct isolate__call *call, const struct stat *st)
+{
+	/*
+	 * Results are written at explicit offsets. Its own offset is where no file
+	 * can grow to: a function that writes to numbers it does not own gets an
+	 * error and spoils nothing.
+	 */
+	(void)lseek(call->memfd, (off_t)LLONG_MAX, SEEK_SET);
+	call->memfd_device = st->st_dev;
+	call->memfd_inode = st->st_ino;
+	call->memfd_size = (uint64_t)st->st_size;
 }
 
 static int prepare_memfd(struct isolate__call *call)
@@ -96,34 +109,20 @@ static int prepare_memfd(struct isolate__call *call)
 		call->memfd = open_new(&call->warm, &st);
 	if (call->memfd < 0)
 		return -errno;
-	/*
-	 * Results are written at explicit offsets. Its own offset is where no file
-	 * can grow to: a function that writes to numbers it does not own gets an
-	 * error and spoils nothing.
-	 */
-	(void)lseek(call->memfd, (off_t)LLONG_MAX, SEEK_SET);
-	call->memfd_device = st.st_dev;
-	call->memfd_inode = st.st_ino;
-	call->memfd_size = (uint64_t)st.st_size;
-	call->ticket = next_ticket();
+	set_memfd(call, &st);
+	call->ticket = isolate__result_ticket();
 	return 0;
 }
 
 int isolate__result_open(struct isolate__call *call)
 {
+	PAL_CLEANUP_CLOSE int memfd = isolate__memfd("isolate-result");
 	struct stat st;
-	int r;
 
-	call->memfd = make_memfd();
-	if (call->memfd < 0)
+	if (memfd < 0 || fstat(memfd, &st) < 0)
 		return -errno;
-	if (fstat(call->memfd, &st) < 0) {
-		r = -errno;
-		call->memfd = pal_close(call->memfd);
-		return r;
-	}
-	call->memfd_device = st.st_dev;
-	call->memfd_inode = st.st_ino;
+	call->memfd = pal_take_fd(&memfd);
+	set_memfd(call, &st);
 	return 0;
 }
 
@@ -227,6 +226,16 @@ static int make_read_only(struct isolate__call *call, struct pal_error *error)
 	return seal(call->memfd, error);
 }
 
+static bool read_record(int fd, size_t at, struct isolate__record *ret)
+{
+	ssize_t n;
+
+	do
+		n = pread(fd, ret, sizeof *ret, (off_t)at);
+	while (n < 0 && errno == EINTR);
+	return n == sizeof *ret;
+}
+
 /* Nobody but the child's writer makes a memfd longer, or a record with this ticket. */
 static int check_record(
 	const struct isolate__call *call, int fd, size_t size, struct pal_error *error)
@@ -240,7 +249,7 @@ static int check_record(
 	if (expected < call->memfd_size)
 		expected = call->memfd_size;
 	if ((uint64_t)st.st_size != expected ||
-		pread(fd, &record, sizeof record, (off_t)size) != sizeof record ||
+		!read_record(fd, size, &record) ||
 		record.ticket != call->ticket || record.size != size)
 		return pal_error_set(error, ISOLATE_STAGE_RESULT, -EBADMSG,
 			"%zu bytes announced, and not what was written", size);

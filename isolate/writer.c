@@ -160,6 +160,7 @@ void isolate__writer_finish(struct isolate_writer *writer)
 	if (writer->error || writer->spilled == 0 || flush(writer) < 0)
 		return;
 	record.size = writer->spilled;
+	/* Where either fails the result is lost. */
 	if (put(writer, &record, sizeof record) == 0 && writer->call->deliver) {
 		int r = writer->call->deliver(writer->call);
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <isolate/pool-priv.h>
 #include <pal/profile.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -162,8 +163,6 @@ START_TEST(a_short_result_survives_the_closing_of_everything)
 }
 END_TEST
 
-/* ---- hostile functions ---- */
-
 static int first_fd; /* of the library's: those below are of the test's own reports */
 
 static void begin_spoiling(void)
@@ -171,6 +170,42 @@ static void begin_spoiling(void)
 	first_fd = dup(1);
 	close(first_fd);
 }
+
+static int put_a_socket_of_its_own_everywhere(
+	struct isolate_writer *out, const void *in, size_t in_size)
+{
+	for (int fd = first_fd; fd < 64; fd++)
+		if (fd != *(const int *)in)
+			dup2(*(const int *)in, fd);
+	return echo(out, in, in_size);
+}
+
+START_TEST(a_long_result_goes_to_no_socket_that_took_the_number)
+{
+	static int bytes[30000];
+	struct isolate_pool *pool;
+	struct isolate_result result;
+	int ends[2];
+	char byte;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	begin_spoiling();
+	pool = pool_of(_i);
+	bytes[0] = ends[1];
+	isolate_pool_call(pool, put_a_socket_of_its_own_everywhere, bytes, sizeof bytes, NULL, &result);
+	ck_assert_failure(&result, ISOLATE_EXECUTED, ISOLATE_STAGE_RESULT, -EBADF);
+	isolate_pool_call(pool, put_a_socket_of_its_own_everywhere, bytes, 8, NULL, &result);
+	ck_assert_answer(&result, ISOLATE_RETURNED);
+	isolate_result_clear(&result);
+	ck_assert_int_eq(recv(ends[0], &byte, 1, MSG_DONTWAIT), -1);
+	close(ends[0]);
+	close(ends[1]);
+	check_that_it_works(pool);
+	isolate_pool_free(pool);
+}
+END_TEST
+
+/* ---- hostile functions ---- */
 
 static int spoil(struct isolate_writer *out, const void *in, size_t in_size)
 {
@@ -217,13 +252,44 @@ END_TEST
 
 static volatile pid_t *left_behind; /* shared */
 
-/* A grandchild that has all that there is to have, and writes to all of it for ever. */
+/* Writes to all that there is to have, for ever; or dies of not having it. */
+static int disturb(void *userdata)
+{
+	struct isolate_writer *out = userdata;
+	volatile unsigned char *bytes = (volatile unsigned char *)out->shared;
+
+	*left_behind = (pid_t)syscall(SYS_getpid);
+	for (size_t at = 0; *left_behind; at++)
+		bytes[at % sizeof *out->shared] = 0x5a;
+	return 0;
+}
+
 static int leave_one_behind(struct isolate_writer *out, const void *in, size_t in_size)
 {
-	pid_t pid = fork();
+	static char stack[64 << 10];
+	pid_t pid;
 
 	(void)in_size;
-	if (pid == 0) {
+	if (*(const char *)in == 'c') /* with the very same memory, as of a vfork(2) that was cut short */
+		pid = clone(disturb, stack + sizeof stack, CLONE_VM | SIGCHLD, out);
+	else if ((pid = fork()) == 0)
+		disturb(out);
+	if (pid < 0)
+		return -errno;
+	while (!*left_behind)
+		usleep(100);
+	if (*(const char *)in == 'c')
+		raise(SIGKILL);
+	/* What disturbs the call that it is of is the function's own affair: it has ended before. */
+	waitpid(pid, NULL, 0);
+	return isolate_write(out, in, 1);
+}
+
+/* It has the descriptors, and not the memory. */
+static int leave_a_writer_behind(struct isolate_writer *out, const void *in, size_t in_size)
+{
+	(void)in_size;
+	if (fork() == 0) {
 		*left_behind = getpid();
 		for (;;) {
 			(void)isolate_write(out, "never", 5);
@@ -232,25 +298,36 @@ static int leave_one_behind(struct isolate_writer *out, const void *in, size_t i
 	}
 	while (!*left_behind)
 		usleep(100);
-	if (*(const char *)in == 'c')
-		raise(SIGKILL);
 	return isolate_write(out, in, 1);
 }
+
+static const struct {
+	isolate_pool_fn fn;
+	const char *how;
+	enum isolate_answer answer;
+} leavers[] = {
+	{leave_one_behind, "f", ISOLATE_RETURNED},
+	{leave_one_behind, "c", ISOLATE_UNKNOWN},
+	{leave_a_writer_behind, "w", ISOLATE_RETURNED},
+};
 
 START_TEST(who_is_left_behind_disturbs_nobody)
 {
 	struct isolate_pool *pool;
 	struct isolate_result result;
-	const char *how = _i & 2 ? "c" : "r";
-	unsigned char *bytes = malloc(200000);
+	int leaver = _i / 2;
+	unsigned char *bytes;
 
+	if (THREADS_OF_THE_SANITIZER && leaver == 1)
+		support_skip("ThreadSanitizer does in such a child what is right after a fork only");
+	bytes = malloc(200000);
 	for (size_t i = 0; i < 200000; i++)
 		bytes[i] = pattern(i);
 	begin_spoiling();
 	left_behind = shared_memory(sizeof *left_behind);
 	pool = pool_of(_i & 1);
-	isolate_pool_call(pool, leave_one_behind, how, 1, NULL, &result);
-	ck_assert_answer(&result, *how == 'c' ? ISOLATE_UNKNOWN : ISOLATE_RETURNED);
+	isolate_pool_call(pool, leavers[leaver].fn, leavers[leaver].how, 1, NULL, &result);
+	ck_assert_answer(&result, leavers[leaver].answer);
 	isolate_result_clear(&result);
 	for (int i = 0; i < 20; i++) {
 		isolate_pool_call(pool, echo, bytes, i % 2 ? 200000 : 100, NULL, &result);
@@ -391,6 +468,41 @@ START_TEST(a_copy_that_dies_while_it_waits_costs_no_call)
 }
 END_TEST
 
+/* The first child of the snapshot; 0: there is none, or the kernel does not tell. */
+static pid_t find_spare(struct isolate_pool *pool)
+{
+	pid_t pid = isolate_pool_pid(pool);
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	file = fopen(path, "re");
+	if (!file || fscanf(file, "%d", &pid) != 1)
+		pid = 0;
+	if (file)
+		fclose(file);
+	return pid;
+}
+
+START_TEST(a_spare_copy_that_dies_costs_no_call)
+{
+	struct isolate_pool *pool = pool_of(0);
+	int killed = 0;
+
+	for (int i = 0; i < 20; i++) {
+		pid_t spare;
+
+		check_that_it_works(pool);
+		spare = find_spare(pool);
+		if (spare && kill(spare, SIGKILL) == 0)
+			killed++;
+	}
+	check_that_it_works(pool);
+	ck_assert_int_ge(killed, find_spare(pool) > 0); /* not where the kernel tells of no children */
+	isolate_pool_free(pool);
+}
+END_TEST
+
 /* ---- plans ---- */
 
 static int tell_plan(struct isolate_writer *out, const void *in, size_t in_size)
@@ -462,6 +574,36 @@ START_TEST(a_sandbox_holds_for_every_call)
 }
 END_TEST
 
+static int crash(struct isolate_writer *out, const void *in, size_t in_size)
+{
+	(void)out;
+	(void)in_size;
+	*(volatile char *)(uintptr_t)(*(const char *)in) = 1;
+	return 0;
+}
+
+START_TEST(crashes_are_reported)
+{
+	struct isolate_options worker = {ISOLATE_OPTIONS_INIT, .crash_report = true};
+	struct isolate_pool_options options = {
+		ISOLATE_POOL_OPTIONS_INIT, .worker = &worker, .reuse = _i ? 3 : 0};
+	struct isolate_pool *pool = new_pool(&options);
+	struct isolate_result result;
+
+	for (int i = 0; i < 3; i++) {
+		check_that_it_works(pool);
+		isolate_pool_call(pool, crash, "\x10", 1, NULL, &result);
+		ck_assert_failure(&result, ISOLATE_UNKNOWN, ISOLATE_STAGE_RUN, -ECHILD);
+		ck_assert_ptr_nonnull(result.crash);
+		ck_assert(result.crash->kind == ISOLATE_CRASH_BY_SANITIZER ||
+			  result.crash->signal == SIGSEGV);
+		ck_assert_uint_eq(result.crash->address, 0x10);
+		isolate_result_clear(&result);
+	}
+	isolate_pool_free(pool);
+}
+END_TEST
+
 static const struct isolate_options refused_workers[] = {
 	{ISOLATE_OPTIONS_INIT, .std_out = {.kind = PAL_STDIO_KIND_PIPE}},
 	{ISOLATE_OPTIONS_INIT, .std_in = {.kind = PAL_STDIO_KIND_FILE, .path = "/dev/null"}},
@@ -487,6 +629,7 @@ static const struct isolate_options refused_calls[] = {
 	{ISOLATE_OPTIONS_INIT, .nice = 1},
 	{ISOLATE_OPTIONS_INIT, .only_thread = true},
 	{ISOLATE_OPTIONS_INIT, .max_capture = 1},
+	{ISOLATE_OPTIONS_INIT, .crash_report = true},
 	{ISOLATE_OPTIONS_INIT, .core = ISOLATE_CORE_OFF},
 	{ISOLATE_OPTIONS_INIT, .std_err = {.kind = PAL_STDIO_KIND_NULL}},
 	{ISOLATE_OPTIONS_INIT, .max_result = 1001},
@@ -525,15 +668,18 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(results, a_result_beyond_the_bound_is_lost, 0, 2);
 	tcase_add_loop_test(ends, whoever_leaves_is_known_to_have_left, 0, 2);
 	tcase_add_loop_test(ends, a_short_result_survives_the_closing_of_everything, 0, 2);
+	tcase_add_loop_test(ends, a_long_result_goes_to_no_socket_that_took_the_number, 0, 2);
 	tcase_add_loop_test(ends, garbage_costs_no_more_than_the_call, 0, 2);
-	tcase_add_loop_test(ends, who_is_left_behind_disturbs_nobody, 0, 4);
+	tcase_add_loop_test(ends, who_is_left_behind_disturbs_nobody, 0, 6);
 	tcase_add_loop_test(ends, at_the_deadline_comes_the_ladder, 0, 2);
 	tcase_add_loop_test(reuse, a_copy_serves_as_many_calls_as_were_asked_for, 0, 2);
 	tcase_add_test(reuse, a_crash_costs_its_call_and_no_other);
 	tcase_add_test(reuse, without_reuse_nothing_is_left_to_the_next);
 	tcase_add_test(reuse, a_copy_that_dies_while_it_waits_costs_no_call);
+	tcase_add_test(reuse, a_spare_copy_that_dies_costs_no_call);
 	tcase_add_loop_test(plans, the_plan_of_the_pool_holds_for_every_call, 0, 2);
 	tcase_add_loop_test(plans, a_sandbox_holds_for_every_call, 0, 2);
+	tcase_add_loop_test(plans, crashes_are_reported, 0, 2);
 	tcase_add_loop_test(plans, what_a_pool_cannot_do_is_refused, 0,
 		sizeof refused_workers / sizeof *refused_workers);
 	tcase_add_loop_test(plans, what_a_call_cannot_have_is_refused, 0,

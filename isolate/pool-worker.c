@@ -142,6 +142,7 @@ static void prepare_writer(const struct isolate__job *job)
 
 	worker.call.max_result =
 		job->max_result < pool->max_result ? (size_t)job->max_result : pool->max_result;
+	worker.call.ticket = job->ticket;
 	worker.writer = (struct isolate_writer){.call = &worker.call,
 		.shared = &worker.seat->area->shared,
 		.owner = getpid()};

@@ -108,6 +108,19 @@ static void find_start_error(const struct isolate__seat *seat, struct isolate__n
 		notice->wait_code = -ECHILD;
 }
 
+/*
+ * For each job that was taken once: what dies while it waits, or on its way there, is made again
+ * only for a call, or it might be made for ever.
+ */
+static bool may_restock(const struct isolate__seat *seat)
+{
+	uint32_t taken = ISOLATE__JOB_TAKEN;
+
+	return seat->snapshot->pool->spare && isolate__area_is_clean(seat->area) &&
+	       atomic_compare_exchange_strong(
+		       &seat->area->job.state, &taken, ISOLATE__JOB_NONE);
+}
+
 static void worker_ended(struct isolate__seat *seat, int set)
 {
 	struct isolate__notice notice = {.generation = seat->generation};
@@ -123,7 +136,7 @@ static void worker_ended(struct isolate__seat *seat, int set)
 	end_worker(seat, set);
 	pal_builder_fork_memory(seat->snapshot->pool->builder, seat->area->shared.fork_memory);
 	find_start_error(seat, &notice);
-	if (seat->snapshot->pool->spare && isolate__area_is_clean(seat->area)) {
+	if (may_restock(seat)) {
 		/* Told first: the caller goes on while the next one is made, and does not know yet of it. */
 		notice.restocked = 1;
 		tell(seat, &notice);
