@@ -60,6 +60,17 @@ PAL_END_DECLS
 		ck_assert_uint_eq((result_ptr)->size, 0); \
 	} while (0)
 
+/*
+ * How many times over a test of load goes on: PROCMESH_STRESS, for nightly runs; 1 without. With
+ * 200, eight threads call for a minute and more.
+ */
+static inline int stress(void)
+{
+	const char *times = getenv("PROCMESH_STRESS");
+
+	return times && atoi(times) > 0 ? atoi(times) : 1;
+}
+
 /* What valgrind does on its own account: it has low descriptors, keeps limits, runs one thread at a time. */
 #define skip_under_valgrind(why) \
 	do { \

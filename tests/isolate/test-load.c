@@ -57,8 +57,8 @@ START_TEST(a_thousand_calls_leave_nothing)
 	struct isolate_result result;
 	size_t before = count_mappings();
 
-	for (int i = 0; i < 1000 / SLOWNESS; i++) {
-		size_t count = i % 10 == 0 ? 20000 : (size_t)i + 1;
+	for (int i = 0; i < stress() * 1000 / SLOWNESS; i++) {
+		size_t count = i % 10 == 0 ? 20000 : (size_t)i % 1000 + 1;
 
 		isolate_call(echo, &count, NULL, &result);
 		ck_assert_answer(&result, ISOLATE_RETURNED);
@@ -82,8 +82,8 @@ static void *call_many(void *arg)
 {
 	struct caller *caller = arg;
 
-	for (size_t i = 0; i < 40 / SLOWNESS; i++) {
-		size_t count = caller->first + i * 997;
+	for (size_t i = 0; i < (size_t)stress() * 40 / SLOWNESS; i++) {
+		size_t count = caller->first + i % 40 * 997;
 		struct isolate_result result;
 
 		isolate_call(echo, &count, NULL, &result);
@@ -274,7 +274,7 @@ START_TEST(locks_of_other_threads_hold_up_neither_child_nor_parent)
 	atomic_store(&over, false);
 	for (size_t i = first; i < end; i++)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, hammer, (void *)&hammers[i]), 0);
-	call_under_hammers(SLOWNESS > 1 ? 50 : 2500);
+	call_under_hammers(stress() * (SLOWNESS > 1 ? 50 : 2500));
 	atomic_store(&over, true);
 	for (size_t i = first; i < end; i++)
 		pthread_join(threads[i], NULL);
@@ -286,6 +286,7 @@ static Suite *make_suite(void)
 	Suite *suite = suite_create("isolate/load");
 	TCase *calls = isolate_tcase(suite, "calls");
 
+	tcase_set_timeout(calls, 60.0 * stress());
 	tcase_add_test(calls, a_thousand_calls_leave_nothing);
 	tcase_add_test(calls, calls_from_eight_threads_do_not_mix_their_answers);
 	tcase_add_loop_test(calls, calls_nest_eight_deep, 0, 2);

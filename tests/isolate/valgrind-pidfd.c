@@ -6,6 +6,7 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -66,10 +67,15 @@ static int ask(int socket, int number, int fd, int *ret_fd)
 static int ask_broker(int number, int fd, int *ret_fd)
 {
 	int socket_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), code;
+	sigset_t all, before;
 
+	/* The real calls are not interrupted. */
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &before);
 	code = socket_fd < 0 ? errno : ask(socket_fd, number, fd, ret_fd);
 	if (socket_fd >= 0)
 		close(socket_fd);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	errno = code;
 	return code ? -1 : 0;
 }
