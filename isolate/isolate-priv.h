@@ -8,6 +8,7 @@
 #include <pal/child.h>
 #include <pal/deadline.h>
 #include <pal/error.h>
+#include <pal/private.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -137,6 +138,7 @@ enum isolate__phase {
 #define ISOLATE__HELD_NAP_MS 5
 
 struct isolate_run {
+	struct pal_private private; /* children of other runs are not to have what this one has open */
 	struct isolate__call call;
 	struct isolate__facts facts;
 	struct isolate__capture captures[2]; /* stdout, stderr */
@@ -195,7 +197,7 @@ void isolate__watch_forget_child(struct isolate_run *run);
 void isolate__watch_update(struct isolate_run *run);
 void isolate__watch_close(struct isolate_run *run);
 
-/* capture.c */
+/* capture.c. Between pal_private_begin and _end. */
 void isolate__capture_begin(struct isolate__capture *capture, int fd, size_t limit);
 /* Takes what is there, up to a bound. false: that was its end, or it cannot be read. */
 bool isolate__capture_read(struct isolate__capture *capture);

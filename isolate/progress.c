@@ -32,7 +32,7 @@ static void close_capture(struct isolate_run *run, struct isolate__capture *capt
 	if (capture->fd < 0)
 		return;
 	isolate__watch_forget(run, capture->fd);
-	capture->fd = pal_close(capture->fd);
+	pal_private_close(&capture->fd);
 }
 
 static void read_captures(struct isolate_run *run)

@@ -103,10 +103,13 @@ static void set_memfd(struct isolate__call *call, const struct stat *st)
 static int prepare_memfd(struct isolate__call *call)
 {
 	struct stat st;
+	bool held;
 
+	held = pal_private_begin();
 	call->memfd = open_kept(&call->warm, &st);
 	if (call->memfd < 0)
 		call->memfd = open_new(&call->warm, &st);
+	pal_private_end(held);
 	if (call->memfd < 0)
 		return -errno;
 	set_memfd(call, &st);
@@ -149,7 +152,7 @@ static void release_memfd(struct isolate__call *call)
 {
 	struct isolate__warm *warm = PAL_TAKE_POINTER(call->warm);
 
-	call->memfd = pal_close(call->memfd);
+	pal_private_close(&call->memfd);
 	if (warm && !warm->once && warm->owner == getpid() && isolate__warm_is_read_only(warm))
 		isolate__cache_put_warm(warm, 0);
 	else
@@ -214,12 +217,15 @@ static int seal(int memfd, struct pal_error *error)
 static int make_read_only(struct isolate__call *call, struct pal_error *error)
 {
 	struct stat st;
+	bool held;
 
-	call->memfd = pal_close(call->memfd); /* or we would be one that writes */
+	pal_private_close(&call->memfd); /* or we would be one that writes */
 	if (isolate__warm_is_read_only(call->warm))
 		return 0;
 	call->warm->once = true;
+	held = pal_private_begin();
 	call->memfd = isolate__warm_open(call->warm, &st);
+	pal_private_end(held);
 	if (call->memfd < 0)
 		return pal_error_set(
 			error, ISOLATE_STAGE_RESULT, -errno, "open the result to seal it");

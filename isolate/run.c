@@ -93,11 +93,12 @@ static void release(struct isolate_run *run)
 {
 	isolate__watch_close(run);
 	for (int i = 0; i < 2; i++) {
-		run->captures[i].fd = pal_close(run->captures[i].fd);
+		pal_private_close(&run->captures[i].fd);
 		free(run->captures[i].data);
 	}
 	pal_child_free(run->call.child);
 	isolate__result_release(&run->call, is_secluded(run));
+	pal_private_remove(&run->private);
 }
 
 void isolate__run_finish(struct isolate_run *run, struct isolate_result *result)

@@ -75,9 +75,11 @@ static void take_captures(struct isolate_run *run)
 {
 	const struct isolate_options *options = &run->call.options;
 	size_t limit = options->max_capture ? options->max_capture : ISOLATE_DEFAULT_MAX_CAPTURE;
+	bool held = pal_private_begin();
 
 	isolate__capture_begin(&run->captures[0], pal_child_steal_stdout(run->call.child), limit);
 	isolate__capture_begin(&run->captures[1], pal_child_steal_stderr(run->call.child), limit);
+	pal_private_end(held);
 }
 
 /* What cannot be started has come to its outcome: the marks tell which. */
@@ -90,6 +92,7 @@ static void start(struct isolate_run *run, bool outlives_thread)
 	/* Who waits for the end need not wait for the start; and a filter may have to be attended to. */
 	pal_builder_fork_unwaited(
 		run->call.builder, !outlives_thread && !run->call.options.sandbox);
+	pal_builder_keep_private(run->call.builder, &run->private);
 	run->epoch = isolate__forks_begin();
 	facts->start_code = pal_fork(run->call.builder, isolate__child, &run->call,
 		&run->call.child, &facts->start_error);
@@ -114,6 +117,12 @@ static void start(struct isolate_run *run, bool outlives_thread)
 	take_captures(run);
 }
 
+#define PLACE(fd) PAL_PRIVATE_PLACE(struct isolate_run, private, fd)
+static const ptrdiff_t private_places[] = {PLACE(captures[0].fd), PLACE(captures[1].fd),
+	PLACE(watch.epoll), PLACE(watch.timer), PLACE(call.memfd)};
+static const struct pal_private_layout private_layout = {
+	PAL_ARRAY_LENGTH(private_places), private_places};
+
 int isolate__run_start(struct isolate_run *run, isolate_fn fn, void *arg,
 	const struct isolate_options *options, bool outlives_thread, struct pal_error *error)
 {
@@ -126,6 +135,7 @@ int isolate__run_start(struct isolate_run *run, isolate_fn fn, void *arg,
 		.owner = getpid(),
 		.watch = {.epoll = -1, .timer = -1},
 	};
+	pal_private_add(&run->private, &private_layout);
 	r = prepare(run, options, error);
 	if (r == 0)
 		start(run, outlives_thread);
@@ -136,7 +146,9 @@ int isolate__run_start(struct isolate_run *run, isolate_fn fn, void *arg,
 			*error = result.error;
 		return result.error.code;
 	}
-	if (r < 0)
+	if (r < 0) {
 		isolate__result_release(&run->call, false);
+		pal_private_remove(&run->private);
+	}
 	return r;
 }

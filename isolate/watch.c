@@ -87,23 +87,32 @@ void isolate__watch_update(struct isolate_run *run)
 
 void isolate__watch_close(struct isolate_run *run)
 {
-	run->watch.epoll = pal_close(run->watch.epoll);
-	run->watch.timer = pal_close(run->watch.timer);
+	pal_private_close(&run->watch.epoll);
+	pal_private_close(&run->watch.timer);
 	run->watch.child = false;
+}
+
+static int open_both(struct isolate__watch *watch)
+{
+	bool held = pal_private_begin();
+	int r = 0;
+
+	watch->epoll = isolate__lift(epoll_create1(EPOLL_CLOEXEC));
+	if (watch->epoll >= 0)
+		watch->timer = isolate__lift(
+			timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+	if (watch->epoll < 0 || watch->timer < 0)
+		r = -errno;
+	pal_private_end(held);
+	return r;
 }
 
 static int open_all(struct isolate_run *run)
 {
-	struct isolate__watch *watch = &run->watch;
-	int r = 0;
+	int r = open_both(&run->watch);
 
-	watch->epoll = isolate__lift(epoll_create1(EPOLL_CLOEXEC));
-	if (watch->epoll < 0)
-		return -errno;
-	watch->timer = isolate__lift(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-	if (watch->timer < 0)
-		return -errno;
-	r = add(run, watch->timer);
+	if (r == 0)
+		r = add(run, run->watch.timer);
 	if (r == 0)
 		r = watch_child(run);
 	for (int i = 0; i < 2 && r == 0; i++)

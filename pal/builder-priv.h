@@ -73,6 +73,7 @@ struct pal_builder {
 	bool vfork;
 	pal_deadline start_deadline; /* of pal_fork */
 	void *fork_memory; /* the caller's; NULL: none */
+	const struct pal_private *kept_private; /* the caller's; NULL: none */
 	bool fork_unwaited;
 };
 

@@ -184,8 +184,8 @@ PAL_EXPORT void pal_builder_parent_death(struct pal_builder *builder, int signal
  * On: with pal_fork, too, parent_death() is about the process and not about the calling
  * thread, from before the function runs. This takes two descriptors of this process, which the
  * child does not have, until the child has been waited for or its handle freed. A process that
- * was forked from this one later, and has not executed anything, has copies of them unless it
- * closes what it inherits: the signal comes when it has ended, too. The child cannot lose the
+ * was forked from this one later by others than pal_fork, and has not executed anything, has
+ * copies of them unless it closes what it inherits: the signal comes when it has ended, too. The child cannot lose the
  * setting, except to a change of its user; in a pid namespace it is made just after the child
  * has begun to run. -EMFILE, -ENFILE at PAL_STAGE_PARENT_DEATH. Off, the default: fewer system
  * calls.
@@ -286,7 +286,9 @@ PAL_EXPORT int pal_builder_spawn_pid(struct pal_builder *builder, pid_t *ret, st
  * child leaves with _exit: no atexit handlers, no flushing. Stages as above.
  * `fn` runs once every step of the plan has succeeded. Where close_others is on, the
  * copies of other handles that it has are of descriptors that are closed: their
- * numbers will be other files', so they must not be freed or detached in `fn`.
+ * numbers will be other files', so they must not be freed or detached in `fn`. Where it is off,
+ * `fn` has none of the descriptors that handles hold for themselves (private.h): pidfds, and
+ * pipes that nobody has asked a handle for; copies of the handles may be freed.
  * Of the signals, those between 32 and SIGRTMIN keep their dispositions: libc uses
  * them for itself, in pthread_cancel(3) and setuid(2) with threads.
  */

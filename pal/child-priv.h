@@ -5,6 +5,7 @@
 #include <pal/child.h>
 #include <pal/death-thread-priv.h>
 #include <pal/lifeline-priv.h>
+#include <pal/private.h>
 #include <pal/report-priv.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -14,10 +15,12 @@
 #define PAL__TRACED_NAP_MS 5
 
 struct pal_child {
+	struct pal_private private;
 	uint64_t owner; /* pal__process_mark of whose child it is; its forks have copies of the handle */
 	pid_t pid;
 	int pidfd;
 	int stdio[3];       /* our ends of pipes, -1: none */
+	int own_stdio[3];   /* the same, and only there, until the caller has seen them */
 	int notify_fd;      /* the listener of its filter, -1: none */
 	bool leads_group;   /* was started as the leader of a process group */
 	int64_t started_ns; /* as pal__now_ns */
@@ -32,9 +35,14 @@ struct pal_child {
 
 /*
  * An empty handle of a child that starts now, NULL without memory. The maker
- * sets pid, pidfd and leads_group before anyone else sees it.
+ * sets pid, pidfd and leads_group before anyone else sees it. What it holds for itself other forked
+ * children are not to have; its listener is the caller's, and so is a stream once it has been seen.
  */
 struct pal_child *pal__child_new(void);
+
+/* A stream as the caller's: from now on its number can be any file's. And takes it. */
+int pal__child_show_stdio(const struct pal_child *child, int stream);
+int pal__child_take_stdio(struct pal_child *child, int stream);
 
 /* Whether it is a child of this process, and the handle no copy in a fork. */
 bool pal__child_is_own(const struct pal_child *child);

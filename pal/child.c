@@ -19,17 +19,31 @@
 
 /* ---- making ---- */
 
+static const ptrdiff_t private_places[] = {
+	PAL_PRIVATE_PLACE(struct pal_child, private, pidfd),
+	PAL_PRIVATE_PLACE(struct pal_child, private, own_stdio[0]),
+	PAL_PRIVATE_PLACE(struct pal_child, private, own_stdio[1]),
+	PAL_PRIVATE_PLACE(struct pal_child, private, own_stdio[2]),
+	PAL_PRIVATE_PLACE(struct pal_child, private, lifeline.ends[0]),
+	PAL_PRIVATE_PLACE(struct pal_child, private, lifeline.ends[1]),
+};
+static const struct pal_private_layout private_layout = {
+	PAL_ARRAY_LENGTH(private_places), private_places};
+
 struct pal_child *pal__child_new(void)
 {
 	struct pal_child *child = calloc(1, sizeof *child);
 
-	if (child)
-		*child = (struct pal_child){.owner = pal__process_mark(),
+	if (!child)
+		return NULL;
+	*child = (struct pal_child){.owner = pal__process_mark(),
 			.pidfd = -1,
 			.stdio = {-1, -1, -1},
+			.own_stdio = {-1, -1, -1},
 			.notify_fd = -1,
 			.lifeline = PAL__LIFELINE_INIT,
 			.started_ns = pal__now_ns()};
+	pal_private_add(&child->private, &private_layout);
 	return child;
 }
 
@@ -71,7 +85,7 @@ int pal_child_adopt(pid_t pid, struct pal_child **ret, struct pal_error *error)
 		return pal_error_set(error, PAL_STAGE_CLONE, pidfd, "adopt process %d", (int)pid);
 	}
 	child->pid = pid;
-	child->pidfd = pidfd;
+	child->pidfd = pidfd; /* in this moment a fork of another thread could have had it */
 	*ret = child;
 	return 0;
 }
@@ -88,34 +102,49 @@ int pal_child_peek_pidfd(const struct pal_child *child)
 	return child->pidfd;
 }
 
+int pal__child_show_stdio(const struct pal_child *child, int stream)
+{
+	struct pal_child *own = (struct pal_child *)child; /* handles are allocated, none is const */
+
+	if (own->own_stdio[stream] >= 0)
+		own->stdio[stream] = pal_take_fd(&own->own_stdio[stream]);
+	return own->stdio[stream];
+}
+
+int pal__child_take_stdio(struct pal_child *child, int stream)
+{
+	pal__child_show_stdio(child, stream);
+	return pal_take_fd(&child->stdio[stream]);
+}
+
 int pal_child_stdin(const struct pal_child *child)
 {
-	return child->stdio[0];
+	return pal__child_show_stdio(child, 0);
 }
 
 int pal_child_stdout(const struct pal_child *child)
 {
-	return child->stdio[1];
+	return pal__child_show_stdio(child, 1);
 }
 
 int pal_child_stderr(const struct pal_child *child)
 {
-	return child->stdio[2];
+	return pal__child_show_stdio(child, 2);
 }
 
 int pal_child_steal_stdin(struct pal_child *child)
 {
-	return pal_take_fd(&child->stdio[0]);
+	return pal__child_take_stdio(child, 0);
 }
 
 int pal_child_steal_stdout(struct pal_child *child)
 {
-	return pal_take_fd(&child->stdio[1]);
+	return pal__child_take_stdio(child, 1);
 }
 
 int pal_child_steal_stderr(struct pal_child *child)
 {
-	return pal_take_fd(&child->stdio[2]);
+	return pal__child_take_stdio(child, 2);
 }
 
 int pal_child_steal_notify(struct pal_child *child)
@@ -145,13 +174,14 @@ const char *pal_status_text(const struct pal_status *status, char *buffer, size_
 
 void pal__child_release(struct pal_child *child)
 {
-	pal_close(child->pidfd);
+	pal_private_close(&child->pidfd);
 	for (int i = 0; i < 3; i++)
-		pal_close(child->stdio[i]);
+		pal_close(pal__child_take_stdio(child, i));
 	pal_close(child->notify_fd);
 	pal__lifeline_end(&child->lifeline, child->owner);
 	if (child->report)
 		munmap(child->report, sizeof *child->report);
+	pal_private_remove(&child->private);
 	free(child);
 }
 

@@ -83,7 +83,7 @@ struct talk {
 
 static void close_stream(struct talk *talk, int number)
 {
-	pal_close(pal_take_fd(&talk->child->stdio[number]));
+	pal_close(pal__child_take_stdio(talk->child, number));
 }
 
 /* Writes as much as the pipe takes. Nobody has to read it. */
@@ -297,10 +297,12 @@ static void talk_init(
 static int communicate(struct pal_child *child, const struct pal_communicate_options *options,
 	struct pal_output *ret, struct pal_error *error)
 {
-	const bool wanted[2] = {child->stdio[1] >= 0, child->stdio[2] >= 0};
+	const bool wanted[2] = {
+		pal__child_show_stdio(child, 1) >= 0, pal__child_show_stdio(child, 2) >= 0};
 	struct talk talk;
 	int r;
 
+	pal__child_show_stdio(child, 0);
 	talk_init(&talk, child, options);
 	r = run(&talk);
 	if (r == 0)

@@ -183,7 +183,7 @@ int pal__detach(struct pal_child *child)
 	int r = -ENOMEM;
 
 	for (int i = 0; i < 3; i++)
-		pal_close(pal_take_fd(&child->stdio[i]));
+		pal_close(pal__child_take_stdio(child, i));
 	pal_close(pal_take_fd(&child->notify_fd));
 	if (reaper) {
 		pthread_mutex_lock(&reaper->lock);

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <pal/private.h>
 #include <pal/util-priv.h>
 
 /*
@@ -42,7 +43,7 @@ static int open_sockets(int sockets[2])
 int pal__plan_fds_open(struct pal__plan_fds *own, const struct pal_builder *builder, bool program,
 	struct pal_error *error)
 {
-	bool divides = pal__namespaces_divide(builder, program);
+	bool divides = pal__namespaces_divide(builder, program), held = pal_private_begin();
 	int r = 0;
 
 	if ((!program && !pal__builder_leaves_fork(builder)) || pal__namespaces_init(builder, program))
@@ -51,6 +52,7 @@ int pal__plan_fds_open(struct pal__plan_fds *own, const struct pal_builder *buil
 		r = open_sockets(own->sockets);
 	if (r >= 0 && pal__builder_arms_death(builder, program) && pal__namespaces_hide_parent(builder))
 		r = take_lifted(pal__pidfd_open(getpid()), &own->parent);
+	pal_private_end(held);
 	if (r < 0)
 		return pal_error_set(error, PAL_STAGE_CLONE, r, "descriptors for a child");
 	return 0;
@@ -58,10 +60,13 @@ int pal__plan_fds_open(struct pal__plan_fds *own, const struct pal_builder *buil
 
 void pal__plan_fds_close(struct pal__plan_fds *own)
 {
+	bool held = pal_private_begin();
+
 	own->ready = pal_close(own->ready);
 	own->parent = pal_close(own->parent);
 	own->sockets[0] = pal_close(own->sockets[0]);
 	own->sockets[1] = pal_close(own->sockets[1]);
+	pal_private_end(held);
 }
 
 /* ---- the second child ---- */
@@ -109,16 +114,19 @@ static void kill_by_pid(pid_t pid)
 int pal__divide_take(
 	struct pal__launch *launch, const struct pal__report *report, pid_t *pid, int *pidfd)
 {
-	int second = receive_fd(launch->own.sockets[PAL__SOCKET_PARENT]);
+	bool held = pal_private_begin();
+	int first = *pidfd, second = receive_fd(launch->own.sockets[PAL__SOCKET_PARENT]);
 
+	if (second >= 0)
+		*pidfd = second;
+	pal_private_end(held);
 	if (second < 0) {
 		if (report->second > 0)
 			kill_by_pid(report->second);
 		return report->handover < 0 ? report->handover : second;
 	}
-	pal__reap(*pidfd);
-	pal_close(*pidfd);
-	*pidfd = second;
+	pal__reap(first);
+	pal_close(first);
 	*pid = report->second;
 	return 0;
 }

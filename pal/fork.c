@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <pal/private-priv.h>
 #include <pal/process-mark-priv.h>
 #include <pal/signals-priv.h>
 #include <pal/spawn-child-priv.h>
@@ -46,7 +47,7 @@ struct fork_call {
 	struct pal__launch launch;
 	struct fork_page *page;
 	bool page_is_callers;
-	struct pal__lifeline lifeline;
+	const struct pal_private *kept_private;
 	int (*fn)(void *arg);
 	void *arg;
 };
@@ -94,6 +95,14 @@ static int say_ready(const struct fork_call *call, int ready_fd)
 	return 0;
 }
 
+/* Before anything is done to descriptors: what belongs to other calls and handles. */
+static void drop_others(const struct fork_call *call)
+{
+	const struct pal_private *own[] = {&call->launch.private, call->kept_private};
+
+	pal__private_drop(own, PAL_ARRAY_LENGTH(own), &call->launch.plan->fds);
+}
+
 static void __attribute__((noreturn)) run_child(struct fork_call *call)
 {
 	struct pal__child_args args = {
@@ -101,7 +110,8 @@ static void __attribute__((noreturn)) run_child(struct fork_call *call)
 
 	int r;
 
-	pal__lifeline_drop(&call->lifeline);
+	drop_others(call);
+	pal__lifeline_drop(&call->launch.lifeline);
 	r = pass_gate(call) ? pal__child_setup(&args) : -ESRCH;
 	if (r == PAL__CHILD_LEAVES)
 		_exit(args.exit_code);
@@ -122,13 +132,17 @@ static void open_gate(struct fork_page *page)
  * The pidfd, above 2, of a child that comes no further than to the gate, so that its pid is still
  * its own. On failure the child has ended and is reaped: killed, because it may never come there.
  */
-static int open_pidfd(pid_t pid)
+static int open_pidfd(pid_t pid, int *ret)
 {
+	bool held = pal_private_begin();
 	int pidfd = pal__pidfd_open(pid);
 
 	pidfd = pidfd < 0 ? -errno : pal__fd_lift(pidfd);
 	if (pidfd >= 0)
-		return pidfd;
+		*ret = pidfd;
+	pal_private_end(held);
+	if (pidfd >= 0)
+		return 0;
 	kill(pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
@@ -137,8 +151,12 @@ static int open_pidfd(pid_t pid)
 
 static void take_child(struct fork_call *call, struct pal_child *child, struct pal_child **ret)
 {
-	child->lifeline = call->lifeline;
-	call->lifeline = (struct pal__lifeline)PAL__LIFELINE_INIT;
+	bool held = pal_private_begin();
+
+	child->lifeline = call->launch.lifeline;
+	call->launch.lifeline = (struct pal__lifeline)PAL__LIFELINE_INIT;
+	call->launch.pidfd = -1;
+	pal_private_end(held);
 	*ret = child;
 }
 
@@ -147,7 +165,7 @@ static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 {
 	struct pal__sigset before = pal__signals_block_all();
 	pid_t pid = fork();
-	int r, pidfd;
+	int r, *pidfd = &call->launch.pidfd;
 
 	if (pid == 0)
 		run_child(call);
@@ -155,26 +173,26 @@ static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 	pal__signals_restore(&before);
 	if (pid < 0)
 		return pal_error_set(error, PAL_STAGE_CLONE, r, "fork");
-	pidfd = open_pidfd(pid);
-	if (pidfd < 0)
-		return pal_error_set(error, PAL_STAGE_CLONE, pidfd, "pidfd of a forked child");
-	pal__lifeline_tie(&call->lifeline, pid, pidfd);
+	r = open_pidfd(pid, pidfd);
+	if (r < 0)
+		return pal_error_set(error, PAL_STAGE_CLONE, r, "pidfd of a forked child");
+	pal__lifeline_tie(&call->launch.lifeline, pid, *pidfd);
 	open_gate(call->page);
 	if (pal__builder_leaves_fork(builder)) {
-		take_child(call, pal__launch_finish(&call->launch, pid, pidfd), ret);
+		take_child(call, pal__launch_finish(&call->launch, pid, *pidfd), ret);
 		return 0;
 	}
-	r = pal__await_ready(&call->launch, &call->page->report, &pid, &pidfd, builder,
+	r = pal__await_ready(&call->launch, &call->page->report, &pid, pidfd, builder,
 		builder->start_deadline, error);
 	if (r >= 0 && call->launch.plan->namespaces.divides)
-		pal__lifeline_tie(&call->lifeline, pid, pidfd); /* it is another process now */
+		pal__lifeline_tie(&call->launch.lifeline, pid, *pidfd); /* it is another process now */
 	if (r >= 0)
-		r = pal__launch_receive(&call->launch, pid, &pidfd, error);
+		r = pal__launch_receive(&call->launch, pid, pidfd, error);
 	if (r < 0) {
-		pal_close(pidfd);
+		pal_private_close(pidfd);
 		return r;
 	}
-	take_child(call, pal__launch_finish(&call->launch, pid, pidfd), ret);
+	take_child(call, pal__launch_finish(&call->launch, pid, *pidfd), ret);
 	if (call->launch.plan->namespaces.init)
 		(*ret)->report = &PAL_TAKE_POINTER(call->page)->report;
 	return 0;
@@ -207,7 +225,7 @@ static int prepare(
 	if (r < 0)
 		return r;
 	if (builder->parent_death && builder->death_of_process) {
-		r = pal__lifeline_open(&call->lifeline, builder->parent_death);
+		r = pal__lifeline_open(&call->launch.lifeline, builder->parent_death);
 		if (r < 0)
 			return pal_error_set(error, PAL_STAGE_PARENT_DEATH, r,
 				"sockets that tell a child of the end of this process");
@@ -220,12 +238,14 @@ static int fork_with(struct fork_call *call, struct pal_builder *builder,
 {
 	int r = pal__launch_check(builder, false, error);
 
+	pal__launch_init(&call->launch);
+	call->kept_private = builder ? builder->kept_private : NULL;
 	if (r >= 0)
 		r = prepare(call, builder, error);
 	if (r >= 0)
 		r = do_fork(call, builder, ret, error);
+	pal__lifeline_end(&call->launch.lifeline, pal__process_mark());
 	pal__launch_clear(&call->launch);
-	pal__lifeline_end(&call->lifeline, pal__process_mark());
 	if (call->page && !call->page_is_callers)
 		munmap(call->page, sizeof *call->page);
 	return r;
@@ -234,8 +254,7 @@ static int fork_with(struct fork_call *call, struct pal_builder *builder,
 int pal_fork(struct pal_builder *builder, int (*fn)(void *arg), void *arg, struct pal_child **ret,
 	struct pal_error *error)
 {
-	struct fork_call call = {
-		.launch = PAL__LAUNCH_INIT, .lifeline = PAL__LIFELINE_INIT, .fn = fn, .arg = arg};
+	struct fork_call call = {.launch = PAL__LAUNCH_INIT, .fn = fn, .arg = arg};
 	int cancel_state, r;
 
 	if (!fn)

@@ -82,12 +82,26 @@ int pal__launch_check(const struct pal_builder *builder, bool program, struct pa
 	return r < 0 ? r : pal__namespaces_check(builder, error);
 }
 
+#define PLACE(fd) PAL_PRIVATE_PLACE(struct pal__launch, private, fd)
+static const ptrdiff_t private_places[] = {PLACE(streams.null), PLACE(streams.child_side[0]),
+	PLACE(streams.child_side[1]), PLACE(streams.child_side[2]), PLACE(streams.parent_side[0]),
+	PLACE(streams.parent_side[1]), PLACE(streams.parent_side[2]), PLACE(streams.handover[0]),
+	PLACE(streams.handover[1]), PLACE(own.ready), PLACE(own.parent), PLACE(own.sockets[0]),
+	PLACE(own.sockets[1]), PLACE(pidfd), PLACE(lifeline.ends[0]), PLACE(lifeline.ends[1])};
+static const struct pal_private_layout private_layout = {
+	PAL_ARRAY_LENGTH(private_places), private_places};
+
+void pal__launch_init(struct pal__launch *launch)
+{
+	*launch = (struct pal__launch)PAL__LAUNCH_INIT;
+	pal_private_add(&launch->private, &private_layout);
+}
+
 int pal__launch_prepare(struct pal__launch *launch, struct pal_builder *builder, bool program,
 	struct pal_error *error)
 {
 	int r;
 
-	*launch = (struct pal__launch)PAL__LAUNCH_INIT;
 	launch->child = pal__child_new();
 	if (!launch->child)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "handle of a child");
@@ -136,8 +150,10 @@ struct pal_child *pal__launch_finish(struct pal__launch *launch, pid_t pid, int 
 	child->pid = pid;
 	child->pidfd = pidfd;
 	child->leads_group = process->setsid || process->tty >= 0 || process->group == 0;
-	for (int i = 0; i < 3; i++)
-		child->stdio[i] = pal_take_fd(&launch->streams.parent_side[i]);
+	for (int i = 0; i < 3; i++) {
+		child->own_stdio[i] = launch->streams.parent_side[i];
+		launch->streams.parent_side[i] = -1;
+	}
 	return child;
 }
 
@@ -150,8 +166,8 @@ void pal__launch_abandon(struct pal__launch *launch, pid_t pid, int *pidfd)
 void pal__launch_clear(struct pal__launch *launch)
 {
 	pal__streams_close(&launch->streams);
-	if (launch->child)
-		pal_close(launch->child->notify_fd);
 	pal__plan_fds_close(&launch->own);
-	free(launch->child);
+	pal_private_remove(&launch->private);
+	if (launch->child)
+		pal__child_release(launch->child);
 }

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <pal/private.h>
 #include <pal/process-mark-priv.h>
 #include <pal/streams-priv.h>
 #include <pal/util-priv.h>
@@ -33,16 +34,20 @@ static int arm(int fd, int signal)
 
 int pal__lifeline_open(struct pal__lifeline *lifeline, int signal)
 {
-	int r;
+	bool held = pal_private_begin();
+	int r = 0;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, lifeline->ends) < 0)
-		return -errno;
+		r = -errno;
+	else
+		r = lift_both(lifeline->ends);
+	pal_private_end(held);
 	/*
 	 * A child that inherits them from us and writes to them must not be taken for our end:
 	 * bytes would signal, too.
 	 */
-	shutdown(lifeline->ends[0], SHUT_RDWR);
-	r = lift_both(lifeline->ends);
+	if (r == 0)
+		shutdown(lifeline->ends[0], SHUT_RDWR);
 	for (int i = 0; i < 2 && r == 0; i++)
 		r = arm(lifeline->ends[i], signal);
 	if (r < 0)
@@ -81,5 +86,5 @@ void pal__lifeline_end(struct pal__lifeline *lifeline, uint64_t owner)
 	if (owner == pal__process_mark())
 		set_owner(lifeline, 0);
 	for (int i = 0; i < 2; i++)
-		pal_close(pal_take_fd(&lifeline->ends[i]));
+		pal_private_close(&lifeline->ends[i]);
 }

@@ -27,6 +27,7 @@
 #include <pal/helper.h>
 #include <pal/log.h>
 #include <pal/namespaces.h>
+#include <pal/private.h>
 #include <pal/process.h>
 #include <pal/profile.h>
 #include <pal/root.h>

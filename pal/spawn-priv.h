@@ -5,6 +5,7 @@
 #include <pal/builder-priv.h>
 #include <pal/child-priv.h>
 #include <pal/plan-priv.h>
+#include <pal/private.h>
 #include <pal/report-priv.h>
 #include <pal/streams-priv.h>
 
@@ -16,6 +17,9 @@ struct pal__launch {
 	struct pal__plan_fds own;
 	struct pal__plan *plan; /* the builder's */
 	struct pal_child *child;
+	struct pal_private private; /* while it is under way: other forked children do not have its descriptors */
+	int pidfd;                  /* of the child of a pal_fork, until the handle has it */
+	struct pal__lifeline lifeline; /* the same */
 };
 
 /*
@@ -27,7 +31,7 @@ int pal__launch_check(const struct pal_builder *builder, bool program, struct pa
 /* Makes all of the above, for a builder that has been checked. Half made on failure, for pal__launch_clear. */
 int pal__launch_prepare(struct pal__launch *launch, struct pal_builder *builder, bool program,
 	struct pal_error *error);
-#define PAL__LAUNCH_INIT {.streams = PAL__STREAMS_INIT, .own = PAL__PLAN_FDS_INIT}
+#define PAL__LAUNCH_INIT {.streams = PAL__STREAMS_INIT, .own = PAL__PLAN_FDS_INIT, .pidfd = -1, .lifeline = PAL__LIFELINE_INIT}
 
 /* divide.c */
 int pal__plan_fds_open(struct pal__plan_fds *own, const struct pal_builder *builder, bool program,
@@ -59,6 +63,8 @@ int pal__launch_receive(struct pal__launch *launch, pid_t pid, int *pidfd, struc
 void pal__launch_abandon(struct pal__launch *launch, pid_t pid, int *pidfd);
 /* It becomes a handle. Takes `pidfd`. */
 struct pal_child *pal__launch_finish(struct pal__launch *launch, pid_t pid, int pidfd);
+/* First of all; it must not move from then to pal__launch_clear. */
+void pal__launch_init(struct pal__launch *launch);
 void pal__launch_clear(struct pal__launch *launch);
 
 /* Fills `error` from what the child left; returns its code. report.c */

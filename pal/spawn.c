@@ -456,6 +456,7 @@ static int spawn(struct pal_builder *builder, struct pal_child **ret, pid_t *ret
 		r = check_pid_only(builder, error);
 	if (r < 0)
 		return r;
+	pal__launch_init(&launch);
 	r = pal__launch_prepare(&launch, builder, true, error);
 	if (r >= 0)
 		r = start_in_memory(&launch, builder, ret, ret_pid, error);

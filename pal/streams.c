@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <pal/private.h>
 #include <pal/socket.h>
 #include <pal/util-priv.h>
 
@@ -74,11 +75,17 @@ static int open_file(struct pal__streams *streams, int stream, const struct pal_
 
 static int open_stream(struct pal__streams *streams, const struct pal__fd_request *request)
 {
+	bool held;
+	int r;
+
 	switch (request->from.kind) {
 	case PAL_STDIO_KIND_NULL:
 		return open_null(streams);
 	case PAL_STDIO_KIND_PIPE:
-		return open_pipe(streams, request->child_fd);
+		held = pal_private_begin();
+		r = open_pipe(streams, request->child_fd);
+		pal_private_end(held);
+		return r;
 	case PAL_STDIO_KIND_FILE:
 		return open_file(streams, request->child_fd, &request->from);
 	case PAL_STDIO_KIND_INHERIT:
@@ -91,6 +98,7 @@ static int open_stream(struct pal__streams *streams, const struct pal__fd_reques
 
 static int open_handover(struct pal__streams *streams, struct pal_error *error)
 {
+	bool held = pal_private_begin();
 	int ends[2], r = pal_socket_pair(SOCK_SEQPACKET, ends);
 
 	for (int i = 0; i < 2 && r >= 0; i++) {
@@ -100,6 +108,7 @@ static int open_handover(struct pal__streams *streams, struct pal_error *error)
 		if (r >= 0)
 			streams->handover[i] = r;
 	}
+	pal_private_end(held);
 	if (r < 0)
 		return pal_error_set(
 			error, PAL_STAGE_SECCOMP, r, "a socket for the listener of a filter");
@@ -131,7 +140,7 @@ int pal__streams_open(
 	return builder->sandbox.notify ? open_handover(streams, error) : 0;
 }
 
-void pal__streams_close_child_sides(struct pal__streams *streams)
+static void close_child_sides(struct pal__streams *streams)
 {
 	for (int i = 0; i < 3; i++)
 		streams->child_side[i] = pal_close(streams->child_side[i]);
@@ -139,10 +148,21 @@ void pal__streams_close_child_sides(struct pal__streams *streams)
 	streams->handover[1] = pal_close(streams->handover[1]);
 }
 
+void pal__streams_close_child_sides(struct pal__streams *streams)
+{
+	bool held = pal_private_begin();
+
+	close_child_sides(streams);
+	pal_private_end(held);
+}
+
 void pal__streams_close(struct pal__streams *streams)
 {
-	pal__streams_close_child_sides(streams);
+	bool held = pal_private_begin();
+
+	close_child_sides(streams);
 	for (int i = 0; i < 3; i++)
 		streams->parent_side[i] = pal_close(streams->parent_side[i]);
 	streams->handover[0] = pal_close(streams->handover[0]);
+	pal_private_end(held);
 }

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The list of all objects with private descriptors, and the lock that keeps forks away while
+ * one is opened or closed.
+ *
+ * The lock is held across fork(2), where handlers of others run that may wait for threads
+ * which wait for it: so nobody waits for it long. A process without threads does without.
+ * A fork has a copy of the list, which is of no use to it: nodes may be on stacks of threads
+ * that it does not have. It begins its own when it needs one.
+ */
+#include <pal/private-priv.h>
+
+#include <pthread.h>
+#include <sys/single_threaded.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <pal/builder-priv.h>
+#include <pal/process-mark-priv.h>
+#include <pal/util-priv.h>
+
+#define WAIT_SECONDS 1
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct pal_private *head;
+static uint64_t owner; /* whose list it is */
+
+/* Of the fork of this thread. Found without a call, which a child has no page for. */
+static _Thread_local bool held_by_fork __attribute__((tls_model("initial-exec")));
+
+bool pal_private_begin(void)
+{
+	struct timespec until;
+
+	if (__libc_single_threaded)
+		return false;
+	if (pthread_mutex_trylock(&lock) == 0)
+		return true;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += WAIT_SECONDS;
+	return pthread_mutex_timedlock(&lock, &until) == 0;
+}
+
+void pal_private_end(bool held)
+{
+	if (held)
+		pthread_mutex_unlock(&lock);
+}
+
+static void before_fork(void)
+{
+	held_by_fork = pal_private_begin();
+}
+
+static void after_fork(void)
+{
+	if (held_by_fork) {
+		held_by_fork = false;
+		pthread_mutex_unlock(&lock);
+	}
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+	(void)pthread_atfork(before_fork, after_fork, after_fork);
+}
+
+void pal_private_add(struct pal_private *node, const struct pal_private_layout *layout)
+{
+	uint64_t mark = pal__process_mark();
+	bool held = pal_private_begin();
+
+	if (owner != mark)
+		head = NULL;
+	owner = mark;
+	*node = (struct pal_private){layout, head, &head, mark};
+	if (head)
+		head->link = &node->next;
+	head = node;
+	pal_private_end(held);
+}
+
+void pal_private_remove(struct pal_private *node)
+{
+	bool held;
+
+	if (!node->layout || node->owner != pal__process_mark())
+		return;
+	held = pal_private_begin();
+	*node->link = node->next;
+	if (node->next)
+		node->next->link = node->link;
+	pal_private_end(held);
+	*node = (struct pal_private){0};
+}
+
+void pal_private_close(int *fd)
+{
+	bool held;
+
+	if (*fd < 0)
+		return;
+	held = pal_private_begin();
+	*fd = pal_close(*fd);
+	pal_private_end(held);
+}
+
+void pal_builder_keep_private(struct pal_builder *builder, const struct pal_private *node)
+{
+	if (builder)
+		builder->kept_private = node;
+}
+
+/* ---- the child ---- */
+
+static bool is_used(const struct pal__fd_plan *plan, int fd)
+{
+	for (size_t i = 0; i < plan->used_count; i++)
+		if (plan->used[i] == fd)
+			return true;
+	return false;
+}
+
+static bool is_kept(
+	const struct pal_private *node, const struct pal_private *const *kept, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (kept[i] == node)
+			return true;
+	return false;
+}
+
+static void drop(struct pal_private *node, const struct pal__fd_plan *plan)
+{
+	for (size_t i = 0; i < node->layout->count; i++) {
+		int *fd = (int *)(void *)((char *)node + node->layout->places[i]);
+
+		if (*fd < 0)
+			continue;
+		if (!is_used(plan, *fd))
+			syscall(SYS_close, *fd);
+		*fd = -1;
+	}
+}
+
+void pal__private_drop(
+	const struct pal_private *const *kept, size_t kept_count, const struct pal__fd_plan *plan)
+{
+	for (struct pal_private *node = head; node; node = node->next)
+		if (!is_kept(node, kept, kept_count))
+			drop(node, plan);
+}
