@@ -151,10 +151,12 @@ static void run_until_held(struct stage *stage)
 
 START_TEST(whoever_ends_a_child_the_answer_is_what_it_had_come_to)
 {
-	struct stage *stage = shared_memory(sizeof *stage);
-	const struct row *row = stage->row = &rows[_i];
+	const struct row *row = &rows[_i];
+	struct stage *stage;
 
 	supervise_or_skip();
+	stage = shared_memory(sizeof *stage);
+	stage->row = row;
 	run_until_held(stage);
 	ck_assert_int_eq(stage->answer, row->answer);
 	ck_assert_int_eq(stage->code, row->is_cancelled ? -ECANCELED : -ETIMEDOUT);
