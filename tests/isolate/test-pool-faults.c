@@ -184,7 +184,11 @@ static bool can_fail(long number, long operation)
 	       (number == SYS_futex && operation == FUTEX_WAIT);
 }
 
-WRAP(long, syscall, long number, ...)
+extern long __real_syscall(long number, ...);
+extern long __wrap_syscall(long number, ...);
+
+/* Takes six arguments, whether there are so many or not. */
+__attribute__((no_sanitize("address"))) long __wrap_syscall(long number, ...)
 {
 	va_list args;
 	long a[6];
