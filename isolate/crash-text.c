@@ -55,7 +55,7 @@ static const struct code_name code_names[] = {
 	{SIGSEGV, SEGV_MAPERR, "address not mapped"},
 	{SIGSEGV, SEGV_ACCERR, "not permitted"},
 	{SIGSEGV, SEGV_PKUERR, "refused by a protection key"},
-	{SIGSEGV, SI_KERNEL, "general protection: no address of this machine, or misaligned"},
+	{SIGSEGV, SI_KERNEL, "no address of this machine, misaligned, or no stack for a handler"},
 	{SIGBUS, BUS_ADRALN, "misaligned"},
 	{SIGBUS, BUS_ADRERR, "beyond the end of a file"},
 	{SIGBUS, BUS_MCEERR_AR, "broken memory"},

@@ -222,7 +222,7 @@ struct isolate_result {
  * Unknown: killed (-ECHILD), out of time (-ETIMEDOUT), it wrote over the
  * library's memory (-EBADMSG), or it left (-ECHILD) by _exit(2), exec, exit(3),
  * longjmp(3), pthread_exit(3) or a C++ exception. These run none of the caller's
- * frames and atexit handlers in the child, and write none of its stdio buffers a
+ * frames, atexit handlers and std::terminate handler in the child, and write none of its stdio buffers a
  * second time: exit(3) acts as _exit(2), apart from destructors of thread-local
  * C++ objects of the calling thread. (Nothing of this holds for setcontext(3),
  * quick_exit(3) and, in a program with several threads, exit(3) by a thread that
