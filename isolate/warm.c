@@ -161,6 +161,14 @@ static int stretch(struct isolate__warm *warm, size_t size)
 	return 0;
 }
 
+/* Whatever it was made before, it is the caller's as any memory is. Files cannot be wiped. */
+static bool make_as_new(const struct isolate__warm *warm)
+{
+	return madvise(warm->view, warm->view_size, MADV_DOFORK) == 0 &&
+	       (warm->fd >= 0 || madvise(warm->view, warm->view_size, MADV_KEEPONFORK) == 0) &&
+	       mprotect(warm->view, warm->view_size, PROT_READ | PROT_WRITE) == 0;
+}
+
 int isolate__warm_lend(struct isolate__warm *warm, size_t size)
 {
 	bool kept = warm->view;
@@ -169,9 +177,7 @@ int isolate__warm_lend(struct isolate__warm *warm, size_t size)
 	if (r < 0)
 		return r;
 	warm->since = isolate__forks_now();
-	/* Whatever it was made before, it is the caller's as any memory is. */
-	if (kept && (madvise(warm->view, warm->view_size, MADV_DOFORK) < 0 ||
-			    mprotect(warm->view, warm->view_size, PROT_READ | PROT_WRITE) < 0))
+	if (kept && !make_as_new(warm))
 		return -errno;
 	warm->lent = size;
 	return 0;

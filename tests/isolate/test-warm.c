@@ -3,6 +3,7 @@
 /* Memory of long results serves again, and nobody sees that: neither callers, nor forks, nor functions. */
 #include <errno.h>
 #include <fcntl.h>
+#include <isolate/memory.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +82,34 @@ START_TEST(what_the_caller_protects_or_leaves_out_is_as_new_next_time)
 	ck_assert_ptr_eq(result.data, address);
 	((unsigned char *)result.data)[0] = 1;
 	isolate_result_clear(&result);
+}
+END_TEST
+
+static int expect_eights(struct isolate_writer *out, void *arg)
+{
+	const struct isolate_result *result = arg;
+	bool right = is_filled(result->data, result->size, 8);
+
+	return isolate_write_value(out, &right);
+}
+
+START_TEST(what_the_caller_wipes_is_whole_in_functions_next_time)
+{
+	struct isolate_result result, seen;
+	bool right = false;
+	void *address;
+
+	call_fill(50000, 7, &result);
+	address = result.data;
+	ck_assert_int_eq(isolate_wipe(address, 8192), 0);
+	isolate_result_clear(&result);
+	call_fill(50000, 8, &result);
+	ck_assert_ptr_eq(result.data, address);
+	isolate_call(expect_eights, &result, NULL, &seen);
+	ck_assert_int_eq(isolate_result_value(&seen, &right), 0);
+	ck_assert(right);
+	isolate_result_clear(&result);
+	isolate_result_clear(&seen);
 }
 END_TEST
 
@@ -413,6 +442,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(results, what_the_caller_writes_is_not_in_the_next_result, 0,
 		sizeof places / sizeof *places);
 	tcase_add_test(results, what_the_caller_protects_or_leaves_out_is_as_new_next_time);
+	tcase_add_test(results, what_the_caller_wipes_is_whole_in_functions_next_time);
 	tcase_add_test(results, what_the_caller_divides_can_still_grow);
 	tcase_add_loop_test(forks, a_function_may_use_and_spoil_what_another_has_returned, 0, 2);
 	tcase_add_test(forks, a_function_that_runs_has_the_results_of_its_start);
