@@ -65,8 +65,8 @@ struct isolate__marks {
 #define ISOLATE__SECLUDED 0x69736f50u
 
 /*
- * Behind the bytes of a long result, in the memfd: that this call's child has written them, and
- * how many. A memfd may hold what earlier calls have left there.
+ * That this call's child has written a long result, and how many bytes: a memfd may hold what
+ * earlier calls have left there. Not in the memfd itself, where RLIMIT_FSIZE would count it.
  */
 struct isolate__record {
 	uint64_t ticket;
@@ -76,6 +76,7 @@ struct isolate__record {
 struct isolate__shared {
 	unsigned char fork_memory[PAL_FORK_MEMORY]; /* pal_fork's; has the alignment of the mapping */
 	struct isolate__marks marks;
+	struct isolate__record record;
 	struct isolate__crash_area crash; /* only with options.crash_report */
 	unsigned char buffer[ISOLATE__BUFFER_SIZE];
 };

@@ -63,10 +63,10 @@ struct isolate_writer;
 /*
  * Appends to the result; it is the whole of it once the function returns. 0, or
  * the negative errno of the first failure, after which the result is lost
- * whatever follows: -EFBIG beyond max_result or, less 16 bytes, RLIMIT_FSIZE, -ENOMEM,
- * -EBADF where the function closed descriptors that are not its own, or cut what is behind one (up
- * to 64 KiB do not need one), -EINVAL for data NULL. -EPERM, with no effect, in a process
- * that the function forked. For the function, in the child, one thread at a time.
+ * whatever follows: -EFBIG beyond max_result or RLIMIT_FSIZE, -ENOMEM, -EBADF where the
+ * function closed descriptors that are not its own, or cut what is behind one (up to 64 KiB
+ * do not need one), -EINVAL for data NULL. -EPERM, with no effect, in a process that the
+ * function forked. For the function, in the child, one thread at a time.
  */
 PAL_EXPORT ISOLATE_BOUND_EARLY int isolate_write(struct isolate_writer *writer, const void *data, size_t size);
 

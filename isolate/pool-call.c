@@ -311,8 +311,11 @@ static void check_memfd(struct pool_call *c)
 		struct pollfd more = {.fd = c->slot->line, .events = POLLIN};
 
 		if (c->call.memfd >= 0 && fstat(c->call.memfd, &st) == 0 &&
-			st.st_dev == job->memfd_device && st.st_ino == job->memfd_inode)
+			st.st_dev == job->memfd_device && st.st_ino == job->memfd_inode) {
+			c->call.memfd_device = st.st_dev;
+			c->call.memfd_inode = st.st_ino;
 			return;
+		}
 		if (poll(&more, 1, 0) <= 0)
 			break;
 		take_line(c);
