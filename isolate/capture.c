@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 
-/* What the function writes to a standard stream, out of a pipe that never makes us wait. */
+/*
+ * What the function writes to a standard stream, out of a pipe that never makes us wait.
+ * O_NONBLOCK is not enough for that: it is of the pipe's end, and any process that has a
+ * copy of it can take it away.
+ */
 #include <isolate/isolate-priv.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <pal/util-priv.h>
@@ -51,11 +58,41 @@ static bool grow(struct isolate__capture *capture)
 	return true;
 }
 
+/*
+ * Where this kernel has no reads of pipes that do not wait: no more than is there. Only
+ * somebody who takes that away at this very moment could make us wait.
+ */
+static ssize_t read_what_is_there(int fd, void *buffer, size_t size)
+{
+	struct pollfd pipe = {.fd = fd, .events = POLLIN};
+	int there;
+
+	if (poll(&pipe, 1, 0) < 0 || ioctl(fd, FIONREAD, &there) < 0)
+		return -1;
+	if (there > 0)
+		return read(fd, buffer, (size_t)there < size ? (size_t)there : size);
+	if (pipe.revents & POLLHUP) /* nobody is left who could write */
+		return 0;
+	errno = pipe.revents & POLLNVAL ? EBADF : EAGAIN;
+	return -1;
+}
+
+/* As read(2) does of a pipe that is O_NONBLOCK. */
+static ssize_t read_at_once(int fd, void *buffer, size_t size)
+{
+	struct iovec into = {buffer, size};
+	ssize_t got = preadv2(fd, &into, 1, -1, RWF_NOWAIT);
+
+	if (got >= 0 || errno == EAGAIN || errno == EINTR)
+		return got;
+	return read_what_is_there(fd, buffer, size); /* an older kernel, or a filter of the host */
+}
+
 /* What there is no room for has to be read all the same: its writer would wait for ever. */
 static ssize_t skip(struct isolate__capture *capture)
 {
 	char nowhere[16 << 10];
-	ssize_t got = read(capture->fd, nowhere, sizeof nowhere);
+	ssize_t got = read_at_once(capture->fd, nowhere, sizeof nowhere);
 
 	capture->truncated = capture->truncated || got > 0;
 	return got;
@@ -67,7 +104,8 @@ static ssize_t read_once(struct isolate__capture *capture)
 
 	if (capture->truncated || !grow(capture))
 		return skip(capture);
-	got = read(capture->fd, capture->data + capture->size, capture->room - capture->size);
+	got = read_at_once(
+		capture->fd, capture->data + capture->size, capture->room - capture->size);
 	if (got > 0)
 		capture->size += (size_t)got;
 	return got;

@@ -15,6 +15,7 @@
 #include <pal/util-priv.h>
 
 #define NS_PER_SECOND 1000000000
+#define AGAIN_NS 5000000
 
 static int add(const struct isolate_run *run, int fd)
 {
@@ -39,7 +40,8 @@ void isolate__watch_forget_child(struct isolate_run *run)
 /* Also on failure: then the timer looks after it. */
 static int watch_child(struct isolate_run *run)
 {
-	bool wanted = run->phase <= ISOLATE__KILLED && !run->held;
+	/* In the end it is what nobody can read away: it shows the end for ever. */
+	bool wanted = (run->phase <= ISOLATE__KILLED && !run->held) || run->phase == ISOLATE__DONE;
 	int r = 0;
 
 	if (!wanted) {
@@ -65,6 +67,11 @@ static void set_timer(const struct isolate_run *run)
 		at.it_value.tv_sec = (time_t)(next / NS_PER_SECOND);
 		at.it_value.tv_nsec = next % NS_PER_SECOND;
 	}
+	/*
+	 * Another process with a copy may read that it has expired: then it does again. Costs
+	 * nothing where nobody reads: the kernel goes on with the intervals in a read.
+	 */
+	at.it_interval.tv_nsec = AGAIN_NS;
 	if (next == PAL_DEADLINE_NOW) /* zero would be never */
 		at.it_value.tv_nsec = 1;
 	timerfd_settime(run->watch.timer, TFD_TIMER_ABSTIME, &at, NULL);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -285,6 +286,15 @@ static int write_for_ever(struct isolate_writer *out, void *arg)
 	return 0;
 }
 
+static int wait_for_ever(struct isolate_writer *out, void *arg)
+{
+	(void)out;
+	(void)arg;
+	for (;;)
+		pause();
+	return 0;
+}
+
 START_TEST(the_deadline_ends_a_function_that_writes_for_ever)
 {
 	struct isolate_options options = {
@@ -313,6 +323,29 @@ START_TEST(a_run_that_captures_can_be_given_up)
 }
 END_TEST
 
+/* What any process can do that has a copy of the reading end: the flag is of both. */
+START_TEST(pipes_that_others_make_blocking_do_not_keep_the_caller)
+{
+	struct isolate_options options = {BOTH, .deadline_ms = 100};
+	struct isolate_run *run;
+	struct isolate_result result;
+	struct pal_error error;
+
+	ck_assert_ok(isolate_start(wait_for_ever, NULL, &options, &run, &error), &error);
+	for (int fd = 3; fd < 64; fd++) {
+		struct stat st;
+
+		if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
+			(void)fcntl(fd, F_SETFL, 0);
+	}
+	if (_i)
+		isolate_progress(run);
+	isolate_finish(run, &result);
+	ck_assert_failure(&result, ISOLATE_UNKNOWN, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT);
+	isolate_result_clear(&result);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/capture");
@@ -330,6 +363,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(keepers, what_comes_late_is_waited_for_while_there_is_time, 0, 2);
 	tcase_add_loop_test(keepers, the_deadline_ends_a_function_that_writes_for_ever, 0, 2);
 	tcase_add_loop_test(keepers, a_run_that_captures_can_be_given_up, 0, 2);
+	tcase_add_loop_test(
+		keepers, pipes_that_others_make_blocking_do_not_keep_the_caller, 0, 2);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -15,6 +15,7 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -109,6 +110,17 @@ WRAP(int, pal_child_try_wait, struct pal_child *child, struct pal_status *ret,
 WRAP(ssize_t, read, int fd, void *data, size_t size)
 {
 	return strikes(READ_STREAM) ? -1 : __real_read(fd, data, size);
+}
+
+static bool reads_wait; /* as with a kernel before Linux 6.4 */
+
+WRAP(ssize_t, preadv2, int fd, const struct iovec *parts, int count, off_t offset, int flags)
+{
+	if (reads_wait) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	return strikes(READ_STREAM) ? -1 : __real_preadv2(fd, parts, count, offset, flags);
 }
 
 WRAP(int, stat, const char *path, struct stat *st)
@@ -314,10 +326,26 @@ START_TEST(a_stream_that_cannot_be_read_costs_itself_only)
 	struct isolate_result result;
 	size_t size = 1000;
 
-	let_fail(READ_STREAM, EIO, 0, 1);
+	let_fail(READ_STREAM, EIO, 0, 1000); /* in both ways */
 	isolate_call(print_and_return, &size, &capturing, &result);
 	ck_assert_uint_eq(result.out_size, 0);
 	ck_assert(result.truncated);
+	isolate_result_clear(&result);
+}
+END_TEST
+
+START_TEST(streams_are_read_whole_where_reads_of_pipes_would_wait)
+{
+	static const size_t sizes[] = {0, 1000, 300000};
+	struct isolate_result result;
+	size_t size = sizes[_i];
+
+	reads_wait = true;
+	isolate_call(print_and_return, &size, &capturing, &result);
+	reads_wait = false;
+	ck_assert_answer(&result, ISOLATE_RETURNED);
+	ck_assert_uint_eq(result.out_size, size);
+	ck_assert(!result.truncated && !result.cut_off);
 	isolate_result_clear(&result);
 }
 END_TEST
@@ -379,6 +407,8 @@ static Suite *make_suite(void)
 	tcase_add_test(streams, no_memory_at_all_costs_no_answer);
 	tcase_add_loop_test(streams, a_read_that_is_interrupted_goes_on, 0, 3);
 	tcase_add_test(streams, a_stream_that_cannot_be_read_costs_itself_only);
+	tcase_add_loop_test(
+		streams, streams_are_read_whole_where_reads_of_pipes_would_wait, 0, 3);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -297,6 +297,57 @@ START_TEST(a_function_that_writes_to_everything_hurts_no_other_run)
 }
 END_TEST
 
+static int wait_for_ever(struct isolate_writer *out, void *arg)
+{
+	(void)out;
+	(void)arg;
+	for (;;)
+		pause();
+	return 0;
+}
+
+/* Whether there was a timer that had expired. */
+static bool read_timers(void)
+{
+	char path[32], what[64];
+	bool any = false;
+
+	for (int fd = 3; fd < 64; fd++) {
+		uint64_t times;
+		ssize_t size;
+
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		size = readlink(path, what, sizeof what - 1);
+		what[size < 0 ? 0 : size] = 0;
+		if (strstr(what, "timerfd") && read(fd, &times, sizeof times) > 0)
+			any = true;
+	}
+	return any;
+}
+
+/* As any process can that has a copy. Before the host has seen it, and when all is over. */
+START_TEST(a_timer_that_others_read_shows_the_deadline_all_the_same)
+{
+	struct isolate_options options = {ISOLATE_OPTIONS_INIT, .deadline_ms = 50};
+	struct isolate_run *run = start(wait_for_ever, NULL, &options);
+	struct isolate_result result;
+	int fd = isolate_run_fd(run);
+
+	do
+		ck_assert(is_readable(fd, A_HANG_MS));
+	while (_i && !isolate_progress(run));
+	while (!read_timers())
+		sched_yield();
+	ck_assert(is_readable(fd, A_HANG_MS));
+	if (_i) {
+		read_timers();
+		ck_assert(is_readable(fd, 0));
+	}
+	isolate_finish(run, &result);
+	ck_assert_failure(&result, ISOLATE_UNKNOWN, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/run");
@@ -315,6 +366,8 @@ static Suite *make_suite(void)
 	tcase_add_test(owners, runs_die_with_the_process);
 	tcase_add_test(owners, a_copy_in_a_fork_is_of_no_effect);
 	tcase_add_test(owners, a_function_that_writes_to_everything_hurts_no_other_run);
+	tcase_add_loop_test(
+		owners, a_timer_that_others_read_shows_the_deadline_all_the_same, 0, 2);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)
