@@ -99,17 +99,45 @@ static void guard_ends(struct isolate_writer **armed)
 		left_by_unwinding(*armed);
 }
 
-/* glibc compares the address of `cleanup` with the target of longjmp: not on ASan's stack. */
-__attribute__((noinline, no_sanitize_address)) int isolate__guarded(
-	isolate_fn fn, void *arg, struct isolate_writer *writer)
+/* The parent is free to leave its frames, where a handler of pthread_atfork(3) does. */
+static void frame_of_fork_is_left(void *unused)
 {
-	struct isolate_writer *armed __attribute__((cleanup(guard_ends))) = writer;
+	(void)unused;
+	if (writer_of_child)
+		left_by_unwinding(writer_of_child);
+}
+
+/* glibc compares the address of `cleanup` with the target of longjmp: not on ASan's stack. */
+#define ON_THE_STACK __attribute__((noinline, no_sanitize_address))
+
+ON_THE_STACK int isolate__guarded_fork(struct isolate__call *call, struct pal_error *error)
+{
+	struct _pthread_cleanup_buffer cleanup;
+	int r;
+
+	call->fork_is_guarded = true;
+	_pthread_cleanup_push(&cleanup, frame_of_fork_is_left, NULL);
+	r = pal_fork(call->builder, isolate__child, call, &call->child, error);
+	_pthread_cleanup_pop(&cleanup, 0);
+	return r;
+}
+
+static ON_THE_STACK int guarded_here(isolate_fn fn, void *arg, struct isolate_writer *writer)
+{
 	struct _pthread_cleanup_buffer cleanup;
 	int value;
 
 	_pthread_cleanup_push(&cleanup, left_by_unwinding, writer);
 	value = fn(writer, arg);
 	_pthread_cleanup_pop(&cleanup, 0);
+	return value;
+}
+
+int isolate__guarded(isolate_fn fn, void *arg, struct isolate_writer *writer)
+{
+	struct isolate_writer *armed __attribute__((cleanup(guard_ends))) = writer;
+	int value = writer->call->fork_is_guarded ? fn(writer, arg) : guarded_here(fn, arg, writer);
+
 	armed = NULL;
 	return value;
 }
