@@ -121,9 +121,30 @@ _Unwind_Reason_Code isolate__guard_personality(int version, _Unwind_Action actio
 /* What the compiler cannot be told in C. 0x1b: the distance to it, in four bytes. */
 #define CATCH_ALL() __asm__ volatile(".cfi_personality 0x1b, isolate__guard_personality")
 
+/* The parent is free to leave its frames, where a handler of pthread_atfork(3) does. */
+static void frame_of_fork_is_left(void *unused)
+{
+	(void)unused;
+	if (writer_of_child)
+		left_by_unwinding(writer_of_child);
+}
+
 /* glibc compares the address of `cleanup` with the target of longjmp: not on ASan's stack. */
-__attribute__((noinline, no_sanitize_address)) int isolate__guarded(
-	isolate_fn fn, void *arg, struct isolate_writer *writer)
+#define ON_THE_STACK __attribute__((noinline, no_sanitize_address))
+
+ON_THE_STACK int isolate__guarded_fork(struct isolate__call *call, struct pal_error *error)
+{
+	struct _pthread_cleanup_buffer cleanup;
+	int r;
+
+	call->fork_is_guarded = true;
+	_pthread_cleanup_push(&cleanup, frame_of_fork_is_left, NULL);
+	r = pal_fork(call->builder, isolate__child, call, &call->child, error);
+	_pthread_cleanup_pop(&cleanup, 0);
+	return r;
+}
+
+static ON_THE_STACK int guarded_here(isolate_fn fn, void *arg, struct isolate_writer *writer)
 {
 	struct _pthread_cleanup_buffer cleanup;
 	int value;
@@ -133,4 +154,21 @@ __attribute__((noinline, no_sanitize_address)) int isolate__guarded(
 	value = fn(writer, arg);
 	_pthread_cleanup_pop(&cleanup, 0);
 	return value;
+}
+
+/* Against longjmp the frame of the fork is guarded. */
+static ON_THE_STACK int guarded_by_fork(isolate_fn fn, void *arg, struct isolate_writer *writer)
+{
+	int value;
+
+	CATCH_ALL();
+	value = fn(writer, arg);
+	__asm__ volatile("" : "+r"(value)); /* no jump to `fn`: this frame has to be there */
+	return value;
+}
+
+int isolate__guarded(isolate_fn fn, void *arg, struct isolate_writer *writer)
+{
+	return writer->call->fork_is_guarded ? guarded_by_fork(fn, arg, writer)
+					     : guarded_here(fn, arg, writer);
 }

@@ -97,6 +97,7 @@ struct isolate__call {
 	struct isolate__warm *warm; /* what the memfd is of; NULL: it serves this call only */
 	uint64_t ticket;            /* of the record */
 	struct pal_child *child;
+	bool fork_is_guarded; /* isolate__guarded_fork is what forks it */
 	/* NULL: the parent has the memfd. Else hands it over, in the child: 0 or a negative errno. */
 	int (*deliver)(struct isolate__call *call);
 };
@@ -279,6 +280,11 @@ void isolate__child_call(struct isolate_writer *writer);
 
 /* guard.c: in the parent, in the thread that will fork */
 void isolate__guard_register(void);
+/*
+ * pal_fork, to isolate__child. What it leaves in the thread the child has already: armed there, it
+ * would be code that nothing else in the child comes to, and another page fault.
+ */
+int isolate__guarded_fork(struct isolate__call *call, struct pal_error *error);
 /* In the child, before the function. 0 or a negative errno. */
 int isolate__guard_arm(struct isolate_writer *writer);
 /* Calls fn, and ends the process if it is left in any other way than by returning. */

@@ -82,7 +82,7 @@ static int open_new(struct isolate__warm **ret, struct stat *st)
 
 uint64_t isolate__result_ticket(void)
 {
-	static atomic_uint_fast64_t last;
+	static atomic_uint_fast64_t last ISOLATE__WRITTEN_BY_CALLS;
 
 	return atomic_fetch_add(&last, 1) + 1;
 }
