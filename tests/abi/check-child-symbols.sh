@@ -71,8 +71,9 @@ check() {
 check "$allowed" $objects
 # shellcheck disable=SC2086
 check "$crash_allowed" $crash_objects
+# Where calls are made in place (pal/syscall-priv.h) only the code shows them.
 for object in $objects; do
-	case $(nm -u "$object") in
+	case $(nm -u "$object"; objdump -d "$object" | awk '$NF == "syscall"') in
 	*syscall*) ;;
 	*)
 		echo "FAILED: $object makes no system call: nm shows nothing of it?"
