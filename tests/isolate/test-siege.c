@@ -122,8 +122,12 @@ static char state_of(pid_t pid)
 
 static void await_state(pid_t pid, char state)
 {
-	while (state_of(pid) != state)
+	char now;
+
+	while ((now = state_of(pid)) != state) {
+		ck_assert_msg(now && now != 'Z', "it has ended");
 		usleep(100);
+	}
 }
 
 static int call_through_gate(struct gate *gate)
