@@ -233,6 +233,7 @@ START_TEST(a_stop_from_the_terminal_stops_both_and_both_go_on)
 	pid_t host, function;
 	int status;
 
+	skip_under_valgrind("it does not stop by SIGTSTP");
 	gate_open(&gate, 100000);
 	host = fork();
 	if (host == 0) {
