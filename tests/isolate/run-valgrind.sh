@@ -20,6 +20,7 @@ why_not() {
 	*-faults) echo "it meets the wrapped calls, and what it allocates by them, itself" ;;
 	*-options | *-descriptors) echo "it refuses limits, or keeps them for itself" ;;
 	*-crash | *-crash-*) echo "it raises the signals itself: with other addresses, codes, registers and frames" ;;
+	*-siege) echo "it stands between the programs and the signals that stop and continue them" ;;
 	*) return 1 ;;
 	esac
 }
