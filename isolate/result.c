@@ -60,7 +60,7 @@ static int open_kept(struct isolate__warm **ret, struct stat *st)
 }
 
 /* What cannot be opened anew (/proc is not mounted, no descriptors) serves this call only. */
-static int open_new(struct isolate__warm **ret, struct stat *st)
+static int open_new(bool keep, struct isolate__warm **ret, struct stat *st)
 {
 	PAL_CLEANUP_CLOSE int memfd = isolate__memfd("isolate-result");
 	struct isolate__warm *warm = NULL;
@@ -68,7 +68,7 @@ static int open_new(struct isolate__warm **ret, struct stat *st)
 
 	if (memfd < 0 || fstat(memfd, st) < 0)
 		return -1;
-	if (isolate__cache_expects_long())
+	if (keep && isolate__cache_expects_long())
 		warm = isolate__warm_new(memfd);
 	if (warm)
 		fd = isolate__warm_open(warm, st);
@@ -102,11 +102,17 @@ static void set_memfd(struct isolate__call *call, const struct stat *st)
 
 static int prepare_memfd(struct isolate__call *call)
 {
+	/*
+	 * What kept memory relies on, a function that is to be kept from something could spoil: its
+	 * memfd is sealed, and serves no other call.
+	 */
+	bool keep = !call->options.sandbox;
 	struct stat st;
 
-	call->memfd = open_kept(&call->warm, &st);
+	if (keep)
+		call->memfd = open_kept(&call->warm, &st);
 	if (call->memfd < 0)
-		call->memfd = open_new(&call->warm, &st);
+		call->memfd = open_new(keep, &call->warm, &st);
 	if (call->memfd < 0)
 		return -errno;
 	set_memfd(call, &st);
