@@ -180,8 +180,10 @@ struct isolate_result {
 	enum isolate_answer answer;
 	/*
 	 * `size` bytes, until isolate_result_clear; NULL when empty. As of malloc(3): may be written
-	 * to, and forks have a copy. Only a process that an isolated function leaves behind loses
-	 * its copy of a result beyond 64 KiB when this process clears it.
+	 * to, and forks have a copy. What it lies in serves later results, see isolate_limit_kept:
+	 * what the kernel is still to read from it (vmsplice(2), MSG_ZEROCOPY) will be theirs after
+	 * the clearing, and what mlock(2) or MADV_DONTDUMP were for, too. Beyond 64 KiB, pages
+	 * that are written to take their size twice until then.
 	 */
 	void *data;
 	size_t size;
@@ -309,8 +311,15 @@ PAL_EXPORT void isolate_trim(void);
  * gives it back: another such result needs half the time then. No more than `bytes` in sum,
  * for the process; what is larger by itself is not kept. 0: nothing; a descriptor is
  * kept for each, too. Whatever the limit, memory is given back that 64 calls in a row did not
- * use, or less than half of it. Not kept either: what the caller has written to, and
- * what a process forked meanwhile may have. Any thread. Keeps errno.
+ * use, or less than half of it. Not kept either: what the caller has written to, what fork(3)
+ * may have copied for another process meanwhile, and what a function with a sandbox has
+ * written. Any thread. Keeps errno.
+ *
+ * With 0, results beyond 64 KiB are sealed memfds and can change in no way. Otherwise, once such
+ * a result is cleared, the copy of it changes to later ones in processes that are forked past
+ * fork(3) (_Fork(3), clone(2)) or left behind by a function while it was held. And who opens
+ * the kept memory by /proc/PID/fd of this process can write to the results that it
+ * holds; opening may have the kernel send this process SIGURG, ignored by default.
  */
 PAL_EXPORT void isolate_limit_kept(size_t bytes);
 #define ISOLATE_DEFAULT_KEPT ((size_t)128 << 20)

@@ -107,10 +107,16 @@ void isolate__warm_free(struct isolate__warm *warm)
 
 int isolate__warm_open(const struct isolate__warm *warm, struct stat *ret)
 {
-	if (is_there(warm, ret))
-		return open_again(warm->fd, O_RDWR);
-	errno = EBADF;
-	return -1;
+	if (!is_there(warm, ret)) {
+		errno = EBADF;
+		return -1;
+	}
+	/* By a function, that had it once. */
+	if (fcntl(warm->fd, F_GET_SEALS) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_GROW)) {
+		errno = EPERM;
+		return -1;
+	}
+	return open_again(warm->fd, O_RDWR);
 }
 
 bool isolate__warm_is_read_only(const struct isolate__warm *warm)
@@ -228,7 +234,7 @@ static bool is_nobody_elses(const struct isolate__warm *warm)
 bool isolate__warm_take_back(struct isolate__warm *warm)
 {
 	/* From now on forks do not get it: before it is asked which there have been. */
-	if (warm->once || warm->owner != getpid() ||
+	if (warm->owner != getpid() ||
 		madvise(warm->view, warm->view_size, MADV_DONTFORK) < 0 || !is_nobody_elses(warm))
 		return false;
 	warm->lent = 0;

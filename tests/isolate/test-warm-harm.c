@@ -3,6 +3,7 @@
 /* Memory of long results, and functions, hosts and others that do to it what they should not. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pal/profile.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -107,6 +108,97 @@ START_TEST(a_host_that_closes_all_descriptors_loses_nothing)
 }
 END_TEST
 
+static int seal_the_file(struct isolate_writer *out, void *arg)
+{
+	struct fill order = {LONG, 7};
+	int r = fill(out, &order);
+
+	return fcntl(out->call->memfd, F_ADD_SEALS, *(int *)arg) < 0 ? -errno : r;
+}
+
+/* Nobody could write the next result there. */
+START_TEST(a_memfd_that_the_function_sealed_serves_no_more)
+{
+	int seals[] = {F_SEAL_WRITE, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_WRITE | F_SEAL_SEAL};
+	struct isolate_result result;
+
+	if (_i & 4)
+		warm_up(LONG);
+	isolate_call(seal_the_file, &seals[_i & 3], NULL, &result);
+	ck_assert_int_eq(result.value, 0); /* its own last bytes may have come too late */
+	ck_assert(result.answer == ISOLATE_EXECUTED ||
+		(result.answer == ISOLATE_RETURNED && is_filled(result.data, LONG, 7)));
+	isolate_result_clear(&result);
+	for (int i = 0; i < 3; i++)
+		address_of_call(LONG + (size_t)i * 100000, i);
+}
+END_TEST
+
+/* It could have the descriptor opened anew, later, by somebody whom it has left behind. */
+START_TEST(what_has_a_sandbox_gets_no_memory_that_others_use)
+{
+	struct isolate_options options = {
+		ISOLATE_OPTIONS_INIT, .sandbox = pal_profile_pure_compute()};
+	struct fill order = {LONG, 7};
+	struct isolate_result result;
+	size_t fds;
+
+	warm_up(LONG);
+	fds = support_open_fds();
+	for (int i = 0; i < 3; i++) {
+		isolate_call(fill, &order, &options, &result);
+		ck_assert_answer(&result, ISOLATE_RETURNED);
+		ck_assert(is_filled(result.data, LONG, 7));
+		ck_assert_ptr_null(result.memory);
+		isolate_result_clear(&result);
+		ck_assert_uint_eq(support_open_fds(), fds);
+	}
+}
+END_TEST
+
+static int leave_a_mapping(struct isolate_writer *out, void *arg)
+{
+	struct gate *gate = arg;
+	struct fill order = {LONG, 7};
+	unsigned char *mapped;
+	char byte;
+	int r = fill(out, &order);
+	pid_t pid;
+
+	mapped = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, out->call->memfd, 0);
+	if (mapped == MAP_FAILED)
+		return -errno;
+	pid = fork();
+	if (pid)
+		return pid < 0 ? -errno : r;
+	close(gate->go[1]);
+	close(gate->held[0]);
+	(void)!read(gate->go[0], &byte, 1);
+	mapped[0] = 66;
+	_exit(0);
+}
+
+/* S112: which the kernel does not take away from it */
+START_TEST(a_grandchild_that_has_the_result_mapped_changes_it_no_more)
+{
+	struct isolate_result result;
+	struct gate gate;
+
+	if (_i)
+		warm_up(LONG);
+	gate_open(&gate, 0);
+	isolate_call(leave_a_mapping, &gate, NULL, &result);
+	ck_assert_answer(&result, ISOLATE_RETURNED);
+	let_go(&gate);
+	check_that_all_are_gone(&gate);
+	ck_assert_uint_eq(result.size, LONG);
+	ck_assert(is_filled(result.data, LONG, 7));
+	isolate_result_clear(&result);
+	for (int i = 0; i < 3; i++)
+		address_of_call(LONG, i);
+}
+END_TEST
+
 /* ---- leases ---- */
 
 /* As whoever can see /proc/PID/fd can. */
@@ -198,6 +290,10 @@ static Suite *make_suite(void)
 		lies_and_harm, a_memfd_that_the_function_cut_or_stretched_is_noticed, 0, 4);
 	tcase_add_test(lies_and_harm, what_a_function_wrote_before_it_died_is_gone);
 	tcase_add_loop_test(lies_and_harm, a_host_that_closes_all_descriptors_loses_nothing, 0, 2);
+	tcase_add_loop_test(lies_and_harm, a_memfd_that_the_function_sealed_serves_no_more, 0, 8);
+	tcase_add_test(lies_and_harm, what_has_a_sandbox_gets_no_memory_that_others_use);
+	tcase_add_loop_test(lies_and_harm,
+		a_grandchild_that_has_the_result_mapped_changes_it_no_more, 0, 2);
 	tcase_add_loop_test(leases, nobody_waits_for_somebody_elses_lease, 0, 2);
 	tcase_add_loop_test(leases, leases_of_the_host_under_a_number_of_the_library_stay, 0, 2);
 	return suite;
