@@ -158,7 +158,7 @@ int isolate_progress(struct isolate_run *run)
 	int cancel_state;
 
 	/* In a fork the child is somebody else's: that is all there is to know. */
-	if (run->owner != getpid())
+	if (!run || run->owner != getpid())
 		return 1;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	isolate__run_advance(run);

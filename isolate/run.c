@@ -175,7 +175,7 @@ void isolate_cancel(struct isolate_run *run)
 {
 	int cancel_state;
 
-	if (run->owner != getpid())
+	if (!run || run->owner != getpid())
 		return;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	isolate__run_advance(run); /* what ended by itself was not cancelled */
