@@ -126,7 +126,7 @@ struct isolate_options {
 	/*
 	 * The function's standard streams (builder.h); zeroes are PAL_STDIO_INHERIT.
 	 * PAL_STDIO_PIPE, of std_out and std_err: what is written there is captured, into the
-	 * result.
+	 * result. printf(3) writes to a buffer: the function has to fflush(stdout) before it returns.
 	 */
 	struct pal_stdio std_in;
 	struct pal_stdio std_out;
@@ -247,7 +247,9 @@ PAL_EXPORT enum isolate_answer isolate_call(isolate_fn fn, void *arg,
 
 /*
  * The same in two halves, any number of them at once. A run belongs to one
- * thread at a time, which need not be the one that started it.
+ * thread at a time, which need not be the one that started it. NULL in place of a run is a mistake
+ * that does no harm: nothing happens, isolate_run_fd and isolate_finish say -EINVAL (the
+ * latter as "not executed"), and isolate_progress 1.
  */
 struct isolate_run;
 
@@ -291,7 +293,7 @@ PAL_EXPORT enum isolate_answer isolate_finish(struct isolate_run *run, struct is
 /*
  * Kills the child now. isolate_finish then tells -ECANCELED at ISOLATE_STAGE_CANCEL, with the
  * answer that is known: a function that was faster has returned all the same. Without effect
- * on a child that has ended, a second time, and in a fork.
+ * on a child that has ended, a second time, and in a fork. Takes NULL.
  */
 PAL_EXPORT void isolate_cancel(struct isolate_run *run);
 
@@ -326,11 +328,20 @@ PAL_EXPORT void isolate_limit_kept(size_t bytes);
 
 /*
  * Copies a result of exactly `size` bytes. 0, -EBADMSG where it has another size, or the code
- * of result->error where the function has not returned; nothing is copied then. Any thread.
+ * of result->error where the function has not returned; nothing is copied then. Any thread. What to
+ * say then: isolate_result_text.
  */
 PAL_EXPORT int isolate_result_copy(const struct isolate_result *result, void *to, size_t size) PAL_MUST_CHECK;
 /* To *pointer, what isolate_write_value wrote. For nanopb messages see nanopb.h. */
 #define isolate_result_value(result, pointer) isolate_result_copy((result), (pointer), sizeof *(pointer))
+
+/*
+ * What came of a call, as a sentence, into `buffer`; returns it. result->error's text; or, where the
+ * function has returned, what: "the function returned -1 and wrote 0 bytes", which is what there is to
+ * say when isolate_result_value finds another size. Any thread.
+ */
+PAL_EXPORT const char *isolate_result_text(
+	const struct isolate_result *result, char *buffer, size_t size);
 
 /*
  * Frees what a result holds: data, sizes, what was captured and a crash report, as they were set. For reuse.

@@ -33,7 +33,7 @@ for part in crash crash-sanitizer crash-unwind; do
 done
 crash_allowed="$allowed
 isolate__crash_.*
-_Unwind_(Backtrace|GetIP)
+_Unwind_(Backtrace|GetIP|GetRegionStart)
 get(pid|tid)
 mprotect
 pause
