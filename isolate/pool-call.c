@@ -31,6 +31,7 @@ struct pool_call {
 	pal_deadline next; /* when to give the phase up */
 	int64_t began_us;
 	bool was_stocked; /* the worker was there before the call */
+	bool settled;     /* that worker has ended, or waits again */
 	bool lost;        /* the snapshot */
 };
 
@@ -65,6 +66,7 @@ static int post(struct pool_call *c)
 	uint32_t before = atomic_exchange(&job->state, ISOLATE__JOB_POSTED);
 	long r = 0;
 
+	before &= ISOLATE__JOB_KIND;
 	if (before == ISOLATE__JOB_LISTENED)
 		r = syscall(SYS_sendto, c->slot->line, "", 1, MSG_NOSIGNAL, NULL, 0);
 	else if (before == ISOLATE__JOB_AWAITED)
@@ -85,13 +87,13 @@ static bool take_back(struct isolate__job *job)
 
 static int order_worker(struct pool_call *c)
 {
-	struct isolate__order order = {.generation = c->slot->generation + 1,
+	struct isolate__order order = {.generation = isolate__next_ordered(c->slot->generation),
 		.deadline = c->call.deadline,
 		.in_size = c->in_size};
 	int r = isolate__slot_order(c->slot, &order);
 
 	if (r == 0)
-		c->slot->generation++;
+		c->slot->generation = order.generation;
 	return r;
 }
 
@@ -136,24 +138,29 @@ static bool needs_another(const struct pool_call *c)
 {
 	const struct isolate__area *area = c->slot->area;
 
-	return c->was_stocked && c->phase == ISOLATE__RUNS &&
-	       area->shared.marks.progress == ISOLATE__PREPARED &&
-	       area->job.state != ISOLATE__JOB_TAKEN;
+	return c->was_stocked && area->shared.marks.progress == ISOLATE__PREPARED &&
+	       area->job.state == ISOLATE__JOB_POSTED;
+}
+
+static void replace_worker(struct pool_call *c)
+{
+	int r;
+
+	c->was_stocked = false;
+	r = order_worker(c);
+	if (r < 0) /* if it has ended, too, that is seen next */
+		could_not_start(c, r, "tell the snapshot process");
 }
 
 static void worker_ended(struct pool_call *c, const struct isolate__notice *notice)
 {
 	struct isolate__job *job = &c->slot->area->job;
-	int r;
 
 	if (needs_another(c)) {
-		c->was_stocked = false;
-		c->slot->generation += notice->restocked;
-		r = notice->restocked ? 0 : order_worker(c);
-		if (r < 0) /* if it has ended, too, that is seen next */
-			could_not_start(c, r, "tell the snapshot process");
+		replace_worker(c);
 		return;
 	}
+	c->settled = true;
 	c->facts.start_code = notice->start_code;
 	c->facts.start_error = notice->start_error;
 	c->facts.wait_code = notice->wait_code;
@@ -161,8 +168,9 @@ static void worker_ended(struct pool_call *c, const struct isolate__notice *noti
 	c->facts.status.wall_us = now_us() - c->began_us;
 	if (job->error < 0 && c->facts.start_code == 0)
 		could_not_start(c, job->error, "what a worker needs for a function");
-	c->slot->stocked = notice->restocked;
-	c->slot->generation += notice->restocked;
+	c->slot->stocked = notice->next;
+	if (notice->next)
+		c->slot->generation = notice->next;
 	is_over(c);
 }
 
@@ -179,6 +187,15 @@ static bool take_notice(struct pool_call *c)
 	if (notice.generation == c->slot->generation)
 		worker_ended(c, &notice);
 	return true;
+}
+
+static bool lives_on(const struct pool_call *c)
+{
+	uint32_t state = c->slot->area->job.state, kind = state & ISOLATE__JOB_KIND;
+
+	return (kind == ISOLATE__JOB_AWAITED || kind == ISOLATE__JOB_LISTENED) &&
+	       (state & ~ISOLATE__JOB_KIND) == c->slot->generation &&
+	       c->slot->area->shared.marks.progress == ISOLATE__COMPLETE;
 }
 
 /* What the worker says is only a reason to look; the descriptor is judged with the marks. */
@@ -199,11 +216,9 @@ static void take_line(struct pool_call *c)
 		pal_close(c->call.memfd);
 		c->call.memfd = fds[i];
 	}
-	/* A worker that lives on is done when its marks say so. */
-	if (c->phase == ISOLATE__RUNS && c->pool->reuse > 1 &&
-		c->slot->area->shared.marks.progress == ISOLATE__COMPLETE) {
+	if (c->phase == ISOLATE__RUNS && lives_on(c)) {
 		c->facts.wait_code = -ECHILD;
-		c->slot->stocked = true;
+		c->slot->stocked = c->settled = true;
 		is_over(c);
 	}
 }
@@ -341,7 +356,9 @@ static void leave(struct pool_call *c)
 	struct isolate__slot *slot = c->slot;
 
 	isolate__slot_shrink(slot, c->in_size);
-	if (slot->area && (slot->line < 0 || !isolate__area_is_clean(slot->area)))
+	/* A worker that nobody knows the end of may yet look into its area for a job. */
+	if (slot->area &&
+		(!c->settled || slot->line < 0 || !isolate__area_is_clean(slot->area)))
 		isolate__slot_drop(slot);
 	isolate__pool_release(c->pool, slot, c->lost);
 }
