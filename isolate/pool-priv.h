@@ -169,6 +169,8 @@ struct isolate_pool {
 /* pool-options.c: 0 or a negative errno; half made on failure. */
 int isolate__pool_configure(struct isolate_pool *pool, const struct isolate_pool_options *given,
 	struct pal_error *error);
+/* 0, or -EBADF: one of those that the caller has to keep open for its snapshots is closed. */
+int isolate__pool_check_kept(const struct isolate_pool *pool, struct pal_error *error);
 /* What a call asks for, with the pool's where it does not. */
 int isolate__pool_call_options(const struct isolate_pool *pool, const struct isolate_options *given,
 	struct isolate_options *ret, struct pal_error *error);
