@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,8 +132,10 @@ static void worker_ended(struct isolate__seat *seat, int set)
 	if (!seat->worker)
 		return;
 	r = pal_child_try_wait(seat->worker, &notice.status, NULL);
-	if (r == 0)
-		return; /* a tracer has it */
+	if (r == 0) { /* a tracer has it: its end shows all the time */
+		(void)poll(NULL, 0, ISOLATE__HELD_NAP_MS);
+		return;
+	}
 	notice.wait_code = r < 0 ? -ECHILD : 0;
 	end_worker(seat, set);
 	pal_builder_fork_memory(seat->snapshot->pool->builder, seat->area->shared.fork_memory);
@@ -224,8 +227,10 @@ static void take_order(struct isolate__seat *seat, int set)
 
 	if (size == -EAGAIN)
 		return;
-	if (size != sizeof order)
+	if (size <= 0 && size != -EMSGSIZE)
 		end(seat->snapshot, set); /* it has been shut down */
+	if (size != sizeof order)
+		return; /* no host says that */
 	if (!order.signal)
 		make_worker(seat, set, &order, fds, fd_count, fds_lost);
 	else if (seat->worker && seat->generation == order.generation)

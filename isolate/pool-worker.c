@@ -176,11 +176,14 @@ static int do_job(struct isolate__job *job)
 
 /* ---- the process ---- */
 
-/* The snapshot's own: they are not for functions to tell it anything. */
+/* The snapshot's own: they are not for functions to tell it anything, or to hear what is for others. */
 static void close_sockets(const struct isolate__snapshot *snapshot)
 {
-	for (unsigned i = 0; i < snapshot->pool->at_once; i++)
+	for (unsigned i = 0; i < snapshot->pool->at_once; i++) {
 		syscall(SYS_close, snapshot->seats[i].socket);
+		if (snapshot->seats[i].line >= 0)
+			syscall(SYS_close, snapshot->seats[i].line);
+	}
 }
 
 static void set_up(struct isolate__seat *seat)

@@ -3,7 +3,9 @@
 /* Whose end ends a call: of several copies in one place, that of the one which took its job. */
 #include <isolate/pool-priv.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
 
 #include "pool-support.h"
 
@@ -82,6 +84,39 @@ START_TEST(no_two_copies_of_a_place_are_numbered_alike)
 }
 END_TEST
 
+/* Reads whatever can be read, until the test ends it. */
+static int leave_a_reader(struct isolate_writer *out, const void *in, size_t in_size)
+{
+	char byte;
+	pid_t pid = fork();
+
+	(void)in;
+	(void)in_size;
+	while (pid == 0)
+		for (int fd = 3; fd < 64; fd++)
+			(void)!recv(fd, &byte, 1, MSG_DONTWAIT);
+	return isolate_write_value(out, &pid);
+}
+
+START_TEST(who_reads_what_is_for_a_copy_keeps_no_call_waiting)
+{
+	struct isolate_pool_options options = {
+		ISOLATE_POOL_OPTIONS_INIT, .at_once = 1, .reuse = 100};
+	struct isolate_pool *pool = new_pool(&options);
+	struct isolate_result result;
+	pid_t reader;
+
+	isolate_pool_call(pool, leave_a_reader, NULL, 0, NULL, &result);
+	ck_assert_answer(&result, ISOLATE_RETURNED);
+	ck_assert_int_eq(isolate_result_value(&result, &reader), 0);
+	isolate_result_clear(&result);
+	for (int i = 0; i < 5; i++)
+		check_that_it_works(pool);
+	kill(reader, SIGKILL);
+	isolate_pool_free(pool);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/pool-reuse");
@@ -89,6 +124,7 @@ static Suite *make_suite(void)
 
 	tcase_set_timeout(whose, 120);
 	tcase_add_loop_test(whose, a_long_result_ends_no_call_before_its_copy_says_so, 1, 4);
+	tcase_add_test(whose, who_reads_what_is_for_a_copy_keeps_no_call_waiting);
 	tcase_add_test(whose, no_two_copies_of_a_place_are_numbered_alike);
 	return suite;
 }
