@@ -226,8 +226,8 @@ static int check_record(
 	if (fstat(fd, &st) < 0)
 		return pal_error_set(error, ISOLATE_STAGE_RESULT, -errno, "size of the result");
 	if (st.st_dev != call->memfd_device || st.st_ino != call->memfd_inode ||
-		(uint64_t)st.st_size != expected ||
-		record.ticket != call->ticket || record.size != size)
+		(uint64_t)st.st_size != expected || record.ticket != call->ticket ||
+		record.size != size)
 		return pal_error_set(error, ISOLATE_STAGE_RESULT, -EBADMSG,
 			"%zu bytes announced, and not what was written", size);
 	return 0;

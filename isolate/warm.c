@@ -234,8 +234,8 @@ static bool is_nobody_elses(const struct isolate__warm *warm)
 bool isolate__warm_take_back(struct isolate__warm *warm)
 {
 	/* From now on forks do not get it: before it is asked which there have been. */
-	if (warm->owner != getpid() ||
-		madvise(warm->view, warm->view_size, MADV_DONTFORK) < 0 || !is_nobody_elses(warm))
+	if (warm->owner != getpid() || madvise(warm->view, warm->view_size, MADV_DONTFORK) < 0 ||
+		!is_nobody_elses(warm))
 		return false;
 	warm->lent = 0;
 	warm->since = isolate__forks_now();

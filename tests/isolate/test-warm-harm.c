@@ -127,7 +127,7 @@ START_TEST(a_memfd_that_the_function_sealed_serves_no_more)
 	isolate_call(seal_the_file, &seals[_i & 3], NULL, &result);
 	ck_assert_int_eq(result.value, 0); /* its own last bytes may have come too late */
 	ck_assert(result.answer == ISOLATE_EXECUTED ||
-		(result.answer == ISOLATE_RETURNED && is_filled(result.data, LONG, 7)));
+		  (result.answer == ISOLATE_RETURNED && is_filled(result.data, LONG, 7)));
 	isolate_result_clear(&result);
 	for (int i = 0; i < 3; i++)
 		address_of_call(LONG + (size_t)i * 100000, i);
@@ -292,8 +292,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(lies_and_harm, a_host_that_closes_all_descriptors_loses_nothing, 0, 2);
 	tcase_add_loop_test(lies_and_harm, a_memfd_that_the_function_sealed_serves_no_more, 0, 8);
 	tcase_add_test(lies_and_harm, what_has_a_sandbox_gets_no_memory_that_others_use);
-	tcase_add_loop_test(lies_and_harm,
-		a_grandchild_that_has_the_result_mapped_changes_it_no_more, 0, 2);
+	tcase_add_loop_test(
+		lies_and_harm, a_grandchild_that_has_the_result_mapped_changes_it_no_more, 0, 2);
 	tcase_add_loop_test(leases, nobody_waits_for_somebody_elses_lease, 0, 2);
 	tcase_add_loop_test(leases, leases_of_the_host_under_a_number_of_the_library_stay, 0, 2);
 	return suite;
