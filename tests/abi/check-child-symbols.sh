@@ -26,13 +26,14 @@ _*gcov_.*
 __sanitizer_cov_.*'
 
 # A function that crashes reports it from a signal handler: async-signal-safe calls, the
-# unwinder, and what sanitizers tell.
+# unwinder, and what sanitizers tell. (isolate__guarded is not called: its frame is looked for.)
 crash_objects=
 for part in crash crash-sanitizer crash-unwind; do
 	crash_objects="$crash_objects isolate/.libs/libisolate_core_la-$part-child.o"
 done
 crash_allowed="$allowed
 isolate__crash_.*
+isolate__guarded
 _Unwind_(Backtrace|GetIP|GetRegionStart)
 get(pid|tid)
 mprotect
