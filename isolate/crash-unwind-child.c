@@ -50,7 +50,7 @@ static _Unwind_Reason_Code look_at(struct _Unwind_Context *context, void *userda
 	uintptr_t ip = _Unwind_GetIP(context);
 
 	if (!walk->from) {
-		if (_Unwind_GetRegionStart(context) == (uintptr_t)isolate__guarded)
+		if (isolate__is_guard(_Unwind_GetRegionStart(context)))
 			mark_function(walk);
 		if (ip)
 			add(walk, ip);

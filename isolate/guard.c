@@ -97,7 +97,7 @@ int isolate__guard_arm(struct isolate_writer *writer)
 }
 
 /*
- * Named in the unwinding table of isolate__guarded. Of an exception it hears twice: while a handler
+ * Named in the unwinding tables of the two that call the function. Of an exception it hears twice: while a handler
  * is looked for, and when the frames of the function have been unwound, with their destructors; of
  * a forced unwinding (pthread_exit) at its end only.
  */
@@ -171,4 +171,9 @@ int isolate__guarded(isolate_fn fn, void *arg, struct isolate_writer *writer)
 {
 	return writer->call->fork_is_guarded ? guarded_by_fork(fn, arg, writer)
 					     : guarded_here(fn, arg, writer);
+}
+
+bool isolate__is_guard(uintptr_t function)
+{
+	return function == (uintptr_t)guarded_by_fork || function == (uintptr_t)guarded_here;
 }

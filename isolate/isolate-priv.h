@@ -289,6 +289,8 @@ int isolate__guarded_fork(struct isolate__call *call, struct pal_error *error);
 int isolate__guard_arm(struct isolate_writer *writer);
 /* Calls fn, and ends the process if it is left in any other way than by returning. */
 int isolate__guarded(isolate_fn fn, void *arg, struct isolate_writer *writer);
+/* Whether that is the code of a frame below the function's: those beyond are not its own. */
+bool isolate__is_guard(uintptr_t function);
 
 /* outcome.c: the answer, `value` and `error`. ISOLATE_RETURNED: if the bytes can be fetched. */
 void isolate__judge(const struct isolate__call *call, const struct isolate__facts *facts,
