@@ -107,8 +107,8 @@ PAL_EXPORT int isolate_pool_new(const struct isolate_pool_options *options, stru
  * the deadline, without one for ever: -ETIMEDOUT each time, and isolate_pool_refresh is for the caller.
  *
  * A process that a function leaves behind has the descriptors of the copy that it is a fork of, also
- * the one that long results are told through. It can keep later calls of that place from having theirs:
- * ISOLATE_EXECUTED, with an error at ISOLATE_STAGE_RESULT, and never a wrong one.
+ * the one that long results are told through. With `reuse` it can keep later calls of that copy from
+ * having theirs: ISOLATE_EXECUTED, with an error at ISOLATE_STAGE_RESULT, and never a wrong one.
  *
  * Any thread.
  */
