@@ -37,6 +37,7 @@ struct pool_call {
 	pal_deadline heard; /* when to give up a copy that listens */
 	int64_t began_us;
 	int reserved;   /* keeps a number for the descriptor of a long result; -1 */
+	int next_line;  /* of the worker that is made now; -1 */
 	int line_error; /* that descriptor did not come */
 	bool was_stocked; /* the worker was there before the call */
 	bool settled;     /* that worker has ended, or waits again */
@@ -101,8 +102,10 @@ static int order_worker(struct pool_call *c)
 	struct isolate__order order = {.generation = isolate__next_ordered(c->slot->generation),
 		.deadline = c->call.deadline,
 		.in_size = c->in_size};
-	int r = isolate__slot_order(c->slot, &order);
+	int r = isolate__slot_renew_line(c->slot);
 
+	if (r == 0)
+		r = isolate__slot_order(c->slot, &order);
 	if (r == 0)
 		c->slot->generation = order.generation;
 	return r;
@@ -191,10 +194,16 @@ static bool take_notice(struct pool_call *c)
 	struct isolate__notice notice;
 	int fds[PAL_SOCKET_MAX_FDS];
 	size_t fd_count;
-	ssize_t size = pal_socket_receive(c->slot->socket, &notice, sizeof notice, fds, &fd_count);
+	bool fds_lost; /* then that worker is not used */
+	ssize_t size = pal_socket_receive_partial(
+		c->slot->socket, &notice, sizeof notice, fds, &fd_count, &fds_lost);
 
 	if (size != sizeof notice)
 		return false;
+	for (size_t i = 0; i < fd_count; i++) {
+		pal_close(c->next_line);
+		c->next_line = fds[i];
+	}
 	if (notice.generation == c->slot->generation)
 		worker_ended(c, &notice);
 	return true;
@@ -229,7 +238,8 @@ static void take_line(struct pool_call *c)
 	size = pal_socket_receive_partial(c->slot->line, &byte, 1, fds, &fd_count, &fds_lost);
 	if (c->call.memfd < 0 && fd_count == 0)
 		(void)reserve_number(c);
-	if (size == -EAGAIN)
+	/* A wake-up was not read before the worker ended: told once, before what it has sent. */
+	if (size == -EAGAIN || size == -ECONNRESET)
 		return;
 	if (fds_lost)
 		c->line_error = -EMFILE;
@@ -373,7 +383,7 @@ static bool find_memfd(struct pool_call *c)
 	const struct isolate__job *job = &c->slot->area->job;
 	struct stat st;
 
-	for (int i = 0; i < LINE_MESSAGES && c->slot->line >= 0; i++) {
+	for (int i = 0; i < LINE_MESSAGES; i++) {
 		struct pollfd more = {.fd = c->slot->line, .events = POLLIN};
 
 		if (c->call.memfd >= 0 && fstat(c->call.memfd, &st) == 0 &&
@@ -382,7 +392,7 @@ static bool find_memfd(struct pool_call *c)
 			c->call.memfd_inode = st.st_ino;
 			return true;
 		}
-		if (poll(&more, 1, 0) <= 0)
+		if (c->slot->line < 0 || poll(&more, 1, 0) <= 0)
 			break;
 		take_line(c);
 	}
@@ -420,6 +430,12 @@ static void leave(struct pool_call *c)
 	struct isolate__slot *slot = c->slot;
 
 	isolate__slot_shrink(slot, c->in_size);
+	if (c->settled && slot->stocked && c->facts.wait_code == 0) { /* the last one has ended */
+		pal_close(slot->line);
+		slot->line = isolate__lift(c->next_line);
+		c->next_line = -1;
+	}
+	c->next_line = pal_close(c->next_line);
 	/* A worker that nobody knows the end of may yet look into its area for a job. */
 	if (slot->area &&
 		(!c->settled || slot->line < 0 || !isolate__area_is_clean(slot->area)))
@@ -479,7 +495,8 @@ enum isolate_answer isolate_pool_call(struct isolate_pool *pool, isolate_pool_fn
 		.call = {.memfd = -1},
 		.phase = ISOLATE__RUNS,
 		.heard = PAL_DEADLINE_NONE,
-		.reserved = -1};
+		.reserved = -1,
+		.next_line = -1};
 	struct pal_error error;
 	int cancel_state, r;
 

@@ -19,8 +19,8 @@
  *
  * A place for one call at a time has a slot here and a seat in the snapshot, joined by a pair
  * of sockets that no worker has. The slot's area (a memfd, so that it can be handed over at any
- * time) and its line (a pair of sockets) are also the worker's. What a process that a function left
- * behind may still have is replaced before the next call.
+ * time) and its line (a pair of sockets) are also the worker's. The area that a process which a
+ * function left behind may have is replaced before the next call; a line is of one worker only.
  *
  * Marks and job are in the area; the job's state is changed by compare and exchange, so that a
  * job is either taken by a worker or taken back, and it says by which worker:
@@ -97,7 +97,7 @@ struct isolate__order {
 	uint64_t in_size;
 };
 
-/* From the snapshot: that worker has ended, or there will be none. */
+/* From the snapshot: that worker has ended, or there will be none. With `next` its line comes. */
 struct isolate__notice {
 	uint32_t generation;
 	uint32_t next; /* the generation of the one that is made now; 0: none is */
@@ -194,6 +194,8 @@ int isolate__pool_lost_error(struct pal_error *error);
 /* Makes area and line where there are none, and room for the input. */
 int isolate__slot_prepare(struct isolate__slot *slot, size_t in_size);
 int isolate__slot_fill(struct isolate__slot *slot, const void *in, size_t in_size);
+/* For a worker that is to be ordered: what an earlier one left behind may have that one's. */
+int isolate__slot_renew_line(struct isolate__slot *slot);
 /* After a call. */
 void isolate__slot_shrink(struct isolate__slot *slot, size_t in_size);
 /* Others may have them: the next call gets new ones. */

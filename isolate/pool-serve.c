@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -92,9 +93,10 @@ static int start_worker(
 	return r;
 }
 
-static void tell(const struct isolate__seat *seat, const struct isolate__notice *notice)
+static void tell(
+	const struct isolate__seat *seat, const struct isolate__notice *notice, const int *line)
 {
-	if (pal_socket_send(seat->socket, notice, sizeof *notice, NULL, 0) < 0)
+	if (pal_socket_send(seat->socket, notice, sizeof *notice, line, line ? 1 : 0) < 0)
 		_exit(EXIT_FAILURE); /* nobody reads them, or a caller would wait for ever */
 }
 
@@ -123,11 +125,34 @@ static bool may_restock(const struct isolate__seat *seat)
 		       &seat->area->job.state, &taken, ISOLATE__JOB_NONE);
 }
 
+/*
+ * What the last worker left behind may have its line. The host's end, or a negative errno; both
+ * ends are above the standard streams, where those are closed.
+ */
+static int renew_line(struct isolate__seat *seat)
+{
+	int ends[2], r = pal_socket_pair(SOCK_SEQPACKET, ends);
+
+	if (r < 0)
+		return r;
+	ends[0] = isolate__lift(ends[0]);
+	ends[1] = isolate__lift(ends[1]);
+	if (ends[0] < 0 || ends[1] < 0) {
+		pal_close(ends[0]);
+		pal_close(ends[1]);
+		return -EMFILE;
+	}
+	(void)fcntl(ends[1], F_SETFL, 0); /* to be waited at; cannot fail */
+	pal_close(seat->line);
+	seat->line = ends[1];
+	return ends[0];
+}
+
 static void worker_ended(struct isolate__seat *seat, int set)
 {
 	struct isolate__notice notice = {.generation = seat->generation};
 	struct pal_error unused;
-	int r;
+	int r, line;
 
 	if (!seat->worker)
 		return;
@@ -140,20 +165,23 @@ static void worker_ended(struct isolate__seat *seat, int set)
 	end_worker(seat, set);
 	pal_builder_fork_memory(seat->snapshot->pool->builder, seat->area->shared.fork_memory);
 	find_start_error(seat, &notice);
-	if (may_restock(seat)) {
+	line = may_restock(seat) ? renew_line(seat) : -1;
+	if (line >= 0) {
 		/* Told first: the caller goes on while the next one is made, and does not know yet of it. */
 		notice.next = isolate__next_unasked(seat->generation);
-		tell(seat, &notice);
+		tell(seat, &notice, &line);
+		pal_close(line);
 		seat->generation = notice.next;
 		r = start_worker(seat, set, PAL_DEADLINE_NONE, &unused);
 		if (r < 0)
 			tell(seat, &(struct isolate__notice){.generation = seat->generation,
 					   .start_code = r,
 					   .wait_code = -ECHILD,
-					   .start_error = unused});
+					   .start_error = unused},
+				NULL);
 		return;
 	}
-	tell(seat, &notice);
+	tell(seat, &notice, NULL);
 }
 
 /* ---- orders ---- */
@@ -213,7 +241,7 @@ static void make_worker(struct isolate__seat *seat, int set, const struct isolat
 		r = start_worker(seat, set, order->deadline, &notice.start_error);
 	notice.start_code = r;
 	if (r < 0)
-		tell(seat, &notice);
+		tell(seat, &notice, NULL);
 }
 
 static void take_order(struct isolate__seat *seat, int set)

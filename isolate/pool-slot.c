@@ -45,6 +45,14 @@ static int set_size(int fd, size_t size)
 	return ftruncate(fd, (off_t)size) < 0 ? -errno : 0;
 }
 
+int isolate__slot_renew_line(struct isolate__slot *slot)
+{
+	if (slot->worker_line >= 0)
+		return 0;
+	slot->line = pal_close(slot->line);
+	return open_line(slot);
+}
+
 static int open_area(struct isolate__slot *slot)
 {
 	void *area;

@@ -11,16 +11,18 @@
  * comes to, and a fork has no page table entries for code. That costs it a page fault, of 2 us.
  */
 #if defined(__x86_64__) && !defined(__ILP32__)
-static inline long pal__syscall6(long number, long a, long b, long c, long d, long e, long f)
+static inline long pal__syscall6(
+	long number, long arg1, long arg2, long arg3, long arg4, long arg5, long arg6)
 {
-	register long fourth __asm__("r10") = d;
-	register long fifth __asm__("r8") = e;
-	register long sixth __asm__("r9") = f;
+	register long fourth __asm__("r10") = arg4;
+	register long fifth __asm__("r8") = arg5;
+	register long sixth __asm__("r9") = arg6;
 	long result;
 
 	__asm__ volatile("syscall"
 			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth), "r"(fifth), "r"(sixth)
+			 : "a"(number), "D"(arg1), "S"(arg2), "d"(arg3), "r"(fourth), "r"(fifth),
+			 "r"(sixth)
 			 : "rcx", "r11", "memory");
 	if (result >= 0 || result < -4095)
 		return result;
@@ -28,9 +30,10 @@ static inline long pal__syscall6(long number, long a, long b, long c, long d, lo
 	return -1;
 }
 #else
-static inline long pal__syscall6(long number, long a, long b, long c, long d, long e, long f)
+static inline long pal__syscall6(
+	long number, long arg1, long arg2, long arg3, long arg4, long arg5, long arg6)
 {
-	return syscall(number, a, b, c, d, e, f);
+	return syscall(number, arg1, arg2, arg3, arg4, arg5, arg6);
 }
 #endif
 

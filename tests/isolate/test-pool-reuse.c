@@ -117,6 +117,44 @@ START_TEST(who_reads_what_is_for_a_copy_keeps_no_call_waiting)
 }
 END_TEST
 
+/* Shuts down and fills what it has from its copy, until the test ends it. */
+static int leave_a_vandal(struct isolate_writer *out, const void *in, size_t in_size)
+{
+	pid_t pid = fork();
+
+	(void)in;
+	(void)in_size;
+	while (pid == 0)
+		for (int fd = 3; fd < 64; fd++)
+			shutdown(fd, SHUT_RDWR);
+	return isolate_write_value(out, &pid);
+}
+
+START_TEST(who_is_left_behind_costs_no_other_copy_its_long_result)
+{
+	struct isolate_pool_options options = {
+		ISOLATE_POOL_OPTIONS_INIT, .at_once = 1, .no_spare = _i};
+	struct isolate_pool *pool;
+	struct isolate_result result;
+	pid_t vandal;
+
+	entered = shared_memory(sizeof *entered);
+	pool = new_pool(&options);
+	isolate_pool_call(pool, leave_a_vandal, NULL, 0, NULL, &result);
+	ck_assert_answer(&result, ISOLATE_RETURNED);
+	ck_assert_int_eq(isolate_result_value(&result, &vandal), 0);
+	isolate_result_clear(&result);
+	for (int i = 0; i < 5; i++) {
+		isolate_pool_call(pool, count_long, &(int){0}, sizeof(int), NULL, &result);
+		ck_assert_answer(&result, ISOLATE_RETURNED);
+		isolate_result_clear(&result);
+	}
+	kill(vandal, SIGKILL);
+	munmap(entered, sizeof *entered);
+	isolate_pool_free(pool);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/pool-reuse");
@@ -125,6 +163,7 @@ static Suite *make_suite(void)
 	tcase_set_timeout(whose, 120);
 	tcase_add_loop_test(whose, a_long_result_ends_no_call_before_its_copy_says_so, 1, 4);
 	tcase_add_test(whose, who_reads_what_is_for_a_copy_keeps_no_call_waiting);
+	tcase_add_loop_test(whose, who_is_left_behind_costs_no_other_copy_its_long_result, 0, 2);
 	tcase_add_test(whose, no_two_copies_of_a_place_are_numbered_alike);
 	return suite;
 }
