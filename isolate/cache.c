@@ -45,7 +45,7 @@ static struct {
 		size_t sum;
 		uint64_t puts;
 	} warm;
-} cache = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} cache ISOLATE__WRITTEN_BY_CALLS = {.lock = PTHREAD_MUTEX_INITIALIZER};
 static atomic_size_t warm_limit = ISOLATE_DEFAULT_KEPT;
 
 /* Of another process: the pages are not here, and the builders are copies. */
@@ -116,9 +116,10 @@ int isolate__cache_take(struct isolate__kept *ret)
 	return 0;
 }
 
+/* In the child, too: madvise(2) in place, see syscall-priv.h. */
 bool isolate__cache_seclude(struct isolate__shared *shared)
 {
-	return madvise(shared, sizeof *shared, MADV_DONTFORK) == 0;
+	return pal__syscall(SYS_madvise, shared, sizeof *shared, MADV_DONTFORK) == 0;
 }
 
 void isolate__cache_put(struct isolate__kept *kept, bool secluded)
@@ -252,7 +253,7 @@ void isolate__cache_put_warm(struct isolate__warm *memory, size_t needed)
 }
 
 /* Making it costs more than a memfd for one call, and is for nothing where all results are short. */
-static atomic_uint expected;
+static atomic_uint expected ISOLATE__WRITTEN_BY_CALLS;
 
 void isolate__cache_had_long(void)
 {

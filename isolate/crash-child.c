@@ -171,6 +171,7 @@ static bool happens_again(int signal, int code, ucontext_t *context)
 		return false;
 	switch (signal) {
 	case SIGSEGV:
+		return code != SI_KERNEL || isolate__machine_repeats_fault(context);
 	case SIGILL:
 	case SIGFPE:
 		return true;
@@ -232,6 +233,7 @@ static void on_crash(int signal, siginfo_t *info, void *context)
 {
 	int saved = errno;
 
+	isolate__machine_allow_misaligned();
 	switch (claim()) {
 	case CLAIM_MINE:
 		report(signal, info, context);

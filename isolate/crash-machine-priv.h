@@ -157,6 +157,31 @@ static inline void isolate__machine_copy(ucontext_t *to, const ucontext_t *from)
 	memcpy(&to->uc_sigmask, &from->uc_sigmask, 64 / 8);
 }
 
+/* Back to where misaligned addresses are no crime, if the function has left that. */
+static inline void isolate__machine_allow_misaligned(void)
+{
+#ifdef __x86_64__
+	const unsigned long long alignment_check = 1 << 18;
+
+	__builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~alignment_check);
+#endif
+}
+
+/*
+ * Whether it was the instruction at the pc that brought about a SIGSEGV of code SI_KERNEL. The
+ * kernel sends that as well where it cannot write the frame of another signal's handler to the
+ * stack, and for traps that the pc is behind.
+ */
+static inline bool isolate__machine_repeats_fault(const ucontext_t *context)
+{
+#ifdef __x86_64__
+	return context->uc_mcontext.gregs[REG_TRAPNO] == 13; /* general protection */
+#else
+	(void)context;
+	return false;
+#endif
+}
+
 /* The system call that a filter has answered by SIGSYS will be made again. Whether that is so. */
 static inline bool isolate__machine_repeat_system_call(ucontext_t *context)
 {

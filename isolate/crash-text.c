@@ -55,7 +55,7 @@ static const struct code_name code_names[] = {
 	{SIGSEGV, SEGV_MAPERR, "address not mapped"},
 	{SIGSEGV, SEGV_ACCERR, "not permitted"},
 	{SIGSEGV, SEGV_PKUERR, "refused by a protection key"},
-	{SIGSEGV, SI_KERNEL, "general protection: no address of this machine, or misaligned"},
+	{SIGSEGV, SI_KERNEL, "no address of this machine, misaligned, or no stack for a handler"},
 	{SIGBUS, BUS_ADRALN, "misaligned"},
 	{SIGBUS, BUS_ADRERR, "beyond the end of a file"},
 	{SIGBUS, BUS_MCEERR_AR, "broken memory"},
@@ -187,7 +187,7 @@ static void append_head(
 		append(text, ", pc 0x%" PRIxPTR, crash->pc);
 	if (crash->frame_count && crash->frames[0] == crash->pc &&
 		find(resolver, crash, 0, places)) {
-		append(text, " in");
+		append(text, "%s", places[0].function ? " in" : "");
 		append_place(text, &places[0]);
 	}
 	if (!crash->own_thread)
@@ -215,12 +215,16 @@ size_t isolate_crash_text(const struct isolate_crash *crash, isolate_resolve_fn 
 {
 	struct text text = {buffer, size, 0};
 	struct resolver resolver = {resolve ? resolve : isolate_resolve, userdata};
+	size_t count = crash->function_frame_count < crash->frame_count ? crash->function_frame_count
+									: crash->frame_count;
 
 	if (size)
 		*buffer = '\0';
 	append_head(&text, crash, &resolver);
-	for (size_t i = 0; i < crash->frame_count && i < ISOLATE_CRASH_FRAMES; i++)
+	for (size_t i = 0; i < count && i < ISOLATE_CRASH_FRAMES; i++)
 		append_frame(&text, crash, i, &resolver);
+	if (count < crash->frame_count)
+		return text.length;
 	if (crash->frames_end == ISOLATE_FRAMES_CUT)
 		append(&text, "  ... and more\n");
 	else if (crash->frames_end == ISOLATE_FRAMES_LOST)

@@ -7,6 +7,7 @@
  * code which they make at run time, by __register_frame, if they were built with gcc before 13.)
  */
 #include <isolate/crash-priv.h>
+#include <isolate/isolate-priv.h>
 
 #include <unwind.h>
 
@@ -34,12 +35,23 @@ static void add(struct walk *walk, uintptr_t address)
 	__atomic_store_n(&report->frame_count, count + 1, __ATOMIC_RELEASE);
 }
 
+/* The frame that comes next has called the function. */
+static void mark_function(struct walk *walk)
+{
+	struct isolate_crash *report = &walk->area->report;
+
+	if (!report->function_frame_count)
+		report->function_frame_count = report->frame_count;
+}
+
 static _Unwind_Reason_Code look_at(struct _Unwind_Context *context, void *userdata)
 {
 	struct walk *walk = userdata;
 	uintptr_t ip = _Unwind_GetIP(context);
 
 	if (!walk->from) {
+		if (isolate__is_guard(_Unwind_GetRegionStart(context)))
+			mark_function(walk);
 		if (ip)
 			add(walk, ip);
 	} else if (ip == walk->from) {

@@ -70,6 +70,8 @@ static void bound(struct isolate_crash *report)
 		report->register_count = ISOLATE__REGISTER_COUNT;
 	if (report->frame_count > ISOLATE_CRASH_FRAMES)
 		report->frame_count = ISOLATE_CRASH_FRAMES;
+	if (report->function_frame_count == 0 || report->function_frame_count > report->frame_count)
+		report->function_frame_count = report->frame_count;
 	if (report->frames_end < ISOLATE_FRAMES_END || report->frames_end > ISOLATE_FRAMES_LOST)
 		report->frames_end = ISOLATE_FRAMES_LOST;
 	report->address_known = !!report->address_known;

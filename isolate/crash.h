@@ -67,6 +67,13 @@ struct isolate_crash {
 	uintptr_t frames[ISOLATE_CRASH_FRAMES]; /* `pc`, then where each caller would have gone on */
 
 	char description[ISOLATE_CRASH_DESCRIPTION]; /* by the sanitizer: "heap-use-after-free"; or "" */
+
+	/*
+	 * How many of the frames are the function's and of what it has called; those behind tell
+	 * how this library came to call it. frame_count: where that is not known, and in a thread
+	 * that the function started.
+	 */
+	size_t function_frame_count;
 };
 
 /* "rip", of registers[index] on this machine. NULL beyond those there are. Any thread. */
@@ -98,7 +105,7 @@ PAL_EXPORT size_t isolate_resolve(
 	uintptr_t address, struct isolate_place *ret, size_t max, void *unused);
 
 /*
- * A report as text: what happened, then a line for each frame.
+ * A report as text: what happened, then a line for each frame of the function.
  *
  *	SIGSEGV at address 0x10 (write, address not mapped), pc 0x7f3a8c0e5123 in parse_chunk+0x23 (libfoo.so+0x5123)
  *	  #0 0x7f3a8c0e5123 parse_chunk+0x23 (libfoo.so+0x5123)

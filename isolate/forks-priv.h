@@ -5,6 +5,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/*
+ * What each call writes in the parent, side by side: a page that is first written after a fork is
+ * copied, by a page fault. (.bss holds stacks for crash reports, of many pages.)
+ */
+#define ISOLATE__WRITTEN_BY_CALLS __attribute__((section(".data")))
+
 /* A moment, as far as it matters which forks are older. */
 struct isolate__forks {
 	uint64_t by_others;

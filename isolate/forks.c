@@ -15,12 +15,13 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-static atomic_int owner; /* in a fork the rest is the parent's */
-static atomic_uint epoch;
-static atomic_uint alive[2]; /* children of this epoch, and of the last one: by its lowest bit */
-static atomic_uint_fast64_t by_others, left;
-static atomic_uint under_way; /* by others */
-static bool watching;         /* the handlers are there */
+static atomic_int owner ISOLATE__WRITTEN_BY_CALLS; /* in a fork the rest is the parent's */
+static atomic_uint epoch ISOLATE__WRITTEN_BY_CALLS;
+/* Children of this epoch, and of the last one: by its lowest bit. */
+static atomic_uint alive[2] ISOLATE__WRITTEN_BY_CALLS;
+static atomic_uint_fast64_t by_others ISOLATE__WRITTEN_BY_CALLS, left ISOLATE__WRITTEN_BY_CALLS;
+static atomic_uint under_way ISOLATE__WRITTEN_BY_CALLS; /* by others */
+static bool watching ISOLATE__WRITTEN_BY_CALLS;         /* the handlers are there */
 
 /* What the fork of this thread is. Found without a call, which a child has no page for. */
 #define FOUND_DIRECTLY __attribute__((tls_model("initial-exec")))

@@ -66,8 +66,8 @@ struct isolate__marks {
 #define ISOLATE__SECLUDED 0x69736f50u
 
 /*
- * Behind the bytes of a long result, in the memfd: that this call's child has written them, and
- * how many. A memfd may hold what earlier calls have left there.
+ * That this call's child has written a long result, and how many bytes: a memfd may hold what
+ * earlier calls have left there. Not in the memfd itself, where RLIMIT_FSIZE would count it.
  */
 struct isolate__record {
 	uint64_t ticket;
@@ -77,6 +77,7 @@ struct isolate__record {
 struct isolate__shared {
 	unsigned char fork_memory[PAL_FORK_MEMORY]; /* pal_fork's; has the alignment of the mapping */
 	struct isolate__marks marks;
+	struct isolate__record record;
 	struct isolate__crash_area crash; /* only with options.crash_report */
 	unsigned char buffer[ISOLATE__BUFFER_SIZE];
 };
@@ -97,6 +98,7 @@ struct isolate__call {
 	struct isolate__warm *warm; /* what the memfd is of; NULL: it serves this call only */
 	uint64_t ticket;            /* of the record */
 	struct pal_child *child;
+	bool fork_is_guarded; /* isolate__guarded_fork is what forks it */
 	/* NULL: the parent has the memfd. Else hands it over, in the child: 0 or a negative errno. */
 	int (*deliver)(struct isolate__call *call);
 };
@@ -280,10 +282,17 @@ void isolate__child_call(struct isolate_writer *writer);
 
 /* guard.c: in the parent, in the thread that will fork */
 void isolate__guard_register(void);
+/*
+ * pal_fork, to isolate__child. What it leaves in the thread the child has already: armed there, it
+ * would be code that nothing else in the child comes to, and another page fault.
+ */
+int isolate__guarded_fork(struct isolate__call *call, struct pal_error *error);
 /* In the child, before the function. 0 or a negative errno. */
 int isolate__guard_arm(struct isolate_writer *writer);
 /* Calls fn, and ends the process if it is left in any other way than by returning. */
 int isolate__guarded(isolate_fn fn, void *arg, struct isolate_writer *writer);
+/* Whether that is the code of a frame below the function's: those beyond are not its own. */
+bool isolate__is_guard(uintptr_t function);
 
 /* outcome.c: the answer, `value` and `error`. ISOLATE_RETURNED: if the bytes can be fetched. */
 void isolate__judge(const struct isolate__call *call, const struct isolate__facts *facts,

@@ -63,10 +63,10 @@ struct isolate_writer;
 /*
  * Appends to the result; it is the whole of it once the function returns. 0, or
  * the negative errno of the first failure, after which the result is lost
- * whatever follows: -EFBIG beyond max_result or, less 16 bytes, RLIMIT_FSIZE, -ENOMEM,
- * -EBADF where the function closed descriptors that are not its own, or cut what is behind one (up
- * to 64 KiB do not need one), -EINVAL for data NULL. -EPERM, with no effect, in a process
- * that the function forked. For the function, in the child, one thread at a time.
+ * whatever follows: -EFBIG beyond max_result or RLIMIT_FSIZE, -ENOMEM, -EBADF where the
+ * function closed descriptors that are not its own, or cut what is behind one (up to 64 KiB
+ * do not need one), -EINVAL for data NULL. -EPERM, with no effect, in a process that the
+ * function forked. For the function, in the child, one thread at a time.
  */
 PAL_EXPORT ISOLATE_BOUND_EARLY int isolate_write(struct isolate_writer *writer, const void *data, size_t size);
 
@@ -126,7 +126,7 @@ struct isolate_options {
 	/*
 	 * The function's standard streams (builder.h); zeroes are PAL_STDIO_INHERIT.
 	 * PAL_STDIO_PIPE, of std_out and std_err: what is written there is captured, into the
-	 * result.
+	 * result. printf(3) writes to a buffer: the function has to fflush(stdout) before it returns.
 	 */
 	struct pal_stdio std_in;
 	struct pal_stdio std_out;
@@ -180,8 +180,10 @@ struct isolate_result {
 	enum isolate_answer answer;
 	/*
 	 * `size` bytes, until isolate_result_clear; NULL when empty. As of malloc(3): may be written
-	 * to, and forks have a copy. Only a process that an isolated function leaves behind loses
-	 * its copy of a result beyond 64 KiB when this process clears it.
+	 * to, and forks have a copy. What it lies in serves later results, see isolate_limit_kept:
+	 * what the kernel is still to read from it (vmsplice(2), MSG_ZEROCOPY) will be theirs after
+	 * the clearing, and what mlock(2) or MADV_DONTDUMP were for, too. Beyond 64 KiB, pages
+	 * that are written to take their size twice until then.
 	 */
 	void *data;
 	size_t size;
@@ -222,7 +224,7 @@ struct isolate_result {
  * Unknown: killed (-ECHILD), out of time (-ETIMEDOUT), it wrote over the
  * library's memory (-EBADMSG), or it left (-ECHILD) by _exit(2), exec, exit(3),
  * longjmp(3), pthread_exit(3) or a C++ exception. These run none of the caller's
- * frames and atexit handlers in the child, and write none of its stdio buffers a
+ * frames, atexit handlers and std::terminate handler in the child, and write none of its stdio buffers a
  * second time: exit(3) acts as _exit(2), apart from destructors of thread-local
  * C++ objects of the calling thread. (Nothing of this holds for setcontext(3),
  * quick_exit(3) and, in a program with several threads, exit(3) by a thread that
@@ -245,7 +247,9 @@ PAL_EXPORT enum isolate_answer isolate_call(isolate_fn fn, void *arg,
 
 /*
  * The same in two halves, any number of them at once. A run belongs to one
- * thread at a time, which need not be the one that started it.
+ * thread at a time, which need not be the one that started it. NULL in place of a run is a mistake
+ * that does no harm: nothing happens, isolate_run_fd and isolate_finish say -EINVAL (the
+ * latter as "not executed"), and isolate_progress 1.
  */
 struct isolate_run;
 
@@ -289,7 +293,7 @@ PAL_EXPORT enum isolate_answer isolate_finish(struct isolate_run *run, struct is
 /*
  * Kills the child now. isolate_finish then tells -ECANCELED at ISOLATE_STAGE_CANCEL, with the
  * answer that is known: a function that was faster has returned all the same. Without effect
- * on a child that has ended, a second time, and in a fork.
+ * on a child that has ended, a second time, and in a fork. Takes NULL.
  */
 PAL_EXPORT void isolate_cancel(struct isolate_run *run);
 
@@ -309,19 +313,35 @@ PAL_EXPORT void isolate_trim(void);
  * gives it back: another such result needs half the time then. No more than `bytes` in sum,
  * for the process; what is larger by itself is not kept. 0: nothing; a descriptor is
  * kept for each, too. Whatever the limit, memory is given back that 64 calls in a row did not
- * use, or less than half of it. Not kept either: what the caller has written to, and
- * what a process forked meanwhile may have. Any thread. Keeps errno.
+ * use, or less than half of it. Not kept either: what the caller has written to, what fork(3)
+ * may have copied for another process meanwhile, and what a function with a sandbox has
+ * written. Any thread. Keeps errno.
+ *
+ * With 0, results beyond 64 KiB are sealed memfds and can change in no way. Otherwise, once such
+ * a result is cleared, the copy of it changes to later ones in processes that are forked past
+ * fork(3) (_Fork(3), clone(2)) or left behind by a function while it was held. And who opens
+ * the kept memory by /proc/PID/fd of this process can write to the results that it
+ * holds; opening may have the kernel send this process SIGURG, ignored by default.
  */
 PAL_EXPORT void isolate_limit_kept(size_t bytes);
 #define ISOLATE_DEFAULT_KEPT ((size_t)128 << 20)
 
 /*
  * Copies a result of exactly `size` bytes. 0, -EBADMSG where it has another size, or the code
- * of result->error where the function has not returned; nothing is copied then. Any thread.
+ * of result->error where the function has not returned; nothing is copied then. Any thread. What to
+ * say then: isolate_result_text.
  */
 PAL_EXPORT int isolate_result_copy(const struct isolate_result *result, void *to, size_t size) PAL_MUST_CHECK;
 /* To *pointer, what isolate_write_value wrote. For nanopb messages see nanopb.h. */
 #define isolate_result_value(result, pointer) isolate_result_copy((result), (pointer), sizeof *(pointer))
+
+/*
+ * What came of a call, as a sentence, into `buffer`; returns it. result->error's text; or, where the
+ * function has returned, what: "the function returned -1 and wrote 0 bytes", which is what there is to
+ * say when isolate_result_value finds another size. Any thread.
+ */
+PAL_EXPORT const char *isolate_result_text(
+	const struct isolate_result *result, char *buffer, size_t size);
 
 /*
  * Frees what a result holds: data, sizes, what was captured and a crash report, as they were set. For reuse.

@@ -21,7 +21,8 @@ static inline bool isolate_nanopb_put_(pb_ostream_t *stream, const pb_byte_t *by
 /*
  * Appends the encoded message; with nothing else written it is the result for
  * isolate_result_message. 0, isolate_write's errors, or -EINVAL for what nanopb cannot
- * encode; then nothing is appended. For the function.
+ * encode; then nothing is appended. For the function. A message whose fields all have their
+ * defaults may have no bytes: then the result is empty, with data NULL, and is that message.
  */
 static inline int isolate_write_message(
 	struct isolate_writer *out, const pb_msgdesc_t *fields, const void *message)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* From what is known to the answer. Pure: no system call, nothing allocated. */
+/* From what is known to the answer, and to words. Pure: no system call, nothing allocated. */
 #include <isolate/isolate-priv.h>
 
 #include <errno.h>
@@ -127,4 +127,14 @@ void isolate__judge_lost(struct isolate_result *result, const struct pal_error *
 {
 	result->answer = ISOLATE_EXECUTED;
 	result->error = *error;
+}
+
+const char *isolate_result_text(const struct isolate_result *result, char *buffer, size_t size)
+{
+	if (result->answer == ISOLATE_RETURNED)
+		snprintf(buffer, size, "the function returned %d and wrote %zu bytes",
+			result->value, result->size);
+	else
+		snprintf(buffer, size, "%s", pal_error_text(&result->error));
+	return buffer;
 }

@@ -7,6 +7,7 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -18,6 +19,10 @@
 
 /* How long the snapshot may take to tell of the end of a worker that was to be killed. */
 #define KILLED_WITHIN_MS 2000
+/* How long a copy that listens at its line may take to take a job. */
+#define HEARD_WITHIN_MS 100
+/* More than a line holds: who goes on writing to it is not waited for. */
+#define LINE_MESSAGES 1024
 
 struct pool_call {
 	struct isolate_pool *pool;
@@ -29,8 +34,13 @@ struct pool_call {
 	size_t in_size;
 	enum isolate__phase phase;
 	pal_deadline next; /* when to give the phase up */
+	pal_deadline heard; /* when to give up a copy that listens */
 	int64_t began_us;
+	int reserved;   /* keeps a number for the descriptor of a long result; -1 */
+	int next_line;  /* of the worker that is made now; -1 */
+	int line_error; /* that descriptor did not come */
 	bool was_stocked; /* the worker was there before the call */
+	bool settled;     /* that worker has ended, or waits again */
 	bool lost;        /* the snapshot */
 };
 
@@ -65,6 +75,10 @@ static int post(struct pool_call *c)
 	uint32_t before = atomic_exchange(&job->state, ISOLATE__JOB_POSTED);
 	long r = 0;
 
+	before &= ISOLATE__JOB_KIND;
+	c->began_us = now_us();
+	c->heard = before == ISOLATE__JOB_LISTENED ? PAL_DEADLINE_MS(HEARD_WITHIN_MS)
+						   : PAL_DEADLINE_NONE;
 	if (before == ISOLATE__JOB_LISTENED)
 		r = syscall(SYS_sendto, c->slot->line, "", 1, MSG_NOSIGNAL, NULL, 0);
 	else if (before == ISOLATE__JOB_AWAITED)
@@ -85,13 +99,15 @@ static bool take_back(struct isolate__job *job)
 
 static int order_worker(struct pool_call *c)
 {
-	struct isolate__order order = {.generation = c->slot->generation + 1,
+	struct isolate__order order = {.generation = isolate__next_ordered(c->slot->generation),
 		.deadline = c->call.deadline,
 		.in_size = c->in_size};
-	int r = isolate__slot_order(c->slot, &order);
+	int r = isolate__slot_renew_line(c->slot);
 
 	if (r == 0)
-		c->slot->generation++;
+		r = isolate__slot_order(c->slot, &order);
+	if (r == 0)
+		c->slot->generation = order.generation;
 	return r;
 }
 
@@ -136,24 +152,29 @@ static bool needs_another(const struct pool_call *c)
 {
 	const struct isolate__area *area = c->slot->area;
 
-	return c->was_stocked && c->phase == ISOLATE__RUNS &&
-	       area->shared.marks.progress == ISOLATE__PREPARED &&
-	       area->job.state != ISOLATE__JOB_TAKEN;
+	return c->was_stocked && area->shared.marks.progress == ISOLATE__PREPARED &&
+	       area->job.state == ISOLATE__JOB_POSTED;
+}
+
+static void replace_worker(struct pool_call *c)
+{
+	int r;
+
+	c->was_stocked = false;
+	r = order_worker(c);
+	if (r < 0) /* if it has ended, too, that is seen next */
+		could_not_start(c, r, "tell the snapshot process");
 }
 
 static void worker_ended(struct pool_call *c, const struct isolate__notice *notice)
 {
 	struct isolate__job *job = &c->slot->area->job;
-	int r;
 
 	if (needs_another(c)) {
-		c->was_stocked = false;
-		c->slot->generation += notice->restocked;
-		r = notice->restocked ? 0 : order_worker(c);
-		if (r < 0) /* if it has ended, too, that is seen next */
-			could_not_start(c, r, "tell the snapshot process");
+		replace_worker(c);
 		return;
 	}
+	c->settled = true;
 	c->facts.start_code = notice->start_code;
 	c->facts.start_error = notice->start_error;
 	c->facts.wait_code = notice->wait_code;
@@ -161,8 +182,9 @@ static void worker_ended(struct pool_call *c, const struct isolate__notice *noti
 	c->facts.status.wall_us = now_us() - c->began_us;
 	if (job->error < 0 && c->facts.start_code == 0)
 		could_not_start(c, job->error, "what a worker needs for a function");
-	c->slot->stocked = notice->restocked;
-	c->slot->generation += notice->restocked;
+	c->slot->stocked = notice->next;
+	if (notice->next)
+		c->slot->generation = notice->next;
 	is_over(c);
 }
 
@@ -172,13 +194,35 @@ static bool take_notice(struct pool_call *c)
 	struct isolate__notice notice;
 	int fds[PAL_SOCKET_MAX_FDS];
 	size_t fd_count;
-	ssize_t size = pal_socket_receive(c->slot->socket, &notice, sizeof notice, fds, &fd_count);
+	bool fds_lost; /* then that worker is not used */
+	ssize_t size = pal_socket_receive_partial(
+		c->slot->socket, &notice, sizeof notice, fds, &fd_count, &fds_lost);
 
 	if (size != sizeof notice)
 		return false;
+	for (size_t i = 0; i < fd_count; i++) {
+		pal_close(c->next_line);
+		c->next_line = fds[i];
+	}
 	if (notice.generation == c->slot->generation)
 		worker_ended(c, &notice);
 	return true;
+}
+
+static int reserve_number(struct pool_call *c)
+{
+	if (c->reserved < 0 && c->call.max_result > ISOLATE__BUFFER_SIZE)
+		c->reserved = isolate__lift(eventfd(0, EFD_CLOEXEC));
+	return c->reserved < 0 && c->call.max_result > ISOLATE__BUFFER_SIZE ? -errno : 0;
+}
+
+static bool lives_on(const struct pool_call *c)
+{
+	uint32_t state = c->slot->area->job.state, kind = state & ISOLATE__JOB_KIND;
+
+	return (kind == ISOLATE__JOB_AWAITED || kind == ISOLATE__JOB_LISTENED) &&
+	       (state & ~ISOLATE__JOB_KIND) == c->slot->generation &&
+	       c->slot->area->shared.marks.progress == ISOLATE__COMPLETE;
 }
 
 /* What the worker says is only a reason to look; the descriptor is judged with the marks. */
@@ -186,12 +230,20 @@ static void take_line(struct pool_call *c)
 {
 	int fds[PAL_SOCKET_MAX_FDS];
 	size_t fd_count;
+	bool fds_lost;
 	char byte;
-	ssize_t size = pal_socket_receive(c->slot->line, &byte, 1, fds, &fd_count);
+	ssize_t size;
 
-	if (size == -EAGAIN)
+	c->reserved = pal_close(c->reserved);
+	size = pal_socket_receive_partial(c->slot->line, &byte, 1, fds, &fd_count, &fds_lost);
+	if (c->call.memfd < 0 && fd_count == 0)
+		(void)reserve_number(c);
+	/* A wake-up was not read before the worker ended: told once, before what it has sent. */
+	if (size == -EAGAIN || size == -ECONNRESET)
 		return;
-	if (size <= 0 && size != -EMSGSIZE && size != -ENOBUFS) {
+	if (fds_lost)
+		c->line_error = -EMFILE;
+	if (size <= 0 && size != -EMSGSIZE) {
 		c->slot->line = pal_close(c->slot->line); /* has been shut down */
 		return;
 	}
@@ -199,11 +251,9 @@ static void take_line(struct pool_call *c)
 		pal_close(c->call.memfd);
 		c->call.memfd = fds[i];
 	}
-	/* A worker that lives on is done when its marks say so. */
-	if (c->phase == ISOLATE__RUNS && c->pool->reuse > 1 &&
-		c->slot->area->shared.marks.progress == ISOLATE__COMPLETE) {
+	if (c->phase == ISOLATE__RUNS && lives_on(c)) {
 		c->facts.wait_code = -ECHILD;
-		c->slot->stocked = true;
+		c->slot->stocked = c->settled = true;
 		is_over(c);
 	}
 }
@@ -251,6 +301,26 @@ static void give_up(struct pool_call *c)
 	}
 }
 
+static int start(struct pool_call *c, struct pal_error *error);
+
+/*
+ * A process that an earlier call of a copy left behind has read what was for it, or it stands
+ * still. What it could take is taken back, and stays behind with it.
+ */
+static void give_up_listener(struct pool_call *c)
+{
+	struct pal_error error;
+	int r;
+
+	c->heard = PAL_DEADLINE_NONE;
+	if (!take_back(&c->slot->area->job))
+		return;
+	isolate__slot_drop(c->slot);
+	r = start(c, &error);
+	if (r < 0)
+		could_not_start(c, r, "memory for a call");
+}
+
 /* ---- waiting ---- */
 
 static void await_event(struct pool_call *c)
@@ -260,7 +330,8 @@ static void await_event(struct pool_call *c)
 		{.fd = c->slot->line, .events = POLLIN},
 		{.fd = pal_child_peek_pidfd(c->slot->snapshot->process), .events = POLLIN},
 	};
-	int count = poll(events, 3, pal_deadline_left_ms(c->next));
+	pal_deadline next = c->heard < c->next ? c->heard : c->next;
+	int count = poll(events, 3, pal_deadline_left_ms(next));
 
 	if (count > 0 && events[1].revents)
 		take_line(c);
@@ -274,6 +345,8 @@ static void await_event(struct pool_call *c)
 	}
 	if (c->phase != ISOLATE__DONE && pal_deadline_left_ms(c->next) == 0)
 		give_up(c);
+	if (c->phase == ISOLATE__RUNS && pal_deadline_left_ms(c->heard) == 0)
+		give_up_listener(c);
 }
 
 /* ---- the whole ---- */
@@ -281,8 +354,11 @@ static void await_event(struct pool_call *c)
 static int start(struct pool_call *c, struct pal_error *error)
 {
 	struct isolate__slot *slot = c->slot;
-	int r = isolate__slot_prepare(slot, c->in_size);
+	int r = reserve_number(c);
 
+	if (r < 0)
+		return pal_error_set(error, ISOLATE_STAGE_PREPARE, r, "a number for a long result");
+	r = isolate__slot_prepare(slot, c->in_size);
 	if (r == 0)
 		r = isolate__slot_fill(slot, c->in, c->in_size);
 	if (r < 0)
@@ -301,23 +377,35 @@ static int start(struct pool_call *c, struct pal_error *error)
 	return 0;
 }
 
-/* The descriptor that came last has to be the file that the marks are about. */
-static void check_memfd(struct pool_call *c)
+/* The descriptor that came last has to be the file that the marks are about. Whether it is. */
+static bool find_memfd(struct pool_call *c)
 {
 	const struct isolate__job *job = &c->slot->area->job;
 	struct stat st;
 
-	while (c->slot->line >= 0 && c->facts.marks.size > ISOLATE__BUFFER_SIZE) {
+	for (int i = 0; i < LINE_MESSAGES; i++) {
 		struct pollfd more = {.fd = c->slot->line, .events = POLLIN};
 
 		if (c->call.memfd >= 0 && fstat(c->call.memfd, &st) == 0 &&
-			st.st_dev == job->memfd_device && st.st_ino == job->memfd_inode)
-			return;
-		if (poll(&more, 1, 0) <= 0)
+			st.st_dev == job->memfd_device && st.st_ino == job->memfd_inode) {
+			c->call.memfd_device = st.st_dev;
+			c->call.memfd_inode = st.st_ino;
+			return true;
+		}
+		if (c->slot->line < 0 || poll(&more, 1, 0) <= 0)
 			break;
 		take_line(c);
 	}
-	c->call.memfd = pal_close(c->call.memfd);
+	return false;
+}
+
+static void check_memfd(struct pool_call *c)
+{
+	struct isolate__marks *marks = &c->facts.marks;
+
+	if (marks->progress == ISOLATE__COMPLETE && !marks->write_error &&
+		marks->size > ISOLATE__BUFFER_SIZE && !find_memfd(c))
+		marks->write_error = c->line_error ? c->line_error : -EPIPE;
 }
 
 static void conclude(struct pool_call *c, struct isolate_result *result)
@@ -334,6 +422,7 @@ static void conclude(struct pool_call *c, struct isolate_result *result)
 	if (c->lost && !c->facts.timed_out && result->error.code == -EOWNERDEAD)
 		result->error.stage = ISOLATE_STAGE_SNAPSHOT;
 	c->call.memfd = pal_close(c->call.memfd);
+	c->reserved = pal_close(c->reserved);
 }
 
 static void leave(struct pool_call *c)
@@ -341,7 +430,15 @@ static void leave(struct pool_call *c)
 	struct isolate__slot *slot = c->slot;
 
 	isolate__slot_shrink(slot, c->in_size);
-	if (slot->area && (slot->line < 0 || !isolate__area_is_clean(slot->area)))
+	if (c->settled && slot->stocked && c->facts.wait_code == 0) { /* the last one has ended */
+		pal_close(slot->line);
+		slot->line = isolate__lift(c->next_line);
+		c->next_line = -1;
+	}
+	c->next_line = pal_close(c->next_line);
+	/* A worker that nobody knows the end of may yet look into its area for a job. */
+	if (slot->area &&
+		(!c->settled || slot->line < 0 || !isolate__area_is_clean(slot->area)))
 		isolate__slot_drop(slot);
 	isolate__pool_release(c->pool, slot, c->lost);
 }
@@ -377,6 +474,7 @@ static int call_in_slot(struct pool_call *c, struct isolate_result *result, stru
 	if (r == 0)
 		r = start(c, error);
 	if (r < 0) {
+		c->reserved = pal_close(c->reserved);
 		isolate__pool_release(c->pool, c->slot, false);
 		return r;
 	}
@@ -396,7 +494,9 @@ enum isolate_answer isolate_pool_call(struct isolate_pool *pool, isolate_pool_fn
 		.in_size = in_size,
 		.call = {.memfd = -1},
 		.phase = ISOLATE__RUNS,
-		.began_us = now_us()};
+		.heard = PAL_DEADLINE_NONE,
+		.reserved = -1,
+		.next_line = -1};
 	struct pal_error error;
 	int cancel_state, r;
 

@@ -134,9 +134,10 @@ static const struct mapping *find(const struct mappings *mappings, uintptr_t add
 									     : NULL;
 }
 
+/* Or has grown: neighbours may become one. */
 static bool is_same(const struct mapping *a, const struct mapping *b)
 {
-	return b && a->from == b->from && a->to == b->to && a->offset == b->offset &&
+	return b && a->to <= b->to && a->offset == b->offset + (b->inode ? a->from - b->from : 0) &&
 	       a->inode == b->inode && a->major == b->major && a->minor == b->minor;
 }
 

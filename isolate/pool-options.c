@@ -2,6 +2,7 @@
 #include <isolate/pool-priv.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -69,6 +70,15 @@ static int keep_fds(struct isolate_pool *pool)
 	return 0;
 }
 
+int isolate__pool_check_kept(const struct isolate_pool *pool, struct pal_error *error)
+{
+	for (size_t i = 0; i < pool->kept_fd_count; i++)
+		if (fcntl(pool->kept_fds[i], F_GETFD) < 0)
+			return pal_error_set(error, ISOLATE_STAGE_PREPARE, -errno,
+				"pool: descriptor %d, which it is to keep", pool->kept_fds[i]);
+	return 0;
+}
+
 static int make_builder(struct isolate_pool *pool, struct pal_error *error)
 {
 	struct isolate__call like = {.options = pool->options};
@@ -117,7 +127,8 @@ int isolate__pool_configure(struct isolate_pool *pool, const struct isolate_pool
 	if (keep_fds(pool) < 0)
 		return pal_error_set(
 			error, ISOLATE_STAGE_PREPARE, -ENOMEM, "pool: memory for its options");
-	return make_builder(pool, error);
+	r = isolate__pool_check_kept(pool, error); /* before there is one of ours at that number */
+	return r < 0 ? r : make_builder(pool, error);
 }
 
 /* ---- of a call ---- */

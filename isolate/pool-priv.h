@@ -19,24 +19,57 @@
  *
  * A place for one call at a time has a slot here and a seat in the snapshot, joined by a pair
  * of sockets that no worker has. The slot's area (a memfd, so that it can be handed over at any
- * time) and its line (a pair of sockets) are also the worker's. What a process that a function left
- * behind may still have is replaced before the next call.
+ * time) and its line (a pair of sockets) are also the worker's. The area that a process which a
+ * function left behind may have is replaced before the next call; a line is of one worker only.
  *
  * Marks and job are in the area; the job's state is changed by compare and exchange, so that a
- * job is either taken by a worker or taken back.
+ * job is either taken by a worker or taken back, and it says by which worker:
+ *
+ *	host: POSTED     worker g: TAKEN|g     worker g, which lives on: AWAITED|g or LISTENED|g
+ *	                                       snapshot, which saw g end with it: NONE
+ *	host: REVOKED, if nobody took it
+ *
+ * What ends a call is the notice of the end of the worker that took its job, or that this worker
+ * waits again. The notice of one that ended before it took anything ends none: nobody else could
+ * take the job, and another worker is ordered. The snapshot makes the next worker unasked only
+ * after one that ended with a job taken; that job's call is under way until it has read that
+ * notice, so it knows of every worker before it posts the next job. A caller who
+ * cannot wait for the end of a worker leaves it the area, and the next call has another.
  */
 
+/* The state's upper four bits; the others are the worker's generation, or zero. */
 enum isolate__job_state {
-	ISOLATE__JOB_NONE = 0x69736f70,
-	ISOLATE__JOB_AWAITED, /* the worker sleeps on this word: wake it */
-	ISOLATE__JOB_LISTENED, /* it reads from its line: write there */
-	ISOLATE__JOB_POSTED,
-	ISOLATE__JOB_TAKEN,
-	ISOLATE__JOB_REVOKED /* the caller does not want it any more */
+	ISOLATE__JOB_NONE = 0x10000000,
+	ISOLATE__JOB_AWAITED = 0x20000000,  /* the worker sleeps on this word: wake it */
+	ISOLATE__JOB_LISTENED = 0x30000000, /* it reads from its line: write there */
+	ISOLATE__JOB_POSTED = 0x40000000,
+	ISOLATE__JOB_TAKEN = 0x50000000,
+	ISOLATE__JOB_REVOKED = 0x60000000 /* the caller does not want it any more */
 };
+#define ISOLATE__JOB_KIND 0xf0000000u
+
+/*
+ * Generations of workers of one place, 28 bits; zero is none. The lower ones count what the
+ * snapshot has made unasked since the last order, the upper ones orders: both sides
+ * number on their own, and never two workers alike.
+ */
+#define ISOLATE__UNASKED 0xfffu
+
+static inline uint32_t isolate__next_ordered(uint32_t last)
+{
+	uint32_t next = ((last | ISOLATE__UNASKED) + 1) & ~ISOLATE__JOB_KIND;
+
+	return next ? next : ISOLATE__UNASKED + 1;
+}
+
+/* Zero: it takes an order. */
+static inline uint32_t isolate__next_unasked(uint32_t last)
+{
+	return (last + 1) & ISOLATE__UNASKED ? last + 1 : 0;
+}
 
 struct isolate__job {
-	_Atomic uint32_t state; /* enum isolate__job_state; a futex */
+	_Atomic uint32_t state; /* enum isolate__job_state, and who; a futex */
 	int error;              /* of the worker, before the function: a negative errno */
 	isolate_pool_fn fn;
 	uint64_t in_size;
@@ -59,15 +92,15 @@ _Static_assert(sizeof(struct isolate__area) <= ISOLATE__INPUT_AT, "input begins 
 /* To the snapshot. With descriptors: a new area, and the worker's end of a new line. */
 struct isolate__order {
 	uint32_t signal;     /* for that worker; 0: make it */
-	uint32_t generation; /* of the worker; an older one that is there ends */
+	uint32_t generation; /* of the worker; another one that is there ends */
 	pal_deadline deadline;
 	uint64_t in_size;
 };
 
-/* From the snapshot: that worker has ended, or there will be none. */
+/* From the snapshot: that worker has ended, or there will be none. With `next` its line comes. */
 struct isolate__notice {
 	uint32_t generation;
-	uint32_t restocked; /* and the next one has been made: generation + 1 */
+	uint32_t next; /* the generation of the one that is made now; 0: none is */
 	int start_code;
 	int wait_code; /* -ECHILD: no status */
 	struct pal_status status;
@@ -83,7 +116,7 @@ struct isolate__slot {
 	struct isolate__area *area; /* NULL: none */
 	int worker_line;    /* to be handed over with the area; else -1 */
 	uint32_t generation; /* of the last worker */
-	bool stocked;       /* it waits for a job, or will */
+	bool stocked;        /* it waits for a job, or will */
 	struct isolate__slot *next;
 };
 
@@ -136,6 +169,8 @@ struct isolate_pool {
 /* pool-options.c: 0 or a negative errno; half made on failure. */
 int isolate__pool_configure(struct isolate_pool *pool, const struct isolate_pool_options *given,
 	struct pal_error *error);
+/* 0, or -EBADF: one of those that the caller has to keep open for its snapshots is closed. */
+int isolate__pool_check_kept(const struct isolate_pool *pool, struct pal_error *error);
 /* What a call asks for, with the pool's where it does not. */
 int isolate__pool_call_options(const struct isolate_pool *pool, const struct isolate_options *given,
 	struct isolate_options *ret, struct pal_error *error);
@@ -159,6 +194,8 @@ int isolate__pool_lost_error(struct pal_error *error);
 /* Makes area and line where there are none, and room for the input. */
 int isolate__slot_prepare(struct isolate__slot *slot, size_t in_size);
 int isolate__slot_fill(struct isolate__slot *slot, const void *in, size_t in_size);
+/* For a worker that is to be ordered: what an earlier one left behind may have that one's. */
+int isolate__slot_renew_line(struct isolate__slot *slot);
 /* After a call. */
 void isolate__slot_shrink(struct isolate__slot *slot, size_t in_size);
 /* Others may have them: the next call gets new ones. */

@@ -12,11 +12,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -91,9 +93,10 @@ static int start_worker(
 	return r;
 }
 
-static void tell(const struct isolate__seat *seat, const struct isolate__notice *notice)
+static void tell(
+	const struct isolate__seat *seat, const struct isolate__notice *notice, const int *line)
 {
-	if (pal_socket_send(seat->socket, notice, sizeof *notice, NULL, 0) < 0)
+	if (pal_socket_send(seat->socket, notice, sizeof *notice, line, line ? 1 : 0) < 0)
 		_exit(EXIT_FAILURE); /* nobody reads them, or a caller would wait for ever */
 }
 
@@ -114,42 +117,71 @@ static void find_start_error(const struct isolate__seat *seat, struct isolate__n
  */
 static bool may_restock(const struct isolate__seat *seat)
 {
-	uint32_t taken = ISOLATE__JOB_TAKEN;
+	uint32_t taken = ISOLATE__JOB_TAKEN | seat->generation;
 
-	return seat->snapshot->pool->spare && isolate__area_is_clean(seat->area) &&
+	return seat->snapshot->pool->spare && isolate__next_unasked(seat->generation) &&
+	       isolate__area_is_clean(seat->area) &&
 	       atomic_compare_exchange_strong(
 		       &seat->area->job.state, &taken, ISOLATE__JOB_NONE);
+}
+
+/*
+ * What the last worker left behind may have its line. The host's end, or a negative errno; both
+ * ends are above the standard streams, where those are closed.
+ */
+static int renew_line(struct isolate__seat *seat)
+{
+	int ends[2], r = pal_socket_pair(SOCK_SEQPACKET, ends);
+
+	if (r < 0)
+		return r;
+	ends[0] = isolate__lift(ends[0]);
+	ends[1] = isolate__lift(ends[1]);
+	if (ends[0] < 0 || ends[1] < 0) {
+		pal_close(ends[0]);
+		pal_close(ends[1]);
+		return -EMFILE;
+	}
+	(void)fcntl(ends[1], F_SETFL, 0); /* to be waited at; cannot fail */
+	pal_close(seat->line);
+	seat->line = ends[1];
+	return ends[0];
 }
 
 static void worker_ended(struct isolate__seat *seat, int set)
 {
 	struct isolate__notice notice = {.generation = seat->generation};
 	struct pal_error unused;
-	int r;
+	int r, line;
 
 	if (!seat->worker)
 		return;
 	r = pal_child_try_wait(seat->worker, &notice.status, NULL);
-	if (r == 0)
-		return; /* a tracer has it */
+	if (r == 0) { /* a tracer has it: its end shows all the time */
+		(void)poll(NULL, 0, ISOLATE__HELD_NAP_MS);
+		return;
+	}
 	notice.wait_code = r < 0 ? -ECHILD : 0;
 	end_worker(seat, set);
 	pal_builder_fork_memory(seat->snapshot->pool->builder, seat->area->shared.fork_memory);
 	find_start_error(seat, &notice);
-	if (may_restock(seat)) {
+	line = may_restock(seat) ? renew_line(seat) : -1;
+	if (line >= 0) {
 		/* Told first: the caller goes on while the next one is made, and does not know yet of it. */
-		notice.restocked = 1;
-		tell(seat, &notice);
-		seat->generation++;
+		notice.next = isolate__next_unasked(seat->generation);
+		tell(seat, &notice, &line);
+		pal_close(line);
+		seat->generation = notice.next;
 		r = start_worker(seat, set, PAL_DEADLINE_NONE, &unused);
 		if (r < 0)
 			tell(seat, &(struct isolate__notice){.generation = seat->generation,
 					   .start_code = r,
 					   .wait_code = -ECHILD,
-					   .start_error = unused});
+					   .start_error = unused},
+				NULL);
 		return;
 	}
-	tell(seat, &notice);
+	tell(seat, &notice, NULL);
 }
 
 /* ---- orders ---- */
@@ -192,10 +224,10 @@ static int map_input(struct isolate__seat *seat, uint64_t in_size)
 }
 
 static void make_worker(struct isolate__seat *seat, int set, const struct isolate__order *order,
-	const int *fds, size_t fd_count)
+	const int *fds, size_t fd_count, bool fds_lost)
 {
 	struct isolate__notice notice = {.generation = order->generation, .wait_code = -ECHILD};
-	int r = 0;
+	int r = fds_lost ? -EMFILE : 0;
 
 	end_worker(seat, set);
 	seat->generation = order->generation;
@@ -209,18 +241,7 @@ static void make_worker(struct isolate__seat *seat, int set, const struct isolat
 		r = start_worker(seat, set, order->deadline, &notice.start_error);
 	notice.start_code = r;
 	if (r < 0)
-		tell(seat, &notice);
-}
-
-/* Descriptors come with the making of a worker only, and generations are counted on both sides. */
-static void no_numbers(struct isolate__seat *seat, int set)
-{
-	struct isolate__notice notice = {.start_code = -EMFILE, .wait_code = -ECHILD};
-
-	end_worker(seat, set);
-	notice.generation = ++seat->generation;
-	pal_error_set(&notice.start_error, ISOLATE_STAGE_START, -EMFILE, "the area of a worker");
-	tell(seat, &notice);
+		tell(seat, &notice, NULL);
 }
 
 static void take_order(struct isolate__seat *seat, int set)
@@ -228,18 +249,18 @@ static void take_order(struct isolate__seat *seat, int set)
 	struct isolate__order order;
 	int fds[PAL_SOCKET_MAX_FDS];
 	size_t fd_count;
-	ssize_t size = pal_socket_receive(seat->socket, &order, sizeof order, fds, &fd_count);
+	bool fds_lost; /* no number was free for them */
+	ssize_t size = pal_socket_receive_partial(
+		seat->socket, &order, sizeof order, fds, &fd_count, &fds_lost);
 
 	if (size == -EAGAIN)
 		return;
-	if (size == -ENOBUFS) { /* no number was free for its descriptors: its bytes are lost, too */
-		no_numbers(seat, set);
-		return;
-	}
-	if (size != sizeof order)
+	if (size <= 0 && size != -EMSGSIZE)
 		end(seat->snapshot, set); /* it has been shut down */
+	if (size != sizeof order)
+		return; /* no host says that */
 	if (!order.signal)
-		make_worker(seat, set, &order, fds, fd_count);
+		make_worker(seat, set, &order, fds, fd_count, fds_lost);
 	else if (seat->worker && seat->generation == order.generation)
 		(void)pal_child_signal(seat->worker, (int)order.signal);
 }

@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,13 +33,39 @@ static int open_line(struct isolate__slot *slot)
 	return r;
 }
 
+/* Beyond RLIMIT_FSIZE it would not only fail: SIGXFSZ would end this process. */
+static int set_size(int fd, size_t size)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) < 0)
+		return -errno;
+	if (limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur)
+		return -EFBIG;
+	return ftruncate(fd, (off_t)size) < 0 ? -errno : 0;
+}
+
+int isolate__slot_renew_line(struct isolate__slot *slot)
+{
+	if (slot->worker_line >= 0)
+		return 0;
+	slot->line = pal_close(slot->line);
+	return open_line(slot);
+}
+
 static int open_area(struct isolate__slot *slot)
 {
 	void *area;
+	int r;
 
 	slot->area_fd = isolate__memfd("isolate-pool");
-	if (slot->area_fd < 0 || ftruncate(slot->area_fd, ISOLATE__AREA_SIZE) < 0)
+	if (slot->area_fd < 0)
 		return -errno;
+	r = set_size(slot->area_fd, ISOLATE__AREA_SIZE);
+	if (r < 0)
+		return r;
+	/* Who writes to a number that is not his own spoils nothing: no file grows to there. */
+	(void)lseek(slot->area_fd, (off_t)LLONG_MAX, SEEK_SET);
 	area = mmap(NULL, ISOLATE__AREA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, slot->area_fd, 0);
 	if (area == MAP_FAILED)
 		return -errno;
@@ -60,9 +88,8 @@ int isolate__slot_prepare(struct isolate__slot *slot, size_t in_size)
 		if (r < 0)
 			isolate__slot_drop(slot);
 	}
-	if (r == 0 && in_size > ISOLATE__INPUT_ROOM &&
-		ftruncate(slot->area_fd, (off_t)(ISOLATE__INPUT_AT + in_size)) < 0)
-		r = -errno;
+	if (r == 0 && in_size > ISOLATE__INPUT_ROOM)
+		r = set_size(slot->area_fd, ISOLATE__INPUT_AT + in_size);
 	return r;
 }
 

@@ -25,6 +25,8 @@ static struct {
 	const void *in;
 	size_t in_size;
 	isolate_pool_fn fn;
+	uint32_t waits; /* ISOLATE__JOB_LISTENED or ISOLATE__JOB_AWAITED, and its generation */
+	uint32_t takes; /* ISOLATE__JOB_TAKEN, and its generation */
 	int line;
 	dev_t line_device; /* a function that closes what is not its own may have another one by now */
 	ino_t line_inode;
@@ -80,36 +82,45 @@ static void open_line(void)
  * the caller's own affair, a futex in memory that no such process has is waited for, and
  * where a filter does not allow the line. false: it does not allow either.
  */
-static bool sleep_until_called(const struct isolate__job *job, uint32_t *how)
+static bool sleep_until_called(const struct isolate__job *job)
 {
 	char byte;
 
-	if (*how == ISOLATE__JOB_AWAITED)
-		return syscall(SYS_futex, &job->state, FUTEX_WAIT, *how, NULL, NULL, 0) >= 0 ||
+	if ((worker.waits & ISOLATE__JOB_KIND) == ISOLATE__JOB_AWAITED)
+		return syscall(SYS_futex, &job->state, FUTEX_WAIT, worker.waits, NULL, NULL, 0) >= 0 ||
 		       errno == EAGAIN || errno == EINTR;
 	if (syscall(SYS_recvfrom, worker.line, &byte, 1, 0, NULL, NULL) != 1 && errno != EINTR)
-		*how = ISOLATE__JOB_AWAITED;
+		worker.waits = (worker.waits & ~ISOLATE__JOB_KIND) | ISOLATE__JOB_AWAITED;
 	return true;
 }
 
 /* Whether there is one; false: it cannot be waited for. */
 static bool await_job(struct isolate__job *job)
 {
-	uint32_t how = worker.seat->snapshot->pool->reuse > 1 ? ISOLATE__JOB_LISTENED
-							      : ISOLATE__JOB_AWAITED;
-
 	for (;;) {
 		uint32_t seen = atomic_load(&job->state);
 
 		if (seen == ISOLATE__JOB_POSTED) {
-			if (atomic_compare_exchange_strong(&job->state, &seen, ISOLATE__JOB_TAKEN))
+			if (atomic_compare_exchange_strong(&job->state, &seen, worker.takes))
 				return true;
-		} else if (seen != how) {
-			atomic_compare_exchange_strong(&job->state, &seen, how);
-		} else if (!sleep_until_called(job, &how)) {
+		} else if (seen != worker.waits) {
+			atomic_compare_exchange_strong(&job->state, &seen, worker.waits);
+		} else if (!sleep_until_called(job)) {
 			return false;
 		}
 	}
+}
+
+/*
+ * The mark that ends the call for its caller, and a reason for him to look. From then on all of the
+ * area is his. Whether it may wait for the next job.
+ */
+static bool live_on(struct isolate__job *job)
+{
+	uint32_t taken = worker.takes;
+
+	return atomic_compare_exchange_strong(&job->state, &taken, worker.waits) &&
+	       tell(NULL, 0) == 0;
 }
 
 /* Only the input's part of the mapping grows, and may move. 0 or a negative errno. */
@@ -165,11 +176,14 @@ static int do_job(struct isolate__job *job)
 
 /* ---- the process ---- */
 
-/* The snapshot's own: they are not for functions to tell it anything. */
+/* The snapshot's own: they are not for functions to tell it anything, or to hear what is for others. */
 static void close_sockets(const struct isolate__snapshot *snapshot)
 {
-	for (unsigned i = 0; i < snapshot->pool->at_once; i++)
+	for (unsigned i = 0; i < snapshot->pool->at_once; i++) {
 		syscall(SYS_close, snapshot->seats[i].socket);
+		if (snapshot->seats[i].line >= 0)
+			syscall(SYS_close, snapshot->seats[i].line);
+	}
 }
 
 static void set_up(struct isolate__seat *seat)
@@ -177,6 +191,9 @@ static void set_up(struct isolate__seat *seat)
 	struct isolate_pool *pool = seat->snapshot->pool;
 
 	worker.seat = seat;
+	worker.waits = seat->generation |
+		       (pool->reuse > 1 ? ISOLATE__JOB_LISTENED : ISOLATE__JOB_AWAITED);
+	worker.takes = seat->generation | ISOLATE__JOB_TAKEN;
 	worker.call = (struct isolate__call){.fn = call_function,
 		.options = pool->options,
 		.shared = &seat->area->shared,
@@ -197,14 +214,18 @@ int isolate__work(void *userdata)
 	struct isolate__seat *seat = userdata;
 	struct isolate__job *job = &seat->area->job;
 
+	int r;
+
 	set_up(seat);
 	prepare_writer(job);
-	job->error = isolate__child_arm(&worker.writer);
-	for (unsigned left = seat->snapshot->pool->reuse; job->error == 0 && await_job(job);) {
-		job->error = do_job(job);
+	r = isolate__child_arm(&worker.writer);
+	for (unsigned left = seat->snapshot->pool->reuse; r == 0 && await_job(job);) {
+		r = do_job(job);
 		/* What could not be written may still be open. */
-		if (job->error < 0 || worker.writer.error || --left == 0 || tell(NULL, 0) < 0)
+		if (r < 0 || worker.writer.error || --left == 0 || !live_on(job))
 			break;
 	}
+	if (r < 0)
+		job->error = r;
 	return EXIT_SUCCESS;
 }

@@ -24,9 +24,9 @@ static void release(struct isolate_pool *pool)
 static int take_snapshot(struct isolate_pool *pool, struct pal_error *error)
 {
 	struct isolate__snapshot *fresh;
-	int r = 0;
+	int r = isolate__pool_check_kept(pool, error);
 
-	if (pool->options.only_thread)
+	if (r == 0 && pool->options.only_thread)
 		r = isolate__check_only_thread(error);
 	if (r == 0)
 		r = isolate__snapshot_new(pool, &fresh, error);

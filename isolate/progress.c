@@ -77,9 +77,24 @@ static void has_ended(struct isolate_run *run)
 
 void isolate__run_kill(struct isolate_run *run)
 {
-	run->facts.killed = true;
-	pal_child_signal(run->call.child, SIGKILL);
+	int r = pal_child_signal(run->call.child, SIGKILL);
+
+	run->facts.killed = r == 0 || r == -ESRCH;
 	enter(run, ISOLATE__KILLED, PAL_DEADLINE_MS(KILLED_WITHIN_MS));
+}
+
+/* Where its end shows, and still there is nothing to be had, a tracer comes first. */
+static void take_end(struct isolate_run *run)
+{
+	struct isolate__facts *facts = &run->facts;
+	int r;
+
+	r = pal_child_try_wait(run->call.child, &facts->status, &facts->wait_error);
+	run->held = r == 0;
+	if (run->held)
+		return;
+	facts->wait_code = r < 0 ? r : 0;
+	has_ended(run);
 }
 
 /* The time for this phase is over. */
@@ -101,6 +116,9 @@ static void give_up(struct isolate_run *run)
 		isolate__run_kill(run);
 		break;
 	case ISOLATE__KILLED:
+		take_end(run); /* that may not have shown: something has replaced the pidfd */
+		if (run->phase != ISOLATE__KILLED)
+			break;
 		run->facts.wait_code = -ETIMEDOUT;
 		has_ended(run);
 		break;
@@ -115,34 +133,19 @@ static void give_up(struct isolate_run *run)
 
 /* ---- without waiting ---- */
 
+/* A pidfd that is lost (child.h) shows nothing. */
 static bool shows_end(const struct isolate_run *run)
 {
 	struct pollfd end = {.fd = pal_child_peek_pidfd(run->call.child), .events = POLLIN};
 
-	return poll(&end, 1, 0) > 0;
-}
-
-/* Where its end shows, and still there is nothing to be had, a tracer comes first. */
-static void look_for_end(struct isolate_run *run)
-{
-	struct isolate__facts *facts = &run->facts;
-	int r;
-
-	if (!shows_end(run))
-		return;
-	r = pal_child_try_wait(run->call.child, &facts->status, &facts->wait_error);
-	run->held = r == 0;
-	if (run->held)
-		return;
-	facts->wait_code = r < 0 ? r : 0;
-	has_ended(run);
+	return end.fd < 0 || poll(&end, 1, 0) > 0;
 }
 
 bool isolate__run_advance(struct isolate_run *run)
 {
 	read_captures(run);
-	if (run->phase <= ISOLATE__KILLED)
-		look_for_end(run);
+	if (run->phase <= ISOLATE__KILLED && shows_end(run))
+		take_end(run);
 	if (run->phase == ISOLATE__DRAINS && !is_capturing(run))
 		is_done(run);
 	if (run->phase < ISOLATE__DONE && pal_deadline_left_ms(run->next) == 0)
@@ -155,7 +158,7 @@ int isolate_progress(struct isolate_run *run)
 	int cancel_state;
 
 	/* In a fork the child is somebody else's: that is all there is to know. */
-	if (run->owner != getpid())
+	if (!run || run->owner != getpid())
 		return 1;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	isolate__run_advance(run);
@@ -197,8 +200,9 @@ static void await_any(struct isolate_run *run)
 
 void isolate__run_await(struct isolate_run *run)
 {
-	while (run->phase != ISOLATE__DONE && !is_capturing(run))
-		await_child(run);
-	while (run->phase != ISOLATE__DONE && !isolate__run_advance(run))
-		await_any(run);
+	while (run->phase != ISOLATE__DONE)
+		if (run->phase <= ISOLATE__KILLED && !is_capturing(run))
+			await_child(run);
+		else if (!isolate__run_advance(run) && is_capturing(run))
+			await_any(run);
 }

@@ -60,7 +60,7 @@ static int open_kept(struct isolate__warm **ret, struct stat *st)
 }
 
 /* What cannot be opened anew (/proc is not mounted, no descriptors) serves this call only. */
-static int open_new(struct isolate__warm **ret, struct stat *st)
+static int open_new(bool keep, struct isolate__warm **ret, struct stat *st)
 {
 	PAL_CLEANUP_CLOSE int memfd = isolate__memfd("isolate-result");
 	struct isolate__warm *warm = NULL;
@@ -68,7 +68,7 @@ static int open_new(struct isolate__warm **ret, struct stat *st)
 
 	if (memfd < 0 || fstat(memfd, st) < 0)
 		return -1;
-	if (isolate__cache_expects_long())
+	if (keep && isolate__cache_expects_long())
 		warm = isolate__warm_new(memfd);
 	if (warm)
 		fd = isolate__warm_open(warm, st);
@@ -82,7 +82,7 @@ static int open_new(struct isolate__warm **ret, struct stat *st)
 
 uint64_t isolate__result_ticket(void)
 {
-	static atomic_uint_fast64_t last;
+	static atomic_uint_fast64_t last ISOLATE__WRITTEN_BY_CALLS;
 
 	return atomic_fetch_add(&last, 1) + 1;
 }
@@ -102,13 +102,19 @@ static void set_memfd(struct isolate__call *call, const struct stat *st)
 
 static int prepare_memfd(struct isolate__call *call)
 {
+	/*
+	 * What kept memory relies on, a function that is to be kept from something could spoil: its
+	 * memfd is sealed, and serves no other call.
+	 */
+	bool keep = !call->options.sandbox;
 	struct stat st;
 	bool held;
 
 	held = pal_private_begin();
-	call->memfd = open_kept(&call->warm, &st);
+	if (keep)
+		call->memfd = open_kept(&call->warm, &st);
 	if (call->memfd < 0)
-		call->memfd = open_new(&call->warm, &st);
+		call->memfd = open_new(keep, &call->warm, &st);
 	pal_private_end(held);
 	if (call->memfd < 0)
 		return -errno;
@@ -153,7 +159,7 @@ static void release_memfd(struct isolate__call *call)
 	struct isolate__warm *warm = PAL_TAKE_POINTER(call->warm);
 
 	pal_private_close(&call->memfd);
-	if (warm && !warm->once && warm->owner == getpid() && isolate__warm_is_read_only(warm))
+	if (warm && warm->owner == getpid() && isolate__warm_is_read_only(warm))
 		isolate__cache_put_warm(warm, 0);
 	else
 		isolate__warm_free(warm);
@@ -204,81 +210,95 @@ static int fetch_short(const struct isolate__call *call, size_t size, struct iso
 /* ---- long results ---- */
 
 /*
- * A process that the function left behind has the memfd open for writing: no other call will
- * use it, and it can change nothing now. It must not have it mapped.
+ * A process that the function left behind may have the memfd open for writing. Where nobody else is
+ * to use it, it is closed for good: a private mapping of it can be changed by nobody then.
  */
-static int seal(int memfd, struct pal_error *error)
+static bool seal(int memfd)
 {
-	if (fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) < 0)
-		return pal_error_set(error, ISOLATE_STAGE_RESULT, -errno, "seal the result");
-	return 0;
-}
-
-static int make_read_only(struct isolate__call *call, struct pal_error *error)
-{
-	struct stat st;
-	bool held;
-
-	pal_private_close(&call->memfd); /* or we would be one that writes */
-	if (isolate__warm_is_read_only(call->warm))
-		return 0;
-	call->warm->once = true;
-	held = pal_private_begin();
-	call->memfd = isolate__warm_open(call->warm, &st);
-	pal_private_end(held);
-	if (call->memfd < 0)
-		return pal_error_set(
-			error, ISOLATE_STAGE_RESULT, -errno, "open the result to seal it");
-	return seal(call->memfd, error);
-}
-
-static bool read_record(int fd, size_t at, struct isolate__record *ret)
-{
-	ssize_t n;
-
-	do
-		n = pread(fd, ret, sizeof *ret, (off_t)at);
-	while (n < 0 && errno == EINTR);
-	return n == sizeof *ret;
+	return fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) == 0;
 }
 
 /* Nobody but the child's writer makes a memfd longer, or a record with this ticket. */
 static int check_record(
 	const struct isolate__call *call, int fd, size_t size, struct pal_error *error)
 {
-	struct isolate__record record = {0};
-	uint64_t expected = size + sizeof record;
+	const struct isolate__record record = call->shared->record;
+	uint64_t expected = size < call->memfd_size ? call->memfd_size : size;
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return pal_error_set(error, ISOLATE_STAGE_RESULT, -errno, "size of the result");
-	if (expected < call->memfd_size)
-		expected = call->memfd_size;
-	if ((uint64_t)st.st_size != expected ||
-		!read_record(fd, size, &record) ||
-		record.ticket != call->ticket || record.size != size)
+	if (st.st_dev != call->memfd_device || st.st_ino != call->memfd_inode ||
+		(uint64_t)st.st_size != expected || record.ticket != call->ticket ||
+		record.size != size)
 		return pal_error_set(error, ISOLATE_STAGE_RESULT, -EBADMSG,
 			"%zu bytes announced, and not what was written", size);
 	return 0;
 }
 
-/* From a memfd that serves once. */
-static int fetch_sealed(struct isolate__call *call, size_t size, struct isolate_result *result,
-	struct pal_error *error)
+static int read_all(int fd, unsigned char *to, size_t size)
 {
-	void *data;
-	int r = seal(call->memfd, error);
+	for (size_t at = 0; at < size;) {
+		ssize_t n = pread(fd, to + at, size - at, (off_t)at);
 
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EBADMSG;
+		at += (size_t)n;
+	}
+	return 0;
+}
+
+/* Where such a process has it even mapped, and so it cannot be sealed. */
+static void *copy_of(int fd, size_t size)
+{
+	void *copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int r;
+
+	if (copy == MAP_FAILED)
+		return copy;
+	r = read_all(fd, copy, size);
 	if (r == 0)
-		r = check_record(call, call->memfd, size, error);
+		return copy;
+	munmap(copy, size);
+	errno = -r;
+	return MAP_FAILED;
+}
+
+/* From a file that serves no other call. */
+static int fetch_once(struct isolate__call *call, int fd, size_t size,
+	struct isolate_result *result, struct pal_error *error)
+{
+	bool sealed = seal(fd);
+	void *data;
+	int r = check_record(call, fd, size, error);
+
 	if (r < 0)
 		return r;
-	data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, call->memfd, 0);
+	data = sealed ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0)
+		      : copy_of(fd, size);
 	if (data == MAP_FAILED)
-		return pal_error_set(
-			error, ISOLATE_STAGE_RESULT, -errno, "map %zu bytes of result", size);
+		return pal_error_set(error, ISOLATE_STAGE_RESULT, -errno, "%s %zu bytes of result",
+			sealed ? "map" : "copy", size);
 	result->data = data;
 	return 0;
+}
+
+/* Somebody else has it open for writing, or that cannot be told: no other call will use it. */
+static int fetch_abandoned(struct isolate__call *call, size_t size, struct isolate_result *result,
+	struct pal_error *error)
+{
+	struct isolate__warm *warm = PAL_TAKE_POINTER(call->warm);
+	bool held = pal_private_begin();
+	struct stat st;
+	int r;
+
+	call->memfd = isolate__warm_open(warm, &st);
+	pal_private_end(held);
+	r = fetch_once(call, call->memfd < 0 ? warm->fd : call->memfd, size, result, error);
+	isolate__warm_free(warm);
+	return r;
 }
 
 static int fetch_long(struct isolate__call *call, size_t size, struct isolate_result *result,
@@ -288,10 +308,11 @@ static int fetch_long(struct isolate__call *call, size_t size, struct isolate_re
 
 	isolate__cache_had_long();
 	if (!call->warm)
-		return fetch_sealed(call, size, result, error);
-	r = make_read_only(call, error);
-	if (r == 0)
-		r = check_record(call, call->warm->fd, size, error);
+		return fetch_once(call, call->memfd, size, result, error);
+	pal_private_close(&call->memfd); /* or we would be one that writes */
+	if (!isolate__warm_is_read_only(call->warm))
+		return fetch_abandoned(call, size, result, error);
+	r = check_record(call, call->warm->fd, size, error);
 	if (r < 0)
 		return r;
 	r = isolate__warm_lend(call->warm, size);

@@ -19,7 +19,10 @@ static void take_captured(struct isolate_run *run, struct isolate_result *result
 	result->cut_off = run->cut_off;
 }
 
-/* The child can change nothing any more: it has ended, or has been given up after two seconds of dying. */
+/*
+ * It has ended, or has been given up after two seconds of dying, and can change nothing any more;
+ * or waiting has failed.
+ */
 static void give_back_child(struct isolate_run *run)
 {
 	struct pal_child *child = PAL_TAKE_POINTER(run->call.child);
@@ -69,10 +72,20 @@ void isolate__conclude(struct isolate__call *call, const struct isolate__facts *
 		isolate__judge_lost(result, &error);
 }
 
+/* A killed child executes nothing more, whatever keeps it from its end. */
+static bool is_gone(const struct isolate__facts *facts)
+{
+	return facts->wait_code == 0 || facts->wait_code == -ECHILD ||
+	       (facts->wait_code == -ETIMEDOUT && facts->killed);
+}
+
 static void conclude(struct isolate_run *run, struct isolate_result *result)
 {
 	run->facts.marks = run->call.shared->marks;
 	find_start_error(run);
+	/* It may come to the function yet. */
+	if (run->facts.marks.progress == ISOLATE__PREPARED && !is_gone(&run->facts))
+		run->facts.marks.progress = ISOLATE__ENTERED;
 	isolate__conclude(&run->call, &run->facts, result);
 	take_captured(run, result);
 }
@@ -163,7 +176,7 @@ void isolate_cancel(struct isolate_run *run)
 {
 	int cancel_state;
 
-	if (run->owner != getpid())
+	if (!run || run->owner != getpid())
 		return;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	isolate__run_advance(run); /* what ended by itself was not cancelled */

@@ -94,8 +94,7 @@ static void start(struct isolate_run *run, bool outlives_thread)
 		run->call.builder, !outlives_thread && !run->call.options.sandbox);
 	pal_builder_keep_private(run->call.builder, &run->private);
 	run->epoch = isolate__forks_begin();
-	facts->start_code = pal_fork(run->call.builder, isolate__child, &run->call,
-		&run->call.child, &facts->start_error);
+	facts->start_code = isolate__guarded_fork(&run->call, &facts->start_error);
 	isolate__forks_end();
 	if (facts->start_code == -ETIMEDOUT)
 		isolate__forks_child_left(run->epoch);

@@ -31,7 +31,6 @@ struct isolate__warm {
 	unsigned char *view; /* MAP_PRIVATE; NULL: not mapped yet */
 	size_t view_size;
 	pid_t owner;
-	bool once;                   /* others may have it: for this result only */
 	size_t lent;                 /* bytes of the result; 0: it is not lent */
 	struct isolate__forks since; /* when it was lent, or came back */
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -15,13 +16,16 @@
 
 /* ---- the file ---- */
 
-/* Another description of the same file: this is the only way to one. */
+/*
+ * Another description of the same file: this is the only way to one. Not waiting, where another
+ * process has a lease, for it to give that up: it has /proc/sys/fs/lease-break-time for that.
+ */
 static int open_again(int fd, int how)
 {
 	char path[sizeof "/proc/self/fd/" + 11];
 
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	return isolate__lift(open(path, how | O_CLOEXEC));
+	return isolate__lift(open(path, how | O_CLOEXEC | O_NONBLOCK));
 }
 
 /* A program that closes what it does not own may have another file under our number by now. */
@@ -30,11 +34,17 @@ static bool is_it(const struct isolate__warm *warm, const struct stat *st)
 	return st->st_dev == warm->device && st->st_ino == warm->inode;
 }
 
+/* Asked before anything is done to it: opening it, or a lease, ends leases that its owner has. */
+static bool is_there(const struct isolate__warm *warm, struct stat *ret)
+{
+	return fstat(warm->fd, ret) == 0 && is_it(warm, ret);
+}
+
 size_t isolate__warm_size(const struct isolate__warm *warm)
 {
 	struct stat st;
 
-	return fstat(warm->fd, &st) == 0 && is_it(warm, &st) ? (size_t)st.st_size : 0;
+	return is_there(warm, &st) ? (size_t)st.st_size : 0;
 }
 
 static void close_file(const struct isolate__warm *warm)
@@ -97,20 +107,28 @@ void isolate__warm_free(struct isolate__warm *warm)
 
 int isolate__warm_open(const struct isolate__warm *warm, struct stat *ret)
 {
-	PAL_CLEANUP_CLOSE int fd = open_again(warm->fd, O_RDWR);
-
-	if (fd < 0 || fstat(fd, ret) < 0)
-		return -1;
-	if (!is_it(warm, ret)) {
+	if (!is_there(warm, ret)) {
 		errno = EBADF;
 		return -1;
 	}
-	return pal_take_fd(&fd);
+	/* By a function, that had it once. */
+	if (fcntl(warm->fd, F_GET_SEALS) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_GROW)) {
+		errno = EPERM;
+		return -1;
+	}
+	return open_again(warm->fd, O_RDWR);
 }
 
 bool isolate__warm_is_read_only(const struct isolate__warm *warm)
 {
-	if (fcntl(warm->fd, F_SETLEASE, F_RDLCK) < 0)
+	struct stat st;
+
+	/*
+	 * Who opens it for writing while we have the lease has us sent a signal: not SIGIO, which
+	 * would end the caller. The end of a lease forgets that.
+	 */
+	if (!is_there(warm, &st) || fcntl(warm->fd, F_SETSIG, SIGURG) < 0 ||
+		fcntl(warm->fd, F_SETLEASE, F_RDLCK) < 0)
 		return false;
 	(void)fcntl(warm->fd, F_SETLEASE, F_UNLCK);
 	return true;
@@ -149,6 +167,14 @@ static int stretch(struct isolate__warm *warm, size_t size)
 	return 0;
 }
 
+/* Whatever it was made before, it is the caller's as any memory is. Files cannot be wiped. */
+static bool make_as_new(const struct isolate__warm *warm)
+{
+	return madvise(warm->view, warm->view_size, MADV_DOFORK) == 0 &&
+	       (warm->fd >= 0 || madvise(warm->view, warm->view_size, MADV_KEEPONFORK) == 0) &&
+	       mprotect(warm->view, warm->view_size, PROT_READ | PROT_WRITE) == 0;
+}
+
 int isolate__warm_lend(struct isolate__warm *warm, size_t size)
 {
 	bool kept = warm->view;
@@ -157,9 +183,7 @@ int isolate__warm_lend(struct isolate__warm *warm, size_t size)
 	if (r < 0)
 		return r;
 	warm->since = isolate__forks_now();
-	/* Whatever it was made before, it is the caller's as any memory is. */
-	if (kept && (madvise(warm->view, warm->view_size, MADV_DOFORK) < 0 ||
-			    mprotect(warm->view, warm->view_size, PROT_READ | PROT_WRITE) < 0))
+	if (kept && !make_as_new(warm))
 		return -errno;
 	warm->lent = size;
 	return 0;
@@ -210,8 +234,8 @@ static bool is_nobody_elses(const struct isolate__warm *warm)
 bool isolate__warm_take_back(struct isolate__warm *warm)
 {
 	/* From now on forks do not get it: before it is asked which there have been. */
-	if (warm->once || warm->owner != getpid() ||
-		madvise(warm->view, warm->view_size, MADV_DONTFORK) < 0 || !is_nobody_elses(warm))
+	if (warm->owner != getpid() || madvise(warm->view, warm->view_size, MADV_DONTFORK) < 0 ||
+		!is_nobody_elses(warm))
 		return false;
 	warm->lent = 0;
 	warm->since = isolate__forks_now();

@@ -24,7 +24,7 @@ static int fail(struct isolate_writer *writer, int code, uint64_t limit)
 /* Writing beyond RLIMIT_FSIZE would not only fail: SIGXFSZ would end the function. */
 static int check_file_size(struct isolate_writer *writer, size_t size)
 {
-	size_t end = writer->spilled + size + sizeof(struct isolate__record);
+	size_t end = writer->spilled + size;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_FSIZE, &limit) < 0)
@@ -154,17 +154,18 @@ int isolate_write(struct isolate_writer *writer, const void *data, size_t size)
 
 void isolate__writer_finish(struct isolate_writer *writer)
 {
-	struct isolate__record record = {.ticket = writer->call->ticket};
+	struct isolate__call *call = writer->call;
+	int r;
 
 	/* A result that never left the page stays there. */
 	if (writer->error || writer->spilled == 0 || flush(writer) < 0)
 		return;
-	record.size = writer->spilled;
 	/* Where either fails the result is lost. */
-	if (put(writer, &record, sizeof record) == 0 && writer->call->deliver) {
-		int r = writer->call->deliver(writer->call);
-
-		if (r < 0)
-			fail(writer, r, 0);
-	}
+	if (check_memfd(writer) < 0)
+		return;
+	writer->shared->record =
+		(struct isolate__record){.ticket = call->ticket, .size = writer->spilled};
+	r = call->deliver ? call->deliver(call) : 0;
+	if (r < 0)
+		fail(writer, r, 0);
 }

@@ -59,9 +59,14 @@ static const struct timespec gate_tick = {.tv_nsec = 50 * 1000 * 1000};
 
 static bool pass_gate(const struct fork_call *call)
 {
-	unsigned seen = GATE_SHUT;
+	/*
+	 * Read before it is written: then the kernel makes the page table entries of its
+	 * neighbours as well, and the caller's memory behind it costs no further page fault.
+	 */
+	unsigned seen = atomic_load(&call->page->gate);
 
-	atomic_compare_exchange_strong(&call->page->gate, &seen, GATE_AWAITED);
+	if (seen == GATE_SHUT)
+		atomic_compare_exchange_strong(&call->page->gate, &seen, GATE_AWAITED);
 	while (atomic_load(&call->page->gate) != GATE_OPEN) {
 		pid_t parent = getppid();
 

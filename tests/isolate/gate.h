@@ -28,12 +28,17 @@ static inline int pass(struct isolate_writer *out, void *arg)
 	struct gate *gate = arg;
 	struct order order = {gate->size, 1000};
 	pid_t self = getpid();
+	ssize_t n;
 	char byte;
 
 	close(gate->go[1]);
 	close(gate->held[0]);
-	if (write(gate->held[1], &self, sizeof self) != sizeof self ||
-		read(gate->go[0], &byte, 1) != 0)
+	if (write(gate->held[1], &self, sizeof self) != sizeof self)
+		return -1;
+	do
+		n = read(gate->go[0], &byte, 1);
+	while (n < 0 && errno == EINTR); /* of being stopped, under valgrind */
+	if (n != 0)
 		return -1;
 	return write_pattern(out, &order);
 }

@@ -60,15 +60,23 @@ PAL_END_DECLS
 		ck_assert_uint_eq((result_ptr)->size, 0); \
 	} while (0)
 
-/*
- * How many times over a test of load goes on: PROCMESH_STRESS, for nightly runs; 1 without. With
- * 200, eight threads call for a minute and more.
- */
+/* Of the environment; `otherwise` where that has no positive one. */
+static inline int number_of_environment(const char *name, int otherwise)
+{
+	const char *value = getenv(name);
+
+	return value && atoi(value) > 0 ? atoi(value) : otherwise;
+}
+
+/* For `.ci/run nightly`: how many times over a test of load goes on, and how long eight threads call. */
 static inline int stress(void)
 {
-	const char *times = getenv("PROCMESH_STRESS");
+	return number_of_environment("PROCMESH_STRESS", 1);
+}
 
-	return times && atoi(times) > 0 ? atoi(times) : 1;
+static inline int stress_seconds(void)
+{
+	return number_of_environment("PROCMESH_STRESS_SECONDS", 0);
 }
 
 /* What valgrind does on its own account: it has low descriptors, keeps limits, runs one thread at a time. */

@@ -12,12 +12,28 @@ work=$(mktemp -d)
 broker=
 trap '[ -z "$broker" ] || kill "$broker"; rm -rf "$work"' EXIT
 
+# Prints why a program is not run.
+why_not() {
+	case $1 in
+	*-load) echo "its many calls would take hours" ;;
+	*-each-call | *-held) echo "calls that it makes on its own account would be struck" ;;
+	*-faults) echo "it meets the wrapped calls, and what it allocates by them, itself" ;;
+	*-options | *-descriptors) echo "it refuses limits, or keeps them for itself" ;;
+	*-crash | *-crash-*) echo "it raises the signals itself: with other addresses, codes, registers and frames" ;;
+	*-siege) echo "it stands between the programs and the signals that stop and continue them" ;;
+	*) return 1 ;;
+	esac
+}
+
 if [ $# -eq 0 ]; then
 	for program in test-isolate-*; do
-		case $program in
-		*-load | *-each-call | *-faults | *-options) continue ;; # hours; calls of valgrind's own; limits that it refuses
-		esac
-		[[ ! -x $program || -d $program || $program == *.* ]] || set -- "$@" "$program"
+		if [[ ! -x $program || -d $program || $program == *.* ]]; then
+			continue
+		elif why=$(why_not "$program"); then
+			echo "skipped: $program under valgrind: $why"
+		else
+			set -- "$@" "$program"
+		fi
 	done
 fi
 make -s "$@" || exit 1

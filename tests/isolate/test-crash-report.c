@@ -49,6 +49,7 @@ static struct isolate__crash_area area_of_a_crash(void)
 				.frames_end = ISOLATE_FRAMES_END,
 				.frame_count = 1,
 				.frames = {4096},
+				.function_frame_count = 1,
 			},
 	};
 }
@@ -106,6 +107,7 @@ START_TEST(numbers_beyond_their_bounds_are_cut)
 	area.report.signal = SIGBUS;
 	crash = isolate__crash_collect(&area, &died);
 	ck_assert_uint_eq(crash->frame_count, ISOLATE_CRASH_FRAMES);
+	ck_assert_uint_eq(crash->function_frame_count, ISOLATE_CRASH_FRAMES);
 	ck_assert_uint_eq(crash->register_count, registers);
 	ck_assert_int_eq(crash->frames_end, ISOLATE_FRAMES_LOST);
 	ck_assert_int_eq(crash->access, ISOLATE_ACCESS_UNKNOWN);
@@ -390,8 +392,10 @@ START_TEST(a_text_has_a_line_for_each_frame)
 	int calls = 0;
 	FILE *file;
 
-	area.report.frame_count = 2;
+	area.report.frame_count = 3;
+	area.report.function_frame_count = 2;
 	area.report.frames[1] = 0x2001;
+	area.report.frames[2] = 0x3001; /* called the function */
 	ck_assert_uint_eq(
 		isolate_crash_text(&area.report, resolve_for_the_test, &calls, text, sizeof text),
 		strlen(text));
@@ -406,6 +410,29 @@ START_TEST(a_text_has_a_line_for_each_frame)
 	ck_assert_int_eq(isolate_crash_print(&area.report, resolve_for_the_test, &calls, file), 0);
 	fclose(file);
 	ck_assert_str_eq(stream, text);
+}
+END_TEST
+
+/* Of a module without symbols. */
+static size_t resolve_to_a_module(
+	uintptr_t address, struct isolate_place *ret, size_t max, void *unused)
+{
+	(void)max;
+	(void)unused;
+	*ret = (struct isolate_place){
+		.module = "/usr/lib/libfoo.so", .module_offset = address - 0x100};
+	return 1;
+}
+
+START_TEST(a_function_that_is_not_known_is_not_mentioned)
+{
+	struct isolate__crash_area area = area_of_a_crash();
+	char text[1000];
+
+	isolate_crash_text(&area.report, resolve_to_a_module, NULL, text, sizeof text);
+	ck_assert_str_eq(text,
+		"SIGSEGV at address 0x10 (read, address not mapped), pc 0x1000 (libfoo.so+0xf00)\n"
+		"  #0 0x1000 (libfoo.so+0xf00)\n");
 }
 END_TEST
 
@@ -462,6 +489,7 @@ static Suite *make_suite(void)
 	tcase_add_test(verdicts, a_verdict_in_a_fork_is_its_own_affair);
 #endif
 	tcase_add_test(texts, a_text_has_a_line_for_each_frame);
+	tcase_add_test(texts, a_function_that_is_not_known_is_not_mentioned);
 	tcase_add_test(texts, a_text_is_cut_to_its_buffer);
 	tcase_add_test(texts, a_stream_that_takes_nothing_is_an_error);
 	return suite;

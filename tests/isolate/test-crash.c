@@ -44,6 +44,8 @@ START_TEST(a_read_of_null_is_reported_with_its_frames)
 	ck_assert_frame(crash, 0, "reads_null");
 	ck_assert_frame(crash, 1, "calls_one_that_reads_null");
 	ck_assert_int_eq(crash->frames_end, ISOLATE_FRAMES_END);
+	ck_assert_uint_eq(crash->function_frame_count, 2);
+	ck_assert_ptr_null(strstr(report_text(crash), "#2"));
 	/* up to main, through this library */
 	ck_assert_uint_gt(crash->frame_count, 5);
 	isolate_result_clear(&result);

@@ -17,6 +17,7 @@
 #include "supervise.h"
 
 #define NUMBERS 1024 /* of system calls */
+#define LONG_RESULT 65536 /* one that is longer is written by calls */
 
 struct plan {
 	struct scene scene;
@@ -97,12 +98,13 @@ static int play_host(void *arg)
 
 /*
  * Strikes one call after the other until there is no further one, and looks at what came of
- * it each time. Returns how many there were.
+ * it each time. Returns how many there were. A call is not made in every run (a lock may be free,
+ * or not): the end is where nothing is left to strike twice.
  */
 static int strike_all(struct plan plan, void (*look)(const struct plan *plan, int status))
 {
 	struct truth *truth = shared_memory(sizeof *truth);
-	int count = 0;
+	int count = 0, misses = 0;
 
 	plan.scene.truth = truth;
 	memset(was_struck, 0, sizeof was_struck);
@@ -113,8 +115,13 @@ static int strike_all(struct plan plan, void (*look)(const struct plan *plan, in
 		plan.seen = 0;
 		plan.number = -1;
 		status = supervise(play_host, judge, &plan);
-		if (plan.number < 0)
-			break;
+		if (plan.number < 0) {
+			if (plan.kind_only || ++misses > 1)
+				break;
+			plan.strike++;
+			continue;
+		}
+		misses = 0;
 		look(&plan, status);
 		was_struck[plan.number % NUMBERS] = true;
 		count++;
@@ -197,8 +204,9 @@ START_TEST(wherever_the_child_is_killed_the_answer_is_true)
 				 is_true),
 		0);
 	ck_assert_int_gt(answers[ISOLATE_NOT_EXECUTED], 0);
-	if (scenarios[_i].captures && !scenarios[_i].is_ended)
-		ck_assert_int_gt(answers[ISOLATE_UNKNOWN], 0);
+	ck_assert_int_gt(answers[ISOLATE_UNKNOWN], 0);
+	if (scenarios[_i].size > LONG_RESULT) /* its end is written when the function has returned */
+		ck_assert_int_gt(answers[ISOLATE_EXECUTED], 0);
 }
 END_TEST
 

@@ -3,6 +3,7 @@
 /* Many calls: one after the other, at once, nested, and beside threads that hold locks. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <pal/deadline.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -75,14 +76,16 @@ END_TEST
 struct caller {
 	pthread_t thread;
 	size_t first;
+	pal_deadline until; /* at least */
 	int wrong;
 };
 
 static void *call_many(void *arg)
 {
 	struct caller *caller = arg;
+	size_t at_least = (size_t)stress() * 40 / SLOWNESS;
 
-	for (size_t i = 0; i < (size_t)stress() * 40 / SLOWNESS; i++) {
+	for (size_t i = 0; i < at_least || pal_deadline_left_ms(caller->until) > 0; i++) {
 		size_t count = caller->first + i % 40 * 997;
 		struct isolate_result result;
 
@@ -94,13 +97,14 @@ static void *call_many(void *arg)
 	return NULL;
 }
 
-/* S121 */
+/* S121. `.ci/run nightly` has them call for a minute, under ThreadSanitizer */
 START_TEST(calls_from_eight_threads_do_not_mix_their_answers)
 {
 	struct caller callers[THREADS];
+	pal_deadline until = PAL_DEADLINE_MS(stress_seconds() * 1000);
 
 	for (size_t i = 0; i < THREADS; i++) {
-		callers[i] = (struct caller){.first = 1 + i};
+		callers[i] = (struct caller){.first = 1 + i, .until = until};
 		ck_assert_int_eq(
 			pthread_create(&callers[i].thread, NULL, call_many, &callers[i]), 0);
 	}
@@ -258,9 +262,10 @@ static void call_under_hammers(int calls)
 
 /*
  * S109: the child is copied at any point of what the other threads do: 10,000
- * calls, beside each hammer alone and beside all. The deadline turns a child
+ * calls in all, beside each hammer alone and beside all. The deadline turns a child
  * that hangs on a lock into a failure of this test, which so asks for more than
- * the clean timeout that would be allowed. Only a sanitizer gets fewer calls.
+ * the clean timeout that would be allowed. All of it takes some 10 s of a
+ * processor; only a sanitizer gets fewer calls.
  */
 START_TEST(locks_of_other_threads_hold_up_neither_child_nor_parent)
 {
@@ -286,7 +291,7 @@ static Suite *make_suite(void)
 	Suite *suite = suite_create("isolate/load");
 	TCase *calls = isolate_tcase(suite, "calls");
 
-	tcase_set_timeout(calls, 60.0 * stress());
+	tcase_set_timeout(calls, 60.0 * stress() + stress_seconds());
 	tcase_add_test(calls, a_thousand_calls_leave_nothing);
 	tcase_add_test(calls, calls_from_eight_threads_do_not_mix_their_answers);
 	tcase_add_loop_test(calls, calls_nest_eight_deep, 0, 2);

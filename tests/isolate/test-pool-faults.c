@@ -156,18 +156,28 @@ WRAP(ssize_t, pal_socket_send, int socket, const void *data, size_t size, const 
 	return strikes("pal_socket_send") ? -ETOOMANYREFS : __real_pal_socket_send(socket, data, size, fds, fd_count);
 }
 
-/* With an order come descriptors, for which there may be no number: they and the bytes are lost. */
+/* With an order come descriptors, for which there may be no number: they are lost. */
 WRAP(ssize_t, pal_socket_receive, int socket, void *data, size_t size, int *ret_fds,
 	size_t *ret_fd_count)
 {
-	bool fails = strikes("pal_socket_receive");
-	ssize_t got = -ENOMEM;
+	return strikes("pal_socket_receive")
+		       ? -ENOMEM
+		       : __real_pal_socket_receive(socket, data, size, ret_fds, ret_fd_count);
+}
 
-	if (!fails || own_role() == SNAPSHOT)
-		got = __real_pal_socket_receive(socket, data, size, ret_fds, ret_fd_count);
-	for (size_t i = 0; fails && got > 0 && i < *ret_fd_count; i++)
-		close(ret_fds[i]);
-	return fails && got > 0 ? -ENOBUFS : got;
+WRAP(ssize_t, pal_socket_receive_partial, int socket, void *data, size_t size, int *ret_fds,
+	size_t *ret_fd_count, bool *ret_fds_lost)
+{
+	bool fails = strikes("pal_socket_receive_partial");
+	ssize_t got = __real_pal_socket_receive_partial(
+		socket, data, size, ret_fds, ret_fd_count, ret_fds_lost);
+
+	if (fails && got > 0 && *ret_fd_count > 0) {
+		while (*ret_fd_count > 0)
+			close(ret_fds[--*ret_fd_count]);
+		*ret_fds_lost = true;
+	}
+	return got;
 }
 
 WRAP(int, pal_fork, struct pal_builder *builder, int (*fn)(void *), void *arg,
@@ -184,7 +194,11 @@ static bool can_fail(long number, long operation)
 	       (number == SYS_futex && operation == FUTEX_WAIT);
 }
 
-WRAP(long, syscall, long number, ...)
+extern long __real_syscall(long number, ...);
+extern long __wrap_syscall(long number, ...);
+
+/* Takes six arguments, whether there are so many or not. */
+__attribute__((no_sanitize("address"))) long __wrap_syscall(long number, ...)
 {
 	va_list args;
 	long a[6];

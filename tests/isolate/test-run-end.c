@@ -288,12 +288,26 @@ START_TEST(a_run_that_a_tracer_holds_is_looked_at_again)
 }
 END_TEST
 
+START_TEST(no_run_is_no_harm)
+{
+	struct isolate_result result;
+
+	ck_assert_int_eq(isolate_progress(NULL), 1);
+	ck_assert_int_eq(isolate_run_fd(NULL), -EINVAL);
+	isolate_cancel(NULL);
+	isolate_run_free(NULL);
+	isolate_finish(NULL, &result);
+	ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_PREPARE, -EINVAL);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/run-end");
 	TCase *cancel = isolate_tcase(suite, "cancel");
 	TCase *deadline = isolate_tcase(suite, "deadline");
 
+	tcase_add_test(cancel, no_run_is_no_harm);
 	tcase_add_loop_test(cancel, a_function_that_was_cancelled_is_unknown, 0, 2);
 	tcase_add_test(cancel, what_has_ended_is_not_cancelled);
 	tcase_add_test(cancel, a_run_that_is_freed_is_killed);

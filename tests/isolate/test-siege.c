@@ -122,8 +122,12 @@ static char state_of(pid_t pid)
 
 static void await_state(pid_t pid, char state)
 {
-	while (state_of(pid) != state)
+	char now;
+
+	while ((now = state_of(pid)) != state) {
+		ck_assert_msg(now && now != 'Z', "it has ended");
 		usleep(100);
+	}
 }
 
 static int call_through_gate(struct gate *gate)
@@ -133,6 +137,23 @@ static int call_through_gate(struct gate *gate)
 
 	dup2(gate->go[0], gate->go[1]); /* the function closes the number */
 	isolate_call(pass, gate, NULL, &result);
+	whole = is_pattern(&result, gate->size) && result.status_known;
+	isolate_result_clear(&result);
+	return whole ? 0 : 1;
+}
+
+static int run_through_gate(struct gate *gate)
+{
+	struct isolate_options options = {ISOLATE_OPTIONS_INIT, .deadline_ms = A_HANG_MS};
+	struct isolate_result result;
+	struct isolate_run *run;
+	bool whole;
+
+	dup2(gate->go[0], gate->go[1]);
+	run = start(pass, gate, &options);
+	while (!isolate_progress(run))
+		is_readable(isolate_run_fd(run), A_HANG_MS);
+	isolate_finish(run, &result);
 	whole = is_pattern(&result, gate->size) && result.status_known;
 	isolate_result_clear(&result);
 	return whole ? 0 : 1;
@@ -201,6 +222,35 @@ START_TEST(an_interrupt_from_the_terminal_ends_the_function_only)
 	ck_assert_int_eq(waitpid(host, &status, 0), host);
 	ck_assert_int_eq(status, 0);
 	let_go(&gate);
+	check_that_all_are_gone(&gate);
+}
+END_TEST
+
+/* S125: Ctrl-Z and fg: host and function stop, go on, and nothing is lost */
+START_TEST(a_stop_from_the_terminal_stops_both_and_both_go_on)
+{
+	struct gate gate;
+	pid_t host, function;
+	int status;
+
+	skip_under_valgrind("it does not stop by SIGTSTP");
+	gate_open(&gate, 100000);
+	host = fork();
+	if (host == 0) {
+		setpgid(0, 0);
+		_exit(_i ? run_through_gate(&gate) : call_through_gate(&gate));
+	}
+	function = await_entry(&gate);
+	for (int i = 0; i < 3; i++) {
+		kill(-host, SIGTSTP);
+		await_state(host, 'T');
+		await_state(function, 'T');
+		if (i == 2)
+			let_go(&gate);
+		kill(-host, SIGCONT);
+	}
+	ck_assert_int_eq(waitpid(host, &status, 0), host);
+	ck_assert_int_eq(status, 0);
 	check_that_all_are_gone(&gate);
 }
 END_TEST
@@ -415,6 +465,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(signals, a_storm_of_signals_costs_nothing_but_time, 0, 2);
 	tcase_add_loop_test(signals, a_host_that_was_stopped_finds_its_answer, 0, 2);
 	tcase_add_test(signals, an_interrupt_from_the_terminal_ends_the_function_only);
+	tcase_add_loop_test(signals, a_stop_from_the_terminal_stops_both_and_both_go_on, 0, 2);
 	tcase_add_loop_test(signals, a_foreign_reaper_costs_the_status_at_most, 0, 2);
 	tcase_add_test(limits, a_full_table_of_processes_is_not_executed);
 	tcase_add_test(limits, little_memory_is_an_answer);

@@ -74,6 +74,30 @@ START_TEST(a_value_without_a_return_is_the_error_of_the_call)
 }
 END_TEST
 
+static int writes_nothing(struct isolate_writer *out, void *arg)
+{
+	(void)out;
+	(void)arg;
+	return -1;
+}
+
+START_TEST(what_came_instead_of_a_value_is_told_in_words)
+{
+	struct isolate_result result;
+	struct point point;
+	char text[PAL_ERROR_TEXT_SIZE], cut[10];
+
+	isolate_call(writes_nothing, NULL, NULL, &result);
+	ck_assert_int_eq(isolate_result_value(&result, &point), -EBADMSG);
+	ck_assert_str_eq(isolate_result_text(&result, text, sizeof text),
+		"the function returned -1 and wrote 0 bytes");
+	ck_assert_str_eq(isolate_result_text(&result, cut, sizeof cut), "the funct");
+	isolate_call(write_and_die, NULL, NULL, &result);
+	ck_assert_str_eq(isolate_result_text(&result, text, sizeof text), result.error.text);
+	isolate_result_clear(&result);
+}
+END_TEST
+
 /* ---- a message; what nanopb's generator would write ---- */
 
 typedef struct {
@@ -93,6 +117,35 @@ static int write_sample(struct isolate_writer *out, void *arg)
 {
 	return isolate_write_message(out, &sample_msg, arg);
 }
+
+typedef struct {
+	int32_t number;
+} optional;
+
+#define optional_FIELDLIST(X, a) X(a, STATIC, SINGULAR, INT32, number, 1)
+#define optional_CALLBACK NULL
+#define optional_DEFAULT NULL
+extern const pb_msgdesc_t optional_msg;
+PB_BIND(optional, optional, AUTO)
+
+static int write_optional(struct isolate_writer *out, void *arg)
+{
+	return isolate_write_message(out, &optional_msg, arg);
+}
+
+START_TEST(a_message_of_defaults_is_an_empty_result)
+{
+	struct isolate_result result;
+	optional sent = {0}, got = {7};
+
+	isolate_call(write_optional, &sent, NULL, &result);
+	ck_assert_answer(&result, ISOLATE_RETURNED);
+	ck_assert_ptr_null(result.data);
+	ck_assert_int_eq(isolate_result_message(&result, &optional_msg, &got), 0);
+	ck_assert_int_eq(got.number, 0);
+	isolate_result_clear(&result);
+}
+END_TEST
 
 START_TEST(a_message_arrives_as_it_was)
 {
@@ -158,6 +211,8 @@ static Suite *make_suite(void)
 	tcase_add_test(structs, a_struct_arrives_as_it_was);
 	tcase_add_test(structs, another_size_is_refused_and_nothing_is_touched);
 	tcase_add_test(structs, a_value_without_a_return_is_the_error_of_the_call);
+	tcase_add_test(structs, what_came_instead_of_a_value_is_told_in_words);
+	tcase_add_test(messages, a_message_of_defaults_is_an_empty_result);
 	tcase_add_test(messages, a_message_arrives_as_it_was);
 	tcase_add_test(messages, bytes_that_are_no_message_are_refused);
 	tcase_add_test(messages, a_message_that_cannot_be_encoded_appends_nothing);

@@ -10,6 +10,7 @@
 #include <isolate/isolate-priv.h>
 #include <isolate/warm-priv.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -53,9 +54,23 @@ static bool strikes(enum call call)
 	type __wrap_##name(__VA_ARGS__);                                                           \
 	type __wrap_##name(__VA_ARGS__)
 
+/* While the library has a lease, somebody opens the file for writing. */
+static bool meddles;
+static int meddled;
+
 WRAP(int, open, const char *path, int flags, ...)
 {
 	return strikes(OPEN) ? -1 : __real_open(path, flags);
+}
+
+static void meddle(int fd)
+{
+	char path[40];
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	ck_assert_int_eq(__real_open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC), -1);
+	ck_assert_int_eq(errno, EWOULDBLOCK);
+	meddled++;
 }
 
 WRAP(int, fcntl, int fd, int command, ...)
@@ -69,6 +84,8 @@ WRAP(int, fcntl, int fd, int command, ...)
 	if ((command == F_SETLEASE && arg == F_RDLCK && strikes(LEASE)) ||
 		(command == F_ADD_SEALS && strikes(SEAL)))
 		return -1;
+	if (meddles && command == F_SETLEASE && arg == F_UNLCK)
+		meddle(fd);
 	return __real_fcntl(fd, command, arg);
 }
 
@@ -168,12 +185,23 @@ START_TEST(what_fails_costs_one_result_at_most)
 }
 END_TEST
 
+/* The kernel tells us of it by a signal. */
+START_TEST(who_opens_it_for_writing_does_not_end_the_host)
+{
+	meddles = true;
+	call_some();
+	meddles = false;
+	ck_assert_int_ge(meddled, 1);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/warm-faults");
 	TCase *calls = isolate_tcase(suite, "calls");
 
 	tcase_add_loop_test(calls, what_fails_costs_one_result_at_most, 0, CALLS);
+	tcase_add_test(calls, who_opens_it_for_writing_does_not_end_the_host);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

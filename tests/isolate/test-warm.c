@@ -3,8 +3,7 @@
 /* Memory of long results serves again, and nobody sees that: neither callers, nor forks, nor functions. */
 #include <errno.h>
 #include <fcntl.h>
-#include <isolate/isolate-priv.h>
-#include <isolate/warm-priv.h>
+#include <isolate/memory.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,62 +12,7 @@
 #include <unistd.h>
 
 #include "gate.h"
-#include "isolate-support.h"
-
-#define LONG ((size_t)300000)
-
-struct fill {
-	size_t size;
-	int with;
-};
-
-static int fill(struct isolate_writer *out, void *arg)
-{
-	const struct fill *order = arg;
-	unsigned char bytes[5000];
-	int r = 0;
-
-	memset(bytes, order->with, sizeof bytes);
-	for (size_t at = 0; at < order->size && r == 0; at += sizeof bytes)
-		r = isolate_write(out, bytes,
-			order->size - at < sizeof bytes ? order->size - at : sizeof bytes);
-	return r;
-}
-
-static bool is_filled(const void *memory, size_t size, int with)
-{
-	const unsigned char *bytes = memory;
-
-	return bytes[0] == with && memcmp(bytes, bytes + 1, size - 1) == 0;
-}
-
-static void call_fill(size_t size, int with, struct isolate_result *result)
-{
-	struct fill order = {size, with};
-
-	isolate_call(fill, &order, NULL, result);
-	ck_assert_answer(result, ISOLATE_RETURNED);
-	ck_assert_uint_eq(result->size, size);
-	ck_assert(is_filled(result->data, size, with));
-}
-
-static void *address_of_call(size_t size, int with)
-{
-	struct isolate_result result;
-	void *address;
-
-	call_fill(size, with, &result);
-	address = result.data;
-	isolate_result_clear(&result);
-	return address;
-}
-
-/* The first long result only shows that there are such, the second makes what is kept. */
-static void *warm_up(size_t size)
-{
-	address_of_call(size, 1);
-	return address_of_call(size, 2);
-}
+#include "warm-support.h"
 
 START_TEST(long_results_lie_where_the_last_one_lay)
 {
@@ -138,6 +82,34 @@ START_TEST(what_the_caller_protects_or_leaves_out_is_as_new_next_time)
 	ck_assert_ptr_eq(result.data, address);
 	((unsigned char *)result.data)[0] = 1;
 	isolate_result_clear(&result);
+}
+END_TEST
+
+static int expect_eights(struct isolate_writer *out, void *arg)
+{
+	const struct isolate_result *result = arg;
+	bool right = is_filled(result->data, result->size, 8);
+
+	return isolate_write_value(out, &right);
+}
+
+START_TEST(what_the_caller_wipes_is_whole_in_functions_next_time)
+{
+	struct isolate_result result, seen;
+	bool right = false;
+	void *address;
+
+	call_fill(50000, 7, &result);
+	address = result.data;
+	ck_assert_int_eq(isolate_wipe(address, 8192), 0);
+	isolate_result_clear(&result);
+	call_fill(50000, 8, &result);
+	ck_assert_ptr_eq(result.data, address);
+	isolate_call(expect_eights, &result, NULL, &seen);
+	ck_assert_int_eq(isolate_result_value(&seen, &right), 0);
+	ck_assert(right);
+	isolate_result_clear(&result);
+	isolate_result_clear(&seen);
 }
 END_TEST
 
@@ -358,102 +330,6 @@ START_TEST(what_is_kept_is_not_in_forks)
 }
 END_TEST
 
-/* ---- functions that lie, or spoil ---- */
-
-static int announce(struct isolate_writer *out, void *arg)
-{
-	out->shared->marks.value = 0;
-	out->shared->marks.size = *(size_t *)arg;
-	out->shared->marks.write_error = 0;
-	out->shared->marks.progress = ISOLATE__COMPLETE;
-	_exit(0);
-}
-
-static const size_t lies[] = {LONG, LONG - 5000, LONG + 5000, 65537};
-
-START_TEST(bytes_of_an_earlier_call_are_no_result)
-{
-	struct isolate_result result;
-	size_t size = lies[_i];
-
-	warm_up(LONG);
-	isolate_call(announce, &size, NULL, &result);
-	ck_assert_failure(&result, ISOLATE_EXECUTED, ISOLATE_STAGE_RESULT, -EBADMSG);
-	address_of_call(LONG, 3);
-}
-END_TEST
-
-static int cut_the_file(struct isolate_writer *out, void *arg)
-{
-	struct fill order = {LONG, 7};
-	int r = fill(out, &order);
-
-	(void)!ftruncate(out->call->memfd, *(int *)arg);
-	return r;
-}
-
-/* And no SIGBUS in the caller. */
-START_TEST(a_memfd_that_the_function_cut_or_stretched_is_noticed)
-{
-	int sizes[] = {0, 4096, 150000, 10000000};
-	struct isolate_result result;
-
-	warm_up(LONG);
-	isolate_call(cut_the_file, &sizes[_i], NULL, &result);
-	ck_assert_failure(&result, ISOLATE_EXECUTED, ISOLATE_STAGE_RESULT,
-		sizes[_i] < (int)LONG ? -EBADF : -EBADMSG);
-	for (int i = 0; i < 3; i++)
-		address_of_call(LONG, i);
-}
-END_TEST
-
-static int write_much_and_die(struct isolate_writer *out, void *arg)
-{
-	struct fill order = {LONG * 3, 7};
-
-	(void)arg;
-	fill(out, &order);
-	_exit(0);
-}
-
-START_TEST(what_a_function_wrote_before_it_died_is_gone)
-{
-	struct isolate_result result;
-
-	warm_up(LONG);
-	isolate_call(write_much_and_die, NULL, NULL, &result);
-	ck_assert_answer(&result, ISOLATE_UNKNOWN);
-	for (int i = 0; i < 3; i++)
-		address_of_call(LONG + (size_t)i * 100000, i);
-}
-END_TEST
-
-/* As a daemon does: the number is another file's now. */
-START_TEST(a_host_that_closes_all_descriptors_loses_nothing)
-{
-	struct isolate_result result;
-	int kept, victim;
-
-	warm_up(LONG);
-	call_fill(LONG, 4, &result);
-	kept = result.memory->fd;
-	if (_i)
-		isolate_result_clear(&result);
-	close(kept);
-	victim = memfd_create("victim", MFD_CLOEXEC);
-	dup2(victim, kept);
-	if (victim != kept)
-		close(victim);
-	if (!_i)
-		isolate_result_clear(&result);
-	for (int i = 0; i < 3; i++)
-		address_of_call(LONG, i);
-	isolate_trim();
-	ck_assert_int_eq(lseek(kept, 0, SEEK_END), 0); /* open, and nothing written */
-	close(kept);
-}
-END_TEST
-
 /* ---- how much is kept ---- */
 
 START_TEST(no_more_is_kept_than_the_limit)
@@ -558,7 +434,6 @@ static Suite *make_suite(void)
 	Suite *suite = suite_create("isolate/warm");
 	TCase *results = isolate_tcase(suite, "results");
 	TCase *forks = isolate_tcase(suite, "forks");
-	TCase *lies_and_harm = isolate_tcase(suite, "lies and harm");
 	TCase *kept = isolate_tcase(suite, "kept");
 
 	tcase_add_test(results, long_results_lie_where_the_last_one_lay);
@@ -567,6 +442,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(results, what_the_caller_writes_is_not_in_the_next_result, 0,
 		sizeof places / sizeof *places);
 	tcase_add_test(results, what_the_caller_protects_or_leaves_out_is_as_new_next_time);
+	tcase_add_test(results, what_the_caller_wipes_is_whole_in_functions_next_time);
 	tcase_add_test(results, what_the_caller_divides_can_still_grow);
 	tcase_add_loop_test(forks, a_function_may_use_and_spoil_what_another_has_returned, 0, 2);
 	tcase_add_test(forks, a_function_that_runs_has_the_results_of_its_start);
@@ -574,12 +450,6 @@ static Suite *make_suite(void)
 	tcase_add_test(forks, a_fork_of_the_host_keeps_its_copy);
 	tcase_add_loop_test(forks, a_grandchild_that_keeps_the_descriptor_changes_no_result, 0, 4);
 	tcase_add_loop_test(forks, what_is_kept_is_not_in_forks, 0, 2);
-	tcase_add_loop_test(lies_and_harm, bytes_of_an_earlier_call_are_no_result, 0,
-		sizeof lies / sizeof *lies);
-	tcase_add_loop_test(
-		lies_and_harm, a_memfd_that_the_function_cut_or_stretched_is_noticed, 0, 4);
-	tcase_add_test(lies_and_harm, what_a_function_wrote_before_it_died_is_gone);
-	tcase_add_loop_test(lies_and_harm, a_host_that_closes_all_descriptors_loses_nothing, 0, 2);
 	tcase_add_test(kept, a_large_result_is_in_the_memory_of_its_caller_once);
 	tcase_add_test(kept, no_more_is_kept_than_the_limit);
 	tcase_add_loop_test(kept, memory_that_is_not_needed_is_given_back, 0, 2);
