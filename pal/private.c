@@ -4,8 +4,9 @@
  * The list of all objects with private descriptors, and the lock that keeps forks away while
  * one is opened or closed.
  *
- * The lock is held across fork(2), where handlers of others run that may wait for threads
- * which wait for it: so nobody waits for it long. A process without threads does without.
+ * The lock is held across fork(2), as malloc's are: a handler of pthread_atfork(3) that was
+ * registered before ours runs then, and must not wait for a thread that is in here. A process
+ * without threads does without.
  * A fork has a copy of the list, which is of no use to it: nodes may be on stacks of threads
  * that it does not have. It begins its own when it needs one.
  */
@@ -14,14 +15,11 @@
 #include <pthread.h>
 #include <sys/single_threaded.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <pal/builder-priv.h>
 #include <pal/process-mark-priv.h>
 #include <pal/util-priv.h>
-
-#define WAIT_SECONDS 1
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct pal_private *head;
@@ -32,15 +30,7 @@ static _Thread_local bool held_by_fork __attribute__((tls_model("initial-exec"))
 
 bool pal_private_begin(void)
 {
-	struct timespec until;
-
-	if (__libc_single_threaded)
-		return false;
-	if (pthread_mutex_trylock(&lock) == 0)
-		return true;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += WAIT_SECONDS;
-	return pthread_mutex_timedlock(&lock, &until) == 0;
+	return !__libc_single_threaded && pthread_mutex_lock(&lock) == 0;
 }
 
 void pal_private_end(bool held)

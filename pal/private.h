@@ -20,9 +20,8 @@ PAL_BEGIN_DECLS
  * An object that holds such descriptors has a struct pal_private in it, and says once where
  * beside that its descriptors are. From pal_private_add to pal_private_remove each of them is
  * opened and closed between pal_private_begin and pal_private_end, together with the change of its
- * variable: then a fork in another thread finds it open and known, or not at all. Those do
- * not allocate, and keep errno. A thread that waits there for the others waits a
- * second at most, and then goes on without the promise.
+ * variable: then a fork in another thread finds it open and known, or not at all. Between
+ * them nothing is allocated and no other lock taken: a fork of another thread waits for the end.
  */
 
 struct pal_private_layout {
