@@ -20,6 +20,10 @@ why_not() {
 	*-faults) echo "it meets the wrapped calls, and what it allocates by them, itself" ;;
 	*-options | *-descriptors) echo "it refuses limits, or keeps them for itself" ;;
 	*-crash | *-crash-*) echo "it raises the signals itself: with other addresses, codes, registers and frames" ;;
+	*-pool | *-pool-*) echo "its processes wait for each other's turn for minutes" ;;
+	*-warm | *-warm-*) echo "leases, and what the kernel says of pages, are not what they are without it" ;;
+	*-lost-descriptors | *-run-end) echo "it has descriptors of its own among those that are lost, and ends that come late" ;;
+	*-event) echo "its streams take minutes" ;;
 	*-siege) echo "it stands between the programs and the signals that stop and continue them" ;;
 	*) return 1 ;;
 	esac
