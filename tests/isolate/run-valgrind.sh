@@ -22,7 +22,7 @@ why_not() {
 	*-crash | *-crash-*) echo "it raises the signals itself: with other addresses, codes, registers and frames" ;;
 	*-pool | *-pool-*) echo "its processes wait for each other's turn for minutes" ;;
 	*-warm | *-warm-*) echo "leases, and what the kernel says of pages, are not what they are without it" ;;
-	*-lost-descriptors | *-run-end) echo "it has descriptors of its own among those that are lost, and ends that come late" ;;
+	*-run-end) echo "ends come late there" ;;
 	*-event) echo "its streams take minutes" ;;
 	*-siege) echo "it stands between the programs and the signals that stop and continue them" ;;
 	*) return 1 ;;
