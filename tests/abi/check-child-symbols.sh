@@ -34,7 +34,8 @@ done
 crash_allowed="$allowed
 isolate__crash_.*
 isolate__is_guard
-_Unwind_(Backtrace|GetIP|GetRegionStart)
+_Unwind_(Backtrace|GetIP|GetRegionStart|Resume)
+__gcc_personality_v0
 get(pid|tid)
 mprotect
 pause
