@@ -25,6 +25,7 @@
 #define LINE_MESSAGES 1024
 
 struct pool_call {
+	struct pal_private private;
 	struct isolate_pool *pool;
 	struct isolate__slot *slot;
 	struct isolate__call call;
@@ -43,6 +44,11 @@ struct pool_call {
 	bool settled;     /* that worker has ended, or waits again */
 	bool lost;        /* the snapshot */
 };
+
+#define PLACE(fd) PAL_PRIVATE_PLACE(struct pool_call, private, fd)
+static const ptrdiff_t private_places[] = {PLACE(call.memfd), PLACE(reserved), PLACE(next_line)};
+static const struct pal_private_layout private_layout = {
+	.count = PAL_ARRAY_LENGTH(private_places), .places = private_places};
 
 static int64_t now_us(void)
 {
@@ -188,6 +194,15 @@ static void worker_ended(struct pool_call *c, const struct isolate__notice *noti
 	is_over(c);
 }
 
+/* Between pal_private_begin and _end. */
+static void keep_last(const int *fds, size_t count, int *ret)
+{
+	for (size_t i = 0; i < count; i++) {
+		pal_close(*ret);
+		*ret = fds[i];
+	}
+}
+
 /* Whether there was one, for a worker of any time. */
 static bool take_notice(struct pool_call *c)
 {
@@ -195,15 +210,14 @@ static bool take_notice(struct pool_call *c)
 	int fds[PAL_SOCKET_MAX_FDS];
 	size_t fd_count;
 	bool fds_lost; /* then that worker is not used */
+	bool held = pal_private_begin();
 	ssize_t size = pal_socket_receive_partial(
 		c->slot->socket, &notice, sizeof notice, fds, &fd_count, &fds_lost);
 
+	keep_last(fds, size == sizeof notice ? fd_count : 0, &c->next_line);
+	pal_private_end(held);
 	if (size != sizeof notice)
 		return false;
-	for (size_t i = 0; i < fd_count; i++) {
-		pal_close(c->next_line);
-		c->next_line = fds[i];
-	}
 	if (notice.generation == c->slot->generation)
 		worker_ended(c, &notice);
 	return true;
@@ -211,9 +225,16 @@ static bool take_notice(struct pool_call *c)
 
 static int reserve_number(struct pool_call *c)
 {
-	if (c->reserved < 0 && c->call.max_result > ISOLATE__BUFFER_SIZE)
-		c->reserved = isolate__lift(eventfd(0, EFD_CLOEXEC));
-	return c->reserved < 0 && c->call.max_result > ISOLATE__BUFFER_SIZE ? -errno : 0;
+	bool held;
+	int r;
+
+	if (c->reserved >= 0 || c->call.max_result <= ISOLATE__BUFFER_SIZE)
+		return 0;
+	held = pal_private_begin();
+	c->reserved = isolate__lift(eventfd(0, EFD_CLOEXEC));
+	r = c->reserved < 0 ? -errno : 0;
+	pal_private_end(held);
+	return r;
 }
 
 static bool lives_on(const struct pool_call *c)
@@ -230,12 +251,14 @@ static void take_line(struct pool_call *c)
 {
 	int fds[PAL_SOCKET_MAX_FDS];
 	size_t fd_count;
-	bool fds_lost;
+	bool fds_lost, held = pal_private_begin();
 	char byte;
 	ssize_t size;
 
 	c->reserved = pal_close(c->reserved);
 	size = pal_socket_receive_partial(c->slot->line, &byte, 1, fds, &fd_count, &fds_lost);
+	keep_last(fds, size > 0 ? fd_count : 0, &c->call.memfd);
+	pal_private_end(held);
 	if (c->call.memfd < 0 && fd_count == 0)
 		(void)reserve_number(c);
 	/* A wake-up was not read before the worker ended: told once, before what it has sent. */
@@ -244,12 +267,8 @@ static void take_line(struct pool_call *c)
 	if (fds_lost)
 		c->line_error = -EMFILE;
 	if (size <= 0 && size != -EMSGSIZE) {
-		c->slot->line = pal_close(c->slot->line); /* has been shut down */
+		pal_private_close(&c->slot->line); /* has been shut down */
 		return;
-	}
-	for (size_t i = 0; size > 0 && i < fd_count; i++) {
-		pal_close(c->call.memfd);
-		c->call.memfd = fds[i];
 	}
 	if (c->phase == ISOLATE__RUNS && lives_on(c)) {
 		c->facts.wait_code = -ECHILD;
@@ -426,8 +445,18 @@ static void conclude(struct pool_call *c, struct isolate_result *result)
 	isolate__conclude(&c->call, &c->facts, result);
 	if (c->lost && !c->facts.timed_out && result->error.code == -EOWNERDEAD)
 		result->error.stage = ISOLATE_STAGE_SNAPSHOT;
-	c->call.memfd = pal_close(c->call.memfd);
-	c->reserved = pal_close(c->reserved);
+	pal_private_close(&c->call.memfd);
+	pal_private_close(&c->reserved);
+}
+
+static void take_next_line(struct pool_call *c)
+{
+	bool held = pal_private_begin();
+
+	pal_close(c->slot->line);
+	c->slot->line = isolate__lift(c->next_line);
+	c->next_line = -1;
+	pal_private_end(held);
 }
 
 static void leave(struct pool_call *c)
@@ -435,12 +464,9 @@ static void leave(struct pool_call *c)
 	struct isolate__slot *slot = c->slot;
 
 	isolate__slot_shrink(slot, c->in_size);
-	if (c->settled && slot->stocked && c->facts.wait_code == 0) { /* the last one has ended */
-		pal_close(slot->line);
-		slot->line = isolate__lift(c->next_line);
-		c->next_line = -1;
-	}
-	c->next_line = pal_close(c->next_line);
+	if (c->settled && slot->stocked && c->facts.wait_code == 0) /* the last one has ended */
+		take_next_line(c);
+	pal_private_close(&c->next_line);
 	/* A worker that nobody knows the end of may yet look into its area for a job. */
 	if (slot->area &&
 		(!c->settled || slot->line < 0 || !isolate__area_is_clean(slot->area)))
@@ -479,7 +505,7 @@ static int call_in_slot(struct pool_call *c, struct isolate_result *result, stru
 	if (r == 0)
 		r = start(c, error);
 	if (r < 0) {
-		c->reserved = pal_close(c->reserved);
+		pal_private_close(&c->reserved);
 		isolate__pool_release(c->pool, c->slot, false);
 		return r;
 	}
@@ -513,8 +539,11 @@ enum isolate_answer isolate_pool_call(struct isolate_pool *pool, isolate_pool_fn
 	r = check(&c, options, &error);
 	if (r == 0)
 		r = isolate__pool_acquire(pool, c.call.deadline, &c.slot, &error);
-	if (r == 0)
+	if (r == 0) {
+		pal_private_add(&c.private, &private_layout);
 		r = call_in_slot(&c, result, &error);
+		pal_private_remove(&c.private);
+	}
 	if (r < 0)
 		result->error = error;
 	pthread_setcancelstate(cancel_state, NULL);

@@ -82,14 +82,17 @@ int isolate__pool_check_kept(const struct isolate_pool *pool, struct pal_error *
 static int make_builder(struct isolate_pool *pool, struct pal_error *error)
 {
 	struct isolate__call like = {.options = pool->options};
+	bool held = pal_private_begin();
 	int r;
 
 	/* It only keeps the number from others: in the snapshot the line takes its place. */
 	pool->reserved = isolate__lift(eventfd(0, EFD_CLOEXEC));
-	if (pool->reserved < 0)
+	r = pool->reserved < 0 ? -errno : 0;
+	pal_private_end(held);
+	if (r < 0)
 		return pal_error_set(
-			error, ISOLATE_STAGE_PREPARE, -errno, "pool: a descriptor for workers");
-	like.memfd = pool->reserved;
+			error, ISOLATE_STAGE_PREPARE, r, "pool: a descriptor for workers");
+	pool->worker_line = like.memfd = pool->reserved;
 	pool->builder = isolate__options_make_builder(&like);
 	r = pal_builder_error(pool->builder, error);
 	if (r < 0) {

@@ -18,7 +18,7 @@
  *	notice, status <------ sees its end  <--------  _exit
  *
  * A place for one call at a time has a slot here and a seat in the snapshot, joined by a pair
- * of sockets that no worker has. The slot's area (a memfd, so that it can be handed over at any
+ * of sockets that no worker has (pal/private.h: nobody has what is not for him). The slot's area (a memfd, so that it can be handed over at any
  * time) and its line (a pair of sockets) are also the worker's. The area that a process which a
  * function left behind may have is replaced before the next call; a line is of one worker only.
  *
@@ -109,8 +109,10 @@ struct isolate__notice {
 
 /* A place, in this process. The caller who has it is alone with it. */
 struct isolate__slot {
+	struct pal_private private;
 	struct isolate__snapshot *snapshot;
 	int socket;
+	int seat_socket; /* until the snapshot has it; else -1 */
 	int line; /* -1: none, or of no use any more */
 	int area_fd;
 	struct isolate__area *area; /* NULL: none */
@@ -120,10 +122,11 @@ struct isolate__slot {
 	struct isolate__slot *next;
 };
 
-/* The same place in the snapshot. */
+/* The same place in the snapshot, of which a worker has nothing but what is copied for it. */
 struct isolate__seat {
+	struct pal_private private; /* there; in this process none of it is open */
 	struct isolate__snapshot *snapshot;
-	int socket;
+	int socket; /* the slot's seat_socket */
 	int line;
 	struct isolate__area *area;
 	size_t mapped;
@@ -147,6 +150,7 @@ struct isolate__snapshot {
 };
 
 struct isolate_pool {
+	struct pal_private private;
 	pid_t owner;
 	struct isolate_options options; /* what they point to is the caller's, and gone */
 	int *kept_fds; /* what the snapshot keeps, where it does not keep all */
@@ -157,7 +161,8 @@ struct isolate_pool {
 	unsigned reuse; /* at least 1 */
 	bool spare;
 	struct pal_builder *builder; /* of workers */
-	int reserved; /* the number that a worker has its line at */
+	int worker_line; /* the number that a worker has its line at */
+	int reserved;    /* keeps it from others */
 
 	pthread_mutex_t refreshing;
 	pthread_mutex_t lock;

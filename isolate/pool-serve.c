@@ -68,7 +68,7 @@ static int fork_worker(
 
 	/* Only the worker's own area is copied, and only to it. */
 	if (madvise(seat->area, seat->mapped, MADV_DOFORK) < 0 ||
-		dup3(seat->line, pool->reserved, O_CLOEXEC) < 0)
+		dup3(seat->line, pool->worker_line, O_CLOEXEC) < 0)
 		return pal_error_set(error, ISOLATE_STAGE_START, -errno, "what a worker needs");
 	pal_builder_start_deadline(pool->builder, deadline);
 	pal_builder_fork_memory(pool->builder, seat->area->shared.fork_memory);
@@ -143,7 +143,7 @@ static int renew_line(struct isolate__seat *seat)
 		return -EMFILE;
 	}
 	(void)fcntl(ends[1], F_SETFL, 0); /* to be waited at; cannot fail */
-	pal_close(seat->line);
+	pal_private_close(&seat->line);
 	seat->line = ends[1];
 	return ends[0];
 }
@@ -195,7 +195,7 @@ static int take_area(struct isolate__seat *seat, const int fds[2])
 	if (seat->area)
 		munmap(seat->area, seat->mapped);
 	seat->area = NULL;
-	pal_close(seat->line);
+	pal_private_close(&seat->line);
 	seat->line = fds[1];
 	area = mmap(NULL, ISOLATE__AREA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, area_fd, 0);
 	if (area == MAP_FAILED)
@@ -267,24 +267,43 @@ static void take_order(struct isolate__seat *seat, int set)
 
 /* ---- the loop ---- */
 
-/* The other ends are the host's alone; and what a function might do with a copy of the pool goes nowhere. */
-static void leave_host(struct isolate__snapshot *snapshot)
+/*
+ * What the snapshot has is not for functions: to tell it anything, to be told what is for others, to
+ * change what it waits for. Nobody else is here who could fork meanwhile: no pal_private_begin.
+ */
+#define SEAT_PLACE(fd) PAL_PRIVATE_PLACE(struct isolate__seat, private, fd)
+static const ptrdiff_t seat_places[] = {SEAT_PLACE(socket), SEAT_PLACE(line)};
+static const struct pal_private_layout seat_layout = {
+	.count = PAL_ARRAY_LENGTH(seat_places), .places = seat_places};
+
+static struct own {
+	struct pal_private private;
+	int set;
+	int host; /* its pidfd */
+} own = {.set = -1, .host = -1};
+#define OWN_PLACE(fd) PAL_PRIVATE_PLACE(struct own, private, fd)
+static const ptrdiff_t own_places[] = {OWN_PLACE(set), OWN_PLACE(host)};
+static const struct pal_private_layout own_layout = {
+	.count = PAL_ARRAY_LENGTH(own_places), .places = own_places};
+
+static void keep_from_workers(struct isolate__snapshot *snapshot)
 {
 	for (unsigned i = 0; i < snapshot->pool->at_once; i++)
-		snapshot->slots[i].socket = pal_close(snapshot->slots[i].socket);
+		pal_private_add(&snapshot->seats[i].private, &seat_layout);
+	pal_private_add(&own.private, &own_layout);
 }
 
 static int open_set(const struct isolate__snapshot *snapshot)
 {
-	int set = isolate__lift(epoll_create1(EPOLL_CLOEXEC));
-	int host = isolate__lift((int)syscall(SYS_pidfd_open, snapshot->host, 0));
-
-	if (set < 0 || host < 0 || getppid() != snapshot->host || watch(set, host, HOST_ENDED) < 0)
+	own.set = isolate__lift(epoll_create1(EPOLL_CLOEXEC));
+	own.host = isolate__lift((int)syscall(SYS_pidfd_open, snapshot->host, 0));
+	if (own.set < 0 || own.host < 0 || getppid() != snapshot->host ||
+		watch(own.set, own.host, HOST_ENDED) < 0)
 		return -1;
 	for (uint32_t i = 0; i < snapshot->pool->at_once; i++)
-		if (watch(set, snapshot->seats[i].socket, 2 * i) < 0)
+		if (watch(own.set, snapshot->seats[i].socket, 2 * i) < 0)
 			return -1;
-	return set;
+	return own.set;
 }
 
 static void handle(struct isolate__snapshot *snapshot, int set, uint32_t what)
@@ -307,7 +326,7 @@ int isolate__serve(void *userdata)
 	/* Signals for the whole group of processes are for the host to decide about. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	leave_host(snapshot);
+	keep_from_workers(snapshot);
 	set = open_set(snapshot);
 	while (set >= 0) {
 		int count = epoll_wait(set, events, EVENTS_AT_ONCE, -1);

@@ -18,6 +18,7 @@
 /* Input of more than this does not stay in memory until the next one comes. */
 #define INPUT_KEPT ((size_t)1 << 20)
 
+/* Between pal_private_begin and _end, like open_area. */
 static int open_line(struct isolate__slot *slot)
 {
 	int ends[2], r = pal_socket_pair(SOCK_SEQPACKET, ends);
@@ -47,10 +48,16 @@ static int set_size(int fd, size_t size)
 
 int isolate__slot_renew_line(struct isolate__slot *slot)
 {
+	bool held;
+	int r;
+
 	if (slot->worker_line >= 0)
 		return 0;
+	held = pal_private_begin();
 	slot->line = pal_close(slot->line);
-	return open_line(slot);
+	r = open_line(slot);
+	pal_private_end(held);
+	return r;
 }
 
 static int open_area(struct isolate__slot *slot)
@@ -79,12 +86,15 @@ static int open_area(struct isolate__slot *slot)
 
 int isolate__slot_prepare(struct isolate__slot *slot, size_t in_size)
 {
+	bool held;
 	int r = 0;
 
 	if (!slot->area) {
+		held = pal_private_begin();
 		r = open_area(slot);
 		if (r == 0)
 			r = open_line(slot);
+		pal_private_end(held);
 		if (r < 0)
 			isolate__slot_drop(slot);
 	}
@@ -125,9 +135,9 @@ void isolate__slot_drop(struct isolate__slot *slot)
 	if (slot->area)
 		munmap(slot->area, ISOLATE__AREA_SIZE);
 	slot->area = NULL;
-	slot->area_fd = pal_close(slot->area_fd);
-	slot->line = pal_close(slot->line);
-	slot->worker_line = pal_close(slot->worker_line);
+	pal_private_close(&slot->area_fd);
+	pal_private_close(&slot->line);
+	pal_private_close(&slot->worker_line);
 	slot->stocked = false;
 }
 
@@ -140,7 +150,7 @@ int isolate__slot_order(struct isolate__slot *slot, const struct isolate__order 
 	sent = pal_socket_send(slot->socket, order, sizeof *order, fds, fresh ? 2 : 0);
 	if (sent < 0)
 		return (int)sent;
-	slot->worker_line = pal_close(slot->worker_line);
+	pal_private_close(&slot->worker_line);
 	return 0;
 }
 

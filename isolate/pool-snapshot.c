@@ -15,7 +15,13 @@
 /* How long a snapshot may take to end its workers. */
 #define END_WITHIN_MS 2000
 
-static int open_sockets(struct isolate__slot *slot, struct isolate__seat *seat)
+#define PLACE(fd) PAL_PRIVATE_PLACE(struct isolate__slot, private, fd)
+static const ptrdiff_t private_places[] = {
+	PLACE(socket), PLACE(seat_socket), PLACE(line), PLACE(area_fd), PLACE(worker_line)};
+static const struct pal_private_layout private_layout = {
+	.count = PAL_ARRAY_LENGTH(private_places), .places = private_places};
+
+static int open_pair(struct isolate__slot *slot)
 {
 	int ends[2], r = pal_socket_pair(SOCK_SEQPACKET, ends);
 
@@ -23,8 +29,18 @@ static int open_sockets(struct isolate__slot *slot, struct isolate__seat *seat)
 		return r;
 	slot->socket = isolate__lift(ends[0]);
 	r = slot->socket < 0 ? -errno : 0;
-	seat->socket = isolate__lift(ends[1]);
-	return seat->socket < 0 ? -errno : r;
+	slot->seat_socket = isolate__lift(ends[1]);
+	return slot->seat_socket < 0 ? -errno : r;
+}
+
+static int open_sockets(struct isolate__slot *slot, struct isolate__seat *seat)
+{
+	bool held = pal_private_begin();
+	int r = open_pair(slot);
+
+	pal_private_end(held);
+	seat->socket = slot->seat_socket;
+	return r;
 }
 
 static int make_places(struct isolate__snapshot *snapshot)
@@ -45,10 +61,12 @@ static int make_places(struct isolate__snapshot *snapshot)
 			.snapshot = snapshot, .socket = -1, .line = -1};
 		snapshot->slots[i] = (struct isolate__slot){.snapshot = snapshot,
 			.socket = -1,
+			.seat_socket = -1,
 			.line = -1,
 			.area_fd = -1,
 			.worker_line = -1,
 			.next = snapshot->idle};
+		pal_private_add(&snapshot->slots[i].private, &private_layout);
 		snapshot->idle = &snapshot->slots[i];
 	}
 	for (unsigned i = 0; i < count && r == 0; i++)
@@ -69,11 +87,11 @@ static struct pal_builder *make_builder(const struct isolate__snapshot *snapshot
 	pal_builder_close_others(builder, closes);
 	for (size_t i = 0; closes && i < pool->kept_fd_count; i++)
 		pal_builder_dup_fd(builder, pool->kept_fds[i], pool->kept_fds[i]);
-	for (unsigned i = 0; closes && i < pool->at_once; i++)
+	/* What it has of this pool: it is nobody else's. */
+	for (unsigned i = 0; i < pool->at_once; i++)
 		pal_builder_dup_fd(
 			builder, snapshot->seats[i].socket, snapshot->seats[i].socket);
-	if (closes)
-		pal_builder_dup_fd(builder, pool->reserved, pool->reserved);
+	pal_builder_dup_fd(builder, pool->worker_line, pool->worker_line);
 	return builder;
 }
 
@@ -89,7 +107,7 @@ static int start(struct isolate__snapshot *snapshot, struct pal_error *error)
 	r = pal_fork(builder, isolate__serve, snapshot, &snapshot->process, error);
 	pal_builder_free(builder);
 	for (unsigned i = 0; i < snapshot->pool->at_once; i++)
-		snapshot->seats[i].socket = pal_close(snapshot->seats[i].socket);
+		pal_private_close(&snapshot->slots[i].seat_socket);
 	if (r < 0 && error)
 		error->stage = ISOLATE_STAGE_SNAPSHOT;
 	return r;
@@ -130,11 +148,10 @@ static void free_places(struct isolate__snapshot *snapshot)
 		if (!is_own)
 			slot->area = NULL;
 		isolate__slot_drop(slot);
-		pal_close(slot->socket);
+		pal_private_close(&slot->socket);
+		pal_private_close(&slot->seat_socket);
+		pal_private_remove(&slot->private);
 	}
-	for (unsigned i = 0; snapshot->seats && i < snapshot->pool->at_once; i++)
-		if (snapshot->host == getpid())
-			pal_close(snapshot->seats[i].socket);
 	free(snapshot->slots);
 	free(snapshot->seats);
 }

@@ -65,7 +65,7 @@ static void open_line(void)
 {
 	struct stat st = {0};
 
-	worker.line = worker.seat->snapshot->pool->reserved;
+	worker.line = worker.seat->snapshot->pool->worker_line;
 	/* What is kept is open across exec. This is for the function, and not for what it may execute. */
 	(void)fcntl(worker.line, F_SETFD, FD_CLOEXEC);
 	(void)fstat(worker.line, &st);
@@ -176,16 +176,6 @@ static int do_job(struct isolate__job *job)
 
 /* ---- the process ---- */
 
-/* The snapshot's own: they are not for functions to tell it anything, or to hear what is for others. */
-static void close_sockets(const struct isolate__snapshot *snapshot)
-{
-	for (unsigned i = 0; i < snapshot->pool->at_once; i++) {
-		syscall(SYS_close, snapshot->seats[i].socket);
-		if (snapshot->seats[i].line >= 0)
-			syscall(SYS_close, snapshot->seats[i].line);
-	}
-}
-
 static void set_up(struct isolate__seat *seat)
 {
 	struct isolate_pool *pool = seat->snapshot->pool;
@@ -201,8 +191,6 @@ static void set_up(struct isolate__seat *seat)
 		.deliver = deliver};
 	worker.input = (unsigned char *)seat->area + ISOLATE__INPUT_AT;
 	worker.input_mapped = seat->mapped - ISOLATE__INPUT_AT;
-	if (!pool->options.keep_fds)
-		close_sockets(seat->snapshot);
 	open_line();
 	/* A filter might take it for a crime. */
 	worker.secluded = !pool->options.sandbox &&

@@ -16,7 +16,8 @@ static void release(struct isolate_pool *pool)
 		pthread_mutex_destroy(&pool->refreshing);
 	}
 	pal_builder_free(pool->builder);
-	pal_close(pool->reserved);
+	pal_private_close(&pool->reserved);
+	pal_private_remove(&pool->private);
 	free(pool->kept_fds);
 	free(pool);
 }
@@ -35,6 +36,10 @@ static int take_snapshot(struct isolate_pool *pool, struct pal_error *error)
 	return r;
 }
 
+static const ptrdiff_t private_places[] = {
+	PAL_PRIVATE_PLACE(struct isolate_pool, private, reserved)};
+static const struct pal_private_layout private_layout = {.count = 1, .places = private_places};
+
 static int make(const struct isolate_pool_options *options, struct isolate_pool **ret,
 	struct pal_error *error)
 {
@@ -45,6 +50,7 @@ static int make(const struct isolate_pool_options *options, struct isolate_pool 
 		return pal_error_set(error, ISOLATE_STAGE_PREPARE, -ENOMEM, "memory for a pool");
 	pool->owner = getpid();
 	pool->reserved = -1;
+	pal_private_add(&pool->private, &private_layout);
 	pool->last = &pool->first;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_mutex_init(&pool->refreshing, NULL);

@@ -43,41 +43,55 @@ int isolate__memfd(const char *name)
 	return isolate__lift(fd);
 }
 
-/* Of the first kept one that can still be opened; -1: there is none. */
-static int open_kept(struct isolate__warm **ret, struct stat *st)
+/* The call's memfd is one of `warm` from now on, if that can be opened; else nothing is changed. Takes `warm`. */
+static bool open_warm(struct isolate__call *call, struct isolate__warm *warm, struct stat *st)
+{
+	bool held = pal_private_begin();
+	int fd = isolate__warm_open(warm, st);
+
+	if (fd >= 0) {
+		pal_close(call->memfd);
+		call->memfd = fd;
+	}
+	pal_private_end(held);
+	if (fd >= 0)
+		call->warm = warm;
+	else
+		isolate__warm_free(warm);
+	return fd >= 0;
+}
+
+/* The first kept one that can still be opened. Whether there is one. */
+static bool open_kept(struct isolate__call *call, struct stat *st)
 {
 	struct isolate__warm *warm;
-	int fd = -1;
 
-	while (fd < 0 && (warm = isolate__cache_take_warm())) {
-		fd = isolate__warm_open(warm, st);
-		if (fd < 0)
-			isolate__warm_free(warm);
-		else
-			*ret = warm;
-	}
-	return fd;
+	while ((warm = isolate__cache_take_warm()))
+		if (open_warm(call, warm, st))
+			return true;
+	return false;
+}
+
+static int open_memfd(struct isolate__call *call, struct stat *st)
+{
+	bool held = pal_private_begin();
+
+	call->memfd = isolate__memfd("isolate-result");
+	pal_private_end(held);
+	return call->memfd < 0 || fstat(call->memfd, st) < 0 ? -errno : 0;
 }
 
 /* What cannot be opened anew (/proc is not mounted, no descriptors) serves this call only. */
-static int open_new(bool keep, struct isolate__warm **ret, struct stat *st)
+static int open_new(struct isolate__call *call, bool keep, struct stat *st)
 {
-	PAL_CLEANUP_CLOSE int memfd = isolate__memfd("isolate-result");
 	struct isolate__warm *warm = NULL;
-	int fd = -1;
+	int r = open_memfd(call, st);
 
-	if (memfd < 0 || fstat(memfd, st) < 0)
-		return -1;
-	if (keep && isolate__cache_expects_long())
-		warm = isolate__warm_new(memfd);
+	if (r == 0 && keep && isolate__cache_expects_long())
+		warm = isolate__warm_new(call->memfd);
 	if (warm)
-		fd = isolate__warm_open(warm, st);
-	if (fd < 0) {
-		isolate__warm_free(warm);
-		return pal_take_fd(&memfd);
-	}
-	*ret = warm;
-	return fd;
+		(void)open_warm(call, warm, st);
+	return r;
 }
 
 uint64_t isolate__result_ticket(void)
@@ -108,16 +122,12 @@ static int prepare_memfd(struct isolate__call *call)
 	 */
 	bool keep = !call->options.sandbox;
 	struct stat st;
-	bool held;
+	int r = 0;
 
-	held = pal_private_begin();
-	if (keep)
-		call->memfd = open_kept(&call->warm, &st);
-	if (call->memfd < 0)
-		call->memfd = open_new(keep, &call->warm, &st);
-	pal_private_end(held);
-	if (call->memfd < 0)
-		return -errno;
+	if (!keep || !open_kept(call, &st))
+		r = open_new(call, keep, &st);
+	if (r < 0)
+		return r;
 	set_memfd(call, &st);
 	call->ticket = isolate__result_ticket();
 	return 0;

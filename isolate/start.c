@@ -120,7 +120,7 @@ static void start(struct isolate_run *run, bool outlives_thread)
 static const ptrdiff_t private_places[] = {PLACE(captures[0].fd), PLACE(captures[1].fd),
 	PLACE(watch.epoll), PLACE(watch.timer), PLACE(call.memfd)};
 static const struct pal_private_layout private_layout = {
-	PAL_ARRAY_LENGTH(private_places), private_places};
+	.count = PAL_ARRAY_LENGTH(private_places), .places = private_places};
 
 int isolate__run_start(struct isolate_run *run, isolate_fn fn, void *arg,
 	const struct isolate_options *options, bool outlives_thread, struct pal_error *error)

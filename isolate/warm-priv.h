@@ -3,6 +3,7 @@
 #define PROCMESH_ISOLATE_WARM_PRIV_H
 
 #include <isolate/forks-priv.h>
+#include <pal/private.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,11 +21,13 @@
  *	under way   a child has the descriptor that isolate__warm_open made
  *	lent        nobody has it open for writing; the caller, and forks of his, have the mapping
  *
- * Only the kernel knows whether a process that a function left behind still has the
+ * No child of ours has `fd`: with it a function could get a descriptor to write by, later than
+ * the kernel was asked. Only the kernel knows whether a process that a function left behind still has the
  * descriptor. It is asked for a lease (fcntl(2), F_SETLEASE), which it gives for reading
  * where no file description is open for writing.
  */
 struct isolate__warm {
+	struct pal_private private; /* of `fd`; not added: there is none */
 	int fd; /* read-only, to open the memfd anew, and to ask by; -1: there is none */
 	dev_t device;
 	ino_t inode;
@@ -52,7 +55,10 @@ struct isolate__warm *isolate__warm_new_buffer(void);
 /* Frees it, with all that it has in this process. Takes NULL; keeps errno. */
 void isolate__warm_free(struct isolate__warm *warm);
 
-/* A descriptor to write to it, or -1 and errno: then it is of no use any more. */
+/*
+ * A descriptor to write to it, or -1 and errno: then it is of no use any more. Between
+ * pal_private_begin and _end.
+ */
 int isolate__warm_open(const struct isolate__warm *warm, struct stat *ret);
 /* Whether nobody has it open for writing. */
 bool isolate__warm_is_read_only(const struct isolate__warm *warm);

@@ -47,30 +47,57 @@ size_t isolate__warm_size(const struct isolate__warm *warm)
 	return is_there(warm, &st) ? (size_t)st.st_size : 0;
 }
 
-static void close_file(const struct isolate__warm *warm)
+static void close_file(struct isolate__warm *warm)
 {
 	struct stat st;
 
 	if (fstat(warm->fd, &st) < 0 ? errno != EBADF : is_it(warm, &st))
-		pal_close(warm->fd);
+		pal_private_close(&warm->fd);
+}
+
+static bool is_same(const struct pal_private *private)
+{
+	struct stat st;
+
+	return is_there(PAL_CONTAINER_OF(private, const struct isolate__warm, private), &st);
+}
+
+static const ptrdiff_t private_places[] = {PAL_PRIVATE_PLACE(struct isolate__warm, private, fd)};
+static const struct pal_private_layout private_layout = {
+	.count = 1, .places = private_places, .are_same = is_same};
+
+/* 0 or a negative errno. */
+static int open_file(struct isolate__warm *warm, int memfd)
+{
+	bool held = pal_private_begin();
+	struct stat st;
+	int r;
+
+	warm->fd = open_again(memfd, O_RDONLY);
+	r = warm->fd < 0 || fstat(warm->fd, &st) < 0 ? -errno : 0;
+	if (r == 0) {
+		warm->device = st.st_dev;
+		warm->inode = st.st_ino;
+	} else {
+		warm->fd = pal_close(warm->fd);
+	}
+	pal_private_end(held);
+	return r;
 }
 
 struct isolate__warm *isolate__warm_new(int memfd)
 {
 	struct isolate__warm *warm = malloc(sizeof *warm);
-	struct stat st;
 
 	if (!warm)
 		return NULL;
-	*warm = (struct isolate__warm){.fd = open_again(memfd, O_RDONLY), .owner = getpid()};
-	if (warm->fd < 0 || fstat(warm->fd, &st) < 0) {
-		pal_close(warm->fd);
-		free(warm);
-		return NULL;
-	}
-	warm->device = st.st_dev;
-	warm->inode = st.st_ino;
-	return warm;
+	*warm = (struct isolate__warm){.fd = -1, .owner = getpid()};
+	pal_private_add(&warm->private, &private_layout);
+	if (open_file(warm, memfd) == 0)
+		return warm;
+	pal_private_remove(&warm->private);
+	free(warm);
+	return NULL;
 }
 
 struct isolate__warm *isolate__warm_new_buffer(void)
@@ -101,6 +128,7 @@ void isolate__warm_free(struct isolate__warm *warm)
 	if (warm->view && (warm->lent || warm->owner == getpid()))
 		munmap(warm->view, warm->view_size);
 	close_file(warm);
+	pal_private_remove(&warm->private);
 	free(warm);
 	errno = saved;
 }

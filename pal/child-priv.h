@@ -36,7 +36,7 @@ struct pal_child {
 /*
  * An empty handle of a child that starts now, NULL without memory. The maker
  * sets pid, pidfd and leads_group before anyone else sees it. What it holds for itself other forked
- * children are not to have; its listener is the caller's, and so is a stream once it has been seen.
+ * children are not to have; its listener is the caller's once it was taken, and so is a stream that has been seen.
  */
 struct pal_child *pal__child_new(void);
 
@@ -47,8 +47,8 @@ int pal__child_take_stdio(struct pal_child *child, int stream);
 /* Whether it is a child of this process, and the handle no copy in a fork. */
 bool pal__child_is_own(const struct pal_child *child);
 
-/* The pidfd, above 2, of a process that is our child, or -ESRCH, -ECHILD, -EMFILE ... */
-int pal__child_open(pid_t pid);
+/* The pidfd, above 2, of a process that is our child: 0, or -ESRCH, -ECHILD, -EMFILE ... */
+int pal__child_open(pid_t pid, int *ret);
 
 /* Closes and frees what the handle has, whatever the child does. The death thread is not ended. */
 void pal__child_release(struct pal_child *child);

@@ -28,19 +28,28 @@ static int signal_by(int pidfd, int signal)
 	return ready ? -ESRCH : 0;
 }
 
+struct own_pidfd {
+	struct pal_private private;
+	int fd;
+};
+static const ptrdiff_t own_places[] = {PAL_PRIVATE_PLACE(struct own_pidfd, private, fd)};
+static const struct pal_private_layout own_layout = {.count = 1, .places = own_places};
+
 /* The handle's pidfd is lost: by one of our own, because the handle may be in use by its thread. */
 static int signal_by_pid(const struct pal_child *child, int signal)
 {
-	int pidfd, r;
+	struct own_pidfd own = {.fd = -1};
+	int r;
 
 	if (__atomic_load_n(&child->ended, __ATOMIC_ACQUIRE))
 		return -ESRCH;
-	pidfd = pal__child_open(child->pid);
-	if (pidfd < 0)
-		return pidfd == -ECHILD ? -ESRCH : pidfd;
-	r = signal_by(pidfd, signal);
-	pal_close(pidfd);
-	return r;
+	pal_private_add(&own.private, &own_layout);
+	r = pal__child_open(child->pid, &own.fd);
+	if (r == 0)
+		r = signal_by(own.fd, signal);
+	pal_private_close(&own.fd);
+	pal_private_remove(&own.private);
+	return r == -ECHILD ? -ESRCH : r;
 }
 
 int pal_child_signal(struct pal_child *child, int signal)

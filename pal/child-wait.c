@@ -41,8 +41,8 @@ int pal__child_waitid(
 	if (r != -EBADF)
 		return r;
 	/* What has the number now is not the handle's to close. */
-	r = pal__child_open(child->pid);
-	__atomic_store_n(&child->pidfd, r < 0 ? -1 : r, __ATOMIC_RELAXED);
+	__atomic_store_n(&child->pidfd, -1, __ATOMIC_RELAXED);
+	(void)pal__child_open(child->pid, &child->pidfd);
 	return wait_for(P_PID, child->pid, options, ret, ret_usage);
 }
 

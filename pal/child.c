@@ -24,11 +24,12 @@ static const ptrdiff_t private_places[] = {
 	PAL_PRIVATE_PLACE(struct pal_child, private, own_stdio[0]),
 	PAL_PRIVATE_PLACE(struct pal_child, private, own_stdio[1]),
 	PAL_PRIVATE_PLACE(struct pal_child, private, own_stdio[2]),
+	PAL_PRIVATE_PLACE(struct pal_child, private, notify_fd),
 	PAL_PRIVATE_PLACE(struct pal_child, private, lifeline.ends[0]),
 	PAL_PRIVATE_PLACE(struct pal_child, private, lifeline.ends[1]),
 };
 static const struct pal_private_layout private_layout = {
-	PAL_ARRAY_LENGTH(private_places), private_places};
+	.count = PAL_ARRAY_LENGTH(private_places), .places = private_places};
 
 /* Not calloc(3): some libcs give it no block that was freed just now, whose pages are there. */
 struct pal_child *pal__child_new(void)
@@ -38,12 +39,12 @@ struct pal_child *pal__child_new(void)
 	if (!child)
 		return NULL;
 	*child = (struct pal_child){.owner = pal__process_mark(),
-			.pidfd = -1,
-			.stdio = {-1, -1, -1},
-			.own_stdio = {-1, -1, -1},
-			.notify_fd = -1,
-			.lifeline = PAL__LIFELINE_INIT,
-			.started_ns = pal__now_ns()};
+		.pidfd = -1,
+		.stdio = {-1, -1, -1},
+		.own_stdio = {-1, -1, -1},
+		.notify_fd = -1,
+		.lifeline = PAL__LIFELINE_INIT,
+		.started_ns = pal__now_ns()};
 	pal_private_add(&child->private, &private_layout);
 	return child;
 }
@@ -53,7 +54,7 @@ bool pal__child_is_own(const struct pal_child *child)
 	return child->owner == pal__process_mark();
 }
 
-int pal__child_open(pid_t pid)
+static int open_child(pid_t pid)
 {
 	int pidfd = pal__pidfd_open(pid), r;
 	siginfo_t info;
@@ -72,20 +73,30 @@ int pal__child_open(pid_t pid)
 	return pidfd;
 }
 
+int pal__child_open(pid_t pid, int *ret)
+{
+	bool held = pal_private_begin();
+	int pidfd = open_child(pid);
+
+	if (pidfd >= 0)
+		__atomic_store_n(ret, pidfd, __ATOMIC_RELAXED);
+	pal_private_end(held);
+	return pidfd < 0 ? pidfd : 0;
+}
+
 int pal_child_adopt(pid_t pid, struct pal_child **ret, struct pal_error *error)
 {
 	struct pal_child *child = pal__child_new();
-	int pidfd;
+	int r;
 
 	if (!child)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "handle of a child");
-	pidfd = pal__child_open(pid);
-	if (pidfd < 0) {
-		pal__child_release(child);
-		return pal_error_set(error, PAL_STAGE_CLONE, pidfd, "adopt process %d", (int)pid);
-	}
 	child->pid = pid;
-	child->pidfd = pidfd; /* in this moment a fork of another thread could have had it */
+	r = pal__child_open(pid, &child->pidfd);
+	if (r < 0) {
+		pal__child_release(child);
+		return pal_error_set(error, PAL_STAGE_CLONE, r, "adopt process %d", (int)pid);
+	}
 	*ret = child;
 	return 0;
 }
@@ -177,7 +188,7 @@ void pal__child_release(struct pal_child *child)
 	pal_private_close(&child->pidfd);
 	for (int i = 0; i < 3; i++)
 		pal_close(pal__child_take_stdio(child, i));
-	pal_close(child->notify_fd);
+	pal_private_close(&child->notify_fd);
 	pal__lifeline_end(&child->lifeline, child->owner);
 	if (child->report)
 		munmap(child->report, sizeof *child->report);

@@ -41,7 +41,12 @@ PAL_EXPORT pid_t pal_child_pid(const struct pal_child *child);
  */
 PAL_EXPORT int pal_child_peek_pidfd(const struct pal_child *child);
 
-/* Our ends of PAL_STDIO_PIPE; -1 where there is none. peek: the handle's. steal: now the caller's, and forgotten. */
+/*
+ * Our ends of PAL_STDIO_PIPE; -1 where there is none. peek: the handle's. steal: now the caller's, and
+ * forgotten. Until it has been asked for by either, no child of a pal_fork has a copy (private.h); from then on its
+ * number may be in use for what nobody here knows of, and it is like any other of the program. So these are not
+ * for several threads at once either, const as the handle is.
+ */
 PAL_EXPORT int pal_child_stdin(const struct pal_child *child);
 PAL_EXPORT int pal_child_stdout(const struct pal_child *child);
 PAL_EXPORT int pal_child_stderr(const struct pal_child *child);

@@ -19,13 +19,21 @@
  * watches their pidfds in an epoll set; thread and set are there from the first
  * child until the last one has ended.
  */
+struct ends {
+	struct pal_private private; /* forked children are not to have them */
+	int epoll;                  /* -1: no thread */
+	int wake;                   /* an eventfd in the set, to call the thread */
+};
 struct reaper {
 	struct pal__process_own own; /* first */
 	pthread_mutex_t lock;
-	int epoll; /* -1: no thread */
-	int wake;  /* an eventfd in the set, to call the thread */
+	struct ends ends; /* of the thread, until it leaves */
 	struct pal_child *children;
 };
+#define PLACE(fd) PAL_PRIVATE_PLACE(struct ends, private, fd)
+static const ptrdiff_t private_places[] = {PLACE(epoll), PLACE(wake)};
+static const struct pal_private_layout private_layout = {
+	.count = PAL_ARRAY_LENGTH(private_places), .places = private_places};
 
 static struct pal__process_own *_Atomic current;
 
@@ -60,7 +68,7 @@ static bool settle(struct reaper *reaper, struct pal_child *child)
 	ended = pal__child_reap(child) == 0;
 	if (ended) {
 		/* Before the close, which is not the last one where a fork has a copy. */
-		epoll_ctl(reaper->epoll, EPOLL_CTL_DEL, child->pidfd, NULL);
+		epoll_ctl(reaper->ends.epoll, EPOLL_CTL_DEL, child->pidfd, NULL);
 		list_remove(child);
 		pal__child_release(child);
 	}
@@ -76,7 +84,7 @@ static bool is_done(struct reaper *reaper)
 	pthread_mutex_lock(&reaper->lock);
 	done = !reaper->children;
 	if (done)
-		reaper->epoll = reaper->wake = -1;
+		reaper->ends.epoll = reaper->ends.wake = -1;
 	pthread_mutex_unlock(&reaper->lock);
 	return done;
 }
@@ -86,17 +94,17 @@ static void wake(void *arg)
 	pal_raise_event(*(int *)arg);
 }
 
-static void reap_some(struct reaper *reaper, int epoll, int wake_fd)
+static void reap_some(struct reaper *reaper, const struct ends *ends)
 {
 	struct epoll_event ready[READY_AT_ONCE];
-	int count = epoll_wait(epoll, ready, READY_AT_ONCE, -1);
+	int count = epoll_wait(ends->epoll, ready, READY_AT_ONCE, -1);
 	bool again = false;
 
 	for (int i = 0; i < count; i++) {
 		if (ready[i].data.ptr)
 			again |= !settle(reaper, ready[i].data.ptr);
 		else
-			pal_lower_event(wake_fd);
+			pal_lower_event(ends->wake);
 	}
 	pal__threads_take_part();
 	if (again)
@@ -106,16 +114,20 @@ static void reap_some(struct reaper *reaper, int epoll, int wake_fd)
 static void *reap_all(void *arg)
 {
 	struct reaper *reaper = arg;
-	int epoll = reaper->epoll, wake_fd = reaper->wake;
+	struct ends ends = {.epoll = -1, .wake = -1};
 	struct pal__helper self;
 
-	pal__helper_enter(&self, "pal-reap", wake, &wake_fd);
+	pal_private_add(&ends.private, &private_layout);
+	ends.epoll = reaper->ends.epoll;
+	ends.wake = reaper->ends.wake;
+	pal__helper_enter(&self, "pal-reap", wake, &ends.wake);
 	do
-		reap_some(reaper, epoll, wake_fd);
+		reap_some(reaper, &ends);
 	while (!is_done(reaper));
 	pal__helper_leave(&self);
-	pal_close(epoll);
-	pal_close(wake_fd);
+	pal_private_close(&ends.epoll);
+	pal_private_close(&ends.wake);
+	pal_private_remove(&ends.private);
 	return NULL;
 }
 
@@ -125,7 +137,7 @@ static void init_reaper(struct pal__process_own *fresh)
 {
 	struct reaper *reaper = (struct reaper *)fresh;
 
-	reaper->epoll = reaper->wake = -1;
+	reaper->ends.epoll = reaper->ends.wake = -1;
 	pthread_mutex_init(&reaper->lock, NULL);
 }
 
@@ -141,23 +153,37 @@ static int watch(struct reaper *reaper, int fd, struct pal_child *child)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = child};
 
-	return epoll_ctl(reaper->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+	return epoll_ctl(reaper->ends.epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-static int open_set(struct reaper *reaper)
+static int open_ends(struct ends *ends)
 {
 	int fd = epoll_create1(EPOLL_CLOEXEC);
 
 	fd = fd < 0 ? -errno : pal__fd_lift(fd);
 	if (fd < 0)
 		return fd;
-	reaper->epoll = fd;
+	ends->epoll = fd;
 	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	fd = fd < 0 ? -errno : pal__fd_lift(fd);
 	if (fd < 0)
 		return fd;
-	reaper->wake = fd;
-	return watch(reaper, fd, NULL);
+	ends->wake = fd;
+	return 0;
+}
+
+static int open_set(struct reaper *reaper)
+{
+	bool held;
+	int r;
+
+	/* Not where it is made: that may be freed again. */
+	if (!reaper->ends.private.layout)
+		pal_private_add(&reaper->ends.private, &private_layout);
+	held = pal_private_begin();
+	r = open_ends(&reaper->ends);
+	pal_private_end(held);
+	return r < 0 ? r : watch(reaper, reaper->ends.wake, NULL);
 }
 
 /* The first child: set and thread, which finds the child there. */
@@ -171,8 +197,8 @@ static int start(struct reaper *reaper, struct pal_child *child)
 	if (r == 0)
 		r = pal__helper_thread_start(&thread, PAL__THREAD_DETACHED, reap_all, reaper);
 	if (r < 0) {
-		pal_close(pal_take_fd(&reaper->epoll));
-		pal_close(pal_take_fd(&reaper->wake));
+		pal_private_close(&reaper->ends.epoll);
+		pal_private_close(&reaper->ends.wake);
 	}
 	return r;
 }
@@ -184,10 +210,10 @@ int pal__detach(struct pal_child *child)
 
 	for (int i = 0; i < 3; i++)
 		pal_close(pal__child_take_stdio(child, i));
-	pal_close(pal_take_fd(&child->notify_fd));
+	pal_private_close(&child->notify_fd);
 	if (reaper) {
 		pthread_mutex_lock(&reaper->lock);
-		r = reaper->epoll < 0 ? start(reaper, child) : watch(reaper, child->pidfd, child);
+		r = reaper->ends.epoll < 0 ? start(reaper, child) : watch(reaper, child->pidfd, child);
 		if (r == 0)
 			list_add(reaper, child);
 		pthread_mutex_unlock(&reaper->lock);

@@ -115,18 +115,20 @@ int pal__divide_take(
 	struct pal__launch *launch, const struct pal__report *report, pid_t *pid, int *pidfd)
 {
 	bool held = pal_private_begin();
-	int first = *pidfd, second = receive_fd(launch->own.sockets[PAL__SOCKET_PARENT]);
+	int second = receive_fd(launch->own.sockets[PAL__SOCKET_PARENT]);
 
-	if (second >= 0)
+	if (second >= 0) {
+		launch->first = *pidfd;
 		*pidfd = second;
+	}
 	pal_private_end(held);
 	if (second < 0) {
 		if (report->second > 0)
 			kill_by_pid(report->second);
 		return report->handover < 0 ? report->handover : second;
 	}
-	pal__reap(first);
-	pal_close(first);
+	pal__reap(launch->first);
+	pal_private_close(&launch->first);
 	*pid = report->second;
 	return 0;
 }

@@ -87,9 +87,9 @@ static const ptrdiff_t private_places[] = {PLACE(streams.null), PLACE(streams.ch
 	PLACE(streams.child_side[1]), PLACE(streams.child_side[2]), PLACE(streams.parent_side[0]),
 	PLACE(streams.parent_side[1]), PLACE(streams.parent_side[2]), PLACE(streams.handover[0]),
 	PLACE(streams.handover[1]), PLACE(own.ready), PLACE(own.parent), PLACE(own.sockets[0]),
-	PLACE(own.sockets[1]), PLACE(pidfd), PLACE(lifeline.ends[0]), PLACE(lifeline.ends[1])};
+	PLACE(own.sockets[1]), PLACE(pidfd), PLACE(first), PLACE(lifeline.ends[0]), PLACE(lifeline.ends[1])};
 static const struct pal_private_layout private_layout = {
-	PAL_ARRAY_LENGTH(private_places), private_places};
+	.count = PAL_ARRAY_LENGTH(private_places), .places = private_places};
 
 void pal__launch_init(struct pal__launch *launch)
 {
@@ -121,25 +121,33 @@ int pal__launch_prepare(struct pal__launch *launch, struct pal_builder *builder,
 	return r;
 }
 
-int pal__launch_receive(
-	struct pal__launch *launch, pid_t pid, int *pidfd, struct pal_error *error)
+static int receive_listener(int socket, int *ret)
 {
 	int fds[PAL_SOCKET_MAX_FDS], fd;
 	size_t count;
-	ssize_t size;
 	char byte;
+	bool held = pal_private_begin();
+	ssize_t size = pal_socket_receive(socket, &byte, 1, fds, &count);
+
+	fd = size < 0 ? (int)size : count == 1 ? pal__fd_lift(fds[0]) : -EPROTO;
+	if (fd >= 0)
+		*ret = fd;
+	pal_private_end(held);
+	return fd < 0 ? fd : 0;
+}
+
+int pal__launch_receive(
+	struct pal__launch *launch, pid_t pid, int *pidfd, struct pal_error *error)
+{
+	int r;
 
 	if (launch->streams.handover[0] < 0)
 		return 0;
-	size = pal_socket_receive(launch->streams.handover[0], &byte, 1, fds, &count);
-	fd = size < 0 ? (int)size : count == 1 ? pal__fd_lift(fds[0]) : -EPROTO;
-	if (fd < 0) {
-		pal__launch_abandon(launch, pid, pidfd);
-		return pal_error_set(
-			error, PAL_STAGE_SECCOMP, fd, "taking over the listener of a filter");
-	}
-	launch->child->notify_fd = fd;
-	return 0;
+	r = receive_listener(launch->streams.handover[0], &launch->child->notify_fd);
+	if (r == 0)
+		return 0;
+	pal__launch_abandon(launch, pid, pidfd);
+	return pal_error_set(error, PAL_STAGE_SECCOMP, r, "taking over the listener of a filter");
 }
 
 struct pal_child *pal__launch_finish(struct pal__launch *launch, pid_t pid, int pidfd)

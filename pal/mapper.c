@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <pal/clone-priv.h>
+#include <pal/private.h>
 #include <pal/util-priv.h>
 
 /* This process's half. */
@@ -51,6 +52,6 @@ void pal__mapper_end(struct pal__mapper *mapper)
 		syscall(SYS_futex, &mapper->report->maps, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 	while (waitpid(mapper->pid, NULL, __WALL) < 0 && errno == EINTR)
 		;
-	mapper->pidfd = pal_close(mapper->pidfd);
+	pal_private_close(&mapper->pidfd);
 	errno = saved;
 }

@@ -124,14 +124,19 @@ static bool is_kept(
 
 static void drop(struct pal_private *node, const struct pal__fd_plan *plan)
 {
-	for (size_t i = 0; i < node->layout->count; i++) {
-		int *fd = (int *)(void *)((char *)node + node->layout->places[i]);
+	const struct pal_private_layout *layout = node->layout;
+
+	if (layout->are_same && !layout->are_same(node))
+		return;
+	for (size_t i = 0; i < layout->count; i++) {
+		int *fd = (int *)(void *)((char *)node + layout->places[i]);
 
 		if (*fd < 0)
 			continue;
 		if (!is_used(plan, *fd))
 			syscall(SYS_close, *fd);
-		*fd = -1;
+		if (!layout->are_same)
+			*fd = -1;
 	}
 }
 

@@ -19,6 +19,7 @@ struct pal__launch {
 	struct pal_child *child;
 	struct pal_private private; /* while it is under way: other forked children do not have its descriptors */
 	int pidfd;                  /* of the child of a pal_fork, until the handle has it */
+	int first;                  /* of a child that has made the one that is wanted */
 	struct pal__lifeline lifeline; /* the same */
 };
 
@@ -31,7 +32,7 @@ int pal__launch_check(const struct pal_builder *builder, bool program, struct pa
 /* Makes all of the above, for a builder that has been checked. Half made on failure, for pal__launch_clear. */
 int pal__launch_prepare(struct pal__launch *launch, struct pal_builder *builder, bool program,
 	struct pal_error *error);
-#define PAL__LAUNCH_INIT {.streams = PAL__STREAMS_INIT, .own = PAL__PLAN_FDS_INIT, .pidfd = -1, .lifeline = PAL__LIFELINE_INIT}
+#define PAL__LAUNCH_INIT {.streams = PAL__STREAMS_INIT, .own = PAL__PLAN_FDS_INIT, .pidfd = -1, .first = -1, .lifeline = PAL__LIFELINE_INIT}
 
 /* divide.c */
 int pal__plan_fds_open(struct pal__plan_fds *own, const struct pal_builder *builder, bool program,

@@ -28,6 +28,7 @@
 #define STACK_SIZE ((size_t)64 * 1024)
 
 struct clone_call {
+	struct pal_private private;
 	struct pal__child_args args;
 	struct pal__report report; /* of a child that shares our memory */
 	char *stack;
@@ -40,6 +41,13 @@ struct clone_call {
 	struct pal__mapper mapper;
 	int mapper_result; /* 0 or a negative errno: then nothing has been cloned */
 };
+
+/* The kernel writes pidfds there before they are open: no fork of another thread misses them. */
+#define PLACE(fd) PAL_PRIVATE_PLACE(struct clone_call, private, fd)
+static const ptrdiff_t private_places[] = {
+	PLACE(args.reserved), PLACE(pidfd), PLACE(mapper.pidfd)};
+static const struct pal_private_layout private_layout = {
+	.count = PAL_ARRAY_LENGTH(private_places), .places = private_places};
 
 /* ---- what the child runs on ---- */
 
@@ -191,28 +199,34 @@ static void call_clone(void *arg)
  */
 static int reserve_number(int *ret)
 {
+	bool held;
 	int fd;
 
-	*ret = -1;
 	if (fcntl(0, F_GETFD) >= 0 && fcntl(1, F_GETFD) >= 0 && fcntl(2, F_GETFD) >= 0)
 		return 0;
+	held = pal_private_begin();
 	fd = eventfd(0, EFD_CLOEXEC);
 	fd = fd < 0 ? -errno : pal__fd_lift(fd);
-	if (fd < 0)
-		return fd;
-	*ret = fd;
-	return 0;
+	if (fd >= 0)
+		*ret = fd;
+	pal_private_end(held);
+	return fd < 0 ? fd : 0;
 }
 
-/* The pidfd on its final number. Takes `reserved`. */
-static int place_pidfd(int pidfd, int reserved)
+/* The pidfd on its final number. */
+static void place_pidfd(struct clone_call *call)
 {
-	if (pidfd > 2 || dup3(pidfd, reserved, O_CLOEXEC) < 0) {
-		pal_close(reserved);
-		return pidfd;
+	bool held;
+
+	if (call->args.reserved < 0)
+		return;
+	held = pal_private_begin();
+	if (call->pidfd <= 2 && dup3(call->pidfd, call->args.reserved, O_CLOEXEC) >= 0) {
+		pal_close(call->pidfd);
+		call->pidfd = pal_take_fd(&call->args.reserved);
 	}
-	pal_close(pidfd);
-	return reserved;
+	call->args.reserved = pal_close(call->args.reserved);
+	pal_private_end(held);
 }
 
 /* These are about the cgroup, or the namespaces, where the child was to be born in such: clone(2). */
@@ -259,10 +273,10 @@ static bool table_may_grow(const struct pal__streams *streams)
 static int run_clone(
 	struct clone_call *call, const struct pal_builder *builder, struct pal_error *error)
 {
-	int reserved = -1, r = call->pid_only ? 0 : reserve_number(&reserved);
+	int r = call->pid_only ? 0 : reserve_number(&call->args.reserved);
 
-	call->args.reserved = reserved;
-	call->args.shares_files = call->args.plan->fds.leave_from > 0 && r >= 0 && reserved < 0 &&
+	call->args.shares_files = call->args.plan->fds.leave_from > 0 && r >= 0 &&
+				  call->args.reserved < 0 &&
 				  !call->args.plan->namespaces.used &&
 				  (call->pid_only || !table_may_grow(&call->args.plan->key.streams));
 	if (r >= 0 && builder->parent_death)
@@ -274,11 +288,11 @@ static int run_clone(
 	if (r < 0) {
 		int stage = call->mapper_result < 0 ? PAL_STAGE_ID_MAP : stage_of_clone(call, r);
 
-		pal_close(reserved);
+		pal_private_close(&call->args.reserved);
 		return pal_error_set(error, stage, r, "%s", pal_stage_name(stage));
 	}
 	if (!call->pid_only) {
-		call->pidfd = place_pidfd(call->pidfd, reserved);
+		place_pidfd(call);
 		atomic_store_explicit(&last_pidfd, call->pidfd, memory_order_relaxed);
 	}
 	return 0;
@@ -371,7 +385,7 @@ static int start(struct pal__launch *launch, const struct pal_builder *builder,
 		r = pal__launch_receive(launch, call->pid, &call->pidfd, error);
 	if (r < 0) {
 		pal__death_thread_end(call->thread);
-		pal_close(call->pidfd);
+		pal_private_close(&call->pidfd);
 		return r;
 	}
 	*ret = pal__launch_finish(launch, call->pid, call->pidfd);
@@ -394,7 +408,7 @@ static int start_pid(struct pal__launch *launch, const struct pal_builder *build
 		return r;
 	if (!call->pid_only) {
 		r = judge(launch, builder, call, error);
-		pal_close(call->pidfd);
+		pal_private_close(&call->pidfd);
 		if (r >= 0)
 			*ret = call->pid;
 		return r;
@@ -430,6 +444,7 @@ static int start_in_memory(struct pal__launch *launch, struct pal_builder *build
 	struct pal_child **ret, pid_t *ret_pid, struct pal_error *error)
 {
 	struct clone_call call = {.share_memory = pal__builder_shares_memory(builder),
+		.args.reserved = -1,
 		.pidfd = -1,
 		.mapper = PAL__MAPPER_INIT,
 		.pid_only = ret_pid && !needs_pidfd(&launch->plan->namespaces)};
@@ -439,8 +454,10 @@ static int start_in_memory(struct pal__launch *launch, struct pal_builder *build
 		return pal_error_set(
 			error, PAL_STAGE_STACK, r, "%s", pal_stage_name(PAL_STAGE_STACK));
 	call.args.plan = launch->plan;
+	pal_private_add(&call.private, &private_layout);
 	r = ret_pid ? start_pid(launch, builder, &call, ret_pid, error)
 		    : start(launch, builder, &call, ret, error);
+	pal_private_remove(&call.private);
 	if (!call.share_memory && call.args.report)
 		munmap(call.args.report, sizeof *call.args.report);
 	return r;

@@ -140,7 +140,7 @@ struct object {
 };
 static const ptrdiff_t places[] = {PAL_PRIVATE_PLACE(struct object, private, before),
 	PAL_PRIVATE_PLACE(struct object, private, fd)};
-static const struct pal_private_layout layout = {2, places};
+static const struct pal_private_layout layout = {.count = 2, .places = places};
 
 static int which_are_open(void *arg)
 {
