@@ -10,30 +10,13 @@
 #include <unistd.h>
 
 #include "gate.h"
-
-#define NUMBERS 256
-
-struct open_numbers {
-	bool open[NUMBERS];
-};
-
-static struct open_numbers open_now(void)
-{
-	struct open_numbers now = {{false}};
-
-	for (int fd = 0; fd < NUMBERS; fd++)
-		now.open[fd] = fcntl(fd, F_GETFD) >= 0;
-	return now;
-}
+#include "open-numbers.h"
 
 /* How many there are that the program has not opened. */
 static int count_others(struct isolate_writer *out, void *arg)
 {
-	const struct open_numbers *before = arg;
-	int others = 0;
+	int others = count_new(arg);
 
-	for (int fd = 0; fd < NUMBERS; fd++)
-		others += fcntl(fd, F_GETFD) >= 0 && !before->open[fd];
 	return isolate_write_value(out, &others);
 }
 
@@ -126,6 +109,67 @@ START_TEST(a_copy_of_a_run_closes_nothing_of_the_function)
 }
 END_TEST
 
+/* ---- the files of long results ---- */
+
+#define A_LONG_ONE ((size_t)1 << 20)
+
+/* They are kept from the second one on, in `result` or for the next. */
+static void make_long(struct isolate_result *result)
+{
+	struct order order = {A_LONG_ONE, 1000};
+
+	isolate_call(write_pattern, &order, NULL, result);
+	check_pattern(result, A_LONG_ONE);
+}
+
+START_TEST(nor_the_files_of_long_results)
+{
+	struct open_numbers before = open_now(), after;
+	struct isolate_result results[3];
+
+	for (int i = 0; i < 3; i++)
+		make_long(&results[i]);
+	after = open_now();
+	ck_assert_int_ge(count_new(&before), 2); /* or this test is about nothing */
+	ck_assert_int_eq(others_in_a_call(&before), 0);
+	for (int i = 0; i < 3; i++) {
+		check_pattern(&results[i], A_LONG_ONE);
+		isolate_result_clear(&results[i]);
+	}
+	ck_assert_int_eq(count_new(&after), 0);
+	ck_assert_int_ge(count_new(&before), 2); /* kept */
+	ck_assert_int_eq(others_in_a_call(&before), 0);
+	isolate_trim();
+	ck_assert_int_eq(count_new(&before), 0);
+}
+END_TEST
+
+/* A program that closes what it does not own, and has a file of its own at that number now. */
+START_TEST(a_file_of_the_program_is_not_taken_for_one_of_these)
+{
+	struct open_numbers before = open_now();
+	struct isolate_result result;
+	int count = 0;
+
+	make_long(&result);
+	isolate_result_clear(&result);
+	make_long(&result);
+	isolate_result_clear(&result);
+	for (int fd = 3; fd < OPEN_NUMBERS; fd++)
+		if (!before.open[fd] && fcntl(fd, F_GETFD) >= 0) {
+			ck_assert_int_eq(dup3(0, fd, O_CLOEXEC), fd);
+			count++;
+		}
+	ck_assert_int_ge(count, 1);
+	ck_assert_int_eq(others_in_a_call(&before), count);
+	isolate_trim();
+	ck_assert_int_eq(count_new(&before), count);
+	for (int fd = 3; fd < OPEN_NUMBERS; fd++)
+		if (!before.open[fd])
+			close(fd);
+}
+END_TEST
+
 /* ---- threads ---- */
 
 #define THREADS 6
@@ -183,6 +227,8 @@ static Suite *make_suite(void)
 	TCase *functions = isolate_tcase(suite, "functions");
 
 	tcase_add_loop_test(functions, a_function_does_not_have_what_other_runs_need, 0, 2 * KINDS);
+	tcase_add_test(functions, nor_the_files_of_long_results);
+	tcase_add_test(functions, a_file_of_the_program_is_not_taken_for_one_of_these);
 	tcase_add_test(functions, a_copy_of_a_run_closes_nothing_of_the_function);
 	tcase_add_test(functions, nor_does_it_where_threads_make_calls_at_once);
 	return suite;

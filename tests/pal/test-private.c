@@ -3,9 +3,13 @@
 /* The function of a pal_fork has nothing of what handles of other children hold; S112 */
 #include <pal/builder.h>
 #include <pal/private.h>
+#include <pal/sandbox.h>
+#include <pal/seccomp.h>
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -131,6 +135,126 @@ START_TEST(what_the_caller_gives_to_a_child_that_has_it)
 }
 END_TEST
 
+/* ---- each kind of handle ---- */
+
+static struct pal_child *spawned(void)
+{
+	struct pal_builder *builder = pal_builder_new("/bin/cat");
+
+	pal_builder_stdin(builder, PAL_STDIO_PIPE); /* and no end of that */
+	pal_builder_stdout(builder, PAL_STDIO_PIPE);
+	return spawn_take(builder);
+}
+
+static struct pal_child *adopted(void)
+{
+	struct pal_error error = {0};
+	struct pal_child *child;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(wait_for_ever(NULL));
+	ck_assert_int_gt(pid, 0);
+	ck_assert_ok(pal_child_adopt(pid, &child, &error), &error);
+	return child;
+}
+
+/* Its listener is the caller's once it was taken. */
+static struct pal_child *listened_to(void)
+{
+	struct pal_builder *builder = inheriting();
+	struct pal_error error = {0};
+	struct pal_seccomp *filter;
+
+	ck_assert_ok(pal_seccomp_new(PAL_SECCOMP_ALLOW, &filter, &error), &error);
+	ck_assert_ok(pal_seccomp_rule(filter, PAL_SECCOMP_NOTIFY, "umask", &error), &error);
+	pal_builder_no_new_privs(builder, true);
+	pal_builder_seccomp(builder, filter);
+	pal_seccomp_free(filter);
+	return fork_take(builder, wait_for_ever, NULL);
+}
+
+static struct pal_child *(*const kinds[])(void) = {spawned, adopted, listened_to};
+#define KINDS ((int)(sizeof kinds / sizeof *kinds))
+
+START_TEST(nor_is_anything_of_a_handle_of_another_kind_given_away)
+{
+	struct sight sight = {.other = NULL};
+	int fd;
+
+	look(&sight);
+	sight.other = kinds[_i]();
+	ck_assert_int_eq(wait_take(fork_take(inheriting(), count_others, &sight)).code, 0);
+	fd = pal_child_steal_notify(sight.other);
+	ck_assert_int_eq(
+		wait_take(fork_take(inheriting(), count_others, &sight)).code, fd >= 0 ? 1 : 0);
+	ck_assert_int_eq(fd >= 0, kinds[_i] == listened_to);
+	if (fd >= 0)
+		close(fd);
+	pal_child_free(sight.other);
+}
+END_TEST
+
+/* The thread that reaps it has a set and an eventfd. */
+START_TEST(nor_of_children_that_were_detached)
+{
+	struct pal_error error = {0};
+	struct sight sight = {.other = NULL};
+	struct pal_child *child;
+	pid_t pid;
+
+	look(&sight);
+	child = fork_take(pal_builder_new(NULL), wait_for_ever, NULL);
+	pid = pal_child_pid(child);
+	ck_assert_ok(pal_child_detach(child, &error), &error);
+	ck_assert_int_ge(count_others(&sight), 3);
+	ck_assert_int_eq(wait_take(fork_take(inheriting(), count_others, &sight)).code, 0);
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	while (count_others(&sight)) /* or the test is ended from outside */
+		sched_yield();
+}
+END_TEST
+
+/* ---- spawns that are under way ---- */
+
+#define ROUNDS 200
+
+/* How many could not be had. Not an assertion, in a thread. */
+static void *spawn_again_and_again(void *unused)
+{
+	intptr_t failed = 0;
+
+	(void)unused;
+	for (int i = 0; i < ROUNDS; i++) {
+		struct pal_builder *builder = pal_builder_new("/bin/true");
+		struct pal_child *child;
+
+		if (pal_builder_spawn(builder, &child, NULL) < 0)
+			failed++;
+		else
+			pal_child_free(child);
+		pal_builder_free(builder);
+	}
+	return (void *)failed; /* NOLINT(performance-no-int-to-ptr) */
+}
+
+START_TEST(nor_of_spawns_that_are_under_way)
+{
+	struct sight sight = {.other = NULL};
+	pthread_t thread;
+	int others = 0;
+	void *failed;
+
+	look(&sight);
+	ck_assert_int_eq(pthread_create(&thread, NULL, spawn_again_and_again, NULL), 0);
+	for (int i = 0; i < ROUNDS; i++)
+		others += wait_take(fork_take(inheriting(), count_others, &sight)).code;
+	ck_assert_int_eq(pthread_join(thread, &failed), 0);
+	ck_assert_int_eq((intptr_t)failed, 0);
+	ck_assert_int_eq(others, 0);
+}
+END_TEST
+
 /* ---- objects of others ---- */
 
 struct object {
@@ -149,6 +273,38 @@ static int which_are_open(void *arg)
 	return (object->before >= 0 && fcntl(object->before, F_GETFD) >= 0) +
 	       2 * (object->fd >= 0 && fcntl(object->fd, F_GETFD) >= 0);
 }
+
+static bool none_is_same(const struct pal_private *node)
+{
+	(void)node;
+	return false;
+}
+static bool all_are_same(const struct pal_private *node)
+{
+	(void)node;
+	return true;
+}
+
+/* The variables stay: what is open is asked for by number. */
+START_TEST(an_object_that_is_asked_says_which_are_still_its_own)
+{
+	static const struct pal_private_layout asked[] = {
+		{2, places, none_is_same}, {2, places, all_are_same}};
+	struct object object = {.before = -1, .fd = -1};
+	bool held;
+
+	pal_private_add(&object.private, &asked[_i]);
+	held = pal_private_begin();
+	object.before = dup(0);
+	object.fd = dup(0);
+	pal_private_end(held);
+	ck_assert_int_eq(
+		wait_take(fork_take(inheriting(), which_are_open, &object)).code, _i ? 0 : 3);
+	pal_private_close(&object.before);
+	pal_private_close(&object.fd);
+	pal_private_remove(&object.private);
+}
+END_TEST
 
 static struct pal_builder *keeping(const struct pal_private *node)
 {
@@ -192,6 +348,10 @@ static Suite *make_suite(void)
 	tcase_add_test(tcase, descriptors_of_a_handle_are_this_process_s_alone);
 	tcase_add_test(tcase, a_copy_of_a_handle_closes_nothing_that_was_opened_since);
 	tcase_add_test(tcase, what_the_caller_gives_to_a_child_that_has_it);
+	tcase_add_loop_test(tcase, nor_is_anything_of_a_handle_of_another_kind_given_away, 0, KINDS);
+	tcase_add_test(tcase, nor_of_children_that_were_detached);
+	tcase_add_test(tcase, nor_of_spawns_that_are_under_way);
+	tcase_add_loop_test(tcase, an_object_that_is_asked_says_which_are_still_its_own, 0, 2);
 	tcase_add_test(tcase, an_object_is_kept_for_whom_it_belongs_to_and_until_it_is_removed);
 	return suite;
 }
