@@ -140,7 +140,8 @@ struct isolate_options {
 	int64_t drain_ms;
 
 	/*
-	 * NULL: the function has every descriptor of the caller. Otherwise the standard
+	 * NULL: the function has every descriptor of the caller, but those that the library has open
+	 * for other calls, runs and pools (pal/private.h). Otherwise the standard
 	 * streams and these, which a program that it executes has, too; all others are closed.
 	 * -EBADF.
 	 */
@@ -321,7 +322,9 @@ PAL_EXPORT void isolate_trim(void);
  * a result is cleared, the copy of it changes to later ones in processes that are forked past
  * fork(3) (_Fork(3), clone(2)) or left behind by a function while it was held. And who opens
  * the kept memory by /proc/PID/fd of this process can write to the results that it
- * holds; opening may have the kernel send this process SIGURG, ignored by default.
+ * holds, and so can a process that a function left behind, which has opened its own call's memfd
+ * anew, for reading, before the call ended; opening for writing may have the kernel send this process
+ * SIGURG, ignored by default.
  */
 PAL_EXPORT void isolate_limit_kept(size_t bytes);
 #define ISOLATE_DEFAULT_KEPT ((size_t)128 << 20)

@@ -10,11 +10,13 @@
 #include <isolate/pool-priv.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct mapping {
 	uintptr_t from, to;
@@ -70,22 +72,66 @@ static int add_line(struct mappings *mappings, const char *line)
 	return 0;
 }
 
-static int read_mappings(struct mappings *ret)
+/* /proc/self/maps. A function that had it could read on in it, and the pool would lack what it has read. */
+struct source {
+	struct pal_private private;
+	int fd;
+};
+static const ptrdiff_t private_places[] = {PAL_PRIVATE_PLACE(struct source, private, fd)};
+static const struct pal_private_layout private_layout = {.count = 1, .places = private_places};
+
+static int open_source(struct source *source)
 {
-	FILE *file = fopen("/proc/self/maps", "re");
+	bool held = pal_private_begin();
+	int r;
+
+	source->fd = isolate__lift(open("/proc/self/maps", O_RDONLY | O_CLOEXEC));
+	r = source->fd < 0 ? -errno : 0;
+	pal_private_end(held);
+	return r;
+}
+
+static ssize_t read_source(void *source, char *to, size_t size)
+{
+	ssize_t n;
+
+	do
+		n = read(((struct source *)source)->fd, to, size);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
+static int read_lines(struct mappings *ret, struct source *source)
+{
+	/* The stream does not close it: that, too, no fork is to see half done. */
+	FILE *file = fopencookie(source, "r", (cookie_io_functions_t){.read = read_source});
 	char *line = NULL;
 	size_t room = 0;
 	int r = 0;
 
-	*ret = (struct mappings){0};
 	if (!file)
-		return -errno;
+		return -ENOMEM;
 	while (r == 0 && getline(&line, &room, file) > 0)
 		r = add_line(ret, line);
 	if (r == 0 && ferror(file))
 		r = -EIO;
 	free(line);
 	fclose(file);
+	return r;
+}
+
+static int read_mappings(struct mappings *ret)
+{
+	struct source source = {.fd = -1};
+	int r;
+
+	*ret = (struct mappings){0};
+	pal_private_add(&source.private, &private_layout);
+	r = open_source(&source);
+	if (r == 0)
+		r = read_lines(ret, &source);
+	pal_private_close(&source.fd);
+	pal_private_remove(&source.private);
 	if (r < 0)
 		free(ret->items);
 	return r;

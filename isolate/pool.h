@@ -18,8 +18,11 @@ PAL_BEGIN_DECLS
  * on, only with that fork.
  *
  * It has every descriptor that was open when it was made (so a pipe or a socket that this process
- * closes is not closed for whoever is at its other end), except where worker.keep_fds says
- * which: then those, the standard streams, and what a sandbox needs.
+ * closes is not closed for whoever is at its other end), but those that the library has open for
+ * other calls, runs and pools (pal/private.h); except where worker.keep_fds says
+ * which: then those, the standard streams, and what a sandbox needs. A function has the same, and
+ * one more: what long results of its copy are told through. Nothing of other places, of the snapshot's own,
+ * or of earlier copies.
  */
 struct isolate_pool;
 
@@ -106,7 +109,7 @@ PAL_EXPORT int isolate_pool_new(const struct isolate_pool_options *options, stru
  * of the pool is lost. A snapshot that stands still before it has made a copy is waited for until
  * the deadline, without one for ever: -ETIMEDOUT each time, and isolate_pool_refresh is for the caller.
  *
- * A process that a function leaves behind has the descriptors of the copy that it is a fork of, also
+ * A process that a function leaves behind has the descriptors of the copy that it is a fork of, and of no other, also
  * the one that long results are told through. With `reuse` it can keep later calls of that copy from
  * having theirs: ISOLATE_EXECUTED, with an error at ISOLATE_STAGE_RESULT, and never a wrong one.
  *

@@ -125,9 +125,14 @@ WRAP(int, poll, struct pollfd *fds, nfds_t count, int timeout)
 	return timeout && strikes("poll") ? -1 : __real_poll(fds, count, timeout);
 }
 
-WRAP(FILE *, fopen, const char *path, const char *mode)
+WRAP(FILE *, fopencookie, void *cookie, const char *mode, cookie_io_functions_t functions)
 {
-	return strikes("fopen") ? NULL : __real_fopen(path, mode);
+	return strikes("fopencookie") ? NULL : __real_fopencookie(cookie, mode, functions);
+}
+
+WRAP(int, open, const char *path, int flags, mode_t mode)
+{
+	return strikes("open") ? -1 : __real_open(path, flags, mode);
 }
 
 WRAP(void *, calloc, size_t count, size_t size)

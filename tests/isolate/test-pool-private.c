@@ -190,6 +190,28 @@ START_TEST(nor_of_calls_of_a_pool_that_are_under_way)
 }
 END_TEST
 
+static void *make_pools(void *unused)
+{
+	(void)unused;
+	for (int i = 0; i < ROUNDS; i++)
+		isolate_pool_free(pool_of_kind(i % KINDS));
+	return NULL;
+}
+
+START_TEST(nor_of_pools_that_are_made)
+{
+	pthread_t thread;
+	int others = 0;
+
+	before = open_now();
+	ck_assert_int_eq(pthread_create(&thread, NULL, make_pools, NULL), 0);
+	for (int i = 0; i < 2 * ROUNDS; i++)
+		others += others_in_a_call();
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_int_eq(others, 0);
+}
+END_TEST
+
 /* ---- what is done with what is there ---- */
 
 /* Whatever a copy has that can be watched with says that the host has ended, and is always ready. */
@@ -230,6 +252,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(
 		tcase, nor_has_a_pool_anything_of_runs_that_were_there_before_it, 0, KINDS);
 	tcase_add_loop_test(tcase, nor_of_calls_of_a_pool_that_are_under_way, 0, KINDS);
+	tcase_add_test(tcase, nor_of_pools_that_are_made);
 	tcase_add_loop_test(
 		tcase, a_function_changes_nothing_that_its_snapshot_waits_for, 0, KINDS);
 	return suite;

@@ -215,9 +215,33 @@ START_TEST(nor_of_children_that_were_detached)
 }
 END_TEST
 
-/* ---- spawns that are under way ---- */
+/* ---- what is under way ---- */
 
 #define ROUNDS 200
+
+static int end_at_once(void *unused)
+{
+	(void)unused;
+	return 0;
+}
+
+/* Mostly with a thread that reaps for each: it comes with the first, and goes with the last. */
+static void *detach_again_and_again(void *unused)
+{
+	intptr_t failed = 0;
+
+	(void)unused;
+	for (int i = 0; i < ROUNDS; i++) {
+		struct pal_builder *builder = pal_builder_new(NULL);
+		struct pal_child *child;
+
+		if (pal_fork(builder, end_at_once, NULL, &child, NULL) < 0 ||
+			pal_child_detach(child, NULL) < 0)
+			failed++;
+		pal_builder_free(builder);
+	}
+	return (void *)failed; /* NOLINT(performance-no-int-to-ptr) */
+}
 
 /* How many could not be had. Not an assertion, in a thread. */
 static void *spawn_again_and_again(void *unused)
@@ -238,20 +262,23 @@ static void *spawn_again_and_again(void *unused)
 	return (void *)failed; /* NOLINT(performance-no-int-to-ptr) */
 }
 
-START_TEST(nor_of_spawns_that_are_under_way)
+START_TEST(nor_of_spawns_that_are_under_way_or_detached)
 {
+	void *(*const busy[])(void *) = {spawn_again_and_again, detach_again_and_again};
 	struct sight sight = {.other = NULL};
 	pthread_t thread;
 	int others = 0;
 	void *failed;
 
 	look(&sight);
-	ck_assert_int_eq(pthread_create(&thread, NULL, spawn_again_and_again, NULL), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, busy[_i], NULL), 0);
 	for (int i = 0; i < ROUNDS; i++)
 		others += wait_take(fork_take(inheriting(), count_others, &sight)).code;
 	ck_assert_int_eq(pthread_join(thread, &failed), 0);
 	ck_assert_int_eq((intptr_t)failed, 0);
 	ck_assert_int_eq(others, 0);
+	while (count_others(&sight)) /* or the test is ended from outside */
+		sched_yield();
 }
 END_TEST
 
@@ -350,7 +377,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tcase, what_the_caller_gives_to_a_child_that_has_it);
 	tcase_add_loop_test(tcase, nor_is_anything_of_a_handle_of_another_kind_given_away, 0, KINDS);
 	tcase_add_test(tcase, nor_of_children_that_were_detached);
-	tcase_add_test(tcase, nor_of_spawns_that_are_under_way);
+	tcase_add_loop_test(tcase, nor_of_spawns_that_are_under_way_or_detached, 0, 2);
 	tcase_add_loop_test(tcase, an_object_that_is_asked_says_which_are_still_its_own, 0, 2);
 	tcase_add_test(tcase, an_object_is_kept_for_whom_it_belongs_to_and_until_it_is_removed);
 	return suite;
