@@ -47,14 +47,13 @@ static void remember_threads(void)
 /* Its name comes a moment after its start, and it stays a moment longer than its work. */
 static void await_no_reaper(void)
 {
-	while (support_count_threads("pal-reap") || support_count_threads("") > threads_before)
-		sched_yield();
+	SUPPORT_LOOK_UNTIL(!support_count_threads("pal-reap") &&
+			   support_count_threads("") <= threads_before);
 }
 
 static void await_no_process(pid_t pid)
 {
-	while (kill(pid, 0) == 0)
-		sched_yield();
+	SUPPORT_LOOK_UNTIL(kill(pid, 0) < 0);
 }
 
 static void detach(struct pal_child *child)
@@ -96,8 +95,7 @@ START_TEST(one_thread_reaps_them_all)
 		pids[i] = pal_child_pid(child);
 		detach(child);
 	}
-	while (support_count_threads("pal-reap") == 0) /* its name comes a moment later */
-		sched_yield();
+	SUPPORT_LOOK_UNTIL(support_count_threads("pal-reap")); /* its name comes a moment later */
 	ck_assert_int_eq(support_count_threads("pal-reap"), 1);
 	for (int i = 0; i < MANY; i += 2)
 		close(inputs[i]);

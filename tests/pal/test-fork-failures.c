@@ -9,7 +9,6 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -186,13 +185,11 @@ START_TEST(a_child_that_cannot_be_killed_at_the_start_deadline_is_detached)
 	pal_builder_step_open(builder, 9, fifo, O_RDONLY, 0);
 	pal_builder_start_deadline(builder, PAL_DEADLINE_MS(200));
 	ck_assert_int_eq(pal_fork(builder, support_return_zero, NULL, &child, NULL), -ETIMEDOUT);
-	while (support_count_threads("pal-reap") != 1) /* it gives itself that name */
-		sched_yield();
+	SUPPORT_LOOK_UNTIL(support_count_threads("pal-reap") == 1); /* it gives itself that name */
 
 	fd = open(fifo, O_WRONLY | O_CLOEXEC); /* it goes on, and ends */
 	ck_assert_int_ge(fd, 0);
-	while (support_count_threads("pal-reap"))
-		sched_yield();
+	SUPPORT_LOOK_UNTIL(!support_count_threads("pal-reap"));
 	close(fd);
 	unlink(fifo);
 	rmdir(folder);

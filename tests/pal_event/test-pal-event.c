@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,8 +50,8 @@ static void on_end(
 		record->status = *status;
 	record->child = child;
 	/* it has been reaped; what SIGCHLD's disposition removes is gone a moment after its end is told */
-	while (result == -ECHILD && kill(pal_child_pid(child), 0) == 0)
-		sched_yield();
+	if (result == -ECHILD)
+		SUPPORT_LOOK_UNTIL(kill(pal_child_pid(child), 0) < 0);
 	ck_assert_int_eq(kill(pal_child_pid(child), 0), -1);
 	if (record->event) {
 		pal_child_event_free(record->event);
