@@ -173,9 +173,7 @@ START_TEST(launches_do_not_wait_for_one_another)
 	SUPPORT_LOOK_UNTIL(launches_of(process) == 1); /* or it could begin when all is freed */
 	host = role_launch(process, "quick", NULL, &port);
 	role_expect(port, "say fine", "fine");
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 	pthread_join(thread, &result);
 	error = result;
 	ck_assert_int_eq(error->code, -ESHUTDOWN);
@@ -400,9 +398,7 @@ START_TEST(hosts_that_die_on_their_way_leave_nothing_behind)
 	ck_assert_uint_eq(after.ports, before.ports);
 	ck_assert_uint_eq(after.moving, before.moving);
 	ck_assert_uint_eq(after.fds, before.fds);
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 }
 END_TEST
 
