@@ -4,13 +4,10 @@
 #include <isolate/pool-priv.h>
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -74,31 +71,15 @@ static void write_job(struct pool_call *c)
 	area->job.ticket = c->call.ticket = isolate__result_ticket();
 }
 
-/* 0 or a negative errno: the worker may sleep on. */
 static int post(struct pool_call *c)
 {
-	struct isolate__job *job = &c->slot->area->job;
-	uint32_t before = atomic_exchange(&job->state, ISOLATE__JOB_POSTED);
-	long r = 0;
+	bool listens;
+	int r;
 
-	before &= ISOLATE__JOB_KIND;
 	c->began_us = now_us();
-	c->heard = before == ISOLATE__JOB_LISTENED ? PAL_DEADLINE_MS(HEARD_WITHIN_MS)
-						   : PAL_DEADLINE_NONE;
-	if (before == ISOLATE__JOB_LISTENED)
-		r = syscall(SYS_sendto, c->slot->line, "", 1, MSG_NOSIGNAL, NULL, 0);
-	else if (before == ISOLATE__JOB_AWAITED)
-		r = syscall(SYS_futex, &job->state, FUTEX_WAKE, 1, NULL, NULL, 0);
-	/* What fills the line wakes it, too; and one whose end is closed has ended or will. */
-	return r < 0 && errno != EAGAIN && errno != EPIPE && errno != ECONNRESET ? -errno : 0;
-}
-
-/* Whether no worker has taken it: then none will. */
-static bool take_back(struct isolate__job *job)
-{
-	uint32_t expected = ISOLATE__JOB_POSTED;
-
-	return atomic_compare_exchange_strong(&job->state, &expected, ISOLATE__JOB_REVOKED);
+	r = isolate__job_post(c->slot, &listens);
+	c->heard = listens ? PAL_DEADLINE_MS(HEARD_WITHIN_MS) : PAL_DEADLINE_NONE;
+	return r;
 }
 
 /* ---- to the snapshot ---- */
@@ -147,19 +128,10 @@ static void snapshot_ended(struct pool_call *c)
 	c->facts.wait_code = -EOWNERDEAD;
 	isolate__pool_lost_error(&c->facts.wait_error);
 	/* A worker that has the job dies now, and may come into the function on the way. */
-	if (!take_back(&c->slot->area->job) &&
+	if (!isolate__job_take_back(c->slot) &&
 		c->slot->area->shared.marks.progress == ISOLATE__PREPARED)
 		c->facts.marks.progress = ISOLATE__ENTERED;
 	is_over(c);
-}
-
-/* One that waited and died was no part of this call: nothing was taken, and another will do. */
-static bool needs_another(const struct pool_call *c)
-{
-	const struct isolate__area *area = c->slot->area;
-
-	return c->was_stocked && area->shared.marks.progress == ISOLATE__PREPARED &&
-	       area->job.state == ISOLATE__JOB_POSTED;
 }
 
 static void replace_worker(struct pool_call *c)
@@ -176,7 +148,8 @@ static void worker_ended(struct pool_call *c, const struct isolate__notice *noti
 {
 	struct isolate__job *job = &c->slot->area->job;
 
-	if (needs_another(c)) {
+	/* One that waited and died was no part of this call: nothing was taken, and another will do. */
+	if (c->was_stocked && isolate__job_is_untouched(c->slot)) {
 		replace_worker(c);
 		return;
 	}
@@ -237,15 +210,6 @@ static int reserve_number(struct pool_call *c)
 	return r;
 }
 
-static bool lives_on(const struct pool_call *c)
-{
-	uint32_t state = c->slot->area->job.state, kind = state & ISOLATE__JOB_KIND;
-
-	return (kind == ISOLATE__JOB_AWAITED || kind == ISOLATE__JOB_LISTENED) &&
-	       (state & ~ISOLATE__JOB_KIND) == c->slot->generation &&
-	       c->slot->area->shared.marks.progress == ISOLATE__COMPLETE;
-}
-
 /* What the worker says is only a reason to look; the descriptor is judged with the marks. */
 static void take_line(struct pool_call *c)
 {
@@ -270,7 +234,7 @@ static void take_line(struct pool_call *c)
 		pal_private_close(&c->slot->line); /* has been shut down */
 		return;
 	}
-	if (c->phase == ISOLATE__RUNS && lives_on(c)) {
+	if (c->phase == ISOLATE__RUNS && isolate__job_is_done(c->slot)) {
 		c->facts.wait_code = -ECHILD;
 		c->slot->stocked = c->settled = true;
 		is_over(c);
@@ -293,7 +257,7 @@ static void out_of_time(struct pool_call *c)
 
 	c->facts.timed_out = true;
 	c->slot->stocked = false;
-	if (take_back(&c->slot->area->job)) {
+	if (isolate__job_take_back(c->slot)) {
 		c->facts.wait_code = -ECHILD;
 		is_over(c);
 	} else if (grace_ms == 0) {
@@ -332,7 +296,7 @@ static void give_up_listener(struct pool_call *c)
 	int r;
 
 	c->heard = PAL_DEADLINE_NONE;
-	if (!take_back(&c->slot->area->job))
+	if (!isolate__job_take_back(c->slot))
 		return;
 	isolate__slot_drop(c->slot);
 	r = start(c, &error);
@@ -391,7 +355,7 @@ static int start(struct pool_call *c, struct pal_error *error)
 		r = order_worker(c);
 	if (r == -EPIPE || r == -ECONNRESET)
 		snapshot_ended(c);
-	else if (r < 0 && take_back(&slot->area->job))
+	else if (r < 0 && isolate__job_take_back(slot))
 		could_not_start(c, r, "tell a worker, or the snapshot process");
 	return 0;
 }
@@ -433,7 +397,7 @@ static void conclude(struct pool_call *c, struct isolate_result *result)
 
 	if (c->slot->area) {
 		/* Nobody comes for it late; who has it already is known to have ended. */
-		(void)take_back(&c->slot->area->job);
+		(void)isolate__job_take_back(c->slot);
 		c->facts.marks = c->slot->area->shared.marks;
 	} else { /* the job was taken back, and there was nothing to put it into again */
 		c->call.shared = NULL;

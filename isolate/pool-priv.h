@@ -209,6 +209,16 @@ int isolate__slot_order(struct isolate__slot *slot, const struct isolate__order 
 /* Whether nobody but the snapshot has the area of a worker that has ended: both processes ask. */
 bool isolate__area_is_clean(const struct isolate__area *area);
 
+/* pool-job.c: all of a slot that has an area */
+/* 0, or a negative errno: the worker may sleep on. `ret_listens`, always written: it is at its line. */
+int isolate__job_post(struct isolate__slot *slot, bool *ret_listens);
+/* Whether no worker has taken it: then none will. */
+bool isolate__job_take_back(struct isolate__slot *slot);
+/* Whether nobody has taken it, or done anything with it. */
+bool isolate__job_is_untouched(const struct isolate__slot *slot);
+/* Whether the last worker has done it, and waits for another one. */
+bool isolate__job_is_done(const struct isolate__slot *slot);
+
 /* pool-code.c */
 int isolate__code_new(struct isolate__code **ret, struct pal_error *error);
 void isolate__code_free(struct isolate__code *code);

@@ -11,9 +11,9 @@
 
 /* What the functions tell past the library. */
 static struct board {
-	volatile pid_t pid;
-	volatile int go;
-	volatile int entered;
+	pid_t pid;
+	int go;
+	int entered;
 } *board __attribute__((unused));
 
 static inline void set_board(void)
@@ -32,16 +32,14 @@ static inline int stay(struct isolate_writer *out, const void *in, size_t in_siz
 	(void)in;
 	(void)in_size;
 	board->pid = getpid();
-	__atomic_add_fetch(&board->entered, 1, __ATOMIC_SEQ_CST);
-	while (!board->go)
-		usleep(500);
+	support_tell_one_more(&board->entered);
+	support_await(&board->go, 1);
 	return isolate_write(out, "stayed", 6);
 }
 
 static inline void await_entered(int count)
 {
-	while (board->entered < count)
-		usleep(500);
+	support_await(&board->entered, count);
 }
 
 struct caller {
@@ -68,15 +66,6 @@ static inline void start_caller(struct caller *caller)
 static inline void join(struct caller *caller)
 {
 	ck_assert_int_eq(pthread_join(caller->thread, NULL), 0);
-}
-
-static inline void await_busy(struct isolate_pool *pool)
-{
-	for (unsigned busy = 0; !busy; usleep(100)) {
-		pthread_mutex_lock(&pool->lock);
-		busy = pool->current->busy;
-		pthread_mutex_unlock(&pool->lock);
-	}
 }
 
 static inline void kill_snapshot(struct isolate_pool *pool)

@@ -4,7 +4,6 @@
  * Each answer with each reason to end a child: the kernel holds it in a system call before the
  * function, in it or behind it, until the deadline or a cancellation has come. S105, S122
  */
-#include <poll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -46,7 +45,7 @@ struct stage {
 	bool is_started; /* isolate_start need not wait for the child any more */
 	bool entered;
 	bool returned; /* is about to be */
-	bool held;
+	int held;
 	int64_t deadline_ms;
 	enum isolate_answer answer;
 	int code, error_stage, value;
@@ -63,7 +62,7 @@ static int judge(const struct supervised_call *call, void *arg)
 	if (call->by_host)
 		return SUPERVISE_MAKE;
 	if (may_be_held && place == stage->row->place) {
-		__atomic_store_n(&stage->held, true, __ATOMIC_RELEASE);
+		support_tell(&stage->held, 1);
 		return SUPERVISE_HOLD;
 	}
 	/* The first one that it makes is to say so. */
@@ -108,10 +107,10 @@ static int run_in_halves(struct stage *stage, const struct isolate_options *opti
 	if (isolate_start(write_much, stage, options, &run, &error) < 0)
 		result = (struct isolate_result){.answer = ISOLATE_NOT_EXECUTED, .error = error};
 	else {
-		while (stage->row->is_cancelled && !__atomic_load_n(&stage->held, __ATOMIC_ACQUIRE))
-			poll(NULL, 0, 1);
-		if (stage->row->is_cancelled)
+		if (stage->row->is_cancelled) {
+			support_await(&stage->held, 1);
 			isolate_cancel(run);
+		}
 		isolate_finish(run, &result);
 	}
 	note(stage, &result);

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/wait.h>
@@ -44,22 +43,25 @@ START_TEST(streams_that_the_host_closed_are_closed_in_the_function)
 }
 END_TEST
 
-static int signals;
+static int *signals; /* shared */
 
 static void count_signal(int signal)
 {
 	(void)signal;
-	__atomic_add_fetch(&signals, 1, __ATOMIC_RELAXED);
+	support_tell_one_more(signals);
 }
 
-static int wait_for_signals_to_the_parent(struct isolate_writer *out, void *arg)
+#define SIGNALS 50
+
+/* Two that come at once are one: each waits for the handler of the one before. */
+static int signal_the_parent(struct isolate_writer *out, void *arg)
 {
 	struct order order = {200000, 1000};
 
 	(void)arg;
-	for (int i = 0; i < 50; i++) {
+	for (int i = 0; i < SIGNALS; i++) {
 		kill(getppid(), SIGUSR1);
-		usleep(200); /* or they are one signal; nothing depends on how many arrive */
+		support_await(signals, i + 1);
 	}
 	return write_pattern(out, &order);
 }
@@ -70,11 +72,13 @@ START_TEST(signals_to_the_caller_run_there_and_disturb_nothing)
 	struct sigaction action = {.sa_handler = count_signal}; /* EINTR: no SA_RESTART */
 	struct isolate_result result;
 
+	signals = shared_memory(sizeof *signals);
 	sigaction(SIGUSR1, &action, NULL);
-	isolate_call(wait_for_signals_to_the_parent, NULL, NULL, &result);
+	isolate_call(signal_the_parent, NULL, NULL, &result);
 	check_pattern(&result, 200000);
-	ck_assert_int_gt(signals, 0);
+	ck_assert_int_eq(*signals, SIGNALS);
 	isolate_result_clear(&result);
+	munmap(signals, sizeof *signals);
 }
 END_TEST
 
@@ -95,20 +99,6 @@ START_TEST(with_sigchld_ignored_only_the_status_is_unknown)
 }
 END_TEST
 
-static bool is_stopped(pid_t pid)
-{
-	char path[64], state = 0;
-	FILE *file;
-
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	file = fopen(path, "re");
-	if (!file || fscanf(file, "%*d %*s %c", &state) != 1)
-		state = 0;
-	if (file)
-		fclose(file);
-	return state == 'T';
-}
-
 static int stop_and_be_continued(struct isolate_writer *out, void *arg)
 {
 	struct order order = {200000, 1000};
@@ -116,8 +106,7 @@ static int stop_and_be_continued(struct isolate_writer *out, void *arg)
 
 	(void)arg;
 	if (helper == 0) {
-		while (!is_stopped(self))
-			usleep(100);
+		support_await_state(self, 'T');
 		kill(self, SIGCONT);
 		_exit(0);
 	}

@@ -29,13 +29,19 @@ START_TEST(eight_threads_share_three_places)
 }
 END_TEST
 
+static unsigned waiting_in(struct isolate_pool *pool)
+{
+	unsigned waiting;
+
+	pthread_mutex_lock(&pool->lock);
+	waiting = pool->waiting;
+	pthread_mutex_unlock(&pool->lock);
+	return waiting;
+}
+
 static void await_waiting(struct isolate_pool *pool, unsigned count)
 {
-	for (unsigned waiting = 0; waiting < count; usleep(100)) {
-		pthread_mutex_lock(&pool->lock);
-		waiting = pool->waiting;
-		pthread_mutex_unlock(&pool->lock);
-	}
+	SUPPORT_LOOK_UNTIL(waiting_in(pool) >= count);
 }
 
 START_TEST(who_comes_to_a_full_queue_is_sent_away)
@@ -58,7 +64,7 @@ START_TEST(who_comes_to_a_full_queue_is_sent_away)
 	await_waiting(pool, (unsigned)count - 1);
 	isolate_pool_call(pool, echo, "", 0, NULL, &result);
 	ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_QUEUE, -EAGAIN);
-	board->go = 1;
+	support_tell(&board->go, 1);
 	for (int i = 0; i < count; i++) {
 		join(&callers[i]);
 		ck_assert_answer(&callers[i].result, ISOLATE_RETURNED);
@@ -85,7 +91,7 @@ START_TEST(the_deadline_counts_in_the_queue)
 		ck_assert_failure(
 			&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT);
 	}
-	board->go = 1;
+	support_tell(&board->go, 1);
 	join(&caller);
 	isolate_result_clear(&caller.result);
 	check_that_it_works(caller.pool);
@@ -113,7 +119,7 @@ START_TEST(who_waits_is_told_what_became_of_the_snapshot)
 	if (_i) {
 		refresh(pool); /* the other one has a place there at once */
 		await_entered(2);
-		board->go = 1;
+		support_tell(&board->go, 1);
 	} else {
 		kill_snapshot(pool);
 	}

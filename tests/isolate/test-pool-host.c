@@ -3,8 +3,10 @@
 /* What happens to pools: their snapshot dies, the host dies, forks, refreshes; code that is not there. */
 #include <dlfcn.h>
 #include <isolate/pool-priv.h>
+#include <linux/sockios.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 
 #include "pool-callers.h"
@@ -62,7 +64,29 @@ START_TEST(calls_under_way_when_the_snapshot_dies_are_unknown)
 }
 END_TEST
 
-/* Stopped, so that it never comes to fork: killed with the order unread. */
+static bool has_a_busy_place(struct isolate_pool *pool)
+{
+	bool busy;
+
+	pthread_mutex_lock(&pool->lock);
+	busy = pool->current->busy > 0;
+	pthread_mutex_unlock(&pool->lock);
+	return busy;
+}
+
+/* Whether the snapshot has something to read. */
+static bool has_unread_orders(struct isolate_pool *pool)
+{
+	int unread, all = 0;
+
+	for (unsigned i = 0; i < pool->at_once; i++) {
+		ck_assert_int_eq(ioctl(pool->current->slots[i].socket, SIOCOUTQ, &unread), 0);
+		all += unread;
+	}
+	return all > 0;
+}
+
+/* Stopped, so that it never comes to fork: killed before the order was sent, most likely, or after. */
 START_TEST(an_order_that_the_snapshot_did_not_come_to_is_not_executed)
 {
 	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .no_spare = true};
@@ -72,8 +96,9 @@ START_TEST(an_order_that_the_snapshot_did_not_come_to_is_not_executed)
 	caller.pool = new_pool(&options);
 	kill(isolate_pool_pid(caller.pool), SIGSTOP);
 	start_caller(&caller);
-	await_busy(caller.pool);
-	usleep(1000 * _i); /* before or after it was sent: the answer is the same */
+	SUPPORT_LOOK_UNTIL(has_a_busy_place(caller.pool));
+	if (_i)
+		SUPPORT_LOOK_UNTIL(has_unread_orders(caller.pool));
 	kill_snapshot(caller.pool);
 	join(&caller);
 	ck_assert_failure(
@@ -176,7 +201,7 @@ START_TEST(calls_under_way_end_on_the_old_snapshot)
 	old = open_pidfd(isolate_pool_pid(caller.pool));
 	refresh(caller.pool);
 	check_memory(caller.pool, 2);
-	board->go = 1;
+	support_tell(&board->go, 1);
 	join(&caller);
 	ck_assert_answer(&caller.result, ISOLATE_RETURNED);
 	ck_assert_int_eq(caller.result.value, 1);

@@ -238,7 +238,7 @@ START_TEST(garbage_costs_no_more_than_the_call)
 }
 END_TEST
 
-static volatile pid_t *left_behind; /* shared */
+static pid_t *left_behind; /* shared */
 
 /* Writes to all that there is to have, for ever; or dies of not having it. */
 static int disturb(void *userdata)
@@ -246,8 +246,8 @@ static int disturb(void *userdata)
 	struct isolate_writer *out = userdata;
 	volatile unsigned char *bytes = (volatile unsigned char *)out->shared;
 
-	*left_behind = (pid_t)syscall(SYS_getpid);
-	for (size_t at = 0; *left_behind; at++)
+	support_tell(left_behind, (int)syscall(SYS_getpid));
+	for (size_t at = 0; __atomic_load_n(left_behind, __ATOMIC_RELAXED); at++)
 		bytes[at % sizeof *out->shared] = 0x5a;
 	return 0;
 }
@@ -264,8 +264,7 @@ static int leave_one_behind(struct isolate_writer *out, const void *in, size_t i
 		disturb(out);
 	if (pid < 0)
 		return -errno;
-	while (!*left_behind)
-		usleep(100);
+	support_await(left_behind, 1);
 	if (*(const char *)in == 'c')
 		raise(SIGKILL);
 	/* What disturbs the call that it is of is the function's own affair: it has ended before. */
@@ -278,14 +277,13 @@ static int leave_a_writer_behind(struct isolate_writer *out, const void *in, siz
 {
 	(void)in_size;
 	if (fork() == 0) {
-		*left_behind = getpid();
+		support_tell(left_behind, getpid());
 		for (;;) {
 			(void)isolate_write(out, "never", 5);
 			(void)spoil(out, "g", 1);
 		}
 	}
-	while (!*left_behind)
-		usleep(100);
+	support_await(left_behind, 1);
 	return isolate_write(out, in, 1);
 }
 
@@ -327,7 +325,7 @@ START_TEST(who_is_left_behind_disturbs_nobody)
 	kill(*left_behind, SIGKILL);
 	free(bytes);
 	isolate_pool_free(pool);
-	munmap((void *)(uintptr_t)left_behind, sizeof *left_behind);
+	munmap(left_behind, sizeof *left_behind);
 }
 END_TEST
 

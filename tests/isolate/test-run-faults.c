@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <isolate/isolate-priv.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,14 +63,13 @@ static void let_fail(enum call call, int code, int skip, int times)
 	type __wrap_##name(__VA_ARGS__)
 
 /* Shared with the function, which sets it. */
-static volatile bool *entered;
+static int *entered;
 
 WRAP(int, poll, struct pollfd *events, nfds_t count, int timeout_ms)
 {
 	if (count != 2 || fault.call != AWAIT_START) /* pal_fork's, for the start */
 		return __real_poll(events, count, timeout_ms);
-	while (!*entered)
-		sched_yield();
+	support_await(entered, 1);
 	return strikes(AWAIT_START) ? -1 : __real_poll(events, count, timeout_ms);
 }
 
@@ -195,7 +193,7 @@ static int enter(struct isolate_writer *out, void *arg)
 {
 	(void)out;
 	(void)arg;
-	*entered = true;
+	support_tell(entered, 1);
 	return pause();
 }
 
@@ -216,7 +214,7 @@ START_TEST(a_start_that_fails_late_is_a_run_that_is_over)
 	ck_assert_int_eq(isolate_progress(run), 1);
 	ck_assert_int_eq(isolate_finish(run, &result), ISOLATE_UNKNOWN);
 	isolate_result_clear(&result);
-	munmap((void *)entered, sizeof *entered);
+	munmap(entered, sizeof *entered);
 	entered = NULL;
 }
 END_TEST
@@ -426,8 +424,8 @@ START_TEST(a_child_that_does_not_die_is_given_up)
 	ck_assert(!result.status_known);
 	ck_assert_int_eq(waitpid(*pid, NULL, WNOHANG), 0); /* it runs */
 	kill(*pid, SIGKILL);
-	while (support_open_fds() != before)
-		sched_yield(); /* the last thing that the reaping thread does */
+	/* the last thing that the reaping thread does */
+	SUPPORT_LOOK_UNTIL(support_open_fds() == before);
 	munmap((void *)(uintptr_t)pid, sizeof *pid);
 }
 END_TEST

@@ -2,7 +2,6 @@
 
 /* Runs in two halves: started, looked at through one descriptor, finished, by whatever thread or process. */
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -60,8 +59,7 @@ START_TEST(a_descriptor_asked_for_late_is_readable_at_once)
 	struct order order = {10, 10};
 	struct isolate_run *run = start(write_pattern, &order, NULL);
 
-	while (!isolate_progress(run))
-		sched_yield();
+	SUPPORT_LOOK_UNTIL(isolate_progress(run));
 	ck_assert(is_readable(isolate_run_fd(run), 0));
 	ck_assert_int_eq(isolate_finish(run, NULL), ISOLATE_RETURNED);
 }
@@ -336,8 +334,7 @@ START_TEST(a_timer_that_others_read_shows_the_deadline_all_the_same)
 	do
 		ck_assert(is_readable(fd, A_HANG_MS));
 	while (_i && !isolate_progress(run));
-	while (!read_timers())
-		sched_yield();
+	SUPPORT_LOOK_UNTIL(read_timers());
 	ck_assert(is_readable(fd, A_HANG_MS));
 	if (_i) {
 		read_timers();

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -106,30 +105,6 @@ START_TEST(a_storm_of_signals_costs_nothing_but_time)
 }
 END_TEST
 
-static char state_of(pid_t pid)
-{
-	char path[64], state = 0;
-	FILE *file;
-
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	file = fopen(path, "re");
-	if (!file || fscanf(file, "%*d %*s %c", &state) != 1)
-		state = 0;
-	if (file)
-		fclose(file);
-	return state;
-}
-
-static void await_state(pid_t pid, char state)
-{
-	char now;
-
-	while ((now = state_of(pid)) != state) {
-		ck_assert_msg(now && now != 'Z', "it has ended");
-		usleep(100);
-	}
-}
-
 static int call_through_gate(struct gate *gate)
 {
 	struct isolate_result result;
@@ -172,14 +147,14 @@ START_TEST(a_host_that_was_stopped_finds_its_answer)
 		_exit(call_through_gate(&gate));
 	function = await_entry(&gate);
 	kill(host, SIGSTOP);
-	await_state(host, 'T');
+	ck_assert(support_await_state(host, 'T'));
 	if (_i) { /* and it was stopped itself */
 		kill(function, SIGSTOP);
-		await_state(function, 'T');
+		ck_assert(support_await_state(function, 'T'));
 		kill(function, SIGCONT);
 	}
 	let_go(&gate);
-	await_state(function, 'Z');
+	ck_assert(support_await_state(function, 'Z'));
 	kill(host, SIGCONT);
 	ck_assert_int_eq(waitpid(host, &status, 0), host);
 	ck_assert_int_eq(status, 0);
@@ -243,8 +218,8 @@ START_TEST(a_stop_from_the_terminal_stops_both_and_both_go_on)
 	function = await_entry(&gate);
 	for (int i = 0; i < 3; i++) {
 		kill(-host, SIGTSTP);
-		await_state(host, 'T');
-		await_state(function, 'T');
+		ck_assert(support_await_state(host, 'T'));
+		ck_assert(support_await_state(function, 'T'));
 		if (i == 2)
 			let_go(&gate);
 		kill(-host, SIGCONT);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "event-faults.h"
 #include "isolate-support.h"
 
 /* What a callback was given, and what it makes of it. */
@@ -210,8 +211,7 @@ START_TEST(an_outcome_that_was_known_before_is_told_all_the_same)
 	struct isolate_run *run = start(write_pattern, &order, NULL);
 	struct record record = {0};
 
-	while (!isolate_progress(run))
-		;
+	SUPPORT_LOOK_UNTIL(isolate_progress(run));
 	record.event = watch(base, run, &record);
 	ck_assert_int_eq(record.calls, 0); /* not from in there */
 	ck_assert_int_eq(event_base_dispatch(base), 1);
@@ -233,38 +233,11 @@ static bool fails(void)
 	return failures > 0 && failures--;
 }
 
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
 int __real_isolate_run_fd(struct isolate_run *run);
 int __wrap_isolate_run_fd(struct isolate_run *run);
 int __wrap_isolate_run_fd(struct isolate_run *run)
 {
 	return fails() ? -EMFILE : __real_isolate_run_fd(run);
-}
-
-struct event *__real_event_new(
-	struct event_base *base, evutil_socket_t fd, short what, event_callback_fn fn, void *arg);
-struct event *__wrap_event_new(
-	struct event_base *base, evutil_socket_t fd, short what, event_callback_fn fn, void *arg);
-struct event *__wrap_event_new(
-	struct event_base *base, evutil_socket_t fd, short what, event_callback_fn fn, void *arg)
-{
-	return fails() ? NULL : __real_event_new(base, fd, what, fn, arg);
-}
-
-int __real_event_add(struct event *event, const struct timeval *timeout);
-int __wrap_event_add(struct event *event, const struct timeval *timeout);
-int __wrap_event_add(struct event *event, const struct timeval *timeout)
-{
-	if (!fails())
-		return __real_event_add(event, timeout);
-	errno = ENOSPC;
-	return -1;
 }
 
 START_TEST(each_failure_is_told_and_leaves_nothing)

@@ -9,7 +9,6 @@
 #include <event2/event.h>
 #include <event2/thread.h>
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
 #include <stdlib.h>
 
@@ -43,7 +42,7 @@ static void stop_base(void)
 }
 
 struct heard {
-	unsigned messages; /* written by the callback */
+	int messages; /* written by the callback */
 };
 
 static void hear(struct mesh_port *port, int status, struct mesh_message *message, void *userdata)
@@ -53,18 +52,17 @@ static void hear(struct mesh_port *port, int status, struct mesh_message *messag
 	(void)port;
 	(void)status;
 	mesh_message_free(message);
-	__atomic_add_fetch(&heard->messages, 1, __ATOMIC_RELAXED);
+	support_tell_one_more(&heard->messages);
 }
 
 /* Returns when so many more have come than before: the rest are on their way. */
-static void send_some(struct mesh_port *port, struct heard *heard, unsigned more)
+static void send_some(struct mesh_port *port, struct heard *heard, int more)
 {
-	unsigned least = __atomic_load_n(&heard->messages, __ATOMIC_RELAXED) + more;
+	int least = __atomic_load_n(&heard->messages, __ATOMIC_RELAXED) + more;
 
 	for (int i = 0; i < MESSAGES; i++)
 		nodes_send_text(port, "some");
-	while (__atomic_load_n(&heard->messages, __ATOMIC_RELAXED) < least)
-		sched_yield();
+	support_await(&heard->messages, least);
 }
 
 static void make_pair_on_base(struct node_pair *pair)
@@ -85,7 +83,7 @@ START_TEST(a_node_may_be_freed_while_its_base_runs_elsewhere)
 
 		make_pair_on_base(&pair);
 		ck_assert_int_eq(mesh_port_set_callback(pair.at_leader, NULL, hear, heard), 0);
-		send_some(pair.at_host, heard, (unsigned)round % 3);
+		send_some(pair.at_host, heard, round % 3);
 		mesh_node_free(pair.leader);
 		pair.leader = NULL;
 		free(heard); /* all callbacks at home have run */
@@ -109,7 +107,7 @@ START_TEST(ports_may_be_freed_while_the_base_of_their_node_runs_elsewhere)
 		nodes_send_port(pair.at_leader, "port", there);
 		there = nodes_expect_port(pair.at_host, "port");
 		ck_assert_int_eq(mesh_port_set_callback(here, NULL, hear, &heard), 0);
-		send_some(there, &heard, (unsigned)round % 3);
+		send_some(there, &heard, round % 3);
 		mesh_port_free(here);
 		mesh_port_free(there);
 	}
@@ -176,7 +174,7 @@ START_TEST(a_port_may_be_freed_while_the_base_of_its_callback_runs_elsewhere)
 			there = nodes_expect_port(pair.at_host, "port");
 		}
 		ck_assert_int_eq(mesh_port_set_callback(here, base, hear, &heard), 0);
-		send_some(there, &heard, (unsigned)round % 3);
+		send_some(there, &heard, round % 3);
 		mesh_port_free(here); /* a call in progress goes on, and counts */
 		mesh_port_free(there);
 	}

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <sched.h>
 
 #include <mesh/control-priv.h>
 
@@ -54,8 +53,7 @@ static struct mesh_invitation get_guest_at_last(struct mesh_node *node)
 {
 	struct mesh_invitation invitation;
 
-	while (!get_guest(node, &invitation))
-		sched_yield();
+	SUPPORT_LOOK_UNTIL(get_guest(node, &invitation));
 	return invitation;
 }
 
@@ -116,8 +114,7 @@ START_TEST(a_guest_that_closes_its_requests_is_still_counted)
 	ck_assert(get_guest(bad, &invitation));
 	ck_assert_ok(mesh_node_join(&invitation, NULL, NODES_PATIENCE, &guest, &at_guest, &error), &error);
 	mesh_port_free(PAL_TAKE_POINTER(guest->requests));
-	while (follower_count() > 2)
-		sched_yield();
+	SUPPORT_LOOK_UNTIL(follower_count() <= 2);
 	ck_assert(!get_guest(bad, &refused));
 	mesh_port_free(at_guest);
 	mesh_node_free(guest);
@@ -154,8 +151,7 @@ START_TEST(a_node_and_its_guests_have_one_account)
 
 	for (unsigned i = 0; i < LIMIT; i++)
 		send_sized(at_bad, 1, 0);
-	while (held_for(bad).events < LIMIT)
-		sched_yield();
+	SUPPORT_LOOK_UNTIL(held_for(bad).events >= LIMIT);
 	for (unsigned i = 0; i < LIMIT + 1; i++)
 		send_sized(at_guest, 1, 0);
 	nodes_expect_end(at_guest, -ECONNRESET);

@@ -105,9 +105,25 @@ START_TEST(a_port_that_fails_on_its_way_arrives_failed)
 }
 END_TEST
 
+/* A port has been sent from a to b: the last words of its peer, which has gone. Then nothing is left. */
+static void expect_last_words(struct mesh_port *a, struct mesh_port *b, const char *text)
+{
+	struct mesh_port *moved;
+
+	ck_assert_uint_eq(A->space.moving, 0);
+	moved = memory_take_port(b);
+	memory_expect(moved, text);
+	ck_assert_int_eq(memory_end(moved), -EPIPE);
+	memory_free(a);
+	memory_free(b);
+	memory_free(moved);
+	memory_run(&net, NULL);
+	ck_assert_uint_eq(memory_port_count(A) + memory_port_count(B), 0);
+}
+
 START_TEST(a_port_that_was_done_and_had_sent_something_moves)
 {
-	struct mesh_port *a, *b, *p, *q, *x;
+	struct mesh_port *a, *b, *p, *q;
 
 	memory_pair(A, "a", &a, B, "b", &b);
 	ck_assert_int_eq(mesh__port_pair(NULL, &p, &q), 0);
@@ -116,22 +132,14 @@ START_TEST(a_port_that_was_done_and_had_sent_something_moves)
 	memory_free(q);
 	memory_send_ports(a, "p", p, NULL);
 	memory_run(&net, NULL);
-	ck_assert_uint_eq(A->space.moving, 0);
-	x = memory_take_port(b);
-	memory_expect(x, "in");
-	ck_assert_int_eq(memory_end(x), -EPIPE);
-	memory_free(a);
-	memory_free(b);
-	memory_free(x);
-	memory_run(&net, NULL);
-	ck_assert_uint_eq(memory_port_count(A) + memory_port_count(B), 0);
+	expect_last_words(a, b, "in");
 }
 END_TEST
 
 /* The backlog ends with a close, so the new place has ended when it is named to the peer: on any path it must be known. */
 START_TEST(a_port_goes_home_with_a_close_behind_its_backlog)
 {
-	struct mesh_port *a, *b, *p, *q, *x;
+	struct mesh_port *a, *b, *p, *q;
 	unsigned seed = (unsigned)_i;
 
 	A->space.backlog_first = B->space.backlog_first = _i % 2;
@@ -141,15 +149,7 @@ START_TEST(a_port_goes_home_with_a_close_behind_its_backlog)
 	memory_free(q);
 	memory_send_ports(a, "p", p, NULL);
 	memory_run(&net, _i ? &seed : NULL);
-	ck_assert_uint_eq(A->space.moving, 0);
-	x = memory_take_port(b);
-	memory_expect(x, "1");
-	ck_assert_int_eq(memory_end(x), -EPIPE);
-	memory_free(a);
-	memory_free(b);
-	memory_free(x);
-	memory_run(&net, NULL);
-	ck_assert_uint_eq(memory_port_count(A) + memory_port_count(B), 0);
+	expect_last_words(a, b, "1");
 }
 END_TEST
 

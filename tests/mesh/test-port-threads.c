@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 
 #include <mesh/invitation.h>
 #include <mesh/message.h>
@@ -166,8 +165,7 @@ START_TEST(threads_that_wait_on_a_port_return_when_it_goes)
 	}
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, receive, a), 0);
-	while (blocked_on(a) < 2)
-		sched_yield();
+	SUPPORT_LOOK_UNTIL(blocked_on(a) == 2);
 	if (into_message) {
 		message = mesh_message_new("a", 1);
 		ck_assert_int_eq(mesh_message_put_port(message, a), 0);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -121,8 +120,7 @@ START_TEST(a_callback_may_be_removed_and_the_rest_received_by_hand)
 	ck_assert_int_eq(mesh_port_recv(pair.at_host, PAL_DEADLINE_NOW, &message, NULL), -EBUSY);
 	nodes_send_many(pair.at_leader, 6);
 	wait_for_messages(&tally, 4);
-	while (mesh_port_recv(pair.at_host, NODES_PATIENCE, &message, NULL) == -EBUSY)
-		sched_yield();
+	SUPPORT_LOOK_UNTIL(mesh_port_recv(pair.at_host, NODES_PATIENCE, &message, NULL) != -EBUSY);
 	ck_assert_uint_eq(*(unsigned *)mesh_message_data(message), 4);
 	mesh_message_free(message);
 	message = nodes_recv(pair.at_host);

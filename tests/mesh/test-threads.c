@@ -4,7 +4,6 @@
 
 #include <pal/sandbox.h>
 #include <pthread.h>
-#include <sched.h>
 
 #include "support.h"
 
@@ -27,8 +26,7 @@ static void restrict_all(int threads)
 	const struct pal_self_restrictions restrictions = {.size = sizeof restrictions, .no_new_privs = true};
 	struct pal_error error = {0};
 
-	while (support_count_threads("mesh-io") < 2) /* they give themselves this name */
-		sched_yield();
+	SUPPORT_LOOK_UNTIL(support_count_threads("mesh-io") >= 2); /* they give themselves this name */
 	ck_assert_ok(pal_self_restrict(&restrictions, &error), &error);
 	ck_assert_int_eq(support_count_threads_with("NoNewPrivs:\t1"), threads);
 	ck_assert_int_eq(support_count_threads_with("NoNewPrivs:\t0"), 0);

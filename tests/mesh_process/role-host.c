@@ -347,8 +347,8 @@ static void say_threads_at_exit(void)
 {
 	int threads = 0;
 
-	for (int i = 0; i < 30000 && (threads = support_count_threads("")) > ROLE_OWN_THREADS; i++)
-		usleep(1000);
+	for (int i = 0; i < 300000 && (threads = support_count_threads("")) > ROLE_OWN_THREADS; i++)
+		support_look_again();
 	fprintf(stderr, "threads at exit: %s\n", threads > ROLE_OWN_THREADS ? "too many" : "one");
 }
 

@@ -27,6 +27,14 @@ void role_shutdown(struct mesh_process *process)
 	ck_assert_int_eq(mesh_process_shutdown(process, PAL_DEADLINE_MS(30000)), 0);
 }
 
+void role_end_all(
+	struct mesh_process *process, struct mesh_process_host *host, struct mesh_port *port)
+{
+	mesh_port_free(port);
+	mesh_process_host_free(host);
+	role_shutdown(process);
+}
+
 struct mesh_process_host *role_launch(struct mesh_process *process, const char *name,
 	struct mesh_process_config *config, struct mesh_port **ret_port)
 {

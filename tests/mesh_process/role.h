@@ -15,6 +15,9 @@ void role_run(int argc, char **argv);
 /* A mesh, and its end at which nothing may have had to be killed. */
 struct mesh_process *role_new(void);
 void role_shutdown(struct mesh_process *process);
+/* The same at the end of a test with one host, which is freed, and its port. */
+void role_end_all(
+	struct mesh_process *process, struct mesh_process_host *host, struct mesh_port *port);
 
 /*
  * Launches a host that does as it is told. `config` may be NULL: one named `name`; else it

@@ -60,9 +60,7 @@ START_TEST(the_end_is_an_event_and_a_value)
 	ck_assert_int_eq(mesh_process_host_status(host, &status), 0);
 	ck_assert_int_eq(status.code, 3);
 	ck_assert_str_eq(role_end(host), "exit 3");
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 	ck_assert_int_eq(news.calls, 1);
 	sem_destroy(&news.posted);
 }
@@ -82,9 +80,7 @@ START_TEST(an_end_that_is_past_is_told_at_once)
 	ck_assert_int_eq(news.calls, 1);
 	ck_assert(pthread_equal(news.thread, pthread_self()));
 	ck_assert_str_eq(news.text, "SIGKILL");
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 	sem_destroy(&news.posted);
 }
 END_TEST
@@ -100,9 +96,7 @@ START_TEST(an_event_that_was_removed_does_not_come)
 	mesh_process_host_on_exit(host, NULL, NULL);
 	role_tell(port, "return 0");
 	ck_assert_str_eq(role_end(host), "exit 0");
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 	ck_assert_int_eq(news.calls, 0);
 }
 END_TEST
@@ -261,9 +255,7 @@ START_TEST(a_port_says_how_its_host_ended)
 
 	role_tell(port, "raise 9");
 	ck_assert_int_eq(mesh_port_recv(port, PAL_DEADLINE_MS(60000), &message, NULL), -ECONNRESET);
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 }
 END_TEST
 

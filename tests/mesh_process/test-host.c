@@ -45,9 +45,7 @@ START_TEST(a_host_hears_and_answers)
 	ck_assert_int_gt(mesh_process_host_pid(host), 0);
 	role_tell(port, "return 0");
 	ck_assert_str_eq(role_end(host), "exit 0");
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 }
 END_TEST
 
@@ -85,9 +83,7 @@ START_TEST(a_descriptor_and_a_port_reach_it)
 	mesh_message_free(message);
 	mesh_port_free(ours);
 	mesh_port_free(theirs);
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 }
 END_TEST
 
@@ -111,9 +107,7 @@ START_TEST(the_invitation_is_visible_nowhere)
 	ck_assert_ptr_nonnull(strstr(text, "VISIBLE=yes\n"));
 	ck_assert_ptr_null(strstr(text, MESH_PROCESS_INVITATION_VARIABLE));
 	free(text);
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 }
 END_TEST
 
@@ -128,9 +122,7 @@ START_TEST(the_link_is_not_inherited)
 	ck_assert_ptr_nonnull(strstr(text, "/dev/null"));
 	ck_assert_ptr_null(strstr(text, "socket:"));
 	free(text);
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 }
 END_TEST
 
@@ -147,9 +139,7 @@ START_TEST(a_host_bears_its_names)
 		strncmp(text, program_invocation_name, strlen(program_invocation_name)), 0);
 	ck_assert_str_eq(text + strlen(program_invocation_name), "\nnine\n");
 	free(text);
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 }
 END_TEST
 
@@ -161,9 +151,7 @@ START_TEST(the_status_is_what_the_function_returns)
 
 	role_tell(port, "return 42");
 	ck_assert_str_eq(role_end(host), "exit 42");
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 }
 END_TEST
 
@@ -182,9 +170,7 @@ START_TEST(a_fork_of_the_host_may_return)
 	role_expect(port, "say still here", "still here");
 	role_tell(port, "return 3");
 	ck_assert_str_eq(role_end(host), "exit 3");
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 }
 END_TEST
 
@@ -203,9 +189,7 @@ START_TEST(what_was_sent_before_returning_arrives)
 		mesh_message_free(message);
 	}
 	ck_assert_int_eq(mesh_port_recv(port, PAL_DEADLINE_MS(60000), &message, NULL), -EPIPE);
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 }
 END_TEST
 

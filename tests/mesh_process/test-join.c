@@ -5,10 +5,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <mesh/node-priv.h>
+#include <mesh_process/mesh_process-priv.h>
 #include <pal/builder.h>
 #include <pal/sandbox.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -149,6 +149,16 @@ static void *launch_a_silent_one(void *arg)
 	return &error;
 }
 
+static unsigned launches_of(struct mesh_process *process)
+{
+	unsigned launches;
+
+	mesh_process__lock(&process->monitor);
+	launches = process->launches;
+	mesh_process__unlock(&process->monitor);
+	return launches;
+}
+
 /* The other launch is still waiting when this one is through; and shutdown ends it. */
 START_TEST(launches_do_not_wait_for_one_another)
 {
@@ -160,11 +170,10 @@ START_TEST(launches_do_not_wait_for_one_another)
 	pthread_t thread;
 
 	ck_assert_int_eq(pthread_create(&thread, NULL, launch_a_silent_one, process), 0);
+	SUPPORT_LOOK_UNTIL(launches_of(process) == 1); /* or it could begin when all is freed */
 	host = role_launch(process, "quick", NULL, &port);
 	role_expect(port, "say fine", "fine");
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 	pthread_join(thread, &result);
 	error = result;
 	ck_assert_int_eq(error->code, -ESHUTDOWN);
@@ -383,17 +392,13 @@ START_TEST(hosts_that_die_on_their_way_leave_nothing_behind)
 	/* What came in before this answer has been served, so the ends of all links of the dead. */
 	role_expect(port, "say after", "after");
 	/* The last of them may be let go of in another thread still; a descriptor that stays is a time-out here. */
-	do
-		after = footprint_of(process);
-	while (after.fds > before.fds && sched_yield() == 0);
+	SUPPORT_LOOK_UNTIL((after = footprint_of(process)).fds <= before.fds);
 	ck_assert_uint_eq(after.peers, before.peers);
 	ck_assert_uint_eq(after.followers, before.followers);
 	ck_assert_uint_eq(after.ports, before.ports);
 	ck_assert_uint_eq(after.moving, before.moving);
 	ck_assert_uint_eq(after.fds, before.fds);
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 }
 END_TEST
 

@@ -25,9 +25,7 @@ static char *ask_one(struct mesh_process_config *config, const char *command)
 	struct mesh_process_host *host = role_launch(process, NULL, config, &port);
 	char *answer = role_ask(port, -1, "%s", command);
 
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 	return answer;
 }
 

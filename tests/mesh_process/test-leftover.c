@@ -109,9 +109,7 @@ START_TEST(failed_launches_leave_nothing_though_their_children_have_the_link)
 		ck_assert_uint_eq(after.fds, before.fds);
 	}
 	role_expect(port, "say after", "after");
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 	for (int i = 0; i < count; i++)
 		ck_assert_int_eq(kill(leftovers[i], SIGKILL), 0); /* it was there all the time */
 }
@@ -198,9 +196,7 @@ START_TEST(a_call_to_a_host_that_dies_fails_though_a_fork_of_it_lives)
 	ck_assert_int_eq(mesh_port_call(port, mesh_message_new("raise 9", 7), PATIENCE, &answer, NULL),
 		-ECONNRESET);
 	ck_assert_str_eq(role_end(host), "SIGKILL");
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 	ck_assert_int_eq(kill(leftover, SIGKILL), 0);
 }
 END_TEST
@@ -240,9 +236,7 @@ START_TEST(the_last_words_of_a_host_arrive_though_a_fork_of_it_lives)
 		mesh_message_free(message);
 	}
 	ck_assert_int_eq(mesh_port_recv(port, PATIENCE, &message, NULL), -ECONNRESET);
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 	event_base_free(options.base);
 	ck_assert_int_eq(kill(leftover, SIGKILL), 0);
 }

@@ -56,9 +56,7 @@ START_TEST(a_sandboxed_host_does_its_work)
 	free(text);
 	role_tell(port, "return 4");
 	ck_assert_str_eq(role_end(host), "exit 4");
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 }
 END_TEST
 
@@ -74,9 +72,7 @@ START_TEST(a_sandboxed_host_leaves_when_told)
 	role_expect(port, "finalize", "0");
 	ck_assert_int_eq(mesh_process_host_leave(host), 0);
 	ck_assert_str_eq(role_end(host), "exit 0");
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 }
 END_TEST
 
@@ -100,9 +96,7 @@ START_TEST(what_a_sandbox_forbids_is_noticed)
 			  memcmp(mesh_message_data(message), "ok", 2));
 		mesh_message_free(message);
 	}
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 }
 END_TEST
 

@@ -30,9 +30,7 @@ START_TEST(a_host_can_be_signalled_until_it_has_ended)
 	ck_assert_int_eq(mesh_process_host_signal(host, SIGKILL), -ESRCH);
 	ck_assert_int_eq(mesh_process_host_leave(host), -ESRCH);
 	ck_assert_int_eq(mesh_process_host_crash(host), -ESRCH);
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 }
 END_TEST
 
@@ -62,9 +60,7 @@ START_TEST(one_host_can_be_made_to_crash)
 
 	ck_assert_int_eq(mesh_process_host_crash(host), 0);
 	ck_assert_ptr_nonnull(strstr(role_end(host), "SIGABRT"));
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 }
 END_TEST
 

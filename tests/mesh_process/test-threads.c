@@ -17,9 +17,7 @@ START_TEST(no_signal_that_the_parent_blocks_comes_to_its_threads)
 	role_expect(port, "say still here", "still here");
 	role_tell(port, "return 3");
 	ck_assert_str_eq(role_end(host), "exit 3");
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 }
 END_TEST
 
@@ -34,9 +32,7 @@ START_TEST(no_signal_that_a_host_blocks_comes_to_its_threads)
 	role_expect(port, "say still here", "still here");
 	ck_assert_int_eq(mesh_process_host_leave(host), 0);
 	ck_assert_str_eq(role_end(host), "exit 0");
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 }
 END_TEST
 
@@ -59,9 +55,7 @@ START_TEST(the_parents_threads_are_restricted)
 	role_expect(port, "say still here", "still here");
 	role_tell(port, "return 3");
 	ck_assert_str_eq(role_end(host), "exit 3");
-	mesh_port_free(port);
-	mesh_process_host_free(host);
-	role_shutdown(process);
+	role_end_all(process, host, port);
 }
 END_TEST
 

@@ -41,11 +41,15 @@ static int use_pool(void)
 
 int main(void)
 {
-	struct isolate_options options = {ISOLATE_OPTIONS_INIT, .deadline_ms = 10000};
+	static struct isolate_options options; /* all zero */
+	char word[] = "hello";
 	struct isolate_result result;
 	int good;
 
-	good = isolate_call(answer, "hello", &options, &result) == ISOLATE_RETURNED && result.size == 5 &&
+	/* As ISOLATE_OPTIONS_INIT in C: g++ -Wextra wants all members in an initialiser, or none. */
+	options.size = sizeof options;
+	options.deadline_ms = 10000;
+	good = isolate_call(answer, word, &options, &result) == ISOLATE_RETURNED && result.size == 5 &&
 	       !memcmp(result.data, "hello", 5);
 	isolate_result_clear(&result);
 	good = good && isolate_call(crash, NULL, NULL, &result) == ISOLATE_UNKNOWN && result.status.signaled;

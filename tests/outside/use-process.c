@@ -23,7 +23,7 @@ int main(void)
 	struct mesh_process *process;
 	struct mesh_message *message;
 	struct mesh_port *port;
-	struct pal_error error = {0};
+	struct pal_error error;
 	int good;
 
 	mesh_process_try_run_host("outside", echo, NULL);

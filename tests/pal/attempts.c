@@ -25,6 +25,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../support/await.h"
+
 static int result(long value)
 {
 	return value < 0 ? errno : 0;
@@ -404,8 +406,7 @@ static int try_orphan(const char *unused)
 	if (waitpid(parent, NULL, 0) != parent ||
 		read(ends[0], &orphan, sizeof orphan) != sizeof orphan)
 		return 255;
-	while (kill(orphan, 0) == 0) /* a zombie is still there */
-		usleep(1000);
+	SUPPORT_LOOK_UNTIL(kill(orphan, 0) < 0); /* a zombie is still there */
 	return 0;
 }
 

@@ -151,6 +151,29 @@ int attempt_bind_privileged_port(void *unused)
 	return bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
 }
 
+int listen_on_loopback(uint16_t *ret_port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET};
+	socklen_t size = sizeof address;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+	ck_assert_int_eq(listen(fd, 8), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+	*ret_port = ntohs(address.sin_port);
+	return fd;
+}
+
+int attempt_connect(void *port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(*(uint16_t *)port)};
+	PAL_CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
+}
+
 /* The kernel chooses the name: several of a test program may run at once. */
 int bind_abstract(int type, struct abstract_address *ret)
 {

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pal/pal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -73,6 +74,10 @@ int attempt_create(void *path);
 int attempt_run_true(void *unused);
 int attempt_socket(void *unused);
 int attempt_bind_privileged_port(void *unused);
+
+/* A TCP socket that listens on the loopback interface, and its port; and a call to such a port. */
+int listen_on_loopback(uint16_t *ret_port);
+int attempt_connect(void *port);
 
 /* A socket at an abstract address that nobody else has, which `ret` becomes; and a call to one. */
 struct abstract_address {

@@ -2,7 +2,6 @@
 #include <pal/communicate.h>
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -224,8 +223,7 @@ static bool attempt(int kind, int n)
 		kill(-pid, SIGKILL); /* whom the failed call has left; to free a handle is to end its child alone */
 	pal_child_free(child);
 	reap_the_rest();
-	while (support_count_threads("") > threads) /* the one that reaps */
-		sched_yield();
+	SUPPORT_LOOK_UNTIL(support_count_threads("") <= threads); /* the one that reaps */
 	return *call;
 }
 

@@ -262,7 +262,7 @@ START_TEST(the_time_is_that_from_start_to_end)
 	struct pal_child *child = start(0);
 	struct pal_status first, second;
 
-	poll(NULL, 0, 20);
+	poll(NULL, 0, 20); /* what is measured is time */
 	close(pal_child_steal_stdin(child));
 	ck_assert_int_eq(pal_child_wait(child, PAL_DEADLINE_NONE, &first, NULL), 0);
 	all = now_us() - before;

@@ -7,7 +7,6 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -217,8 +216,7 @@ END_TEST
 /* One that was joined may be listed for a moment still. */
 static void await_threads(int count)
 {
-	while (support_count_threads("") != count)
-		sched_yield();
+	SUPPORT_LOOK_UNTIL(support_count_threads("") == count);
 }
 
 START_TEST(a_thread_lasts_as_long_as_its_child)

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -250,22 +249,17 @@ static const char *text_of(long number)
 
 START_TEST(landlock_keeps_ports_signals_and_abstract_sockets_away) /* S104 */
 {
-	struct sockaddr_in address = {.sin_family = AF_INET};
-	socklen_t size = sizeof address;
 	struct abstract_address abstract;
+	uint16_t port;
 	int tcp, local;
 
 	if (pal_landlock_abi() < 6)
 		support_skip("needs Landlock ABI 6");
 	become(inside_user(_i));
-	tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	ck_assert_int_eq(bind(tcp, (struct sockaddr *)&address, sizeof address), 0);
-	ck_assert_int_eq(listen(tcp, 8), 0);
-	ck_assert_int_eq(getsockname(tcp, (struct sockaddr *)&address, &size), 0);
+	tcp = listen_on_loopback(&port);
 	local = bind_abstract(SOCK_STREAM, &abstract);
 	ck_assert_int_eq(listen(local, 8), 0);
-	check(_i, NULL, take_landlock, "connect", text_of(ntohs(address.sin_port)), 0, EACCES);
+	check(_i, NULL, take_landlock, "connect", text_of(port), 0, EACCES);
 	check(_i, NULL, take_landlock, "bind", "0", 0, EACCES);
 	check(_i, NULL, take_landlock, "abstract", abstract.address.sun_path + 1, 0, EPERM);
 	check(_i, NULL, take_landlock, "signal", text_of(getpid()), 0, EPERM);

@@ -15,7 +15,8 @@ struct helper {
 	pthread_t thread;
 	sem_t called;
 	_Atomic bool leaves, busy;
-	_Atomic unsigned turns, spins;
+	int turns;
+	_Atomic unsigned spins;
 	sigset_t mask;
 	char name[16];
 };
@@ -33,7 +34,8 @@ static void *work(void *arg)
 			sched_yield();
 		errno = ENOTTY;
 		pal_helper_take_part();
-		helper->turns += errno == ENOTTY;
+		if (errno == ENOTTY)
+			support_tell_one_more(&helper->turns);
 	}
 	return &helper->mask;
 }
@@ -96,11 +98,10 @@ START_TEST(it_is_restricted_where_it_waits)
 	needs_self_restrict();
 	for (int i = 0; i < 3; i++)
 		start_helper(&helpers[i]);
-	for (unsigned times = 1; times <= 20; times++) {
+	for (int times = 1; times <= 20; times++) {
 		ck_assert_ok(pal_self_restrict(&no_new_privs, &error), &error);
 		for (int i = 0; i < 3; i++)
-			while (helpers[i].turns < times)
-				sched_yield();
+			support_await(&helpers[i].turns, times);
 	}
 	ck_assert_int_eq(support_count_threads_with("NoNewPrivs:\t1"), 4);
 	ck_assert_int_eq(support_count_threads_with("NoNewPrivs:\t0"), 0);

@@ -47,30 +47,6 @@ static int attempt_signal(void *pid)
 			support_skip("needs a later Landlock");                                    \
 	} while (0)
 
-static int attempt_connect(void *port)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(*(uint16_t *)port)};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	return connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
-}
-
-/* A listening TCP socket, and its port. */
-static int listen_tcp(uint16_t *port)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET};
-	socklen_t size = sizeof address;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-	ck_assert_int_eq(listen(fd, 8), 0);
-	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-	*port = ntohs(address.sin_port);
-	return fd;
-}
-
 START_TEST(tcp_ports_are_denied_unless_a_rule_allows_them)
 {
 	struct pal_landlock *ruleset = NULL;
@@ -81,7 +57,7 @@ START_TEST(tcp_ports_are_denied_unless_a_rule_allows_them)
 
 	needs_abi(4);
 	become(_i);
-	fd = listen_tcp(&port);
+	fd = listen_on_loopback(&port);
 	ck_assert_int_eq(outcome(NULL, attempt_connect, &port), 0);
 	ck_assert_int_eq(outcome(NULL, attempt_bind_port, NULL), 0);
 	builder = builder_in_domain(new_ruleset());

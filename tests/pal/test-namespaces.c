@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -7,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/shm.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -167,27 +165,14 @@ START_TEST(a_host_has_its_own_name)
 }
 END_TEST
 
-static int listen_somewhere(int *ret_port)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET};
-	socklen_t size = sizeof address;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-	ck_assert_int_eq(listen(fd, 10), 0);
-	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-	*ret_port = ntohs(address.sin_port);
-	return fd;
-}
-
 START_TEST(a_network_of_its_own_reaches_nobody)
 {
 	struct pal_builder *builder;
-	int port, fd;
+	uint16_t port;
+	int fd;
 
 	inside_become(_i);
-	fd = listen_somewhere(&port);
+	fd = listen_on_loopback(&port);
 	ck_assert_int_eq(inside(inside_builder(_i), _i, "connect", number(port)), 0);
 	ck_assert_int_eq(
 		inside(in_namespaces(_i, with_user(_i, PAL_NS_NET)), _i, "connect", number(port)),

@@ -54,18 +54,6 @@ static struct sockaddr_in address_of(uint16_t port)
 	return address;
 }
 
-static uint16_t listen_on(int *ret_fd)
-{
-	struct sockaddr_in address = address_of(0);
-	socklen_t size = sizeof address;
-
-	*ret_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_eq(bind(*ret_fd, (struct sockaddr *)&address, sizeof address), 0);
-	ck_assert_int_eq(listen(*ret_fd, 8), 0);
-	ck_assert_int_eq(getsockname(*ret_fd, (struct sockaddr *)&address, &size), 0);
-	return ntohs(address.sin_port);
-}
-
 static int connect_by(int protocol, uint16_t port)
 {
 	PAL_CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, protocol);
@@ -199,7 +187,7 @@ START_TEST(a_network_client_has_no_other_way_to_a_port)
 		support_skip("needs Landlock ABI 4");
 	become(_i % USERS);
 	for (int i = 0; i < 2; i++)
-		ports[i] = listen_on(&listeners[i]);
+		listeners[i] = listen_on_loopback(&ports[i]);
 	ck_assert_ok(pal_profile_network_client_new(ports, 1, &profile, &error), &error);
 	without = under(NULL, attempt, &ports[1]);
 	ck_assert_msg(without == 0 || without == ENOENT || without == EPROTONOSUPPORT ||

@@ -4,9 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -254,12 +252,12 @@ START_TEST(only_stderr_can_be_what_stdout_is)
 }
 END_TEST
 
-static atomic_int signals; /* of a handler that may run in either thread */
+static int signals; /* of a handler that may run in either thread */
 
 static void on_signal(int signal)
 {
 	(void)signal;
-	signals++;
+	support_tell_one_more(&signals);
 }
 
 /* Opens the FIFO's other end, once its opener has been interrupted some times. */
@@ -272,8 +270,7 @@ static void *open_late(void *arg)
 	sigemptyset(&alarm);
 	sigaddset(&alarm, SIGALRM);
 	pthread_sigmask(SIG_BLOCK, &alarm, NULL);
-	while (signals < 3)
-		sched_yield();
+	support_await(&signals, 3);
 	fd = open("fifo", O_WRONLY | O_CLOEXEC);
 	if (fd >= 0 && write(fd, "late\n", 5) == 5)
 		close(fd);

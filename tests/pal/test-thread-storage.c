@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <pal/child.h>
 
-#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -52,8 +51,7 @@ START_TEST(a_child_is_detached)
 
 	ck_assert_ok(pal_child_detach(child, &error), &error);
 	close(input);
-	while (support_count_threads("") > threads)
-		sched_yield();
+	SUPPORT_LOOK_UNTIL(support_count_threads("") <= threads);
 }
 END_TEST
 

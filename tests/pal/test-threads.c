@@ -132,7 +132,7 @@ END_TEST
 
 struct churn {
 	atomic_bool stop;
-	atomic_int made;
+	int made;
 };
 
 static void *short_lived(void *unused)
@@ -147,7 +147,7 @@ static void *make_threads(void *arg)
 
 	while (!atomic_load(&churn->stop)) {
 		if (pthread_create(&thread, NULL, short_lived, NULL) == 0) {
-			atomic_fetch_add(&churn->made, 1);
+			support_tell_one_more(&churn->made);
 			pthread_join(thread, NULL);
 		}
 	}
@@ -165,8 +165,7 @@ static int restrict_among_short_lived(void *unused)
 	(void)unused;
 	for (int i = 0; i < 2; i++)
 		need(pthread_create(&makers[i], NULL, make_threads, &churn) == 0);
-	while (atomic_load(&churn.made) < 100)
-		sched_yield();
+	support_await(&churn.made, 100);
 	for (int round = 0; round < 10; round++) {
 		code = restrict_all(NULL, &error);
 		if (code < 0)
@@ -199,7 +198,7 @@ static void *make_detached(void *arg)
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	while (!atomic_load(&churn->stop))
 		if (pthread_create(&thread, &attributes, short_lived, NULL) == 0)
-			atomic_fetch_add(&churn->made, 1);
+			support_tell_one_more(&churn->made);
 	pthread_attr_destroy(&attributes);
 	return NULL;
 }
@@ -218,8 +217,7 @@ static int restrict_among_detached(void *unused)
 	for (int i = 0; i < 4; i++)
 		need(pthread_create(&makers[i], NULL, make_detached, &churn) == 0);
 	for (int round = 1; round <= 14; round++) { /* Landlock nests 16 deep */
-		while (atomic_load(&churn.made) < 50 * round)
-			sched_yield();
+		support_await(&churn.made, 50 * round);
 		if (restrict_all(NULL, &error) < 0) {
 			fprintf(stderr, "round %d: %s\n", round, pal_error_text(&error));
 			return 1;

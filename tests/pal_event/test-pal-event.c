@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 
 #include <pal/builder.h>
 
+#include "event-faults.h"
 #include "spawn-support.h"
 #include "support.h"
 
@@ -51,8 +51,8 @@ static void on_end(
 		record->status = *status;
 	record->child = child;
 	/* it has been reaped; what SIGCHLD's disposition removes is gone a moment after its end is told */
-	while (result == -ECHILD && kill(pal_child_pid(child), 0) == 0)
-		sched_yield();
+	if (result == -ECHILD)
+		SUPPORT_LOOK_UNTIL(kill(pal_child_pid(child), 0) < 0);
 	ck_assert_int_eq(kill(pal_child_pid(child), 0), -1);
 	if (record->event) {
 		pal_child_event_free(record->event);
@@ -242,33 +242,6 @@ static int left; /* calls until the one that fails */
 static bool fails(void)
 {
 	return left && --left == 0;
-}
-
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
-struct event *__real_event_new(
-	struct event_base *base, evutil_socket_t fd, short what, event_callback_fn fn, void *arg);
-struct event *__wrap_event_new(
-	struct event_base *base, evutil_socket_t fd, short what, event_callback_fn fn, void *arg);
-struct event *__wrap_event_new(
-	struct event_base *base, evutil_socket_t fd, short what, event_callback_fn fn, void *arg)
-{
-	return fails() ? NULL : __real_event_new(base, fd, what, fn, arg);
-}
-
-int __real_event_add(struct event *event, const struct timeval *timeout);
-int __wrap_event_add(struct event *event, const struct timeval *timeout);
-int __wrap_event_add(struct event *event, const struct timeval *timeout)
-{
-	if (!fails())
-		return __real_event_add(event, timeout);
-	errno = ENOSPC;
-	return -1;
 }
 
 START_TEST(each_failure_is_told_and_leaves_nothing)

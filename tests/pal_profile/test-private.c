@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <pal/util-priv.h>
@@ -52,33 +50,18 @@ START_TEST(private_keys_make_namespaces)
 }
 END_TEST
 
-static int connect_to(void *port)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = *(in_port_t *)port};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	need(fd >= 0);
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	return connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
-}
-
 /* Its loopback interface is another one, and is up: a port there can be refused. */
 START_TEST(a_private_network_does_not_reach_the_hosts)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET};
-	socklen_t size = sizeof address;
+	uint16_t port;
 	int fd;
 
 	needs_user_namespace_of_fork();
 	become(_i);
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-	ck_assert_int_eq(listen(fd, 8), 0);
-	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-	ck_assert_int_eq(under("", connect_to, &address.sin_port), 0);
-	ck_assert_int_eq(under(AS_ANYBODY "PrivateNetwork=yes", connect_to, &address.sin_port),
-		ECONNREFUSED);
+	fd = listen_on_loopback(&port);
+	ck_assert_int_eq(under("", attempt_connect, &port), 0);
+	ck_assert_int_eq(
+		under(AS_ANYBODY "PrivateNetwork=yes", attempt_connect, &port), ECONNREFUSED);
 	close(fd);
 }
 END_TEST

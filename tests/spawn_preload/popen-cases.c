@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,6 +16,8 @@
 #include <sys/wait.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "../support/await.h"
 
 static const char *closing(int status)
 {
@@ -259,11 +260,19 @@ static void *close_it(void *stream)
 	return (void *)(intptr_t)pclose(stream);
 }
 
+static int unread_in(int fd)
+{
+	int size;
+
+	must(ioctl(fd, FIONREAD, &size) == 0);
+	return size;
+}
+
 static void closing_a_stream_that_is_full(void)
 {
 	static char data[200000], buffer[300000];
 	FILE *full = popen("kill -STOP $$; exec cat >/dev/null", "w"), *other;
-	int fd = fileno(full), waiting = 0, other_pid;
+	int fd = fileno(full), other_pid;
 	siginfo_t stopped;
 	pthread_t thread;
 	void *status;
@@ -272,10 +281,7 @@ static void closing_a_stream_that_is_full(void)
 	must(fwrite(data, 1, sizeof data, full) == sizeof data);
 	must(waitid(P_ALL, 0, &stopped, WSTOPPED | WNOWAIT) == 0);
 	must(pthread_create(&thread, NULL, close_it, full) == 0);
-	while (waiting < 4096) { /* it has begun to write */
-		must(ioctl(fd, FIONREAD, &waiting) == 0);
-		sched_yield();
-	}
+	SUPPORT_LOOK_UNTIL(unread_in(fd) >= 4096); /* it has begun to write */
 	other = popen("echo $$; exec sleep 1000", "r");
 	must(other && fscanf(other, "%d", &other_pid) == 1);
 	kill(stopped.si_pid, SIGCONT);

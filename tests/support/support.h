@@ -18,7 +18,9 @@
 #include <check.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
+#include "await.h"
 #include "sanitizers.h"
 
 /* A test case whose tests each fail if they leave a descriptor, a child or a mapping behind. */
@@ -54,6 +56,9 @@ size_t support_open_fds(void);
 int support_count_threads(const char *name);
 /* Those that have a line that begins so in their status in /proc. */
 int support_count_threads_with(const char *status);
+
+/* Until /proc shows the process, or thread, in that state (proc(5)). False: it has ended. */
+bool support_await_state(pid_t pid, char state);
 
 /* Blocks every signal in this thread, for good, and sends the process each: a thread that has one open ends it. */
 void support_send_every_signal(void);

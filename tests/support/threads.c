@@ -47,6 +47,30 @@ int support_count_threads_with(const char *status)
 	return count_threads("status", status);
 }
 
+/* 0: there is none. */
+static char state_of(pid_t pid)
+{
+	char path[64], state;
+	FILE *stream;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	stream = fopen(path, "re");
+	if (!stream)
+		return 0;
+	if (fscanf(stream, "%*d (%*[^)]) %c", &state) != 1)
+		state = 0;
+	fclose(stream);
+	return state;
+}
+
+bool support_await_state(pid_t pid, char state)
+{
+	char now;
+
+	SUPPORT_LOOK_UNTIL((now = state_of(pid)) == state || !now || now == 'Z');
+	return now == state;
+}
+
 void support_send_every_signal(void)
 {
 	sigset_t all;
