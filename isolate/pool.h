@@ -87,7 +87,8 @@ typedef int (*isolate_pool_fn)(struct isolate_writer *out, const void *in, size_
  * Variables that are set after this are as they were, to functions: `pool` itself, as a rule.
  *
  * In this process a pool takes up to five descriptors for each call that is under way, three for
- * each place of at_once that has been used, one for each other place, and five for itself.
+ * each place of at_once that has been used, one for each other place, and five for itself. To make a
+ * snapshot, here and in isolate_pool_refresh, takes two for each of at_once and six more for a moment.
  * An old snapshot that still has a call under way after isolate_pool_refresh has its own, for all its
  * places. -EMFILE where RLIMIT_NOFILE is less than three for each of at_once. Where there are
  * fewer than these, this may succeed all the same, and calls fail (see isolate_pool_call).

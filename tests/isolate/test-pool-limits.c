@@ -159,6 +159,44 @@ START_TEST(more_places_than_descriptors_are_refused)
 }
 END_TEST
 
+/* What pool.h says that they take: five for a call and five for the pool; a refresh has no old one's call. */
+START_TEST(as_many_descriptors_as_are_told_of_are_enough)
+{
+	struct isolate_pool_options options = {
+		ISOLATE_POOL_OPTIONS_INIT, .at_once = 1, .reuse = _i ? 10 : 1};
+	struct isolate_pool *pool;
+	struct isolate_result result;
+	struct rlimit old, limit;
+	int fds[64], count = 0;
+
+	entered = shared_memory(sizeof *entered);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	limit = old;
+	limit.rlim_cur = 64;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	while (count < 64 && (fds[count] = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)) >= 0)
+		count++;
+	for (int i = 0; i < 10; i++)
+		close(fds[--count]);
+	pool = new_pool(&options);
+	for (int i = 0; i < 3; i++) {
+		isolate_pool_call(pool, write_long, NULL, 0, NULL, &result);
+		ck_assert_answer(&result, ISOLATE_RETURNED);
+		ck_assert_uint_eq(result.size, LONG_RESULT);
+		isolate_result_clear(&result);
+	}
+	for (int i = 0; i < 5; i++) /* with the three and four that it has, and eight */
+		close(fds[--count]);
+	refresh(pool);
+	check_that_it_works(pool);
+	isolate_pool_free(pool);
+	while (count > 0)
+		close(fds[--count]);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	munmap((void *)entered, sizeof *entered);
+}
+END_TEST
+
 START_TEST(input_that_cannot_be_read_leaves_no_memory_behind)
 {
 	const size_t size = (size_t)4 << 20, page = 4096;
@@ -192,6 +230,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(limits, what_is_kept_has_to_be_open, 0, 2);
 	tcase_add_loop_test(limits, what_is_kept_has_to_be_the_same_file, 0, 2);
 	tcase_add_test(limits, more_places_than_descriptors_are_refused);
+	tcase_add_loop_test(limits, as_many_descriptors_as_are_told_of_are_enough, 0, 2);
 	tcase_add_test(limits, input_that_cannot_be_read_leaves_no_memory_behind);
 	return suite;
 }
