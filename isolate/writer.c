@@ -104,13 +104,25 @@ static void map_around(const volatile unsigned char *to, size_t size)
 		(void)to[at];
 }
 
-/* Without memcpy(3), where that is a call: in a fork its code may be another page to be found. */
-static void copy_word_or_two(unsigned char *to, const unsigned char *from, size_t size)
-{
-	size_t last = size - sizeof(uint64_t);
+#define CHUNK 64 /* for memcpy(3) in place, in registers */
 
-	memcpy(to, from, sizeof(uint64_t));
-	memcpy(to + last, from + last, sizeof(uint64_t));
+/*
+ * Without a call of memcpy(3): a fork has no page table entry for its code, and making one costs
+ * more than copying a full page does. `at` is hidden from the compiler, or it would make this loop
+ * such a call.
+ */
+static void copy(unsigned char *to, const unsigned char *from, size_t size)
+{
+	size_t at = 0;
+
+	for (; size - at >= CHUNK; at += CHUNK) {
+		__asm__("" : "+r"(at));
+		memcpy(to + at, from + at, CHUNK);
+	}
+	for (; at < size; at++) {
+		__asm__("" : "+r"(at));
+		to[at] = from[at];
+	}
 }
 
 static void gather(struct isolate_writer *writer, const unsigned char *data, size_t size)
@@ -119,10 +131,7 @@ static void gather(struct isolate_writer *writer, const unsigned char *data, siz
 
 	if (size > PAGE)
 		map_around(to, size);
-	if (size >= sizeof(uint64_t) && size <= 2 * sizeof(uint64_t))
-		copy_word_or_two(to, data, size);
-	else
-		memcpy(to, data, size);
+	copy(to, data, size);
 	writer->buffered += size;
 }
 
