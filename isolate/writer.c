@@ -4,6 +4,7 @@
 #include <isolate/isolate-priv.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -34,6 +35,17 @@ static int check_file_size(struct isolate_writer *writer, size_t size)
 	return 0;
 }
 
+/*
+ * As fstat(3), which gives the kernel an empty path that lies in libc, on a page that a fork has no
+ * entry for. The stack is there.
+ */
+static int look_at(int fd, struct stat *ret)
+{
+	char empty[] = "";
+
+	return fstatat(fd, empty, ret, AT_EMPTY_PATH);
+}
+
 /* A function that closes what it does not own may have another file under our number by now. */
 static int check_memfd(struct isolate_writer *writer)
 {
@@ -45,7 +57,7 @@ static int check_memfd(struct isolate_writer *writer)
 		r = isolate__result_open(call);
 		return r < 0 ? fail(writer, r, 0) : 0;
 	}
-	if (fstat(call->memfd, &st) < 0)
+	if (look_at(call->memfd, &st) < 0)
 		return fail(writer, -errno, 0);
 	if (st.st_dev != call->memfd_device || st.st_ino != call->memfd_inode ||
 		(uint64_t)st.st_size < writer->spilled) /* or have cut this one */
