@@ -47,7 +47,6 @@ static struct {
 	int code; /* errno; 0: what the wrapper does instead is its own affair */
 	int skip; /* occurrences that pass before one fails */
 } fault;
-static pid_t test_process;
 
 static bool strikes(enum call call)
 {
@@ -93,11 +92,14 @@ WRAP(int, fcntl, int fd, int command, ...)
 
 WRAP(int, fstat, int fd, struct stat *st)
 {
-	enum call call = getpid() != test_process ? STAT_IN_CHILD : STAT_MEMFD;
+	/* in the parent, where the second one is of the result */
+	return strikes(fault.call == STAT_RESULT ? STAT_RESULT : STAT_MEMFD) ? -1
+									      : __real_fstat(fd, st);
+}
 
-	if (fault.call == STAT_RESULT)
-		call = STAT_RESULT; /* the second one in the parent */
-	return strikes(call) ? -1 : __real_fstat(fd, st);
+WRAP(int, fstatat, int fd, const char *path, struct stat *st, int flags)
+{
+	return strikes(STAT_IN_CHILD) ? -1 : __real_fstatat(fd, path, st, flags);
 }
 
 WRAP(struct pal_builder *, pal_builder_new, const char *program)
@@ -197,7 +199,6 @@ static void call_with(const struct row *row, struct isolate_result *result)
 {
 	size_t size = row->size;
 
-	test_process = getpid();
 	for (size_t i = 0; i < size; i++)
 		bytes[i] = pattern(i);
 	fault.call = row->call;
@@ -311,7 +312,6 @@ START_TEST(a_full_descriptor_table_is_not_executed)
 	int failures = 0, lowest = dup(0);
 
 	close(lowest);
-	test_process = getpid();
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &saved), 0);
 	for (limit = saved, limit.rlim_cur = (rlim_t)lowest;; limit.rlim_cur++) {
 		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
