@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <pal/util-priv.h>
@@ -55,16 +56,11 @@ static void close_file(struct isolate__warm *warm)
 		pal_private_close(&warm->fd);
 }
 
-static bool is_same(const struct pal_private *private)
-{
-	struct stat st;
-
-	return is_there(PAL_CONTAINER_OF(private, const struct isolate__warm, private), &st);
-}
-
 static const ptrdiff_t private_places[] = {PAL_PRIVATE_PLACE(struct isolate__warm, private, fd)};
 static const struct pal_private_layout private_layout = {
-	.count = 1, .places = private_places, .are_same = is_same};
+	.count = 1,
+	.places = private_places,
+	.file = PAL_PRIVATE_PLACE(struct isolate__warm, private, file)};
 
 /* 0 or a negative errno. */
 static int open_file(struct isolate__warm *warm, int memfd)
@@ -78,6 +74,8 @@ static int open_file(struct isolate__warm *warm, int memfd)
 	if (r == 0) {
 		warm->device = st.st_dev;
 		warm->inode = st.st_ino;
+		warm->file = (struct pal_private_file){
+			st.st_ino, major(st.st_dev), minor(st.st_dev)};
 	} else {
 		warm->fd = pal_close(warm->fd);
 	}
