@@ -15,12 +15,24 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "spawn-support.h"
 #include "support.h"
 
 #define NUMBERS 128
+
+#if defined __SANITIZE_ADDRESS__
+#define ALLOCATOR_SURVIVES_FORK 0
+#elif defined __has_feature
+#if __has_feature(address_sanitizer)
+#define ALLOCATOR_SURVIVES_FORK 0
+#endif
+#endif
+#ifndef ALLOCATOR_SURVIVES_FORK
+#define ALLOCATOR_SURVIVES_FORK 1
+#endif
 
 static struct pal_child *fork_take(struct pal_builder *builder, int (*fn)(void *arg), void *arg)
 {
@@ -288,6 +300,44 @@ START_TEST(nor_of_spawns_that_are_under_way_or_detached)
 }
 END_TEST
 
+/* In a fork by others, whenever it comes: its list is its own, and its lock is free. */
+static int fork_and_wait(void)
+{
+	struct pal_builder *builder = inheriting();
+	struct pal_child *child;
+	int r = pal_fork(builder, end_at_once, NULL, &child, NULL);
+
+	pal_builder_free(builder);
+	if (r < 0)
+		return 1;
+	r = pal_child_wait(child, PAL_DEADLINE_NONE, NULL, NULL);
+	pal_child_free(child);
+	return r < 0;
+}
+
+START_TEST(a_fork_of_the_program_itself_can_make_children_too)
+{
+	pthread_t thread;
+	void *failed;
+	int status;
+
+	if (!ALLOCATOR_SURVIVES_FORK)
+		support_skip("fork(3) does not know the locks of ASan's allocator");
+	ck_assert_int_eq(pthread_create(&thread, NULL, spawn_again_and_again, NULL), 0);
+	for (int i = 0; i < ROUNDS / 4; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(fork_and_wait());
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		ck_assert_int_eq(status, 0);
+	}
+	atomic_store(&enough, true);
+	ck_assert_int_eq(pthread_join(thread, &failed), 0);
+	ck_assert_int_eq((intptr_t)failed, 0);
+}
+END_TEST
+
 /* ---- objects of others ---- */
 
 struct object {
@@ -384,6 +434,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(tcase, nor_is_anything_of_a_handle_of_another_kind_given_away, 0, KINDS);
 	tcase_add_test(tcase, nor_of_children_that_were_detached);
 	tcase_add_loop_test(tcase, nor_of_spawns_that_are_under_way_or_detached, 0, 2);
+	tcase_add_test(tcase, a_fork_of_the_program_itself_can_make_children_too);
 	tcase_add_test(tcase, a_file_that_is_known_is_not_taken_for_another_at_its_number);
 	tcase_add_test(tcase, an_object_is_kept_for_whom_it_belongs_to_and_until_it_is_removed);
 	return suite;
