@@ -18,21 +18,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sanitizers.h"
 #include "spawn-support.h"
 #include "support.h"
 
 #define NUMBERS 128
-
-#if defined __SANITIZE_ADDRESS__
-#define ALLOCATOR_SURVIVES_FORK 0
-#elif defined __has_feature
-#if __has_feature(address_sanitizer)
-#define ALLOCATOR_SURVIVES_FORK 0
-#endif
-#endif
-#ifndef ALLOCATOR_SURVIVES_FORK
-#define ALLOCATOR_SURVIVES_FORK 1
-#endif
 
 static struct pal_child *fork_take(struct pal_builder *builder, int (*fn)(void *arg), void *arg)
 {
@@ -321,7 +311,7 @@ START_TEST(a_fork_of_the_program_itself_can_make_children_too)
 	void *failed;
 	int status;
 
-	if (!ALLOCATOR_SURVIVES_FORK)
+	if (BUILT_WITH_ASAN)
 		support_skip("fork(3) does not know the locks of ASan's allocator");
 	ck_assert_int_eq(pthread_create(&thread, NULL, spawn_again_and_again, NULL), 0);
 	for (int i = 0; i < ROUNDS / 4; i++) {
