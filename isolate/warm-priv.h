@@ -31,6 +31,7 @@ struct isolate__warm {
 	int fd; /* read-only, to open the memfd anew, and to ask by; -1: there is none */
 	dev_t device;
 	ino_t inode;
+	struct pal_private_file file; /* the same */
 	unsigned char *view; /* MAP_PRIVATE; NULL: not mapped yet */
 	size_t view_size;
 	pid_t owner;

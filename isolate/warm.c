@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <pal/util-priv.h>
@@ -55,34 +56,31 @@ static void close_file(struct isolate__warm *warm)
 		pal_private_close(&warm->fd);
 }
 
-static bool is_same(const struct pal_private *private)
-{
-	struct stat st;
-
-	return is_there(PAL_CONTAINER_OF(private, const struct isolate__warm, private), &st);
-}
-
 static const ptrdiff_t private_places[] = {PAL_PRIVATE_PLACE(struct isolate__warm, private, fd)};
 static const struct pal_private_layout private_layout = {
-	.count = 1, .places = private_places, .are_same = is_same};
+	.count = 1,
+	.places = private_places,
+	.file = PAL_PRIVATE_PLACE(struct isolate__warm, private, file)};
 
-/* 0 or a negative errno. */
-static int open_file(struct isolate__warm *warm, int memfd)
+/* Whether it can be opened anew. */
+static bool open_file(struct isolate__warm *warm, int memfd)
 {
 	bool held = pal_private_begin();
 	struct stat st;
-	int r;
+	bool opened;
 
 	warm->fd = open_again(memfd, O_RDONLY);
-	r = warm->fd < 0 || fstat(warm->fd, &st) < 0 ? -errno : 0;
-	if (r == 0) {
+	opened = warm->fd >= 0 && fstat(warm->fd, &st) == 0;
+	if (opened) {
 		warm->device = st.st_dev;
 		warm->inode = st.st_ino;
+		warm->file = (struct pal_private_file){
+			st.st_ino, major(st.st_dev), minor(st.st_dev)};
 	} else {
 		warm->fd = pal_close(warm->fd);
 	}
 	pal_private_end(held);
-	return r;
+	return opened;
 }
 
 struct isolate__warm *isolate__warm_new(int memfd)
@@ -93,7 +91,7 @@ struct isolate__warm *isolate__warm_new(int memfd)
 		return NULL;
 	*warm = (struct isolate__warm){.fd = -1, .owner = getpid()};
 	pal_private_add(&warm->private, &private_layout);
-	if (open_file(warm, memfd) == 0)
+	if (open_file(warm, memfd))
 		return warm;
 	pal_private_remove(&warm->private);
 	free(warm);

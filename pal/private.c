@@ -12,8 +12,10 @@
  */
 #include <pal/private-priv.h>
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/single_threaded.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -122,12 +124,29 @@ static bool is_kept(
 	return false;
 }
 
+/* Not fstat(2): only libc knows what the kernel's is, and this has no page of libc's touched. */
+static void drop_if_same(struct pal_private *node, const struct pal__fd_plan *plan)
+{
+	const char *object = (const char *)node;
+	const int fd = *(const int *)(const void *)(object + node->layout->places[0]);
+	const struct pal_private_file *file = (const void *)(object + node->layout->file);
+	struct statx found;
+
+	if (fd >= 0 && !is_used(plan, fd) &&
+		syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_INO, &found) == 0 &&
+		found.stx_ino == file->inode && found.stx_dev_major == file->major &&
+		found.stx_dev_minor == file->minor)
+		syscall(SYS_close, fd);
+}
+
 static void drop(struct pal_private *node, const struct pal__fd_plan *plan)
 {
 	const struct pal_private_layout *layout = node->layout;
 
-	if (layout->are_same && !layout->are_same(node))
+	if (layout->file) {
+		drop_if_same(node, plan);
 		return;
+	}
 	for (size_t i = 0; i < layout->count; i++) {
 		int *fd = (int *)(void *)((char *)node + layout->places[i]);
 
@@ -135,8 +154,7 @@ static void drop(struct pal_private *node, const struct pal__fd_plan *plan)
 			continue;
 		if (!is_used(plan, *fd))
 			syscall(SYS_close, *fd);
-		if (!layout->are_same)
-			*fd = -1;
+		*fd = -1;
 	}
 }
 
