@@ -11,6 +11,7 @@
  *   port-core.c       the owner's side: make, send, close, take, give up
  *   port-state.c      the events by state
  *   port-move.c       a port leaves for another node, arrives from one, changes its space
+ *   port-bridge.c     two ports leave for one another's peers
  */
 
 #include <mesh/space-priv.h>
@@ -135,6 +136,22 @@ void mesh__port_check_origin(struct mesh_port *port);
 int mesh__move_prepare(struct mesh__remote *to, struct mesh_port *port, struct mesh__record *ret);
 /* ACK_PORT came: the event becomes the CHANGE_PEER. */
 void mesh__move_start_proxy(struct mesh_port *port, struct mesh__event *event);
+/* Its two halves, for any first number: the event becomes the CHANGE_PEER to send, and what was not taken goes on. */
+void mesh__move_become_proxy(struct mesh_port *port, struct mesh__event *event, uint64_t first);
+void mesh__move_forward_backlog(struct mesh_port *port);
+/* Takes a pair of the local space, or an ended port, into a node's space. Whether the port is now in it. */
+bool mesh__move_adopt(struct mesh__space *space, struct mesh_port *port);
+/*
+ * A port that is Done has no peer, and only a port with a peer moves: it gets a new one with which it agrees on both
+ * numbers. The caller closes that one (mesh__port_emit_close) when the port is on its way, and drops the reference.
+ * NULL when memory runs out.
+ */
+struct mesh_port *mesh__move_reopen(struct mesh_port *port);
+/*
+ * Of a port that is about to leave, the one that does. A port that its owner has closed is not free to: it waits for
+ * its peer's close. One that is Done goes in its place.
+ */
+struct mesh_port *mesh__move_stand_in(struct mesh_port *port);
 /*
  * A port arrives; the caller's. The event for its former owner is added to
  * `answers`. NULL when memory runs out or the id is in use.

@@ -13,8 +13,7 @@
 
 /* ---- leaving ---- */
 
-/* Takes a pair of the local space, or an ended port, into a node's space. Whether the port is now in it. */
-static bool adopt(struct mesh__space *space, struct mesh_port *port)
+bool mesh__move_adopt(struct mesh__space *space, struct mesh_port *port)
 {
 	struct mesh__space *local = mesh__local_space();
 	struct mesh_port *peer = NULL;
@@ -57,11 +56,7 @@ int mesh__move_address(struct mesh__space *space, const struct mesh__ref *ref,
 	return 0;
 }
 
-/*
- * A port that has ended has no peer, and only a port with a peer moves: it gets
- * a new one with which it agrees on both numbers. The caller closes that one.
- */
-static struct mesh_port *reopen(struct mesh_port *port)
+struct mesh_port *mesh__move_reopen(struct mesh_port *port)
 {
 	struct mesh_port *peer = mesh__port_new(port->space);
 
@@ -73,6 +68,23 @@ static struct mesh_port *reopen(struct mesh_port *port)
 	port->local_closed = false;
 	mesh__port_set_state(port, MESH__PEERED);
 	return peer;
+}
+
+struct mesh_port *mesh__move_stand_in(struct mesh_port *port)
+{
+	struct mesh_port *done;
+
+	if (port->state != MESH__PEERED || !port->local_closed)
+		return port;
+	done = mesh__port_new(port->space);
+	if (!done) {
+		mesh__port_break(port, &port->space->node, NULL, "no memory to move it");
+		return port;
+	}
+	mesh__port_set_state(done, MESH__DONE);
+	done->owned = true;
+	mesh__port_disown(port);
+	return done;
 }
 
 /* The record of a port that cannot travel, or that has failed: it arrives failed. */
@@ -93,7 +105,7 @@ static int start_sending(
 	int r;
 
 	if (port->state == MESH__DONE) {
-		fresh_peer = reopen(port);
+		fresh_peer = mesh__move_reopen(port);
 		if (!fresh_peer)
 			return -ENOMEM;
 	}
@@ -122,12 +134,13 @@ int mesh__move_prepare(struct mesh__remote *to, struct mesh_port *port, struct m
 	if (mesh__id_random(&record.id) < 0)
 		record.id =
 		        space->node; /* no id, no port: it only has to be one that is not zero */
-	if (!adopt(space, port)) {
+	if (!mesh__move_adopt(space, port)) {
 		record.next_local_seq = 1;
 		record_failed(space, &space->node, &record);
 		*ret = record;
 		return -EXDEV;
 	}
+	port = mesh__move_stand_in(port);
 	record.next_local_seq = port->next_local_seq + 1;
 	/* The owner's reference goes, and the table has its own as long as the port is Sending. */
 	port->owned = false;
@@ -143,23 +156,39 @@ int mesh__move_prepare(struct mesh__remote *to, struct mesh_port *port, struct m
 }
 
 /*
- * The new place numbers what it gets from 1, so the peer has to go back by what
- * its old place has consumed. The peer is told before the backlog goes out: if
- * both are for the same node, the new place might otherwise come to its end with
- * the backlog, and nobody would know it when the peer is told of it.
+ * The place that a port goes on to numbers what it gets from `first`, so the peer has to go back by what its old
+ * place has consumed.
+ */
+void mesh__move_become_proxy(struct mesh_port *port, struct mesh__event *event, uint64_t first)
+{
+	event->type = MESH__EVENT_CHANGE_PEER;
+	event->seq = port->next_local_seq;
+	event->new_peer = mesh__ref_copy(&port->target);
+	event->delta = port->next_peer_seq - first - port->queue_count;
+	port->next_local_seq = first;
+	mesh__port_set_state(port, MESH__PROXYING);
+}
+
+void mesh__move_forward_backlog(struct mesh_port *port)
+{
+	struct mesh_message *message;
+
+	while ((message = mesh__port_next(port)))
+		mesh__port_forward(port,
+		        mesh__event_wrap(message)); /* it has its spare: nothing to allocate */
+	mesh__port_drain(port);
+}
+
+/*
+ * The peer is told before the backlog goes out: if both are for the same node, the new place might otherwise come
+ * to its end with the backlog, and nobody would know it when the peer is told of it.
  */
 void mesh__move_start_proxy(struct mesh_port *port, struct mesh__event *event)
 {
 	struct mesh__space *space = port->space;
 	struct mesh__ref peer = mesh__ref_copy(&port->peer);
-	struct mesh_message *message;
 
-	event->type = MESH__EVENT_CHANGE_PEER;
-	event->seq = port->next_local_seq;
-	event->new_peer = mesh__ref_copy(&port->target);
-	event->delta = port->next_peer_seq - 1 - port->queue_count;
-	port->next_local_seq = 1;
-	mesh__port_set_state(port, MESH__PROXYING);
+	mesh__move_become_proxy(port, event, 1);
 	if (mesh__port_check_peer(port) < 0) {
 		mesh__ref_clear(&peer);
 		mesh__event_drop(space, event);
@@ -167,10 +196,7 @@ void mesh__move_start_proxy(struct mesh_port *port, struct mesh__event *event)
 	}
 	if (!space->backlog_first)
 		mesh__space_post(space, mesh__ref_take(&peer), event);
-	while ((message = mesh__port_next(port)))
-		mesh__port_forward(port,
-		        mesh__event_wrap(message)); /* it has its spare: nothing to allocate */
-	mesh__port_drain(port);
+	mesh__move_forward_backlog(port);
 	if (space->backlog_first)
 		mesh__space_post(space, mesh__ref_take(&peer), event);
 }

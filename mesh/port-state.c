@@ -73,6 +73,7 @@ static void end(struct mesh_port *port, enum mesh__port_state state)
 	mesh__space_remove_forlorn(port);
 	mesh__port_refer(port, &port->origin, NOBODY);
 	mesh__port_refer(port, &port->peer, NOBODY);
+	mesh__ref_clear(&port->landmark);
 	mesh__charge_clear(&port->charge);
 	notify(port);
 }
@@ -336,6 +337,23 @@ void mesh__port_forward(struct mesh_port *port, struct mesh__event *event)
 	mesh__space_post(port->space, mesh__ref_copy(&port->target), event);
 }
 
+/*
+ * Whether the peer has changed in a circle. Who a peer changes to is new each time: a port that was left is not come
+ * back to. But where bridges make a ring, the events that should shorten the ways run round in it for ever. Any
+ * circle comes by a landmark, if that is replaced at longer and longer intervals.
+ */
+static bool goes_in_circles(struct mesh_port *port, const struct mesh__ref *new_peer)
+{
+	if (mesh__ref_equal(new_peer, &port->target) || mesh__ref_equal(new_peer, &port->landmark))
+		return true;
+	if (port->changes++ == port->landmark_due) {
+		port->landmark_due = 2 * port->landmark_due + 1;
+		mesh__ref_clear(&port->landmark);
+		port->landmark = mesh__ref_copy(new_peer);
+	}
+	return false;
+}
+
 static void proxying(struct mesh_port *port, struct mesh__event *event)
 {
 	if (event->type == MESH__EVENT_ACK_CHANGE_PEER && port->pending) {
@@ -348,8 +366,8 @@ static void proxying(struct mesh_port *port, struct mesh__event *event)
 		return;
 	}
 	if (event->type == MESH__EVENT_CHANGE_PEER) {
-		if (mesh__ref_equal(&event->new_peer, &port->target)) {
-			refuse(port, event, "CHANGE_PEER to the port that it forwards to");
+		if (goes_in_circles(port, &event->new_peer)) {
+			refuse(port, event, "a circle of bridges");
 			return;
 		}
 		/* Only to know whom to tell of a failure. */

@@ -155,6 +155,8 @@ struct mesh_port {
 	bool forlorn;                  /* in the space's list */
 	LIST_ENTRY(mesh_port) in_forlorn;
 	bool settled;                  /* its peer was heard of from elsewhere since it came */
+	struct mesh__ref landmark;     /* PROXYING: one of the peers that came by, and */
+	unsigned changes, landmark_due; /* how many did; at that number the landmark is replaced */
 	struct mesh__charge charge;
 	uint64_t next_local_seq, next_peer_seq;
 	struct mesh__event *pending;   /* uthash by seq */
@@ -201,6 +203,11 @@ int mesh__port_new_remote(struct mesh__space *space, const struct mesh_id *id, s
  * queued on a local pair may still meet that when the pair moves: then that port fails).
  */
 int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool close);
+/*
+ * Joins the peers of two ports, which are given up, also on failure. Without the lock. 0, -EINVAL (the same port),
+ * -ELOOP (they are peers of one another), -EXDEV, -ENOMEM: then both have failed.
+ */
+int mesh__port_bridge(struct mesh_port *x, struct mesh_port *y);
 /* The owner's close: drops unread messages. */
 void mesh__port_close(struct mesh_port *port);
 /* Gives up the owner's reference (closing it if it was not): the port may be freed here. Does not run the space. */

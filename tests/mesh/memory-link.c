@@ -533,6 +533,16 @@ void memory_fail(struct mesh_port *port)
 	mesh__space_unlock(space);
 }
 
+int memory_bridge(struct mesh_port *a, struct mesh_port *b)
+{
+	int r;
+
+	scarce(true);
+	r = mesh__port_bridge(a, b);
+	scarce(false);
+	return r;
+}
+
 size_t memory_port_count(struct memory_node *node)
 {
 	return HASH_COUNT(node->space.ports);
