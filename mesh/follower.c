@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <mesh/node-priv.h>
 
-#include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
 #include <mesh/control-priv.h>

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 
-#include <pal/util-priv.h>
-
 /*
  * A port on the move. Its node sends a record of it and keeps the object, which
  * collects what arrives (Sending), until the new node has acknowledged; then it

@@ -2,7 +2,6 @@
 #include <mesh/machine-priv.h>
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include <pal/util-priv.h>
 

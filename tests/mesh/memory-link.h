@@ -53,6 +53,7 @@ struct memory_net {
 
 /* Called before and after each call of the machine that may fail for want of memory. For tests of just that. */
 extern void (*memory_scarce)(bool scarce);
+void memory_call_scarce(bool scarce); /* calls it, if there is one */
 
 void memory_net_init(struct memory_net *net, size_t nodes);
 /* Ends every node, and checks that nobody kept anything of them. */
@@ -91,6 +92,8 @@ struct mesh__remote *memory_remote(struct memory_node *node, const struct mesh_i
 
 int memory_send(struct mesh_port *port, const char *text);
 int memory_send_message(struct mesh_port *port, struct mesh_message *message, bool close);
+/* A message of so many bytes, and with so many descriptors of /dev/null. */
+struct mesh_message *memory_new_message(size_t size, size_t fds);
 /* Sends ports (up to a NULL) with a text. */
 int memory_send_ports(struct mesh_port *port, const char *text, ...) __attribute__((sentinel));
 struct mesh_message *memory_take(struct mesh_port *port);

@@ -89,3 +89,42 @@ void nodes_expect_end(struct mesh_port *port, int how)
 
 	ck_assert_int_eq(mesh_port_recv(port, NODES_PATIENCE, &message, NULL), how);
 }
+
+void nodes_send_many(struct mesh_port *port, unsigned number)
+{
+	for (unsigned i = 0; i < number; i++)
+		ck_assert_int_eq(mesh_port_send(port, mesh_message_new(&i, sizeof i)), 0);
+}
+
+void *nodes_receive_all(void *argument)
+{
+	struct mesh_port *port = argument;
+	struct mesh_message *message;
+	uintptr_t received = 0;
+
+	while (mesh_port_recv(port, NODES_PATIENCE, &message, NULL) == 0) {
+		mesh_message_free(message);
+		received++;
+	}
+	return (void *)received;
+}
+
+void nodes_echo(struct mesh_port *port, int status, struct mesh_message *message, void *userdata)
+{
+	(void)status;
+	(void)userdata;
+	if (message)
+		ck_assert_int_eq(mesh_port_send(port, message), 0);
+}
+
+void nodes_make_home_pair(struct node_pair *pair, struct mesh_port **p, struct mesh_port **q)
+{
+	ck_assert_int_eq(mesh_port_pair(p, q), 0);
+	nodes_send_port(pair->at_leader, "p", *p);
+	nodes_send_port(pair->at_host, "p", nodes_expect_port(pair->at_host, "p"));
+	*p = nodes_expect_port(pair->at_leader, "p");
+	nodes_send_text(*p, "settled");
+	nodes_expect_text(*q, "settled");
+	nodes_send_text(*q, "settled");
+	nodes_expect_text(*p, "settled");
+}

@@ -23,9 +23,18 @@ void nodes_free(struct node_pair *pair);
 void nodes_send_text(struct mesh_port *port, const char *text);
 /* Sends `text` and the port (consumed). */
 void nodes_send_port(struct mesh_port *port, const char *text, struct mesh_port *passenger);
+/* A pair that left and came home: both ends are in the leader, and no link brings what is sent on it. */
+void nodes_make_home_pair(struct node_pair *pair, struct mesh_port **p, struct mesh_port **q);
+
+/* `number` messages: an unsigned that counts up from 0. */
+void nodes_send_many(struct mesh_port *port, unsigned number);
 struct mesh_message *nodes_recv(struct mesh_port *port);
 void nodes_expect_text(struct mesh_port *port, const char *text);
 struct mesh_port *nodes_expect_port(struct mesh_port *port, const char *text);
+/* For a thread: takes the messages of the port `argument` until it ends; how many, as an uintptr_t. */
+void *nodes_receive_all(void *argument);
+/* For mesh_port_set_callback(): sends back whatever comes. */
+void nodes_echo(struct mesh_port *port, int status, struct mesh_message *message, void *userdata);
 /* The next thing on the port is its end, in this way. */
 void nodes_expect_end(struct mesh_port *port, int how);
 

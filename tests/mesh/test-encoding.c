@@ -2,7 +2,6 @@
 #include <mesh/encoding.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

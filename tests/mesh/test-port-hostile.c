@@ -1,91 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include <mesh/space-priv.h>
+/* Events that are wrong in themselves, or that the state machine never makes. */
+#include "hostile-port.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 #include <pal/util-priv.h>
 
-#include "memory-link.h"
 #include "support.h"
-
-/* S139, S141, S142: a node that breaks the rules hurts its own ports, and nobody waits for ever. */
-
-static struct memory_net net;
-#define A (&net.nodes[0])
-#define B (&net.nodes[1])
-#define C (&net.nodes[2])
-
-/* a on A, the hostile node, and b on B; and two that must not notice anything. */
-static struct mesh_port *a, *b, *calm_a, *calm_b;
-
-static void start(void)
-{
-	memory_net_init(&net, 3);
-	net.quiet = true;
-	memory_pair(A, "a", &a, B, "b", &b);
-	memory_pair(A, "calm a", &calm_a, B, "calm b", &calm_b);
-}
-
-static void stop(void)
-{
-	memory_run(&net, NULL);
-	memory_send(calm_a, "ping");
-	memory_send(calm_b, "pong");
-	memory_run(&net, NULL);
-	memory_expect(calm_b, "ping");
-	memory_expect(calm_a, "pong");
-	memory_free(calm_a);
-	memory_free(calm_b);
-	memory_free(a);
-	if (b)
-		memory_free(b);
-	memory_run(&net, NULL);
-	ck_assert_uint_eq(memory_port_count(A), 0);
-	ck_assert_uint_eq(memory_port_count(B), 0);
-	memory_net_clear(&net);
-}
-
-/* ---- writing events ---- */
-
-struct raw {
-	const char *port; /* NULL: b */
-	uint8_t type, flags;
-	uint64_t seq;
-	const struct mesh__record *records;
-	size_t record_count, body_size;
-	const void *body;
-	uint32_t extra_records, extra_body; /* claimed and not there */
-	size_t cut;                         /* bytes left out at the end */
-	size_t fds;
-	struct memory_node *from; /* NULL: A */
-};
-
-static void inject(struct raw raw)
-{
-	struct mesh_id port = memory_id(raw.port ? raw.port : "b");
-	size_t size = mesh__event_size(raw.record_count, raw.body_size);
-	uint8_t *event = calloc(1, size);
-	int fds[4];
-
-	mesh__event_header_write(event, &port, raw.type, raw.flags, raw.seq,
-	        (uint32_t)raw.record_count + raw.extra_records,
-	        (uint32_t)raw.body_size + raw.extra_body);
-	for (size_t i = 0; i < raw.record_count; i++)
-		mesh__record_write(
-		        event + MESH__EVENT_HEADER_SIZE + i * MESH__RECORD_SIZE, &raw.records[i]);
-	if (raw.body_size)
-		memcpy(event + size - raw.body_size, raw.body, raw.body_size);
-	for (size_t i = 0; i < raw.fds; i++)
-		fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	/* In a buffer of its own, so that reading beyond the end is seen. */
-	event = realloc(event, size - raw.cut ? size - raw.cut : 1);
-	memory_inject(B, raw.from ? raw.from : A, event, size - raw.cut, fds, raw.fds);
-	free(event);
-}
-#define MESSAGE .type = MESH__EVENT_MESSAGE, .flags = MESH__FLAG_MESSAGE
 
 static void inject_change(const struct mesh_id *node, const struct mesh_id *port, size_t cut)
 {
@@ -97,45 +17,6 @@ static void inject_change(const struct mesh_id *node, const struct mesh_id *port
 	        .seq = 1,
 	        .body = body,
 	        .body_size = sizeof body - cut});
-}
-
-static void expect_failed(void)
-{
-	memory_run(&net, NULL);
-	ck_assert_int_eq(memory_end(b), -ECONNRESET);
-	ck_assert_int_eq(memory_end(a), -ECONNRESET);
-}
-
-static void expect_alive(void)
-{
-	memory_run(&net, NULL);
-	ck_assert_int_eq(memory_end(b), 0);
-	ck_assert_int_eq(memory_end(a), 0);
-}
-
-/* A port of A as a record: `peer` is on A too. */
-static struct mesh_port *sent, *sent_peer;
-
-static struct mesh__record record_of_a_port(void)
-{
-	struct mesh__record record = {.id = memory_id("new"), .next_local_seq = 2};
-
-	ck_assert_int_eq(mesh__port_pair(NULL, &sent, &sent_peer), 0);
-	memory_send_ports(a, "to have it on the move", sent, NULL);
-	memory_lose(&net, TAILQ_FIRST(&net.packets));
-	record.old_node = record.peer_node = A->space.node;
-	record.old_port = sent->id;
-	record.peer_port = sent_peer->id;
-	ck_assert_uint_eq(A->space.moving, 1);
-	return record;
-}
-
-static void expect_returned(void)
-{
-	memory_run(&net, NULL);
-	ck_assert_uint_eq(A->space.moving, 0);
-	ck_assert_int_eq(memory_end(sent_peer), -ECONNRESET);
-	memory_free(sent_peer);
 }
 
 /* ---- shape ---- */
@@ -356,135 +237,16 @@ START_TEST(a_closed_ports_peer_may_have_ended)
 }
 END_TEST
 
-/* ---- ports in messages ---- */
-
-static void lose_the_link(void)
-{
-	memory_tell_lost(A, B);
-	memory_tell_lost(B, A);
-	memory_free(calm_a);
-	memory_free(calm_b);
-	memory_pair(A, "calm a2", &calm_a, B, "calm b2", &calm_b);
-}
-
-START_TEST(a_record_that_lies_fails_the_port_and_nothing_is_left_behind)
-{
-	struct mesh__record records[2] = {record_of_a_port(), {{{0}}}};
-	size_t count = 1;
-	bool answered = true;
-	struct mesh_port *found;
-
-	switch (_i) {
-	case 0: /* the original aborts */
-		records[0].old_node = B->space.node;
-		answered = false;
-		break;
-	case 1: /* somebody else's port */
-		records[0].old_node = C->space.node;
-		answered = false;
-		break;
-	case 2: /* in use: the original loses the port that has it */
-		records[0].id = memory_id("calm b");
-		break;
-	case 3: /* twice the same */
-		records[1] = records[0];
-		count = 2;
-		break;
-	case 4:
-		records[0].old_port = (struct mesh_id){{0}};
-		answered = false;
-		break;
-	case 5:
-		records[0].peer_node = (struct mesh_id){{0}};
-		break;
-	case 6: /* the second is a descriptor that is not there */
-		count = 2;
-		break;
-	}
-	inject((struct raw){MESSAGE, .seq = 1, .records = records, .record_count = count});
-	expect_failed();
-	found = mesh__space_find(&B->space, &records[0].id);
-	ck_assert(!found || found == calm_b);
-	if (!answered)
-		lose_the_link(); /* who lies about itself waits until then */
-	expect_returned();
-}
-END_TEST
-
-START_TEST(a_port_for_an_unknown_port_is_answered)
-{
-	struct mesh__record record = record_of_a_port();
-
-	inject((struct raw){MESSAGE, .port = "nobody", .seq = 1, .records = &record,
-	        .record_count = 1, .fds = 1});
-	ck_assert_uint_eq(B->space.unknown_port_events, 1);
-	expect_returned();
-	inject((struct raw){MESSAGE, .seq = 1});
-	mesh_message_free(memory_take(b));
-	expect_alive();
-}
-END_TEST
-
-START_TEST(a_port_in_an_event_without_a_message_is_answered)
-{
-	struct mesh__record record = record_of_a_port();
-
-	inject((struct raw){.type = MESH__EVENT_MESSAGE,
-	        .seq = 1,
-	        .records = &record,
-	        .record_count = 1,
-	        .fds = 1});
-	expect_returned();
-	expect_alive();
-}
-END_TEST
-
-START_TEST(a_port_whose_peer_is_on_no_node_fails)
-{
-	struct mesh__record record = record_of_a_port();
-	struct mesh_port *port;
-
-	record.peer_node = memory_id("nowhere");
-	inject((struct raw){MESSAGE, .seq = 1, .records = &record, .record_count = 1});
-	expect_alive(); /* and the leader has said that there is no such node */
-	port = memory_take_port(b);
-	ck_assert_int_eq(memory_end(port), -ECONNRESET);
-	memory_free(port);
-	ck_assert_uint_eq(A->space.moving, 0);
-	memory_free(
-	        sent_peer); /* of whom the record did not tell: its node has hurt its own port */
-	lose_the_link();
-	memory_free(a);
-	memory_free(b);
-	memory_pair(A, "a2", &a, B, "b2", &b);
-}
-END_TEST
-
-START_TEST(a_failed_port_need_not_blame_anybody)
-{
-	struct mesh__record record = {.id = memory_id("new")};
-	struct mesh_port *port;
-
-	inject((struct raw){MESSAGE, .seq = 1, .records = &record, .record_count = 1});
-	port = memory_take_port(b);
-	ck_assert_int_eq(memory_end(port), -ECONNRESET);
-	memory_free(port);
-	expect_alive();
-}
-END_TEST
-
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("mesh/port-hostile");
 	TCase *shape = support_tcase(suite, "shape");
 	TCase *numbers = support_tcase(suite, "numbers");
 	TCase *states = support_tcase(suite, "states");
-	TCase *ports = support_tcase(suite, "ports");
 
 	tcase_add_checked_fixture(shape, start, stop);
 	tcase_add_checked_fixture(numbers, start, stop);
 	tcase_add_checked_fixture(states, start, stop);
-	tcase_add_checked_fixture(ports, start, stop);
 	tcase_add_loop_test(
 	        shape, an_event_cut_anywhere_is_no_event, 0, (int)mesh__event_size(1, 5) + 1);
 	tcase_add_loop_test(shape, counts_beyond_the_end_fail_the_port, 0, 6);
@@ -504,12 +266,6 @@ static Suite *make_suite(void)
 	tcase_add_test(states, an_event_from_a_third_node_is_accepted);
 	tcase_add_loop_test(states, a_peer_cannot_move_to_nowhere, 0, 6);
 	tcase_add_test(states, a_closed_ports_peer_may_have_ended);
-	tcase_add_loop_test(
-	        ports, a_record_that_lies_fails_the_port_and_nothing_is_left_behind, 0, 7);
-	tcase_add_test(ports, a_port_for_an_unknown_port_is_answered);
-	tcase_add_test(ports, a_port_in_an_event_without_a_message_is_answered);
-	tcase_add_test(ports, a_port_whose_peer_is_on_no_node_fails);
-	tcase_add_test(ports, a_failed_port_need_not_blame_anybody);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -2,9 +2,6 @@
 #include <mesh/space-priv.h>
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "support.h"
 #include "trace-play.h"

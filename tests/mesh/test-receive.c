@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/* Callbacks: in which thread, how often, and what they may do. */
 #include "nodes.h"
 
 #include <errno.h>
 #include <event2/event.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "support.h"
 
@@ -62,29 +60,15 @@ static void wait_for_messages(struct tally *tally, unsigned number)
 	pthread_mutex_unlock(&tally->lock);
 }
 
-static void send_many(struct mesh_port *port, unsigned number)
-{
-	for (unsigned i = 0; i < number; i++)
-		ck_assert_int_eq(mesh_port_send(port, mesh_message_new(&i, sizeof i)), 0);
-}
-
-static void echo(struct mesh_port *port, int status, struct mesh_message *message, void *userdata)
-{
-	(void)status;
-	(void)userdata;
-	if (message)
-		ck_assert_int_eq(mesh_port_send(port, message), 0);
-}
-
 START_TEST(a_callback_runs_in_the_nodes_thread_and_ends_once)
 {
 	struct tally tally = TALLY_INIT;
 	struct node_pair pair;
 
 	nodes_make(&pair);
-	send_many(pair.at_leader, 10);
+	nodes_send_many(pair.at_leader, 10);
 	ck_assert_int_eq(mesh_port_set_callback(pair.at_host, NULL, count, &tally), 0);
-	send_many(pair.at_leader, 1000);
+	nodes_send_many(pair.at_leader, 1000);
 	mesh_port_free(pair.at_leader);
 	pair.at_leader = NULL;
 	wait_for_end(&tally);
@@ -110,7 +94,7 @@ START_TEST(a_port_may_be_freed_in_its_own_callback)
 	tally.stop_after = 3;
 	tally.then = free_it;
 	ck_assert_int_eq(mesh_port_set_callback(pair.at_host, NULL, count, &tally), 0);
-	send_many(pair.at_leader, 10);
+	nodes_send_many(pair.at_leader, 10);
 	nodes_expect_end(pair.at_leader, -EPIPE);
 	ck_assert_uint_eq(tally.messages, 3);
 	pair.at_host = NULL;
@@ -135,7 +119,7 @@ START_TEST(a_callback_may_be_removed_and_the_rest_received_by_hand)
 	tally.then = remove_it;
 	ck_assert_int_eq(mesh_port_set_callback(pair.at_host, NULL, count, &tally), 0);
 	ck_assert_int_eq(mesh_port_recv(pair.at_host, PAL_DEADLINE_NOW, &message, NULL), -EBUSY);
-	send_many(pair.at_leader, 6);
+	nodes_send_many(pair.at_leader, 6);
 	wait_for_messages(&tally, 4);
 	while (mesh_port_recv(pair.at_host, NODES_PATIENCE, &message, NULL) == -EBUSY)
 		sched_yield();
@@ -159,10 +143,10 @@ START_TEST(a_port_with_a_callback_may_travel)
 	nodes_send_port(pair.at_leader, "p", p);
 	p = nodes_expect_port(pair.at_host, "p");
 	ck_assert_int_eq(mesh_port_set_callback(p, NULL, count, &tally), 0);
-	send_many(q, 1);
+	nodes_send_many(q, 1);
 	wait_for_messages(&tally, 1);
 	nodes_send_port(pair.at_host, "back", p);
-	send_many(q, 1);
+	nodes_send_many(q, 1);
 	p = nodes_expect_port(pair.at_leader, "back");
 	mesh_message_free(nodes_recv(p));
 	ck_assert_uint_eq(tally.messages, 1);
@@ -181,7 +165,7 @@ START_TEST(a_pair_without_a_node_calls_back_on_a_base)
 	ck_assert_int_eq(mesh_port_pair(&a, &b), 0);
 	ck_assert_int_eq(mesh_port_set_callback(b, NULL, count, &tally), -EINVAL);
 	tally.base = base;
-	send_many(a, 100);
+	nodes_send_many(a, 100);
 	ck_assert_int_eq(mesh_port_set_callback(b, base, count, &tally), 0);
 	mesh_port_free(a);
 	event_base_dispatch(base);
@@ -208,14 +192,14 @@ START_TEST(a_node_runs_on_the_callers_base)
 	ck_assert_int_eq(mesh_port_pair(&mine, &passenger), 0);
 	ck_assert_ok(mesh_node_invite(leader, passenger, &invitation, &error), &error);
 	ck_assert_ok(mesh_node_join(&invitation, NULL, NODES_PATIENCE, &host, &theirs, &error), &error);
-	ck_assert_int_eq(mesh_port_set_callback(theirs, NULL, echo, NULL), 0);
-	send_many(mine, 1);
+	ck_assert_int_eq(mesh_port_set_callback(theirs, NULL, nodes_echo, NULL), 0);
+	nodes_send_many(mine, 1);
 	mesh_message_free(nodes_recv(mine)); /* blocking, in the base's thread: reads by itself */
 	tally.base = base;
 	tally.stop_after = 500;
 	tally.then = free_it;
 	ck_assert_int_eq(mesh_port_set_callback(mine, base, count, &tally), 0);
-	send_many(mine, 500);
+	nodes_send_many(mine, 500);
 	while (tally.messages < 500)
 		event_base_loop(base, EVLOOP_ONCE);
 	ck_assert(pthread_equal(tally.thread, pthread_self()));
@@ -223,184 +207,6 @@ START_TEST(a_node_runs_on_the_callers_base)
 	mesh_node_free(host);
 	mesh_node_free(leader);
 	event_base_free(base);
-}
-END_TEST
-
-/* ---- descriptors ---- */
-
-START_TEST(the_descriptor_is_readable_exactly_when_there_is_something)
-{
-	struct node_pair pair;
-	struct mesh_message *message;
-	struct pollfd poller = {.events = POLLIN};
-
-	nodes_make(&pair);
-	poller.fd = mesh_port_peek_fd(pair.at_host);
-	ck_assert_int_ge(poller.fd, 0);
-	ck_assert_int_eq(mesh_port_peek_fd(pair.at_host), poller.fd);
-	ck_assert_int_eq(poll(&poller, 1, 0), 0);
-	send_many(pair.at_leader, 2);
-	ck_assert_int_eq(poll(&poller, 1, -1), 1);
-	mesh_message_free(nodes_recv(pair.at_host));
-	ck_assert_int_eq(poll(&poller, 1, -1), 1);
-	mesh_message_free(nodes_recv(pair.at_host));
-	ck_assert_int_eq(poll(&poller, 1, 0), 0);
-	mesh_port_free(pair.at_leader);
-	pair.at_leader = NULL;
-	ck_assert_int_eq(poll(&poller, 1, -1), 1);
-	ck_assert_int_eq(mesh_port_try_recv(pair.at_host, &message), -EPIPE);
-	ck_assert_int_eq(poll(&poller, 1, 0), 1);
-	nodes_free(&pair);
-}
-END_TEST
-
-/* ---- waiting ---- */
-
-static void *receive_some(void *argument)
-{
-	struct mesh_port *port = argument;
-	struct mesh_message *message;
-	uintptr_t received = 0;
-
-	while (mesh_port_recv(port, NODES_PATIENCE, &message, NULL) == 0) {
-		mesh_message_free(message);
-		received++;
-	}
-	return (void *)received;
-}
-
-START_TEST(threads_that_wait_for_different_ports_take_turns_at_reading)
-{
-	enum { THREADS = 6, MESSAGES = 500 };
-	struct node_pair pair;
-	struct mesh_port *mine[THREADS], *theirs;
-	pthread_t threads[THREADS];
-
-	nodes_make(&pair);
-	for (int i = 0; i < THREADS; i++) {
-		ck_assert_int_eq(mesh_port_pair(&mine[i], &theirs), 0);
-		nodes_send_port(pair.at_leader, "p", theirs);
-		theirs = nodes_expect_port(pair.at_host, "p");
-		ck_assert_int_eq(pthread_create(&threads[i], NULL, receive_some, theirs), 0);
-		ck_assert_ptr_nonnull(theirs);
-		send_many(mine[i], MESSAGES);
-		mesh_port_free(mine[i]);
-		mine[i] = theirs;
-	}
-	for (int i = 0; i < THREADS; i++) {
-		void *received;
-
-		ck_assert_int_eq(pthread_join(threads[i], &received), 0);
-		ck_assert_uint_eq((uintptr_t)received, MESSAGES);
-		mesh_port_free(mine[i]);
-	}
-	nodes_free(&pair);
-}
-END_TEST
-
-START_TEST(several_threads_share_the_messages_of_one_port)
-{
-	enum { THREADS = 4, MESSAGES = 1000 };
-	struct node_pair pair;
-	pthread_t threads[THREADS];
-	uintptr_t total = 0;
-
-	nodes_make(&pair);
-	for (int i = 0; i < THREADS; i++)
-		ck_assert_int_eq(pthread_create(&threads[i], NULL, receive_some, pair.at_host), 0);
-	send_many(pair.at_leader, MESSAGES);
-	mesh_port_free(pair.at_leader);
-	pair.at_leader = NULL;
-	for (int i = 0; i < THREADS; i++) {
-		void *received;
-
-		ck_assert_int_eq(pthread_join(threads[i], &received), 0);
-		total += (uintptr_t)received;
-	}
-	ck_assert_uint_eq(total, MESSAGES);
-	nodes_free(&pair);
-}
-END_TEST
-
-START_TEST(round_trips_against_a_callback_go_on_while_others_wait)
-{
-	struct node_pair pair;
-	pthread_t bystander;
-	struct mesh_port *p, *q;
-
-	nodes_make(&pair);
-	ck_assert_int_eq(mesh_port_set_callback(pair.at_host, NULL, echo, NULL), 0);
-	ck_assert_int_eq(mesh_port_pair(&p, &q), 0);
-	ck_assert_int_eq(pthread_create(&bystander, NULL, receive_some, q), 0);
-	for (unsigned i = 0; i < 2000; i++) {
-		struct mesh_message *message;
-
-		send_many(pair.at_leader, 1);
-		message = nodes_recv(pair.at_leader);
-		mesh_message_free(message);
-	}
-	mesh_port_free(p);
-	ck_assert_int_eq(pthread_join(bystander, NULL), 0);
-	mesh_port_free(q);
-	nodes_free(&pair);
-}
-END_TEST
-
-/* The pair belongs to no node when the thread begins to wait, and to one when the message comes. */
-START_TEST(a_receiver_that_waits_on_a_local_pair_follows_it_into_a_node)
-{
-	struct node_pair pair;
-	struct mesh_port *p, *q;
-	pthread_t thread;
-	void *received;
-
-	nodes_make(&pair);
-	ck_assert_int_eq(mesh_port_pair(&p, &q), 0);
-	ck_assert_int_eq(pthread_create(&thread, NULL, receive_some, q), 0);
-	nodes_send_port(pair.at_leader, "p", p);
-	p = nodes_expect_port(pair.at_host, "p");
-	send_many(p, 7);
-	mesh_port_free(p);
-	ck_assert_int_eq(pthread_join(thread, &received), 0);
-	ck_assert_uint_eq((uintptr_t)received, 7);
-	mesh_port_free(q);
-	nodes_free(&pair);
-}
-END_TEST
-
-/* A pair that left and came home: both ends are in one node, and no link brings what is sent on it. */
-static void make_home_pair(struct node_pair *pair, struct mesh_port **p, struct mesh_port **q)
-{
-	ck_assert_int_eq(mesh_port_pair(p, q), 0);
-	nodes_send_port(pair->at_leader, "p", *p);
-	nodes_send_port(pair->at_host, "p", nodes_expect_port(pair->at_host, "p"));
-	*p = nodes_expect_port(pair->at_leader, "p");
-	nodes_send_text(*p, "settled");
-	nodes_expect_text(*q, "settled");
-	nodes_send_text(*q, "settled");
-	nodes_expect_text(*p, "settled");
-}
-
-START_TEST(a_thread_that_reads_is_woken_by_what_another_thread_sends_within_the_node)
-{
-	struct node_pair pair;
-	struct mesh_port *p, *q;
-	pthread_t thread;
-	void *received;
-
-	nodes_make(&pair);
-	make_home_pair(&pair, &p, &q);
-	ck_assert_int_eq(pthread_create(&thread, NULL, receive_some, q), 0);
-	for (unsigned i = 0; i < 200; i++) {
-		send_many(p, 1);
-		if (i % 3 == 0)
-			sched_yield();
-	}
-	mesh_port_free(p);
-	ck_assert_int_eq(pthread_join(thread, &received), 0);
-	ck_assert_uint_eq((uintptr_t)received, 200);
-	mesh_port_free(q);
-	nodes_free(&pair);
 }
 END_TEST
 
@@ -412,10 +218,10 @@ START_TEST(freeing_a_node_sends_everybody_home_who_waits_in_it)
 	pthread_t threads[2];
 
 	nodes_make(&pair);
-	make_home_pair(&pair, &p, &q);
+	nodes_make_home_pair(&pair, &p, &q);
 	ck_assert_int_eq(mesh_port_set_callback(pair.at_leader, NULL, count, &tally), 0);
-	ck_assert_int_eq(pthread_create(&threads[0], NULL, receive_some, p), 0);
-	ck_assert_int_eq(pthread_create(&threads[1], NULL, receive_some, q), 0);
+	ck_assert_int_eq(pthread_create(&threads[0], NULL, nodes_receive_all, p), 0);
+	ck_assert_int_eq(pthread_create(&threads[1], NULL, nodes_receive_all, q), 0);
 	mesh_node_free(pair.leader);
 	pair.leader = NULL;
 	ck_assert_int_eq(tally.end, -ECONNRESET); /* told before the node is gone */
@@ -469,14 +275,14 @@ START_TEST(a_base_is_told_of_callbacks_that_another_thread_has_read)
 	ck_assert_int_eq(mesh_node_new(&options, &pair.leader, NULL), 0);
 	nodes_invite(pair.leader, &pair.host, &pair.at_leader, &pair.at_host);
 	ck_assert_int_eq(mesh_port_pair(&p, &q), 0);
-	ck_assert_int_eq(pthread_create(&thread, NULL, receive_some, q), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, nodes_receive_all, q), 0);
 	nodes_send_text(pair.at_host, "hello");
 	nodes_expect_text(pair.at_leader, "hello"); /* waiting here makes the leader read */
 	nodes_send_port(pair.at_leader, "p", p);
 	p = nodes_expect_port(pair.at_host, "p");
 	ck_assert_int_eq(mesh_port_set_callback(pair.at_leader, NULL, count, &tally), 0);
 	for (unsigned i = 1; i <= 50; i++) {
-		send_many(pair.at_host, 1);
+		nodes_send_many(pair.at_host, 1);
 		while (tally.messages < i)
 			event_base_loop(base, EVLOOP_ONCE);
 	}
@@ -491,7 +297,7 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("mesh/receive");
-	TCase *callbacks = support_tcase(suite, "callbacks"), *waiting = support_tcase(suite, "waiting");
+	TCase *callbacks = support_tcase(suite, "callbacks");
 
 	tcase_add_test(callbacks, a_callback_runs_in_the_nodes_thread_and_ends_once);
 	tcase_add_test(callbacks, a_port_may_be_freed_in_its_own_callback);
@@ -499,13 +305,7 @@ static Suite *make_suite(void)
 	tcase_add_test(callbacks, a_port_with_a_callback_may_travel);
 	tcase_add_test(callbacks, a_pair_without_a_node_calls_back_on_a_base);
 	tcase_add_test(callbacks, a_node_runs_on_the_callers_base);
-	tcase_add_test(waiting, the_descriptor_is_readable_exactly_when_there_is_something);
-	tcase_add_test(waiting, threads_that_wait_for_different_ports_take_turns_at_reading);
-	tcase_add_test(waiting, several_threads_share_the_messages_of_one_port);
-	tcase_add_test(waiting, round_trips_against_a_callback_go_on_while_others_wait);
-	tcase_add_test(waiting, a_receiver_that_waits_on_a_local_pair_follows_it_into_a_node);
-	tcase_add_test(waiting, a_thread_that_reads_is_woken_by_what_another_thread_sends_within_the_node);
-	tcase_add_test(waiting, freeing_a_node_sends_everybody_home_who_waits_in_it);
+	tcase_add_test(callbacks, freeing_a_node_sends_everybody_home_who_waits_in_it);
 	tcase_add_test(callbacks, a_callback_on_a_base_may_free_the_node_of_its_port);
 	tcase_add_test(callbacks, a_base_is_told_of_callbacks_that_another_thread_has_read);
 	return suite;
