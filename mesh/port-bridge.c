@@ -97,7 +97,8 @@ static int join(struct mesh__space *space, struct mesh_port *x, struct mesh_port
 	return r;
 }
 
-static void break_both(struct mesh_port *x, struct mesh_port *y, const struct mesh_id *blamed, const char *why)
+static void break_both(
+	struct mesh_port *x, struct mesh_port *y, const struct mesh_id *blamed, const char *why)
 {
 	mesh__port_break(x, blamed, NULL, why);
 	mesh__port_break(y, blamed, NULL, why);

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include <pal/util-priv.h>
+
 /*
  * A port on the move. Its node sends a record of it and keeps the object, which
  * collects what arrives (Sending), until the new node has acknowledged; then it
@@ -201,6 +203,15 @@ void mesh__move_start_proxy(struct mesh_port *port, struct mesh__event *event)
 
 /* ---- arriving ---- */
 
+static bool failed_on_its_way(const struct mesh__space *space, const struct mesh_id *id)
+{
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(space->early_failures); i++) {
+		if (mesh__id_equal(&space->early_failures[i], id))
+			return true;
+	}
+	return false;
+}
+
 /* Whom the new port talks to. Why it arrives as a failed one, if it does; -ENOMEM in *ret_error. */
 static const char *find_peer(
         struct mesh_port *port, const struct mesh__record *record, int *ret_error)
@@ -211,6 +222,8 @@ static const char *find_peer(
 	port->blamed = record->peer_node;
 	if (mesh__id_is_zero(&record->peer_port))
 		return "it had failed before it was sent";
+	if (failed_on_its_way(space, &record->id))
+		return "it failed on its way";
 	if (mesh__id_equal(&record->peer_node, &space->node)) {
 		struct mesh_port *peer = mesh__space_find(space, &record->peer_port);
 

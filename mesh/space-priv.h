@@ -248,6 +248,12 @@ struct mesh__space {
 	bool backlog_first;                /* the order of the original when a proxy starts; for comparing traces */
 	unsigned entering;                 /* atomic: threads between reading a port's space and having its lock */
 	pthread_cond_t entered;
+	/*
+	 * Ids of ports that were said to have failed and were not known: where packets overtake one another, that can be
+	 * one of which the record is still under way.
+	 */
+	struct mesh_id early_failures[64];
+	unsigned early_failure_count; /* the next one overwrites the oldest */
 	uint64_t unknown_port_events, dropped_events; /* counters, for tests and logs */
 	uint64_t checked_for_loss;                    /* ports that were looked at because a node was lost */
 };

@@ -57,7 +57,8 @@ static void start(int order)
 static void run_at_most(size_t packets)
 {
 	while (net.packet_count && packets--)
-		memory_deliver(&net, trace.seed ? memory_pick(&net, trace.seed) : TAILQ_FIRST(&net.packets));
+		memory_deliver(&net,
+			trace.seed ? memory_pick(&net, trace.seed) : TAILQ_FIRST(&net.packets));
 	ck_assert_uint_eq(net.packet_count, 0);
 }
 
@@ -121,7 +122,8 @@ START_TEST(longer_rings_fail_too)
 	for (int i = 0; i < 4; i++) {
 		char to[] = {'>', (char)('a' + i), 0}, from[] = {'<', (char)('a' + i), 0};
 
-		memory_pair(&net.nodes[i], to, &ports[i][0], &net.nodes[(i + 1) % 4], from, &ports[(i + 1) % 4][1]);
+		memory_pair(&net.nodes[i], to, &ports[i][0], &net.nodes[(i + 1) % 4], from,
+			&ports[(i + 1) % 4][1]);
 	}
 	for (int i = 0; i < 4; i++) {
 		/* Where all is quiet meanwhile, the last two are the ends of one pair. */
@@ -139,8 +141,8 @@ END_TEST
 /* ---- where the ports are ---- */
 
 /* The pair of `end` and the port to be bridged: 0 within the node, 1 of no node, 2 to another node. */
-static void make_pair(int how, struct memory_node *other, const char *inner, const char *outer, struct mesh_port **ret,
-	struct mesh_port **ret_end)
+static void make_pair(int how, struct memory_node *other, const char *inner, const char *outer,
+	struct mesh_port **ret, struct mesh_port **ret_end)
 {
 	if (how == 2)
 		memory_pair(A, inner, ret, other, outer, ret_end);
@@ -355,7 +357,8 @@ static Suite *make_suite(void)
 	tcase_add_test(own, nothing_is_joined_with_nothing);
 	tcase_add_loop_test(own, a_closed_end_passes_its_last_messages_and_its_end_on, 0, 9 * 20);
 	tcase_add_loop_test(own, two_closed_ends_are_joined, 0, 9 * 10);
-	tcase_add_loop_test(own, a_port_that_its_owner_has_closed_is_joined_or_sent_as_a_closed_one, 0, 20);
+	tcase_add_loop_test(
+		own, a_port_that_its_owner_has_closed_is_joined_or_sent_as_a_closed_one, 0, 20);
 	tcase_add_loop_test(own, a_failed_end_fails_the_other_one, 0, 9);
 	tcase_add_loop_test(own, the_other_ends_move_meanwhile, 0, ORDERS);
 	tcase_add_loop_test(own, a_chain_of_bridges_becomes_one_pair, 0, ORDERS);
