@@ -20,12 +20,16 @@ STAILQ_HEAD(mesh__packet_queue, mesh__packet);
 
 /* What waits to be sent. */
 struct mesh__queued {
-	size_t bytes, fds;
+	size_t bytes, packets, fds;
 };
 
 struct mesh__link {
 	int fd;
 	struct mesh__packet_queue queue; /* not sent yet, in order: nothing overtakes */
+	/*
+	 * Of the bound a program's own messages may use a half (mesh__link_has_room): the rest is for what the node has to say
+	 * without being asked, which cannot be refused: beyond that the link is given up.
+	 */
 	struct mesh__queued queued, max_queued;
 	struct mesh__queued *shared; /* of several links, which is what is limited; NULL: this one alone. Outlasts them */
 	size_t max_message;
@@ -44,7 +48,7 @@ void mesh__link_deinit(struct mesh__link *link);
  * MESH__PACKET_HEADER_SIZE bytes of room and then `size` bytes of event; both it
  * and the descriptors are consumed. An event that does not fit a packet goes
  * into a sealed memfd. On a link that cannot send any more they are dropped.
- * When the queue is over its bound or memory runs out, the link is given up:
+ * When the queue would exceed its bound (one message never does) or memory runs out, the link is given up:
  * the socket is shut down and the reader learns of it by end of file.
  */
 void mesh__link_send(struct mesh__link *link, uint8_t *packet, size_t size, int *fds, size_t fd_count);
@@ -55,6 +59,16 @@ static inline bool mesh__link_wants_write(const struct mesh__link *link)
 {
 	return !STAILQ_EMPTY(&link->queue) && !link->stuck;
 }
+
+/*
+ * Whether an event of so many bytes may be added that the node need not send. `emptier`: not only just. An event that
+ * nothing waits before always may.
+ */
+bool mesh__link_has_room(const struct mesh__link *link, size_t size, size_t fd_count, bool emptier);
+/* The same for what waits for a link, of which there is none yet. */
+bool mesh__queued_has_room(const struct mesh__queued *queued, const struct mesh__queued *max_queued, size_t size,
+	size_t fd_count, bool emptier);
+void mesh__queued_add(struct mesh__queued *queued, size_t size, size_t fd_count);
 
 /* No more sends: flush, SHUT_WR. Reading goes on until the other end has done the same. */
 void mesh__link_finish(struct mesh__link *link);

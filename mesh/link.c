@@ -38,16 +38,43 @@ static const struct mesh__queued *limited(const struct mesh__link *link)
 	return link->shared ? link->shared : &link->queued;
 }
 
-static void count(struct mesh__queued *queued, size_t size, size_t fd_count)
+void mesh__queued_add(struct mesh__queued *queued, size_t size, size_t fd_count)
 {
 	queued->bytes += cost(size, fd_count);
+	queued->packets++;
 	queued->fds += fd_count;
 }
 
 static void count_off(struct mesh__queued *queued, size_t size, size_t fd_count)
 {
 	queued->bytes -= cost(size, fd_count);
+	queued->packets--;
 	queued->fds -= fd_count;
+}
+
+/* Whether one more is within a part of the bound. Where nothing waits any one event is: a bound is not a size. */
+static bool fits(const struct mesh__queued *queued, const struct mesh__queued *max, unsigned part, size_t size,
+	size_t fd_count)
+{
+	return !queued->packets ||
+		(queued->bytes <= max->bytes / part && cost(size, fd_count) <= max->bytes / part - queued->bytes &&
+			queued->packets < max->packets / part && queued->fds <= max->fds / part &&
+			fd_count <= max->fds / part - queued->fds);
+}
+
+#define PART_OF_PROGRAM 2  /* a half of the bound */
+#define PART_WHEN_EMPTIER 4
+
+bool mesh__queued_has_room(const struct mesh__queued *queued, const struct mesh__queued *max_queued, size_t size,
+	size_t fd_count, bool emptier)
+{
+	return fits(queued, max_queued, emptier ? PART_WHEN_EMPTIER : PART_OF_PROGRAM, size, fd_count);
+}
+
+bool mesh__link_has_room(const struct mesh__link *link, size_t size, size_t fd_count, bool emptier)
+{
+	return link->shut || link->finishing || STAILQ_EMPTY(&link->queue) ||
+		mesh__queued_has_room(limited(link), &link->max_queued, size, fd_count, emptier);
 }
 
 void mesh__link_init(struct mesh__link *link, int fd, const struct mesh__queued *max_queued, size_t max_message)
@@ -150,11 +177,9 @@ static int try_send(struct mesh__link *link, uint8_t *data, size_t size, int *me
 
 static int append(struct mesh__link *link, uint8_t *data, size_t size, int memfd, const int *fds, size_t fd_count)
 {
-	const struct mesh__queued *queued = limited(link);
 	struct mesh__packet *packet;
 
-	if (queued->bytes > link->max_queued.bytes || cost(size, fd_count) > link->max_queued.bytes - queued->bytes ||
-		queued->fds > link->max_queued.fds || fd_count > link->max_queued.fds - queued->fds)
+	if (!fits(limited(link), &link->max_queued, 1, size, fd_count))
 		return -ENOBUFS;
 	packet = malloc(sizeof *packet + fd_count * sizeof *fds);
 	if (!packet)
@@ -163,9 +188,9 @@ static int append(struct mesh__link *link, uint8_t *data, size_t size, int memfd
 	for (size_t i = 0; i < fd_count; i++)
 		packet->fds[i] = fds[i];
 	STAILQ_INSERT_TAIL(&link->queue, packet, next);
-	count(&link->queued, size, fd_count);
+	mesh__queued_add(&link->queued, size, fd_count);
 	if (link->shared)
-		count(link->shared, size, fd_count);
+		mesh__queued_add(link->shared, size, fd_count);
 	return 0;
 }
 

@@ -85,6 +85,9 @@ void mesh__port_peer_up(struct mesh_port *a, struct mesh_port *b);
 /* Closes; queues the close for the peer. */
 void mesh__port_emit_close(struct mesh_port *port);
 void mesh__port_drop_queue(struct mesh_port *port);
+/* A message, or NULL for an event without one, is stored at the port, or was. */
+void mesh__port_stored_more(struct mesh_port *port, const struct mesh_message *message);
+void mesh__port_stored_less(struct mesh_port *port, const struct mesh_message *message);
 /* The next message to be sent on: like mesh__port_take, but it stays on its sender's account. */
 struct mesh_message *mesh__port_next(struct mesh_port *port);
 /*

@@ -39,7 +39,7 @@ struct mesh__peer {
 	bool writing;               /* EPOLLOUT is asked for */
 	bool asked;                 /* follower: the leader may still have an answer to give */
 	STAILQ_HEAD(, mesh__parked_event) parked;
-	size_t parked_count;
+	struct mesh__queued parked_cost;
 	struct mesh__guest_list *guest_list; /* leader: a reference, as long as anything is on its account */
 	bool is_guest;                       /* leader: asked for by a follower; counted as long as there is the link */
 	enum mesh__peer_task { MESH__TASK_NONE, MESH__TASK_CONNECT, MESH__TASK_LOSE } task;
@@ -93,6 +93,7 @@ struct mesh_node {
 	TAILQ_HEAD(, mesh__peer) due_peers;
 	struct mesh__control_list controls, due_controls;
 	struct mesh__ready_list ready; /* ports with a callback at home and something for it */
+	struct mesh__ready_list senders; /* ports on which somebody waits until more may be sent */
 	bool leader, joining;
 	bool leaving; /* no new members; what is on its way is finished */
 	bool parting; /* no new links either */
@@ -155,6 +156,10 @@ void mesh__follower_ask(struct mesh_node *node, struct mesh__peer *peer);
 
 /* ---- the application's side of ports (port.c) ---- */
 
+/* After a turn: tells those who wait to send on a port that has room again. */
+void mesh__port_tell_senders(struct mesh_node *node);
+/* The node goes: nobody waits for it any more. */
+void mesh__port_forget_senders(struct mesh_node *node);
 /* At home: runs due callbacks; releases the lock for each. Whether there are more. */
 bool mesh__port_run_ready(struct mesh_node *node);
 #endif

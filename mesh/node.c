@@ -57,6 +57,7 @@ static void after_turn(struct mesh__poller *poller)
 	}
 	TAILQ_FOREACH(waiter, &node->idle_waiters, of_port)
 		mesh__waiter_wake(waiter);
+	mesh__port_tell_senders(node);
 }
 
 static bool at_home(struct mesh__poller *poller)
@@ -156,6 +157,14 @@ static void set_defaults(struct mesh_node_options *options)
 		options->max_unread_fds = part_of_fds(2);
 	if (!options->max_queued_fds)
 		options->max_queued_fds = part_of_fds(4);
+	if (!options->max_queued_messages)
+		options->max_queued_messages = MESH_DEFAULT_MAX_QUEUED_MESSAGES;
+	if (!options->max_port_unread)
+		options->max_port_unread = options->max_unread / 2;
+	if (!options->max_port_unread_messages)
+		options->max_port_unread_messages = options->max_unread_messages / 2;
+	if (!options->max_port_unread_fds)
+		options->max_port_unread_fds = options->max_unread_fds / 2;
 	if (!options->max_guests)
 		options->max_guests = MESH_DEFAULT_MAX_GUESTS;
 	if (!options->max_introductions)
@@ -198,7 +207,11 @@ static int new_node(const struct mesh_id *id, const struct mesh_node_options *op
 	node->space.max_message = node->max_message = wanted.max_message;
 	node->space.max_held = (struct mesh__held){
 		.bytes = wanted.max_unread, .events = wanted.max_unread_messages, .fds = wanted.max_unread_fds};
-	node->max_queued = (struct mesh__queued){.bytes = wanted.max_queued, .fds = wanted.max_queued_fds};
+	node->space.max_stored = (struct mesh__held){.bytes = wanted.max_port_unread,
+		.events = wanted.max_port_unread_messages,
+		.fds = wanted.max_port_unread_fds};
+	node->max_queued = (struct mesh__queued){
+		.bytes = wanted.max_queued, .packets = wanted.max_queued_messages, .fds = wanted.max_queued_fds};
 	node->max_guests = wanted.max_guests;
 	node->max_introductions = wanted.max_introductions;
 	node->base = wanted.base;
@@ -209,6 +222,7 @@ static int new_node(const struct mesh_id *id, const struct mesh_node_options *op
 	TAILQ_INIT(&node->due_controls);
 	STAILQ_INIT(&node->invite_requests);
 	TAILQ_INIT(&node->ready);
+	TAILQ_INIT(&node->senders);
 	TAILQ_INIT(&node->idle_waiters);
 	result = mesh__poller_init(&node->poller, &poller_ops, &node->space.lock, wanted.base);
 	if (result < 0) {
@@ -404,7 +418,7 @@ static bool nothing_moves(struct mesh_node *node)
 			return false;
 	}
 	HASH_ITER(hh, node->peers, peer, next) {
-		if (!peer->connected && peer->parked_count)
+		if (!peer->connected && peer->parked_cost.packets)
 			return false;
 	}
 	return mesh__space_moving(&node->space) == 0;
@@ -464,6 +478,7 @@ void mesh_node_free(struct mesh_node *node)
 		return;
 	(void)mesh_node_shutdown(node, PAL_DEADLINE_NOW, NULL);
 	mesh__poller_deinit(&node->poller); /* with a last turn at home, which refuses the invitations still asked for */
+	mesh__port_forget_senders(node);
 	mesh__space_deinit(&node->space);
 	free(node);
 	errno = saved;

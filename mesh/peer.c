@@ -44,9 +44,26 @@ static void send_event(struct mesh_node *node, struct mesh__peer *peer, const st
 	update_writing(node, peer);
 }
 
+/* A message and its event, as a packet. */
+static size_t packet_size(const struct mesh__held *cost)
+{
+	return MESH__EVENT_HEADER_SIZE + cost->bytes;
+}
+
+static bool has_room(struct mesh__remote *remote, const struct mesh__held *cost, bool emptier)
+{
+	const struct mesh__peer *peer = peer_of(remote);
+
+	if (peer->connected)
+		return mesh__link_has_room(&peer->link, packet_size(cost), cost->fds, emptier);
+	return mesh__queued_has_room(&peer->parked_cost, &mesh__node_of(remote->space)->max_queued, packet_size(cost), cost->fds,
+		emptier);
+}
+
 static void park(struct mesh_node *node, struct mesh__peer *peer, const struct mesh_id *port, struct mesh__event *event)
 {
 	struct mesh__parked_event *parked = malloc(sizeof *parked);
+	struct mesh__held cost;
 
 	if (!parked) {
 		mesh__event_free(event);
@@ -55,7 +72,8 @@ static void park(struct mesh_node *node, struct mesh__peer *peer, const struct m
 	}
 	*parked = (struct mesh__parked_event){.port = *port, .event = event};
 	STAILQ_INSERT_TAIL(&peer->parked, parked, next);
-	peer->parked_count++;
+	cost = mesh__message_cost(event->message);
+	mesh__queued_add(&peer->parked_cost, packet_size(&cost), cost.fds);
 }
 
 static void post(struct mesh__remote *remote, const struct mesh_id *port, struct mesh__event *event)
@@ -85,7 +103,7 @@ static void give_up(struct mesh__remote *remote)
 		mesh__peer_set_task(mesh__node_of(remote->space), peer, MESH__TASK_LOSE);
 }
 
-static const struct mesh__remote_ops remote_ops = {.post = post, .free = free_peer, .give_up = give_up};
+static const struct mesh__remote_ops remote_ops = {.post = post, .free = free_peer, .give_up = give_up, .has_room = has_room};
 
 struct mesh__peer *mesh__peer_find(struct mesh_node *node, const struct mesh_id *id)
 {
@@ -149,7 +167,7 @@ static void drop_parked(struct mesh__peer *peer)
 		mesh__event_free(parked->event);
 		free(parked);
 	}
-	peer->parked_count = 0;
+	peer->parked_cost = (struct mesh__queued){0};
 }
 
 int mesh__peer_connect(struct mesh_node *node, struct mesh__peer *peer, int socket)
@@ -171,10 +189,10 @@ int mesh__peer_connect(struct mesh_node *node, struct mesh__peer *peer, int sock
 	node->links_made++;
 	while ((parked = STAILQ_FIRST(&peer->parked))) {
 		STAILQ_REMOVE_HEAD(&peer->parked, next);
-		peer->parked_count--;
 		send_event(node, peer, &parked->port, parked->event);
 		free(parked);
 	}
+	peer->parked_cost = (struct mesh__queued){0};
 	return 0;
 }
 

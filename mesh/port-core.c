@@ -181,6 +181,31 @@ static void post_numbered(struct mesh_port *port, struct mesh__event *event)
 	mesh__space_post(port->space, mesh__ref_copy(&port->peer), event);
 }
 
+static bool stores_little(const struct mesh_port *port, const struct mesh__held *cost, bool emptier)
+{
+	struct mesh__held most = port->space->max_stored;
+
+	if (emptier)
+		most = (struct mesh__held){.bytes = most.bytes / 2, .events = most.events / 2, .fds = most.fds / 2};
+	return !port->stored.events || mesh__held_fits(&port->stored, cost, &most);
+}
+
+bool mesh__port_has_room(const struct mesh_port *port, const struct mesh__held *cost, bool emptier)
+{
+	const struct mesh__ref *to = &port->peer;
+
+	if (port->state != MESH__PEERED || port->local_closed)
+		return true; /* it will be dropped */
+	/* A peer on this node that has left sends on what comes for it. */
+	if (to->kind == MESH__REF_LOCAL && to->port->state == MESH__PROXYING)
+		to = &to->port->target;
+	if (to->kind == MESH__REF_LOCAL)
+		return stores_little(to->port, cost, emptier);
+	if (to->kind != MESH__REF_REMOTE || to->remote->failed || !to->remote->ops->has_room)
+		return true;
+	return to->remote->ops->has_room(to->remote, cost, emptier);
+}
+
 static bool can_send(struct mesh_port *port)
 {
 	return port->state == MESH__PEERED && !port->local_closed && !mesh__port_check_peer(port);
@@ -222,6 +247,24 @@ int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool c
 
 /* ---- receiving ---- */
 
+void mesh__port_stored_more(struct mesh_port *port, const struct mesh_message *message)
+{
+	struct mesh__held cost = mesh__message_cost(message);
+
+	port->stored.bytes += cost.bytes;
+	port->stored.events += cost.events;
+	port->stored.fds += cost.fds;
+}
+
+void mesh__port_stored_less(struct mesh_port *port, const struct mesh_message *message)
+{
+	struct mesh__held cost = mesh__message_cost(message);
+
+	port->stored.bytes -= cost.bytes;
+	port->stored.events -= cost.events;
+	port->stored.fds -= cost.fds;
+}
+
 struct mesh_message *mesh__port_next(struct mesh_port *port)
 {
 	struct mesh_message *message = STAILQ_FIRST(&port->queue);
@@ -229,6 +272,7 @@ struct mesh_message *mesh__port_next(struct mesh_port *port)
 	if (message) {
 		STAILQ_REMOVE_HEAD(&port->queue, next);
 		port->queue_count--;
+		mesh__port_stored_less(port, message);
 	}
 	return message;
 }

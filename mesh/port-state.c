@@ -41,6 +41,7 @@ static void drop_pending(struct mesh_port *port)
 
 	HASH_ITER(hh, port->pending, event, next) {
 		HASH_DELETE(hh, port->pending, event);
+		mesh__port_stored_less(port, event->message);
 		drop_late(port, event);
 	}
 	port->pending_count = 0;
@@ -260,6 +261,20 @@ static void change_peer(struct mesh_port *port, struct mesh__event *event)
 		mesh__port_leave(port, MESH__DONE);
 }
 
+/*
+ * The wire has no credit that could stop who sends, so a port that would store more than its bound fails. A program here
+ * is stopped where it sends. One message is taken always.
+ */
+static bool may_store(const struct mesh_port *port, const struct mesh__event *event)
+{
+	struct mesh__held cost;
+
+	if (!event->charge.remote || !port->stored.events)
+		return true;
+	cost = mesh__message_cost(event->message);
+	return mesh__held_fits(&port->stored, &cost, &port->space->max_stored);
+}
+
 static bool would_hold_itself(const struct mesh_port *port, const struct mesh_message *message)
 {
 	for (size_t i = 0; i < message->resource_count; i++) {
@@ -283,9 +298,14 @@ static void enqueue(struct mesh_port *port, struct mesh__event *event)
 		refuse(port, event, "a port that would be in its own queue");
 		return;
 	}
+	if (!may_store(port, event)) {
+		refuse(port, event, "more is unread on it than the node's limits");
+		return;
+	}
 	message = mesh__event_unwrap(event);
 	STAILQ_INSERT_TAIL(&port->queue, message, next);
 	port->queue_count++;
+	mesh__port_stored_more(port, message);
 	notify(port);
 }
 
@@ -406,6 +426,7 @@ void mesh__port_drain(struct mesh_port *port)
 	        (event = find_pending(port, port->next_peer_seq))) {
 		HASH_DELETE(hh, port->pending, event);
 		port->pending_count--;
+		mesh__port_stored_less(port, event->message);
 		process(port, event);
 	}
 	mesh__port_check_origin(port);
@@ -413,12 +434,17 @@ void mesh__port_drain(struct mesh_port *port)
 
 static void park(struct mesh_port *port, struct mesh__event *event)
 {
+	if (!may_store(port, event)) {
+		refuse(port, event, "more has come early for it than the node's limits");
+		return;
+	}
 	HASH_ADD(hh, port->pending, seq, sizeof event->seq, event);
 	if (!event->hh.tbl) {
 		refuse(port, event, "no memory for an event that came early");
 		return;
 	}
 	port->pending_count++;
+	mesh__port_stored_more(port, event->message);
 	/* It is the port that fails then, not the link of who has sent: he did not choose where it went. */
 	if (port->state == MESH__SENDING && !mesh__charge_park(&event->charge))
 		mesh__port_break(port, &port->target.remote->id, NULL, "who got it takes too long to acknowledge");

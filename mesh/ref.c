@@ -119,6 +119,28 @@ static void take_from(struct mesh__held *held, const struct mesh__charge *charge
 	held->fds -= charge->fds;
 }
 
+struct mesh__held mesh__message_cost(const struct mesh_message *message)
+{
+	struct mesh__held cost = {.bytes = sizeof(struct mesh__event), .events = 1};
+
+	if (message) {
+		cost.bytes += sizeof *message + message->size + message->resource_count * sizeof *message->resources;
+		cost.fds = mesh__message_fd_count(message);
+	}
+	return cost;
+}
+
+static bool fits(size_t have, size_t more, size_t most)
+{
+	return have <= most && more <= most - have;
+}
+
+bool mesh__held_fits(const struct mesh__held *held, const struct mesh__held *cost, const struct mesh__held *most)
+{
+	return fits(held->bytes, cost->bytes, most->bytes) && fits(held->events, cost->events, most->events) &&
+	       fits(held->fds, cost->fds, most->fds);
+}
+
 void mesh__charge_put(struct mesh__charge *charge, struct mesh__remote *remote, size_t bytes, unsigned events,
         unsigned fds)
 {

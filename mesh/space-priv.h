@@ -113,6 +113,11 @@ struct mesh__remote_ops {
 	 * learns of it that way. May be NULL: then that node is left waiting. Must not call back.
 	 */
 	void (*give_up)(struct mesh__remote *remote);
+	/*
+	 * Whether a program may send that much more to it: what waits for the link has a bound. `emptier`: whether
+	 * it is so by far, too. May be NULL: always. Must not call back.
+	 */
+	bool (*has_room)(struct mesh__remote *remote, const struct mesh__held *cost, bool emptier);
 };
 
 /* Embedded in the implementation's object. */
@@ -163,6 +168,7 @@ struct mesh_port {
 	size_t pending_count;
 	struct mesh__message_queue queue; /* received and not taken, undecoded */
 	size_t queue_count;
+	struct mesh__held stored;         /* the queue and the pending ones, as mesh__message_cost counts */
 	struct mesh_id blamed;         /* FAILED: the node */
 	const char *why;               /* FAILED: for a log; static */
 	struct mesh__event own[MESH__OWN_COUNT]; /* what it says at its end needs no memory */
@@ -187,6 +193,15 @@ struct mesh__space *mesh__port_lock(struct mesh_port *port);
 void mesh__space_lock(struct mesh__space *space);
 /* Runs what was left behind, releases, and then frees the messages that were given up under the lock. */
 void mesh__space_unlock(struct mesh__space *space);
+/* What a stored message costs with its event; its ports are not counted. Of NULL: an event without a message. */
+struct mesh__held mesh__message_cost(const struct mesh_message *message);
+/* Whether so much more is within a bound. */
+bool mesh__held_fits(const struct mesh__held *held, const struct mesh__held *cost, const struct mesh__held *most);
+/*
+ * Whether the port's program may send so much more: what waits for the other end has a bound. `emptier`: by far, which is
+ * when those who wait for it are told.
+ */
+bool mesh__port_has_room(const struct mesh_port *port, const struct mesh__held *cost, bool emptier);
 /* Frees a message when the lock is released: its ports may belong to this space or to another. Takes NULL. */
 void mesh__event_message_free(struct mesh__space *space, struct mesh_message *message);
 
@@ -234,6 +249,7 @@ struct mesh__space {
 	struct mesh_id node;               /* zero in the local space */
 	size_t max_message;                /* UINT32_MAX unless set after init */
 	struct mesh__held max_held;        /* for each account of remotes; unlimited unless set after init */
+	struct mesh__held max_stored;      /* for each port; unlimited in the same way */
 	struct mesh_port *ports;           /* uthash by id */
 	LIST_HEAD(, mesh_port) all;        /* registered or not */
 	/*

@@ -196,14 +196,9 @@ static bool read_body(struct arrival *arrival, struct mesh__event *event)
 /* Of a message its ports are not counted here: each is charged for itself. */
 static void charge(const struct arrival *arrival, struct mesh__event *event)
 {
-	const struct mesh_message *message = event->message;
-	size_t bytes = sizeof *event, fds = 0;
+	struct mesh__held cost = mesh__message_cost(event->message);
 
-	if (message) {
-		bytes += sizeof *message + message->size + message->resource_count * sizeof *message->resources;
-		fds = mesh__message_fd_count(message);
-	}
-	mesh__charge_put(&event->charge, arrival->from, bytes, 1, (unsigned)fds);
+	mesh__charge_put(&event->charge, arrival->from, cost.bytes, 1, (unsigned)cost.fds);
 }
 
 static struct mesh__event *read_event(struct arrival *arrival)

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include <mesh/node.h>
+
 /* ---- life ---- */
 
 static struct mesh__space local_space = {
@@ -10,6 +12,9 @@ static struct mesh__space local_space = {
         .entered = PTHREAD_COND_INITIALIZER,
         .max_message = UINT32_MAX,
         .max_held = {SIZE_MAX, SIZE_MAX, SIZE_MAX},
+        .max_stored = {.bytes = MESH_DEFAULT_MAX_PORT_UNREAD,
+                .events = MESH_DEFAULT_MAX_PORT_UNREAD_MESSAGES,
+                .fds = SIZE_MAX},
         .all = LIST_HEAD_INITIALIZER(local_space.all),
         .local = STAILQ_HEAD_INITIALIZER(local_space.local),
         .out = STAILQ_HEAD_INITIALIZER(local_space.out),
@@ -27,7 +32,8 @@ void mesh__space_init(
 	*space = (struct mesh__space){.ops = ops,
 	        .node = *node,
 	        .max_message = UINT32_MAX,
-	        .max_held = {SIZE_MAX, SIZE_MAX, SIZE_MAX}};
+	        .max_held = {SIZE_MAX, SIZE_MAX, SIZE_MAX},
+	        .max_stored = {SIZE_MAX, SIZE_MAX, SIZE_MAX}};
 	pthread_mutex_init(&space->lock, NULL);
 	pthread_cond_init(&space->entered, NULL);
 	LIST_INIT(&space->all);
