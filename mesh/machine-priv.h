@@ -34,6 +34,15 @@ static inline bool mesh__ref_is_on(const struct mesh__ref *ref, const struct mes
 	return ref->kind == MESH__REF_REMOTE && ref->remote == remote;
 }
 
+/* ---- what only some ports have (port-core.c) ---- */
+
+static inline bool mesh__port_has_far(const struct mesh_port *port)
+{
+	return port->far != mesh__nowhere;
+}
+/* 0, -ENOMEM. */
+int mesh__port_need_far(struct mesh_port *port);
+
 /* ---- accounts (ref.c) ---- */
 
 /* `charge` is a clear one. */
@@ -117,6 +126,8 @@ void mesh__port_break(struct mesh_port *port, const struct mesh_id *blamed,
 void mesh__port_accuse(struct mesh_port *port, const char *why);
 /* The end of a port, without telling anybody. The caller holds a reference. */
 void mesh__port_leave(struct mesh_port *port, enum mesh__port_state state);
+/* Tells the peer of the close, as the event of that number. The caller holds a reference. */
+void mesh__port_say_close(struct mesh_port *port, uint64_t seq);
 /* Processes what is due among the pending events. */
 void mesh__port_drain(struct mesh_port *port);
 /* Sends an event on to the target. */

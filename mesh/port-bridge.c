@@ -37,6 +37,8 @@ static int side_prepare(struct side *side, struct mesh_port *port)
 	side->event = mesh__event_new(MESH__EVENT_CHANGE_PEER);
 	if (!side->event)
 		return -ENOMEM;
+	if (mesh__port_need_far(port) < 0)
+		return -ENOMEM;
 	if (port->state == MESH__DONE) {
 		side->fresh_peer = mesh__move_reopen(port);
 		if (!side->fresh_peer)
@@ -60,7 +62,7 @@ static int side_name(struct mesh__space *space, const struct side *side, const s
 /* `other` has used one number more for its CHANGE_PEER; its peer goes on counting behind that. */
 static void side_become_proxy(struct side *side, const struct side *other)
 {
-	mesh__port_refer(side->port, &side->port->target, mesh__ref_copy(&other->peer));
+	mesh__port_refer(side->port, &side->port->far->target, mesh__ref_copy(&other->peer));
 	mesh__move_become_proxy(side->port, side->event, other->next_local_seq + 1);
 }
 

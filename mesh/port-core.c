@@ -8,6 +8,23 @@
 
 /* ---- life ---- */
 
+static const struct mesh__port_far nowhere;
+struct mesh__port_far *const mesh__nowhere = (struct mesh__port_far *)&nowhere;
+
+int mesh__port_need_far(struct mesh_port *port)
+{
+	struct mesh__port_far *far;
+
+	if (mesh__port_has_far(port))
+		return 0;
+	far = calloc(1, sizeof *far);
+	if (!far)
+		return -ENOMEM;
+	far->port = port;
+	port->far = far;
+	return 0;
+}
+
 struct mesh_port *mesh__port_new(struct mesh__space *space)
 {
 	struct mesh_port *port = calloc(1, sizeof *port);
@@ -16,10 +33,10 @@ struct mesh_port *mesh__port_new(struct mesh__space *space)
 		return NULL;
 	port->space = space;
 	port->refs = 1;
+	port->far = mesh__nowhere;
 	port->state = MESH__PEERED;
 	port->next_local_seq = port->next_peer_seq = 1;
 	STAILQ_INIT(&port->queue);
-	pthread_mutex_init(&port->guard, NULL);
 	LIST_INSERT_HEAD(&space->all, port, in_space);
 	return port;
 }
@@ -37,9 +54,11 @@ void mesh__port_unref(struct mesh_port *port)
 	/* Nothing is pending: a port that is not ended is known to the table or to its peer. */
 	mesh__port_drop_queue(port);
 	mesh__port_refer(port, &port->peer, (struct mesh__ref){0});
-	mesh__charge_clear(&port->charge);
 	LIST_REMOVE(port, in_space);
-	pthread_mutex_destroy(&port->guard);
+	if (mesh__port_has_far(port)) {
+		mesh__charge_clear(&port->far->charge);
+		free(port->far);
+	}
 	free(port);
 }
 
@@ -198,7 +217,7 @@ bool mesh__port_has_room(const struct mesh_port *port, const struct mesh__held *
 		return true; /* it will be dropped */
 	/* A peer on this node that has left sends on what comes for it. */
 	if (to->kind == MESH__REF_LOCAL && to->port->state == MESH__PROXYING)
-		to = &to->port->target;
+		to = &to->port->far->target;
 	if (to->kind == MESH__REF_LOCAL)
 		return stores_little(to->port, cost, emptier);
 	if (to->kind != MESH__REF_REMOTE || to->remote->failed || !to->remote->ops->has_room)
@@ -305,12 +324,11 @@ void mesh__port_drop_queue(struct mesh_port *port)
 
 void mesh__port_emit_close(struct mesh_port *port)
 {
+	if (!mesh__port_has_far(port))
+		mesh__space_run(port->space); /* so that nothing is under way between the two ends any more */
 	if (can_send(port)) {
-		struct mesh__event *event =
-		        mesh__event_own(port, MESH__OWN_CLOSE, MESH__EVENT_MESSAGE);
-
-		event->flags = MESH__FLAG_CLOSE;
-		post_numbered(port, event);
+		port->local_closed = true;
+		mesh__port_say_close(port, port->next_local_seq++);
 	}
 	closed_by_owner(port);
 }

@@ -116,7 +116,7 @@ static int start_sending(
 	if (!r) {
 		record->old_node = port->space->node;
 		record->old_port = port->id;
-		mesh__port_refer(port, &port->target, mesh__ref_remote(mesh__remote_ref(to), &record->id));
+		mesh__port_refer(port, &port->far->target, mesh__ref_remote(mesh__remote_ref(to), &record->id));
 		mesh__port_set_state(port, MESH__SENDING);
 	}
 	if (fresh_peer) {
@@ -163,7 +163,7 @@ void mesh__move_become_proxy(struct mesh_port *port, struct mesh__event *event, 
 {
 	event->type = MESH__EVENT_CHANGE_PEER;
 	event->seq = port->next_local_seq;
-	event->new_peer = mesh__ref_copy(&port->target);
+	event->new_peer = mesh__ref_copy(&port->far->target);
 	event->delta = port->next_peer_seq - first - port->queue_count;
 	port->next_local_seq = first;
 	mesh__port_set_state(port, MESH__PROXYING);
@@ -244,21 +244,24 @@ static const char *find_peer(
 static int arrive(struct mesh_port *port, struct mesh__remote *from,
         const struct mesh__record *record, struct mesh__event *answer)
 {
-	int r = 0;
+	int r;
 
 	port->next_local_seq = record->next_local_seq;
-	port->why = find_peer(port, record, &r);
-	if (!r && !port->why)
+	r = mesh__port_need_far(port);
+	if (r < 0)
+		return r;
+	port->far->why = find_peer(port, record, &r);
+	if (!r && !port->far->why)
 		r = mesh__space_register(port, &record->id);
 	if (r < 0)
 		return r;
-	if (port->why) {
+	if (port->far->why) {
 		mesh__port_refer(port, &port->peer, (struct mesh__ref){0});
 		mesh__port_set_state(port, MESH__FAILED);
 		answer->type = MESH__EVENT_FAIL_PORT;
 		answer->blamed = port->blamed;
 	} else {
-		mesh__port_refer(port, &port->origin, mesh__ref_remote(mesh__remote_ref(from), &record->old_port));
+		mesh__port_refer(port, &port->far->origin, mesh__ref_remote(mesh__remote_ref(from), &record->old_port));
 	}
 	return 0;
 }
@@ -278,7 +281,7 @@ struct mesh_port *mesh__move_receive(struct mesh__remote *from, const struct mes
 		return NULL;
 	}
 	port->owned = true;
-	mesh__charge_put(&port->charge, from, sizeof *port, 0, 0);
+	mesh__charge_put(&port->far->charge, from, sizeof *port + sizeof *port->far, 0, 0);
 	/* A port that had failed before it was sent is not waited for. */
 	if (mesh__id_is_zero(&record->peer_port)) {
 		mesh__event_drop(space, answer);

@@ -68,7 +68,7 @@ static int pending_end(const struct model *model, const struct mesh_port *port)
 	LIST_FOREACH(holder, &port->space->all, in_space) {
 		struct mesh__event *event, *next;
 
-		HASH_ITER(hh, holder->pending, event, next) {
+		HASH_ITER(hh, holder->far->pending, event, next) {
 			int end = event->message ? carried_in(model, event->message, port) : -1;
 
 			if (end >= 0)
@@ -105,10 +105,10 @@ static int end_of(struct model *model, struct mesh_port *port)
 	int end;
 
 	while (port->state == MESH__SENDING || port->state == MESH__PROXYING) {
-		struct mesh_port *next = follow(model, &port->target);
+		struct mesh_port *next = follow(model, &port->far->target);
 
 		if (!next)
-			return travelling_end(model, &port->target.id);
+			return travelling_end(model, &port->far->target.id);
 		port = next;
 	}
 	for (end = 0; end < model->end_count; end++) {
@@ -141,7 +141,7 @@ static bool is_on(struct model *model, const struct mesh__ref *ref, const struct
 static bool will_be_told(
 	struct model *model, const struct mesh_port *port, const struct memory_node *victim)
 {
-	return is_on(model, &port->peer, victim) || is_on(model, &port->target, victim);
+	return is_on(model, &port->peer, victim) || is_on(model, &port->far->target, victim);
 }
 
 static bool is_addressed(struct model *model, const struct mesh_port *port)
@@ -161,11 +161,11 @@ static bool is_addressed(struct model *model, const struct mesh_port *port)
 static void check_hand_over(
 	struct model *model, struct mesh_port *port, const struct memory_node *victim)
 {
-	struct mesh_port *target = follow(model, &port->target), *peer = follow(model, &port->peer);
+	struct mesh_port *target = follow(model, &port->far->target), *peer = follow(model, &port->peer);
 
 	if (!target || will_be_told(model, target, victim))
 		return;
-	if (!peer || port->pending || is_addressed(model, port) ||
+	if (!peer || port->far->pending || is_addressed(model, port) ||
 		follow(model, &peer->peer) != target)
 		excuse(model, target);
 }
