@@ -128,6 +128,8 @@ void mesh__port_accuse(struct mesh_port *port, const char *why);
 void mesh__port_leave(struct mesh_port *port, enum mesh__port_state state);
 /* Tells the peer of the close, as the event of that number. The caller holds a reference. */
 void mesh__port_say_close(struct mesh_port *port, uint64_t seq);
+/* Short cut for plain messages between two ports that have only to do with one another. Whether it could be taken. */
+bool mesh__port_give_to_pair(struct mesh_port *port, struct mesh_message *message);
 /* Processes what is due among the pending events. */
 void mesh__port_drain(struct mesh_port *port);
 /* Sends an event on to the target. */
@@ -153,6 +155,8 @@ void mesh__move_start_proxy(struct mesh_port *port, struct mesh__event *event);
 /* Its two halves, for any first number: the event becomes the CHANGE_PEER to send, and what was not taken goes on. */
 void mesh__move_become_proxy(struct mesh_port *port, struct mesh__event *event, uint64_t first);
 void mesh__move_forward_backlog(struct mesh_port *port);
+/* So that forwarding will need no memory: an event for each message that came without one. 0, -ENOMEM. */
+int mesh__move_need_events(struct mesh_port *port);
 /* Takes a pair of the local space, or an ended port, into a node's space. Whether the port is now in it. */
 bool mesh__move_adopt(struct mesh__space *space, struct mesh_port *port);
 /*

@@ -37,7 +37,7 @@ static int side_prepare(struct side *side, struct mesh_port *port)
 	side->event = mesh__event_new(MESH__EVENT_CHANGE_PEER);
 	if (!side->event)
 		return -ENOMEM;
-	if (mesh__port_need_far(port) < 0)
+	if (mesh__port_need_far(port) < 0 || mesh__move_need_events(port) < 0)
 		return -ENOMEM;
 	if (port->state == MESH__DONE) {
 		side->fresh_peer = mesh__move_reopen(port);

@@ -250,6 +250,8 @@ int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool c
 		mesh__event_message_free(space, message);
 		return r;
 	}
+	if (!close && mesh__port_give_to_pair(port, message))
+		return 0;
 	event = mesh__event_wrap(message);
 	if (!event) {
 		mesh__event_message_free(space, message);

@@ -111,6 +111,8 @@ static int start_sending(
 	}
 	r = mesh__space_register(port, NULL);
 	if (!r)
+		r = mesh__move_need_events(port);
+	if (!r)
 		r = mesh__move_address(
 		        port->space, &port->peer, &record->peer_node, &record->peer_port);
 	if (!r) {
@@ -167,6 +169,20 @@ void mesh__move_become_proxy(struct mesh_port *port, struct mesh__event *event, 
 	event->delta = port->next_peer_seq - first - port->queue_count;
 	port->next_local_seq = first;
 	mesh__port_set_state(port, MESH__PROXYING);
+}
+
+int mesh__move_need_events(struct mesh_port *port)
+{
+	struct mesh_message *message;
+
+	STAILQ_FOREACH(message, &port->queue, next) {
+		if (message->spare)
+			continue;
+		message->spare = mesh__event_new(MESH__EVENT_MESSAGE);
+		if (!message->spare)
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 void mesh__move_forward_backlog(struct mesh_port *port)

@@ -307,6 +307,30 @@ static bool would_hold_itself(const struct mesh_port *port, const struct mesh_me
 	return false;
 }
 
+static void store(struct mesh_port *port, struct mesh_message *message)
+{
+	STAILQ_INSERT_TAIL(&port->queue, message, next);
+	port->queue_count++;
+	mesh__port_stored_more(port, message);
+	notify(port);
+}
+
+bool mesh__port_give_to_pair(struct mesh_port *port, struct mesh_message *message)
+{
+	struct mesh__space *space = port->space;
+	struct mesh_port *peer = port->peer.port;
+
+	if (mesh__port_has_far(port) || message->resource_count || space->running ||
+	        !STAILQ_EMPTY(&space->local) || peer->state != MESH__PEERED || peer->local_closed ||
+	        peer->next_peer_seq != port->next_local_seq)
+		return false;
+	port->next_local_seq++;
+	peer->next_peer_seq++;
+	peer->settled = true;
+	store(peer, message);
+	return true;
+}
+
 static void enqueue(struct mesh_port *port, struct mesh__event *event)
 {
 	struct mesh_message *message;
@@ -324,10 +348,7 @@ static void enqueue(struct mesh_port *port, struct mesh__event *event)
 		return;
 	}
 	message = mesh__event_unwrap(event);
-	STAILQ_INSERT_TAIL(&port->queue, message, next);
-	port->queue_count++;
-	mesh__port_stored_more(port, message);
-	notify(port);
+	store(port, message);
 }
 
 /* Every pair exchanges exactly one close in each direction. */

@@ -150,11 +150,26 @@ struct mesh__space *mesh__port_space(struct mesh_port *port)
 	return space;
 }
 
+/* The local space is always there, so who finds a port in it by a look may lock it and look again. */
+static bool lock_local(struct mesh_port *port)
+{
+	if (__atomic_load_n(&port->space, __ATOMIC_ACQUIRE) != &local_space)
+		return false;
+	pthread_mutex_lock(&local_space.lock);
+	if (__atomic_load_n(&port->space, __ATOMIC_ACQUIRE) == &local_space)
+		return true;
+	pthread_mutex_unlock(&local_space.lock);
+	return false;
+}
+
 struct mesh__space *mesh__port_lock(struct mesh_port *port)
 {
 	for (;;) {
 		struct mesh__space *space;
 		bool there;
+
+		if (lock_local(port))
+			return &local_space;
 
 		/* `entering`, raised before the guard is released, keeps the space from going while we wait for it. */
 		pthread_mutex_lock(guard_of(port));
