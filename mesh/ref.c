@@ -126,7 +126,7 @@ struct mesh__held mesh__message_cost(const struct mesh_message *message)
 
 	if (message) {
 		cost.bytes += sizeof *message + message->size + message->resource_count * sizeof *message->resources;
-		cost.fds = mesh__message_fd_count(message);
+		cost.fds = message->resource_count ? mesh__message_fd_count(message) : 0;
 	}
 	return cost;
 }

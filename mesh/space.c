@@ -112,11 +112,15 @@ void mesh__space_unlock(struct mesh__space *space)
 {
 	struct mesh__message_queue discarded = STAILQ_HEAD_INITIALIZER(discarded);
 
-	mesh__space_run(space);
+	if (!STAILQ_EMPTY(&space->local) || !STAILQ_EMPTY(&space->out))
+		mesh__space_run(space);
+	if (STAILQ_EMPTY(&space->discarded)) {
+		pthread_mutex_unlock(&space->lock);
+		return;
+	}
 	STAILQ_CONCAT(&discarded, &space->discarded);
 	pthread_mutex_unlock(&space->lock);
-	if (!STAILQ_EMPTY(&discarded))
-		mesh__message_free_all(&discarded);
+	mesh__message_free_all(&discarded);
 }
 
 void mesh__event_message_free(struct mesh__space *space, struct mesh_message *message)
