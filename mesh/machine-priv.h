@@ -55,6 +55,9 @@ void mesh__charge_clear(struct mesh__charge *charge);
  */
 bool mesh__charge_park(struct mesh__charge *charge);
 
+/* `sign` 1: so much more, -1: less. Takes NULL: an event without a message. */
+void mesh__count(struct mesh_traffic *traffic, const struct mesh_message *message, int sign);
+
 /* ---- events (ref.c) ---- */
 
 struct mesh__event *mesh__event_new(enum mesh__event_type type);

@@ -89,6 +89,7 @@ static int join(struct mesh__space *space, struct mesh_port *x, struct mesh_port
 			mesh__move_forward_backlog(x);
 			mesh__move_forward_backlog(y);
 		}
+		space->counters.bridges++;
 		side_tell_peer(space, &a);
 		side_tell_peer(space, &b);
 		mesh__move_forward_backlog(x);

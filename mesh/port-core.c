@@ -38,6 +38,7 @@ struct mesh_port *mesh__port_new(struct mesh__space *space)
 	port->next_local_seq = port->next_peer_seq = 1;
 	STAILQ_INIT(&port->queue);
 	LIST_INSERT_HEAD(&space->all, port, in_space);
+	space->counters.ports++;
 	return port;
 }
 
@@ -55,6 +56,7 @@ void mesh__port_unref(struct mesh_port *port)
 	mesh__port_drop_queue(port);
 	mesh__port_refer(port, &port->peer, (struct mesh__ref){0});
 	LIST_REMOVE(port, in_space);
+	port->space->counters.ports--;
 	if (mesh__port_has_far(port)) {
 		mesh__charge_clear(&port->far->charge);
 		free(port->far);
@@ -250,13 +252,16 @@ int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool c
 		mesh__event_message_free(space, message);
 		return r;
 	}
-	if (!close && mesh__port_give_to_pair(port, message))
+	if (!close && mesh__port_give_to_pair(port, message)) {
+		mesh__count(&space->counters.sent, message, 1);
 		return 0;
+	}
 	event = mesh__event_wrap(message);
 	if (!event) {
 		mesh__event_message_free(space, message);
 		return -ENOMEM;
 	}
+	mesh__count(&space->counters.sent, message, 1);
 	if (close)
 		event->flags |= MESH__FLAG_CLOSE;
 	post_numbered(port, event);
@@ -275,6 +280,7 @@ void mesh__port_stored_more(struct mesh_port *port, const struct mesh_message *m
 	port->stored.bytes += cost.bytes;
 	port->stored.events += cost.events;
 	port->stored.fds += cost.fds;
+	mesh__count(&port->space->counters.waiting, message, 1);
 }
 
 void mesh__port_stored_less(struct mesh_port *port, const struct mesh_message *message)
@@ -284,6 +290,7 @@ void mesh__port_stored_less(struct mesh_port *port, const struct mesh_message *m
 	port->stored.bytes -= cost.bytes;
 	port->stored.events -= cost.events;
 	port->stored.fds -= cost.fds;
+	mesh__count(&port->space->counters.waiting, message, -1);
 }
 
 struct mesh_message *mesh__port_next(struct mesh_port *port)
@@ -302,8 +309,11 @@ struct mesh_message *mesh__port_take(struct mesh_port *port)
 {
 	struct mesh_message *message = mesh__port_next(port);
 
-	if (message && message->spare)
+	if (!message)
+		return NULL;
+	if (message->spare)
 		mesh__charge_clear(&message->spare->charge);
+	mesh__count(&port->space->counters.received, message, 1);
 	return message;
 }
 

@@ -120,6 +120,7 @@ static int start_sending(
 		record->old_port = port->id;
 		mesh__port_refer(port, &port->far->target, mesh__ref_remote(mesh__remote_ref(to), &record->id));
 		mesh__port_set_state(port, MESH__SENDING);
+		port->space->counters.ports_left++;
 	}
 	if (fresh_peer) {
 		mesh__port_emit_close(fresh_peer);
@@ -297,6 +298,7 @@ struct mesh_port *mesh__move_receive(struct mesh__remote *from, const struct mes
 		return NULL;
 	}
 	port->owned = true;
+	space->counters.ports_came++;
 	mesh__charge_put(&port->far->charge, from, sizeof *port + sizeof *port->far, 0, 0);
 	/* A port that had failed before it was sent is not waited for. */
 	if (mesh__id_is_zero(&record->peer_port)) {

@@ -70,6 +70,7 @@ static void leave_forlorn(struct mesh_port *port)
 static void end(struct mesh_port *port, enum mesh__port_state state)
 {
 	mesh__port_set_state(port, state);
+	port->space->counters.failed += state == MESH__FAILED;
 	drop_pending(port);
 	if (state == MESH__FAILED)
 		leave_forlorn(port);
@@ -426,6 +427,7 @@ static void peered(struct mesh_port *port, struct mesh__event *event)
 void mesh__port_forward(struct mesh_port *port, struct mesh__event *event)
 {
 	event->seq = port->next_local_seq++;
+	port->space->counters.forwarded++;
 	mesh__space_post(port->space, mesh__ref_copy(&port->far->target), event);
 }
 

@@ -181,6 +181,23 @@ bool mesh__charge_park(struct mesh__charge *charge)
 	return parked->bytes <= most->bytes / 2 && parked->events <= most->events / 2 && parked->fds <= most->fds / 2;
 }
 
+/* Unsigned arithmetic: less is as much more as makes it so. */
+void mesh__count(struct mesh_traffic *traffic, const struct mesh_message *message, int sign)
+{
+	uint64_t one = (uint64_t)sign, fds = 0;
+
+	traffic->messages += one;
+	if (!message)
+		return;
+	traffic->bytes += one * message->size;
+	if (!message->resource_count)
+		return;
+	fds = mesh__message_fd_count(message);
+	traffic->fds += one * fds;
+	for (size_t i = 0; i < message->resource_count; i++)
+		traffic->ports += message->resources[i].kind == MESH__RESOURCE_PORT ? one : 0;
+}
+
 /* ---- events ---- */
 
 struct mesh__event *mesh__event_new(enum mesh__event_type type)

@@ -27,6 +27,7 @@
  * mesh_message_free. mesh__space_unlock frees what was collected.
  */
 
+#include <mesh/counters.h>
 #include <mesh/event-priv.h>
 #include <mesh/hash-priv.h>
 #include <mesh/message-priv.h>
@@ -284,6 +285,7 @@ struct mesh__space {
 	 */
 	struct mesh_id early_failures[64];
 	unsigned early_failure_count; /* the next one overwrites the oldest */
+	struct mesh_port_counters counters;           /* what else there is to count; the rest is asked for */
 	uint64_t unknown_port_events, dropped_events; /* counters, for tests and logs */
 	uint64_t checked_for_loss;                    /* ports that were looked at because a node was lost */
 };

@@ -191,8 +191,21 @@ struct mesh__space *mesh__port_lock(struct mesh_port *port)
 	}
 }
 
+static void rehome_counts(const struct mesh_port *port, struct mesh__space *space)
+{
+	struct mesh_message *message;
+
+	port->space->counters.ports--;
+	space->counters.ports++;
+	STAILQ_FOREACH(message, &port->queue, next) {
+		mesh__count(&port->space->counters.waiting, message, -1);
+		mesh__count(&space->counters.waiting, message, 1);
+	}
+}
+
 void mesh__space_rehome(struct mesh_port *port, struct mesh__space *space)
 {
+	rehome_counts(port, space);
 	LIST_REMOVE(port, in_space);
 	LIST_INSERT_HEAD(&space->all, port, in_space);
 	if (port->forlorn) {
