@@ -14,7 +14,7 @@
  * environment is another number of turns.
  */
 #define PER_TURN 25
-#define TURNS 20
+#define TURNS 10
 #define IN_MANY_ORDERS(name)                                                                       \
 	static void name##_once(int order);                                                        \
 	START_TEST(name)                                                                           \
