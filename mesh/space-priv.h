@@ -238,8 +238,6 @@ int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool c
  * -ELOOP (they are peers of one another), -EXDEV, -ENOMEM: then both have failed.
  */
 int mesh__port_bridge(struct mesh_port *x, struct mesh_port *y);
-/* The owner's close: drops unread messages. */
-void mesh__port_close(struct mesh_port *port);
 /* Gives up the owner's reference (closing it if it was not): the port may be freed here. Does not run the space. */
 void mesh__port_disown(struct mesh_port *port);
 /* The same for somebody who holds no lock; `fail`: the other end must learn that this is no orderly close. */
