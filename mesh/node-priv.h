@@ -84,9 +84,10 @@ struct mesh__invite_request {
 struct mesh_node {
 	struct mesh__space space; /* first */
 	struct mesh__poller poller;
+	struct mesh__inbox *inbox; /* of whoever drives */
 	struct event_base *base;
 	size_t max_message;
-	struct mesh__queued max_queued;
+	struct mesh__queue_bounds max_queued;
 	unsigned max_guests, max_introductions;
 	struct mesh__peer *peers;
 	size_t connected_count;

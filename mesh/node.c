@@ -190,6 +190,46 @@ static int read_options(const struct mesh_node_options *options, struct mesh_nod
 	return 0;
 }
 
+static size_t sum(size_t a, size_t b)
+{
+	return b <= SIZE_MAX - a ? a + b : SIZE_MAX;
+}
+
+/*
+ * Half of it is the program's. And what was unread on a port here goes out at once when that port moves: it was here
+ * before, and must not cost the link.
+ */
+static struct mesh__queue_bounds queue_bounds(const struct mesh_node_options *options)
+{
+	return (struct mesh__queue_bounds){
+		.program = {.bytes = options->max_queued / 2,
+			.packets = options->max_queued_messages / 2,
+			.fds = options->max_queued_fds / 2},
+		.all = {.bytes = sum(options->max_queued, options->max_port_unread),
+			.packets = sum(options->max_queued_messages, options->max_port_unread_messages),
+			.fds = sum(options->max_queued_fds, options->max_port_unread_fds)},
+	};
+}
+
+static struct mesh_node *alloc_node(void)
+{
+	struct mesh_node *node = calloc(1, sizeof *node);
+
+	if (node)
+		node->inbox = malloc(sizeof *node->inbox);
+	if (node && !node->inbox) {
+		free(node);
+		node = NULL;
+	}
+	return node;
+}
+
+static void free_node(struct mesh_node *node)
+{
+	free(node->inbox);
+	free(node);
+}
+
 static int new_node(const struct mesh_id *id, const struct mesh_node_options *options, bool leader,
 	struct mesh_node **ret, struct pal_error *error)
 {
@@ -200,7 +240,7 @@ static int new_node(const struct mesh_id *id, const struct mesh_node_options *op
 	result = read_options(options, &wanted);
 	if (result < 0)
 		return pal_error_set(error, MESH_STAGE_NODE, result, "options of a mesh node");
-	node = calloc(1, sizeof *node);
+	node = alloc_node();
 	if (!node)
 		return pal_error_set(error, MESH_STAGE_NODE, -ENOMEM, "a mesh node");
 	mesh__space_init(&node->space, &mesh__node_space_ops, id);
@@ -210,8 +250,7 @@ static int new_node(const struct mesh_id *id, const struct mesh_node_options *op
 	node->space.max_stored = (struct mesh__held){.bytes = wanted.max_port_unread,
 		.events = wanted.max_port_unread_messages,
 		.fds = wanted.max_port_unread_fds};
-	node->max_queued = (struct mesh__queued){
-		.bytes = wanted.max_queued, .packets = wanted.max_queued_messages, .fds = wanted.max_queued_fds};
+	node->max_queued = queue_bounds(&wanted);
 	node->max_guests = wanted.max_guests;
 	node->max_introductions = wanted.max_introductions;
 	node->base = wanted.base;
@@ -227,7 +266,7 @@ static int new_node(const struct mesh_id *id, const struct mesh_node_options *op
 	result = mesh__poller_init(&node->poller, &poller_ops, &node->space.lock, wanted.base);
 	if (result < 0) {
 		mesh__space_deinit(&node->space);
-		free(node);
+		free_node(node);
 		return pal_error_set(error, MESH_STAGE_NODE, result, "epoll, eventfd or thread of a mesh node");
 	}
 	*ret = node;
@@ -480,7 +519,7 @@ void mesh_node_free(struct mesh_node *node)
 	mesh__poller_deinit(&node->poller); /* with a last turn at home, which refuses the invitations still asked for */
 	mesh__port_forget_senders(node);
 	mesh__space_deinit(&node->space);
-	free(node);
+	free_node(node);
 	errno = saved;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <mesh/machine-priv.h>
 
-#include <stdlib.h>
+#include <mesh/pool-priv.h>
 
 /* ---- references ---- */
 
@@ -184,10 +184,10 @@ bool mesh__charge_park(struct mesh__charge *charge)
 
 struct mesh__event *mesh__event_new(enum mesh__event_type type)
 {
-	struct mesh__event *event = calloc(1, sizeof *event);
+	struct mesh__event *event = mesh__pool_get(sizeof *event);
 
 	if (event)
-		event->type = type;
+		*event = (struct mesh__event){.type = type};
 	return event;
 }
 
@@ -215,8 +215,13 @@ void mesh__event_drop(struct mesh__space *space, struct mesh__event *event)
 		event->owner = NULL;
 		mesh__port_unref(owner);
 	} else {
-		free(event);
+		mesh__event_release(event);
 	}
+}
+
+void mesh__event_release(struct mesh__event *event)
+{
+	mesh__pool_put(event, sizeof *event);
 }
 
 void mesh__event_free(struct mesh__event *event)
