@@ -112,8 +112,9 @@ void oneway_procmesh_start(void)
 
 static void send_one(char first, size_t size)
 {
-	char bytes[LARGEST] = {first};
+	static char bytes[LARGEST];
 
+	bytes[0] = first;
 	bench_check(mesh_port_send_wait(port, mesh_message_new(bytes, size), PAL_DEADLINE_NONE, NULL), "mesh_port_send_wait");
 }
 

@@ -116,6 +116,12 @@ void mesh__node_serve(struct mesh_node *node);
 /* The leader protocol alone. */
 void mesh__node_serve_controls(struct mesh_node *node);
 
+/* ---- options (node-options.c) ---- */
+
+/* With the defaults for what is not set. `options` may be NULL. 0, -EINVAL, -E2BIG. */
+int mesh__node_read_options(const struct mesh_node_options *options, struct mesh_node_options *ret);
+struct mesh__queue_bounds mesh__node_queue_bounds(const struct mesh_node_options *options);
+
 /* ---- peers (peer.c) ---- */
 
 /* The peer with that id, or a new one without a link; NULL when memory runs out. Borrowed. */

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 
 #include <mesh/control-priv.h>
 #include <mesh/port.h>
@@ -133,84 +132,6 @@ void mesh__node_serve(struct mesh_node *node)
 
 /* ---- making ---- */
 
-/* A part of the table, so that a peer cannot fill it alone; but no single message is too much. */
-static size_t part_of_fds(unsigned part)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / part < MESH_MESSAGE_MAX_FDS)
-		return MESH_MESSAGE_MAX_FDS;
-	return limit.rlim_cur / part < SIZE_MAX ? (size_t)(limit.rlim_cur / part) : SIZE_MAX;
-}
-
-static void set_defaults(struct mesh_node_options *options)
-{
-	if (!options->max_message)
-		options->max_message = MESH_DEFAULT_MAX_MESSAGE;
-	if (!options->max_queued)
-		options->max_queued = MESH_DEFAULT_MAX_QUEUED;
-	if (!options->max_unread)
-		options->max_unread = MESH_DEFAULT_MAX_UNREAD;
-	if (!options->max_unread_messages)
-		options->max_unread_messages = MESH_DEFAULT_MAX_UNREAD_MESSAGES;
-	if (!options->max_unread_fds)
-		options->max_unread_fds = part_of_fds(2);
-	if (!options->max_queued_fds)
-		options->max_queued_fds = part_of_fds(4);
-	if (!options->max_queued_messages)
-		options->max_queued_messages = MESH_DEFAULT_MAX_QUEUED_MESSAGES;
-	if (!options->max_port_unread)
-		options->max_port_unread = options->max_unread / 2;
-	if (!options->max_port_unread_messages)
-		options->max_port_unread_messages = options->max_unread_messages / 2;
-	if (!options->max_port_unread_fds)
-		options->max_port_unread_fds = options->max_unread_fds / 2;
-	if (!options->max_guests)
-		options->max_guests = MESH_DEFAULT_MAX_GUESTS;
-	if (!options->max_introductions)
-		options->max_introductions = MESH_DEFAULT_MAX_INTRODUCTIONS;
-}
-
-static int read_options(const struct mesh_node_options *options, struct mesh_node_options *ret)
-{
-	const size_t least = offsetof(struct mesh_node_options, base);
-
-	*ret = (struct mesh_node_options){MESH_NODE_OPTIONS_INIT};
-	if (options) {
-		size_t size = options->size < sizeof *ret ? options->size : sizeof *ret;
-
-		if (options->size < least)
-			return -EINVAL;
-		for (size_t i = sizeof *ret; i < options->size; i++)
-			if (((const char *)options)[i])
-				return -E2BIG; /* asks for something that this version does not know */
-		memcpy(ret, options, size);
-	}
-	set_defaults(ret);
-	return 0;
-}
-
-static size_t sum(size_t a, size_t b)
-{
-	return b <= SIZE_MAX - a ? a + b : SIZE_MAX;
-}
-
-/*
- * Half of it is the program's. And what was unread on a port here goes out at once when that port moves: it was here
- * before, and must not cost the link.
- */
-static struct mesh__queue_bounds queue_bounds(const struct mesh_node_options *options)
-{
-	return (struct mesh__queue_bounds){
-		.program = {.bytes = options->max_queued / 2,
-			.packets = options->max_queued_messages / 2,
-			.fds = options->max_queued_fds / 2},
-		.all = {.bytes = sum(options->max_queued, options->max_port_unread),
-			.packets = sum(options->max_queued_messages, options->max_port_unread_messages),
-			.fds = sum(options->max_queued_fds, options->max_port_unread_fds)},
-	};
-}
-
 static struct mesh_node *alloc_node(void)
 {
 	struct mesh_node *node = calloc(1, sizeof *node);
@@ -237,7 +158,7 @@ static int new_node(const struct mesh_id *id, const struct mesh_node_options *op
 	struct mesh_node *node;
 	int result;
 
-	result = read_options(options, &wanted);
+	result = mesh__node_read_options(options, &wanted);
 	if (result < 0)
 		return pal_error_set(error, MESH_STAGE_NODE, result, "options of a mesh node");
 	node = alloc_node();
@@ -250,7 +171,7 @@ static int new_node(const struct mesh_id *id, const struct mesh_node_options *op
 	node->space.max_stored = (struct mesh__held){.bytes = wanted.max_port_unread,
 		.events = wanted.max_port_unread_messages,
 		.fds = wanted.max_port_unread_fds};
-	node->max_queued = queue_bounds(&wanted);
+	node->max_queued = mesh__node_queue_bounds(&wanted);
 	node->max_guests = wanted.max_guests;
 	node->max_introductions = wanted.max_introductions;
 	node->base = wanted.base;

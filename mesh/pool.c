@@ -3,15 +3,17 @@
 
 #include <stdlib.h>
 
+#define KEPT 512u /* blocks of each size: as many as a link brings in a few turns */
+
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define KEPT 0
+#define KEEPS false
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define KEPT 0
+#define KEEPS false
 #endif
 #endif
-#ifndef KEPT
-#define KEPT 512 /* blocks of each size: as many as a link brings in a few turns */
+#ifndef KEEPS
+#define KEEPS true
 #endif
 
 /* An event; a small message; one of a kibibyte, each with what is around it. */
@@ -57,7 +59,7 @@ void *mesh__pool_get(size_t size)
 
 	if (index == SIZES)
 		return malloc(size);
-	if (KEPT && take(&shelves[index])) {
+	if (KEEPS && take(&shelves[index])) {
 		struct shelf *shelf = &shelves[index];
 
 		block = shelf->first;
@@ -67,7 +69,7 @@ void *mesh__pool_get(size_t size)
 		}
 		release(shelf);
 	}
-	return block ? block : malloc(KEPT ? sizes[index] : size);
+	return block ? block : malloc(KEEPS ? sizes[index] : size);
 }
 
 void mesh__pool_put(void *memory, size_t size)
@@ -76,7 +78,7 @@ void mesh__pool_put(void *memory, size_t size)
 	int index = index_of(size);
 	bool kept = false;
 
-	if (block && index < SIZES && KEPT && take(&shelves[index])) {
+	if (block && index < SIZES && KEEPS && take(&shelves[index])) {
 		struct shelf *shelf = &shelves[index];
 
 		kept = shelf->count < KEPT;
@@ -93,5 +95,5 @@ void mesh__pool_put(void *memory, size_t size)
 
 bool mesh__pool_has(size_t size)
 {
-	return KEPT && index_of(size) < SIZES;
+	return KEEPS && index_of(size) < SIZES;
 }
