@@ -14,6 +14,7 @@
 #include "harness.h"
 
 #define LARGEST 1024
+#define QUEUED 1024
 #define LAST 'l' /* the first byte of the last message of a round */
 
 /* ---- the floor: a packet per message ---- */
@@ -100,18 +101,20 @@ void oneway_procmesh_fork(void)
 
 void oneway_procmesh_start(void)
 {
+	const struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .max_queued_messages = QUEUED};
 	struct mesh_node *node;
 
 	if (port)
 		return;
-	bench_check(mesh_node_new(NULL, &node, NULL), "mesh_node_new");
+	bench_check(mesh_node_new(&options, &node, NULL), "mesh_node_new");
 	port = bench_mesh_invite(node, procmesh_socket);
 }
 
 static void send_one(char first, size_t size)
 {
-	char bytes[LARGEST] = {first};
+	static char bytes[LARGEST];
 
+	bytes[0] = first;
 	bench_check(mesh_port_send_wait(port, mesh_message_new(bytes, size), PAL_DEADLINE_NONE, NULL), "mesh_port_send_wait");
 }
 

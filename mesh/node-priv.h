@@ -84,9 +84,10 @@ struct mesh__invite_request {
 struct mesh_node {
 	struct mesh__space space; /* first */
 	struct mesh__poller poller;
+	struct mesh__inbox *inbox; /* of whoever drives */
 	struct event_base *base;
 	size_t max_message;
-	struct mesh__queued max_queued;
+	struct mesh__queue_bounds max_queued;
 	unsigned max_guests, max_introductions;
 	struct mesh__peer *peers;
 	size_t connected_count;
@@ -114,6 +115,12 @@ static inline struct mesh_node *mesh__node_of(struct mesh__space *space)
 void mesh__node_serve(struct mesh_node *node);
 /* The leader protocol alone. */
 void mesh__node_serve_controls(struct mesh_node *node);
+
+/* ---- options (node-options.c) ---- */
+
+/* With the defaults for what is not set. `options` may be NULL. 0, -EINVAL, -E2BIG. */
+int mesh__node_read_options(const struct mesh_node_options *options, struct mesh_node_options *ret);
+struct mesh__queue_bounds mesh__node_queue_bounds(const struct mesh_node_options *options);
 
 /* ---- peers (peer.c) ---- */
 

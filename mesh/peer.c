@@ -30,39 +30,45 @@ static void send_event(struct mesh_node *node, struct mesh__peer *peer, const st
 {
 	int fds[MESH_MESSAGE_MAX_FDS], result;
 	size_t size, fd_count;
-	uint8_t *packet;
+	uint8_t *room;
 
-	result = mesh__space_encode(&peer->remote, port, event, MESH__PACKET_HEADER_SIZE, &packet, &size, fds, &fd_count);
-	if (result == -ENOMEM) {
+	if (mesh__space_check_encoding(&peer->remote, port, event, &size) < 0)
+		return;
+	room = mesh__link_room(&peer->link, size);
+	result = mesh__space_encode_at(&peer->remote, port, event, room, fds, &fd_count);
+	if (result < 0) {
 		/* The event is lost, and with it the order of a port: only the loss of the link is an honest answer. */
+		if (room)
+			mesh__link_drop_room(&peer->link, room);
 		mesh__link_give_up(&peer->link);
 		return;
 	}
-	if (result < 0)
-		return;
-	mesh__link_send(&peer->link, packet, size, fds, fd_count);
+	mesh__link_send(&peer->link, room, fds, fd_count);
 	update_writing(node, peer);
 }
 
-/* A message and its event, as a packet. */
-static size_t packet_size(const struct mesh__held *cost)
+static struct mesh__queued as_packets(const struct mesh__held *cost)
 {
-	return MESH__EVENT_HEADER_SIZE + cost->bytes;
+	struct mesh__queued queued = mesh__queued_cost(cost->bytes, cost->fds);
+
+	queued.packets = cost->events;
+	return queued;
 }
 
 static bool has_room(struct mesh__remote *remote, const struct mesh__held *cost, bool emptier)
 {
 	const struct mesh__peer *peer = peer_of(remote);
+	struct mesh__queued more = as_packets(cost);
 
 	if (peer->connected)
-		return mesh__link_has_room(&peer->link, packet_size(cost), cost->fds, emptier);
-	return mesh__queued_has_room(&peer->parked_cost, &mesh__node_of(remote->space)->max_queued, packet_size(cost), cost->fds,
-		emptier);
+		return mesh__link_has_room(&peer->link, &more, emptier);
+	return mesh__queued_has_room(&peer->parked_cost, &mesh__node_of(remote->space)->max_queued, &more, emptier);
 }
 
 static void park(struct mesh_node *node, struct mesh__peer *peer, const struct mesh_id *port, struct mesh__event *event)
 {
 	struct mesh__parked_event *parked = malloc(sizeof *parked);
+	struct mesh__queued more;
 	struct mesh__held cost;
 
 	if (!parked) {
@@ -73,7 +79,8 @@ static void park(struct mesh_node *node, struct mesh__peer *peer, const struct m
 	*parked = (struct mesh__parked_event){.port = *port, .event = event};
 	STAILQ_INSERT_TAIL(&peer->parked, parked, next);
 	cost = mesh__message_cost(event->message);
-	mesh__queued_add(&peer->parked_cost, packet_size(&cost), cost.fds);
+	more = as_packets(&cost);
+	mesh__queued_add(&peer->parked_cost, &more);
 }
 
 static void post(struct mesh__remote *remote, const struct mesh_id *port, struct mesh__event *event)
@@ -180,7 +187,7 @@ int mesh__peer_connect(struct mesh_node *node, struct mesh__peer *peer, int sock
 		pal_close(socket);
 		return result;
 	}
-	mesh__link_init(&peer->link, socket, &node->max_queued, node->max_message);
+	mesh__link_init(&peer->link, socket, node->inbox, &node->max_queued, node->max_message);
 	if (peer->guest_list)
 		peer->link.shared = &peer->guest_list->queued;
 	peer->connected = true;

@@ -211,20 +211,30 @@ static bool stores_little(const struct mesh_port *port, const struct mesh__held 
 	return !port->stored.events || mesh__held_fits(&port->stored, cost, &most);
 }
 
+static bool remote_has_room(struct mesh__remote *remote, const struct mesh__held *cost, bool emptier)
+{
+	return remote->failed || !remote->ops->has_room || remote->ops->has_room(remote, cost, emptier);
+}
+
 bool mesh__port_has_room(const struct mesh_port *port, const struct mesh__held *cost, bool emptier)
 {
-	const struct mesh__ref *to = &port->peer;
+	const struct mesh__ref *peer = &port->peer;
+	struct mesh__held sum = *cost;
 
 	if (port->state != MESH__PEERED || port->local_closed)
 		return true; /* it will be dropped */
-	/* A peer on this node that has left sends on what comes for it. */
-	if (to->kind == MESH__REF_LOCAL && to->port->state == MESH__PROXYING)
-		to = &to->port->far->target;
-	if (to->kind == MESH__REF_LOCAL)
-		return stores_little(to->port, cost, emptier);
-	if (to->kind != MESH__REF_REMOTE || to->remote->failed || !to->remote->ops->has_room)
+	if (peer->kind == MESH__REF_REMOTE)
+		return remote_has_room(peer->remote, cost, emptier);
+	if (peer->kind != MESH__REF_LOCAL)
 		return true;
-	return to->remote->ops->has_room(to->remote, cost, emptier);
+	if (!stores_little(peer->port, cost, emptier))
+		return false;
+	/* One that has left sends on what comes for it, and what it stores until it is acknowledged, too. */
+	sum.bytes += peer->port->stored.bytes;
+	sum.events += peer->port->stored.events;
+	sum.fds += peer->port->stored.fds;
+	return peer->port->far->target.kind != MESH__REF_REMOTE ||
+	       remote_has_room(peer->port->far->target.remote, &sum, emptier);
 }
 
 static bool can_send(struct mesh_port *port)

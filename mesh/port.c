@@ -365,11 +365,18 @@ bool mesh__port_wait_once(struct mesh__port_waiters *waiters, struct mesh__space
 static int take_or_wait(struct mesh_port *port, struct mesh__space **space, pal_deadline deadline,
 	struct mesh_message **ret, struct mesh__port_waiters **ret_left)
 {
-	struct mesh__port_waiters *waiters = mesh__port_waiters_of(port);
+	struct mesh__port_waiters *waiters;
 	struct mesh__waiter waiter;
 	bool in_time = true;
 	int result;
 
+	/* Most often there is something, and nobody has to wait. */
+	if (port->queue_count && !(port->waiters && port->waiters->fn)) {
+		*ret = mesh__port_take(port);
+		mesh__port_room_made(port);
+		return 0;
+	}
+	waiters = mesh__port_waiters_of(port);
 	if (!waiters || mesh__waiter_init(&waiter) < 0)
 		return -ENOMEM;
 	for (;;) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <mesh/machine-priv.h>
 
-#include <stdlib.h>
+#include <mesh/pool-priv.h>
 
 /* ---- references ---- */
 
@@ -202,10 +202,10 @@ void mesh__count(struct mesh_traffic *traffic, const struct mesh_message *messag
 
 struct mesh__event *mesh__event_new(enum mesh__event_type type)
 {
-	struct mesh__event *event = calloc(1, sizeof *event);
+	struct mesh__event *event = mesh__pool_get(sizeof *event);
 
 	if (event)
-		event->type = type;
+		*event = (struct mesh__event){.type = type};
 	return event;
 }
 
@@ -233,8 +233,13 @@ void mesh__event_drop(struct mesh__space *space, struct mesh__event *event)
 		event->owner = NULL;
 		mesh__port_unref(owner);
 	} else {
-		free(event);
+		mesh__event_release(event);
 	}
+}
+
+void mesh__event_release(struct mesh__event *event)
+{
+	mesh__pool_put(event, sizeof *event);
 }
 
 void mesh__event_free(struct mesh__event *event)

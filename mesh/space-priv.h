@@ -217,6 +217,8 @@ bool mesh__held_fits(const struct mesh__held *held, const struct mesh__held *cos
  * when those who wait for it are told.
  */
 bool mesh__port_has_room(const struct mesh_port *port, const struct mesh__held *cost, bool emptier);
+/* The memory of an event from mesh__event_new that holds nothing. Takes NULL. */
+void mesh__event_release(struct mesh__event *event);
 /* Frees a message when the lock is released: its ports may belong to this space or to another. Takes NULL. */
 void mesh__event_message_free(struct mesh__space *space, struct mesh_message *message);
 
@@ -324,6 +326,14 @@ bool mesh__space_wants(struct mesh__space *space, const struct mesh__remote *fro
  */
 int mesh__space_encode(struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event,
 	size_t headroom, uint8_t **ret_data, size_t *ret_size, int fds[MESH_MESSAGE_MAX_FDS], size_t *ret_fds);
+/*
+ * The same in two steps, for who has a place for the bytes. First how many they will be: 0, -EMSGSIZE, -EPIPE; then
+ * writes them: 0, -ENOMEM. `at` NULL: there was no memory for a place. Nothing else may be done between the two.
+ */
+int mesh__space_check_encoding(
+	struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event, size_t *ret_size);
+int mesh__space_encode_at(struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event, uint8_t *at,
+	int fds[MESH_MESSAGE_MAX_FDS], size_t *ret_fds);
 /* An event that was posted and will not be encoded. Takes NULL. */
 void mesh__event_free(struct mesh__event *event);
 

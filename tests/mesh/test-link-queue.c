@@ -65,7 +65,7 @@ END_TEST
 START_TEST(a_node_that_does_not_read_costs_no_more_than_the_bound) /* S153 */
 {
 	make_links();
-	near.max_queued.bytes = 100000;
+	near.max_queued.all.bytes = 100000;
 	for (unsigned i = 0; i < 5000; i++)
 		send_bytes(&near, 1000, 1, NULL, 0);
 	ck_assert(near.shut);
@@ -92,7 +92,7 @@ static void send_with_fd(struct mesh__link *link)
 START_TEST(descriptors_that_wait_for_a_node_that_does_not_read_are_limited)
 {
 	make_links();
-	near.max_queued.fds = 10;
+	near.max_queued.all.fds = 10;
 	fill_socket(&near);
 	for (unsigned i = 1; i <= 10; i++) {
 		send_with_fd(&near);
@@ -114,7 +114,7 @@ START_TEST(links_may_share_what_may_wait)
 
 	make_links();
 	for (int i = 0; i < 2; i++) {
-		links[i]->max_queued.fds = 10;
+		links[i]->max_queued.all.fds = 10;
 		links[i]->shared = &shared;
 		fill_socket(links[i]);
 		for (int n = 0; n < 5; n++)
@@ -137,7 +137,7 @@ START_TEST(small_events_are_counted_with_what_they_cost)
 {
 	make_links();
 	fill_socket(&near);
-	near.max_queued.bytes = near.queued.bytes + 100 * (size_t)MESH__EVENT_HEADER_SIZE;
+	near.max_queued.all.bytes = near.queued.bytes + 100 * (size_t)MESH__EVENT_HEADER_SIZE;
 	for (unsigned i = 0; i < 60; i++)
 		send_bytes(&near, MESH__EVENT_HEADER_SIZE, 1, NULL, 0);
 	ck_assert(near.shut);

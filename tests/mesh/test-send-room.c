@@ -159,6 +159,52 @@ START_TEST(the_last_message_of_a_port_that_is_given_up_is_not_refused)
 }
 END_TEST
 
+/* Its other end has been given away, but has not arrived. */
+START_TEST(what_waits_for_a_port_on_the_move_has_the_same_bound)
+{
+	struct mesh_port *here, *there;
+	unsigned sent;
+
+	make_mesh(&bounds[1]);
+	ck_assert_int_eq(mesh_port_pair(&here, &there), 0);
+	nodes_send_port(at_leader, "passenger", there);
+	sent = fill(here, KIB, 0);
+	ck_assert_uint_le(sent, 50);
+	ck_assert_uint_ge(sent, 40);
+	there = nodes_expect_port(at_host, "passenger");
+	nodes_send_text(at_host, "it has come");
+	nodes_expect_text(at_leader, "it has come");
+	expect_numbers(there, sent);
+	mesh_port_free(here);
+	mesh_port_free(there);
+	free_mesh();
+}
+END_TEST
+
+/* More was unread on a port than may wait for a node. That was there before; so it costs nobody the link. */
+START_TEST(a_port_moves_with_more_than_may_be_queued)
+{
+	const struct mesh_node_options options = {
+		MESH_NODE_OPTIONS_INIT, .max_queued = LIMIT / 4, .max_queued_messages = 100, .max_queued_fds = 10};
+	struct mesh_port *here, *there;
+
+	make_mesh(&options);
+	ck_assert_int_eq(mesh_port_pair(&here, &there), 0);
+	for (unsigned i = 0; i < 2000; i++) {
+		struct mesh_message *message = numbered(i, KIB);
+
+		send_fds(message, i % 20 == 0);
+		ck_assert_int_eq(mesh_port_send(here, message), 0);
+	}
+	nodes_send_port(at_leader, "passenger", there);
+	there = nodes_expect_port(at_host, "passenger");
+	expect_numbers(there, 2000);
+	mesh_port_free(here);
+	mesh_port_free(there);
+	free_mesh();
+}
+END_TEST
+
 /* ---- on a port of this process ---- */
 
 static const struct mesh_node_options port_bounds[] = {
@@ -604,6 +650,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(bound, beyond_the_bound_sending_says_so_and_what_was_accepted_arrives, 0, 3);
 	tcase_add_test(bound, one_message_may_be_larger_than_the_bound);
 	tcase_add_test(bound, the_last_message_of_a_port_that_is_given_up_is_not_refused);
+	tcase_add_test(bound, what_waits_for_a_port_on_the_move_has_the_same_bound);
+	tcase_add_test(bound, a_port_moves_with_more_than_may_be_queued);
 	tcase_add_loop_test(bound, a_port_that_is_not_read_fails_and_its_link_does_not, 0, 3);
 	tcase_add_test(bound, a_pair_in_one_process_has_a_bound_too);
 	tcase_add_test(bound, what_waits_for_an_introduction_has_the_same_bound);
