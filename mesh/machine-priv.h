@@ -56,7 +56,16 @@ void mesh__charge_clear(struct mesh__charge *charge);
 bool mesh__charge_park(struct mesh__charge *charge);
 
 /* `sign` 1: so much more, -1: less. Takes NULL: an event without a message. */
-void mesh__count(struct mesh_traffic *traffic, const struct mesh_message *message, int sign);
+void mesh__count_resources(struct mesh_traffic *traffic, const struct mesh_message *message, int sign);
+static inline void mesh__count(struct mesh_traffic *traffic, const struct mesh_message *message, int sign)
+{
+	uint64_t one = (uint64_t)sign; /* unsigned arithmetic: less is as much more as makes it so */
+
+	traffic->messages += one;
+	traffic->bytes += message ? one * message->size : 0;
+	if (message && message->resource_count)
+		mesh__count_resources(traffic, message, sign);
+}
 
 /* ---- events (ref.c) ---- */
 
