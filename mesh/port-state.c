@@ -40,6 +40,11 @@ static void change_peer(struct mesh_port *port, struct mesh__event *event)
 		mesh__port_refuse(port, event, "CHANGE_PEER to itself");
 		return;
 	}
+	/* Through a bridge a peer on this node may leave that was not this port's when it did. */
+	if (peer->kind == MESH__REF_REMOTE && mesh__port_need_far(port) < 0) {
+		mesh__port_refuse(port, event, "no memory for a peer on another node");
+		return;
+	}
 	/* A peer that has ended in order has got this port's close before. */
 	if (has_ended && !port->local_closed) {
 		mesh__port_refuse(port, event, "CHANGE_PEER to a port that is not there");
@@ -99,7 +104,7 @@ bool mesh__port_give_to_pair(struct mesh_port *port, struct mesh_message *messag
 	struct mesh__space *space = port->space;
 	struct mesh_port *peer = port->peer.port;
 
-	if (mesh__port_has_far(port) || message->resource_count || space->running ||
+	if (mesh__port_has_far(port) || port->peer.kind != MESH__REF_LOCAL || message->resource_count || space->running ||
 	        !STAILQ_EMPTY(&space->local) || peer->state != MESH__PEERED || peer->local_closed ||
 	        peer->next_peer_seq != port->next_local_seq)
 		return false;
