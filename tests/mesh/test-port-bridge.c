@@ -283,6 +283,21 @@ START_TEST(a_failed_end_fails_the_other_one)
 }
 END_TEST
 
+/* One of the far ends is in a message for the other one: nobody could ever take it out. */
+START_TEST(an_end_that_would_receive_itself_fails)
+{
+	start(_i / 3);
+	make_pair(_i % 3 % 2, B, "x", "a", &x, &a);
+	make_pair(_i % 2, C, "y", "b", &y, &b);
+	memory_send_ports(a, "b", b, NULL);
+	ck_assert_int_eq(memory_bridge(x, y), 0);
+	memory_run(&net, trace.seed);
+	ck_assert_int_eq(memory_end(a), -ECONNRESET);
+	memory_free(a);
+	nothing_is_left();
+}
+END_TEST
+
 /* ---- together with moves ---- */
 
 START_TEST(the_other_ends_move_meanwhile)
@@ -360,6 +375,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(
 		own, a_port_that_its_owner_has_closed_is_joined_or_sent_as_a_closed_one, 0, 20);
 	tcase_add_loop_test(own, a_failed_end_fails_the_other_one, 0, 9);
+	tcase_add_loop_test(own, an_end_that_would_receive_itself_fails, 0, 6);
 	tcase_add_loop_test(own, the_other_ends_move_meanwhile, 0, ORDERS);
 	tcase_add_loop_test(own, a_chain_of_bridges_becomes_one_pair, 0, ORDERS);
 	return suite;
