@@ -10,7 +10,7 @@
 
 /* Two ports of one owner are joined: their other ends talk to one another. */
 
-#define ORDERS 200
+#define ORDERS 60
 
 static struct mesh_port *a, *b, *x, *y;
 
@@ -367,11 +367,11 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(traces, trace_g_the_ends_of_one_pair_are_no_bridge, 0, 4);
 	tcase_add_loop_test(traces, trace_i_a_ring_of_bridges_fails, 0, ORDERS);
 	tcase_add_loop_test(own, longer_rings_fail_too, 0, ORDERS);
-	tcase_add_loop_test(own, any_two_ends_are_joined_with_what_was_not_read, 0, 9 * 20);
+	tcase_add_loop_test(own, any_two_ends_are_joined_with_what_was_not_read, 0, 9 * 6);
 	tcase_add_test(own, ports_of_two_nodes_of_one_process_are_not_joined);
 	tcase_add_test(own, nothing_is_joined_with_nothing);
-	tcase_add_loop_test(own, a_closed_end_passes_its_last_messages_and_its_end_on, 0, 9 * 20);
-	tcase_add_loop_test(own, two_closed_ends_are_joined, 0, 9 * 10);
+	tcase_add_loop_test(own, a_closed_end_passes_its_last_messages_and_its_end_on, 0, 9 * 6);
+	tcase_add_loop_test(own, two_closed_ends_are_joined, 0, 9 * 4);
 	tcase_add_loop_test(
 		own, a_port_that_its_owner_has_closed_is_joined_or_sent_as_a_closed_one, 0, 20);
 	tcase_add_loop_test(own, a_failed_end_fails_the_other_one, 0, 9);
