@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <complex.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <gd.h>
 #include <limits.h>
 #include <math.h>

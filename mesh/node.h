@@ -32,7 +32,11 @@ struct mesh_node;
 
 struct mesh_node_options {
 	size_t size;             /* sizeof(struct mesh_node_options); a smaller, older one is accepted */
-	struct event_base *base; /* run in this libevent base's thread; NULL: a thread of its own */
+	/*
+	 * Run in this libevent base's thread; NULL: a thread of its own, which blocks every signal. A thread that
+	 * is started in one of its callbacks inherits that (see pal_threads_signal).
+	 */
+	struct event_base *base;
 	size_t max_message;      /* largest message sent or taken, bytes; 0: MESH_DEFAULT_MAX_MESSAGE */
 	/*
 	 * Most bytes, with what they cost in memory, that are queued for one node that does not read - at the leader: for it and

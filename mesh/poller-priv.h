@@ -59,10 +59,11 @@ struct mesh__poller {
 	const struct mesh__poller_ops *ops;
 	pthread_mutex_t *lock;
 	int epoll_fd, wake_fd, timer_fd;
-	int home_fd;       /* on a base: makes it run ops->home; not in the set, where a waiting thread would take it */
+	int home_fd;       /* wakes the home where it does not drive; not in the set, where a waiting thread would take it */
 	bool driven;       /* somebody drives */
 	bool home_drives;  /* and it is the home, waiting in epoll */
 	bool home_sleeps;  /* the I/O thread waits for those who wait to be gone */
+	bool home_rests;   /* the I/O thread waits for home_fd */
 	bool at_home;      /* the home thread is between two waits and will look at its list */
 	bool kicked;       /* the home has something to do */
 	bool stop;
@@ -70,7 +71,6 @@ struct mesh__poller {
 	pthread_cond_t empty;
 	uint64_t turns;    /* of waiting threads, for the linger */
 	struct mesh__waiter_list waiters;
-	pthread_cond_t home_wake;
 	pthread_t thread, home_thread; /* home_thread: while at_home */
 	bool has_thread;
 	struct event *event, *home_event; /* on the caller's base */

@@ -3,15 +3,14 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
-#include <unistd.h>
 
-#include <pal/sandbox.h>
+#include <pal/helper.h>
 #include <pal/util-priv.h>
 
 /* ---- waiting threads ---- */
@@ -43,9 +42,7 @@ void mesh__waiter_deinit(struct mesh__waiter *waiter)
 
 static void poke(struct mesh__poller *poller)
 {
-	uint64_t one = 1;
-
-	(void)!write(poller->wake_fd, &one, sizeof one); /* fails only when it is readable already */
+	pal_raise_event(poller->wake_fd);
 }
 
 void mesh__waiter_wake(struct mesh__waiter *waiter)
@@ -79,17 +76,24 @@ bool mesh__waiter_sleep(struct mesh__waiter *waiter, pthread_mutex_t *lock, pal_
 
 static void handle(struct mesh__poller *poller, const struct epoll_event *events, int count)
 {
-	uint64_t ticks;
-
 	for (int i = 0; i < count; i++) {
 		if (events[i].data.ptr == &poller->wake_fd)
-			(void)!read(poller->wake_fd, &ticks, sizeof ticks);
+			pal_lower_event(poller->wake_fd);
 		else if (events[i].data.ptr == &poller->timer_fd)
-			(void)!read(poller->timer_fd, &ticks, sizeof ticks);
+			pal_lower_event(poller->timer_fd);
 		else
 			poller->ops->ready(poller, events[i].data.ptr, events[i].events);
 	}
 	poller->ops->after(poller);
+}
+
+/* The home where it does not drive: the base, or the I/O thread if it rests. */
+static void wake_home(struct mesh__poller *poller)
+{
+	if (!poller->home_event && !poller->home_rests)
+		return;
+	poller->home_rests = false; /* one call is enough */
+	pal_raise_event(poller->home_fd);
 }
 
 static void wake_one(struct mesh__poller *poller)
@@ -110,7 +114,12 @@ static int drive(struct mesh__poller *poller, struct mesh__waiter *waiter, int t
 	if (waiter)
 		waiter->driving = poller;
 	poller->ops->unlock(poller);
+	/* The home thread's call may have been for a poke that another one has taken, which drove before. */
+	if (!waiter)
+		pal_helper_take_part();
 	count = epoll_wait(poller->epoll_fd, events, MESH__EVENTS_PER_TURN, timeout_ms);
+	if (!waiter)
+		pal_helper_take_part();
 	pthread_mutex_lock(poller->lock);
 	poller->home_drives = false;
 	if (waiter)
@@ -158,7 +167,7 @@ bool mesh__poller_wait(struct mesh__poller *poller, struct mesh__waiter *waiter,
 	if (!poller->inside && poller->stop)
 		pthread_cond_signal(&poller->empty);
 	if (!poller->inside && poller->home_sleeps)
-		pthread_cond_signal(&poller->home_wake);
+		wake_home(poller);
 	return in_time;
 }
 
@@ -169,15 +178,10 @@ void mesh__poller_kick_home(struct mesh__poller *poller)
 	poller->kicked = true;
 	if (poller->at_home)
 		return;
-	if (poller->home_event) {
-		uint64_t one = 1;
-
-		(void)!write(poller->home_fd, &one, sizeof one);
-	} else if (poller->home_drives) {
+	if (poller->home_drives)
 		poke(poller);
-	} else {
-		pthread_cond_signal(&poller->home_wake);
-	}
+	else
+		wake_home(poller);
 }
 
 bool mesh__poller_is_home(const struct mesh__poller *poller)
@@ -193,6 +197,23 @@ static void home_turn(struct mesh__poller *poller)
 	if (poller->ops->home(poller))
 		poller->kicked = true;
 	poller->at_home = false;
+}
+
+/*
+ * Of the I/O thread, until it is woken or the time is over. Not on a condition: pal
+ * wakes it, too, and then other threads may be stopped with any lock of libc's.
+ */
+static void rest(struct mesh__poller *poller, int timeout_ms)
+{
+	struct pollfd wake = {.fd = poller->home_fd, .events = POLLIN};
+
+	poller->home_rests = true;
+	poller->ops->unlock(poller);
+	if (poll(&wake, 1, timeout_ms) > 0)
+		pal_lower_event(poller->home_fd);
+	pal_helper_take_part();
+	pthread_mutex_lock(poller->lock);
+	poller->home_rests = false;
 }
 
 static void *io_thread(void *argument)
@@ -211,12 +232,12 @@ static void *io_thread(void *argument)
 			/* Threads that wait come again and again: step back until there was a pause. */
 			seen = poller->turns;
 			if (!poller->kicked)
-				cond_sleep(&poller->home_wake, poller->lock, pal_deadline_after_ms(MESH__LINGER_MS));
+				rest(poller, MESH__LINGER_MS);
 		} else if (others) {
 			/* One waits for long: the last one to go will say so. */
 			poller->home_sleeps = true;
 			if (!poller->kicked)
-				cond_sleep(&poller->home_wake, poller->lock, PAL_DEADLINE_NONE);
+				rest(poller, -1);
 			poller->home_sleeps = false;
 		} else {
 			poller->home_drives = true;
@@ -256,10 +277,9 @@ static void on_base(evutil_socket_t fd, short what, void *argument)
 static void on_home(evutil_socket_t fd, short what, void *argument)
 {
 	struct mesh__poller *poller = argument;
-	uint64_t ticks;
 
 	(void)what;
-	(void)!read(fd, &ticks, sizeof ticks);
+	pal_lower_event(fd);
 	pthread_mutex_lock(poller->lock);
 	home_turn(poller);
 	if (poller->kicked)
@@ -267,28 +287,28 @@ static void on_home(evutil_socket_t fd, short what, void *argument)
 	poller->ops->unlock(poller);
 }
 
+/* For pal_self_restrict. Whether the thread drives is not asked: that would need the lock. */
+static void call_thread(void *argument)
+{
+	struct mesh__poller *poller = argument;
+
+	pal_raise_event(poller->wake_fd);
+	pal_raise_event(poller->home_fd);
+}
+
 static int start_thread(struct mesh__poller *poller)
 {
-	sigset_t all, before;
 	int result;
 
-	/* The host program's signals are not for this thread; a sandbox's finalize must reach it. */
-	sigfillset(&all);
-	sigdelset(&all, pal_threads_signal());
-	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_mutex_lock(poller->lock); /* the thread starts when all is set */
-	result = pthread_create(&poller->thread, NULL, io_thread, poller);
+	result = pal_helper_start(&poller->thread, "mesh-io", io_thread, call_thread, poller);
 	poller->has_thread = !result;
 	pthread_mutex_unlock(poller->lock);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -result;
+	return result;
 }
 
 static int watch_on_base(struct mesh__poller *poller, struct event_base *base)
 {
-	poller->home_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (poller->home_fd < 0)
-		return -errno;
 	poller->event = event_new(base, poller->epoll_fd, EV_READ | EV_PERSIST, on_base, poller);
 	poller->home_event = event_new(base, poller->home_fd, EV_READ | EV_PERSIST, on_home, poller);
 	if (!poller->event || !poller->home_event)
@@ -307,6 +327,9 @@ static int open_fds(struct mesh__poller *poller)
 	poller->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (poller->wake_fd < 0)
 		return -errno;
+	poller->home_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (poller->home_fd < 0)
+		return -errno;
 	poller->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (poller->timer_fd < 0)
 		return -errno;
@@ -323,9 +346,6 @@ int mesh__poller_init(struct mesh__poller *poller, const struct mesh__poller_ops
 
 	*poller = (struct mesh__poller){.ops = ops, .lock = lock, .epoll_fd = -1, .wake_fd = -1, .timer_fd = -1, .home_fd = -1};
 	TAILQ_INIT(&poller->waiters);
-	result = monotonic_cond_init(&poller->home_wake);
-	if (result < 0)
-		return result;
 	pthread_cond_init(&poller->empty, NULL);
 	result = open_fds(poller);
 	if (!result)
@@ -355,7 +375,7 @@ static void send_waiters_out(struct mesh__poller *poller)
 		poke(poller);
 	TAILQ_FOREACH(waiter, &poller->waiters, next)
 		mesh__waiter_wake(waiter);
-	pthread_cond_signal(&poller->home_wake);
+	wake_home(poller);
 	while (poller->inside)
 		pthread_cond_wait(&poller->empty, poller->lock);
 }
@@ -379,7 +399,6 @@ void mesh__poller_deinit(struct mesh__poller *poller)
 	poller->wake_fd = pal_close(poller->wake_fd);
 	poller->timer_fd = pal_close(poller->timer_fd);
 	poller->home_fd = pal_close(poller->home_fd);
-	pthread_cond_destroy(&poller->home_wake);
 	pthread_cond_destroy(&poller->empty);
 }
 

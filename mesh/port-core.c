@@ -325,12 +325,6 @@ void mesh__port_emit_close(struct mesh_port *port)
 	closed_by_owner(port);
 }
 
-void mesh__port_close(struct mesh_port *port)
-{
-	mesh__port_emit_close(port);
-	mesh__space_run(port->space);
-}
-
 void mesh__port_disown(struct mesh_port *port)
 {
 	port->notify = NULL;

@@ -218,8 +218,6 @@ int mesh__port_new_remote(struct mesh__space *space, const struct mesh_id *id, s
  * queued on a local pair may still meet that when the pair moves: then that port fails).
  */
 int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool close);
-/* The owner's close: drops unread messages. */
-void mesh__port_close(struct mesh_port *port);
 /* Gives up the owner's reference (closing it if it was not): the port may be freed here. Does not run the space. */
 void mesh__port_disown(struct mesh_port *port);
 /* The same for somebody who holds no lock; `fail`: the other end must learn that this is no orderly close. */

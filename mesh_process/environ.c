@@ -2,7 +2,6 @@
 #include <mesh_process/mesh_process-priv.h>
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 

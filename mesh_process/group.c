@@ -12,6 +12,7 @@ static void destroy(struct mesh_process *process)
 	mesh_process__watch_stop(process);
 	mesh_node_free(process->node);
 	pal_close(process->wake_fd);
+	pal_close(process->call_fd);
 	pal_close(process->epoll_fd);
 	mesh_process__monitor_deinit(&process->monitor);
 	free(process);
@@ -28,7 +29,7 @@ int mesh_process_new(const char *name, const struct mesh_node_options *options,
 	process = calloc(1, sizeof *process);
 	if (!process)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "mesh_process_new");
-	process->epoll_fd = process->wake_fd = -1;
+	process->epoll_fd = process->wake_fd = process->call_fd = -1;
 	LIST_INIT(&process->hosts);
 	mesh_process__monitor_init(&process->monitor);
 	result = mesh_process__watch_start(process, name, error);

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <mesh/invitation.h>
+#include <pal/helper.h>
 #include <pal/log.h>
 #include <pal/util-priv.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +52,7 @@ static struct {
 	struct mesh_node *node;
 	struct mesh_process__requests requests;
 	pthread_t leaver;
+	sem_t leaver_called; /* to look at `end`, or to take part in what pal_self_restrict does */
 	bool has_leaver;
 	pid_t pid; /* a fork of the host is none: it has no leaver, and must not speak on the links */
 } this_host;
@@ -61,6 +64,12 @@ struct mesh_node *mesh_process_host_node(void)
 
 /* ---- leaving ---- */
 
+static void call_leaver(void *unused)
+{
+	(void)unused;
+	sem_post(&this_host.leaver_called);
+}
+
 static void ended_by(int what)
 {
 	mesh_process__lock(&this_host.monitor);
@@ -70,6 +79,7 @@ static void ended_by(int what)
 		this_host.returned = true;
 	mesh_process__changed(&this_host.monitor);
 	mesh_process__unlock(&this_host.monitor);
+	call_leaver(NULL);
 }
 
 static void requests_ended(void)
@@ -85,18 +95,28 @@ static void leave_mesh(void)
 		pal_log(PAL_LOG_WARNING, "leaving the mesh: %s", pal_error_text(&error));
 }
 
+static int await_end(void)
+{
+	int end;
+
+	do {
+		while (sem_wait(&this_host.leaver_called) < 0)
+			;
+		pal_helper_take_part();
+		mesh_process__lock(&this_host.monitor);
+		end = this_host.end;
+		mesh_process__unlock(&this_host.monitor);
+	} while (end == RUNNING);
+	return end;
+}
+
 static void *leaver(void *unused)
 {
 	pal_deadline deadline;
-	bool told, returned;
+	bool returned;
 
 	(void)unused;
-	mesh_process__lock(&this_host.monitor);
-	while (this_host.end == RUNNING)
-		mesh_process__await(&this_host.monitor, PAL_DEADLINE_NONE);
-	told = this_host.end == TOLD_TO_LEAVE;
-	mesh_process__unlock(&this_host.monitor);
-	if (!told)
+	if (await_end() != TOLD_TO_LEAVE)
 		return NULL;
 	leave_mesh();
 	deadline = PAL_DEADLINE_MS(RETURN_MS);
@@ -176,7 +196,7 @@ static int start_serving(
 		return pal_error_set(error, MESH_PROCESS_STAGE_FIRST_MESSAGE, result,
 			"the parent's first message");
 	this_host.requests.ended = requests_ended;
-	result = mesh_process__thread_start(&this_host.leaver, leaver, NULL);
+	result = pal_helper_start(&this_host.leaver, "mesh-leave", leaver, call_leaver, NULL);
 	this_host.has_leaver = !result;
 	if (result)
 		mesh_port_free(requests);
@@ -252,6 +272,7 @@ static int try_run(const struct host_function *host)
 	if (!result && !text)
 		return 0;
 	mesh_process__monitor_init(&this_host.monitor);
+	sem_init(&this_host.leaver_called, 0, 0);
 	this_host.pid = getpid();
 	if (result)
 		pal_error_set(

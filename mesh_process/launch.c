@@ -6,7 +6,6 @@
 #include <pal/builder.h>
 #include <pal/util-priv.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 /* ---- starting it ---- */

@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-/* ---- waiting and threads (thread.c) ---- */
+/* ---- waiting (monitor.c) ---- */
 
 /* A lock and what is waited for under it, on the clock of pal_deadline. */
 struct mesh_process__monitor {
@@ -22,9 +22,6 @@ void mesh_process__unlock(struct mesh_process__monitor *monitor);
 void mesh_process__changed(struct mesh_process__monitor *monitor); /* with the lock held */
 /* Releases the lock until something changed, at most until the deadline. 0 or -ETIMEDOUT. */
 int mesh_process__await(struct mesh_process__monitor *monitor, pal_deadline deadline);
-
-/* A thread that gets no signal of the program's, except the one that restricts it (sandbox.h). */
-int mesh_process__thread_start(pthread_t *ret, void *(*run)(void *), void *arg);
 
 /* ---- errors (error.c) ---- */
 
@@ -148,8 +145,9 @@ LIST_HEAD(mesh_process__hosts, mesh_process_host);
 
 struct mesh_process {
 	struct mesh_node *node;
-	int epoll_fd; /* the pidfds of the live hosts, and wake_fd */
+	int epoll_fd; /* the pidfds of the live hosts, wake_fd, and call_fd */
 	int wake_fd;  /* an eventfd, written at shutdown and never read: wakes launches and the watcher */
+	int call_fd;  /* another one, for pal_helper_start's wake: the watcher only */
 	pthread_t watcher;
 	bool watcher_started;
 

@@ -2,12 +2,13 @@
 #include <mesh_process/mesh_process-priv.h>
 
 #include <errno.h>
+#include <pal/helper.h>
 #include <pal/log.h>
+#include <pal/util-priv.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 /*
  * One thread per set of hosts sleeps on their pidfds. It alone reaps: after a
@@ -71,6 +72,7 @@ static void *watch(void *arg)
 	do {
 		int count = epoll_wait(process->epoll_fd, events, 64, -1);
 
+		pal_helper_take_part();
 		for (int i = 0; i < count; i++)
 			if (events[i].data.ptr)
 				reap(process, events[i].data.ptr);
@@ -78,39 +80,52 @@ static void *watch(void *arg)
 	return NULL;
 }
 
-static int start(struct mesh_process *process)
+static void call_watcher(void *arg)
 {
-	/* Edge-triggered: every write wakes the watcher once, and nobody has to read. */
-	struct epoll_event wake = {.events = EPOLLIN | EPOLLET};
+	pal_raise_event(((struct mesh_process *)arg)->call_fd);
+}
+
+/* Edge-triggered: every write wakes the watcher once, and nobody has to read. */
+static int add_event(int epoll_fd, int *ret)
+{
+	struct epoll_event edge = {.events = EPOLLIN | EPOLLET};
+
+	*ret = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return *ret < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, *ret, &edge) < 0 ? -errno : 0;
+}
+
+static int start(struct mesh_process *process, const char *name)
+{
+	char thread_name[16];
+	int result;
 
 	process->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (process->epoll_fd < 0)
 		return -errno;
-	process->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (process->wake_fd < 0 ||
-		epoll_ctl(process->epoll_fd, EPOLL_CTL_ADD, process->wake_fd, &wake) < 0)
-		return -errno;
-	return mesh_process__thread_start(&process->watcher, watch, process);
+	result = add_event(process->epoll_fd, &process->wake_fd);
+	if (!result)
+		result = add_event(process->epoll_fd, &process->call_fd);
+	if (result)
+		return result;
+	snprintf(thread_name, sizeof thread_name, "mesh-%s", name);
+	return pal_helper_start(&process->watcher, thread_name, watch, call_watcher, process);
 }
 
 int mesh_process__watch_start(
 	struct mesh_process *process, const char *name, struct pal_error *error)
 {
-	char thread_name[16];
-	int result = start(process);
+	int result = start(process, name);
 
 	if (result)
 		return pal_error_set(
 			error, MESH_PROCESS_STAGE_WATCH, result, "the thread that watches hosts");
 	process->watcher_started = true;
-	snprintf(thread_name, sizeof thread_name, "mesh-%s", name);
-	pthread_setname_np(process->watcher, thread_name);
 	return 0;
 }
 
 void mesh_process__wake(struct mesh_process *process)
 {
-	(void)!write(process->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+	pal_raise_event(process->wake_fd);
 }
 
 void mesh_process__watch_stop(struct mesh_process *process)

@@ -183,11 +183,9 @@ int pal__child_await(struct pal_child *child, pal_deadline deadline)
 	return r == -EAGAIN ? -ETIMEDOUT : r;
 }
 
-int pal_child_wait(struct pal_child *child, pal_deadline deadline, struct pal_status *ret,
-	struct pal_error *error)
+/* What awaiting has come to. */
+static int tell(struct pal_child *child, int r, struct pal_status *ret, struct pal_error *error)
 {
-	int r = pal__child_await(child, deadline);
-
 	if (r == 0)
 		r = child->result;
 	if (r < 0)
@@ -197,19 +195,20 @@ int pal_child_wait(struct pal_child *child, pal_deadline deadline, struct pal_st
 	return 0;
 }
 
+int pal_child_wait(struct pal_child *child, pal_deadline deadline, struct pal_status *ret,
+	struct pal_error *error)
+{
+	return tell(child, pal__child_await(child, deadline), ret, error);
+}
+
 int pal_child_try_wait(struct pal_child *child, struct pal_status *ret, struct pal_error *error)
 {
 	int r = pal__child_await(child, PAL_DEADLINE_NOW);
 
 	if (r == -ETIMEDOUT)
 		return 0;
-	if (r == 0)
-		r = child->result;
-	if (r < 0)
-		return pal__child_wait_error(child, r, error);
-	if (ret)
-		*ret = child->status;
-	return 1;
+	r = tell(child, r, ret, error);
+	return r < 0 ? r : 1;
 }
 
 /* ---- stops and continuations ---- */

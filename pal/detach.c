@@ -4,16 +4,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <pal/helper-thread-priv.h>
-#include <pal/process-mark-priv.h>
+#include <pal/process-own-priv.h>
 #include <pal/streams-priv.h>
 #include <pal/threads-priv.h>
 #include <pal/util-priv.h>
@@ -24,16 +20,14 @@
  * child until the last one has ended.
  */
 struct reaper {
-	uint64_t owner; /* pal__process_mark: a fork has a copy of this, but not of the thread */
+	struct pal__process_own own; /* first */
 	pthread_mutex_t lock;
 	int epoll; /* -1: no thread */
 	int wake;  /* an eventfd in the set, to call the thread */
 	struct pal_child *children;
-	struct reaper *of_parent; /* in a fork */
 };
 
-/* Allocated once in a process. Never freed, since the thread may always be about to look at it. */
-static struct reaper *_Atomic current;
+static struct pal__process_own *_Atomic current;
 
 #define READY_AT_ONCE 16
 
@@ -87,20 +81,9 @@ static bool is_done(struct reaper *reaper)
 	return done;
 }
 
-/* No cancellation point: the caller may have stopped all other threads. */
 static void wake(void *arg)
 {
-	const uint64_t one = 1;
-
-	syscall(SYS_write, *(int *)arg, &one, sizeof one);
-}
-
-static void take_part(int wake_fd)
-{
-	uint64_t calls;
-
-	if (read(wake_fd, &calls, sizeof calls) > 0)
-		pal__threads_take_part();
+	pal_raise_event(*(int *)arg);
 }
 
 static void reap_some(struct reaper *reaper, int epoll, int wake_fd)
@@ -113,8 +96,9 @@ static void reap_some(struct reaper *reaper, int epoll, int wake_fd)
 		if (ready[i].data.ptr)
 			again |= !settle(reaper, ready[i].data.ptr);
 		else
-			take_part(wake_fd);
+			pal_lower_event(wake_fd);
 	}
+	pal__threads_take_part();
 	if (again)
 		poll(NULL, 0, PAL__TRACED_NAP_MS);
 }
@@ -137,31 +121,18 @@ static void *reap_all(void *arg)
 
 /* ---- the reaper of this process ---- */
 
-/*
- * In a fork the parent's children are none of its own, and what is known of them
- * is a copy. It stays as it is: its numbers may be those of other descriptors by
- * now, another thread may have been at it when the process forked, and one of the
- * fork's own may look at it here.
- */
+static void init_reaper(struct pal__process_own *fresh)
+{
+	struct reaper *reaper = (struct reaper *)fresh;
+
+	reaper->epoll = reaper->wake = -1;
+	pthread_mutex_init(&reaper->lock, NULL);
+}
+
+/* In a fork the parent's children are none of its own. */
 static struct reaper *get_reaper(void)
 {
-	struct reaper *known = atomic_load(&current), *fresh;
-	uint64_t mark = pal__process_mark();
-
-	if (known && known->owner == mark)
-		return known;
-	fresh = calloc(1, sizeof *fresh);
-	if (!fresh)
-		return NULL;
-	fresh->owner = mark;
-	fresh->epoll = fresh->wake = -1;
-	fresh->of_parent = known;
-	pthread_mutex_init(&fresh->lock, NULL);
-	if (!atomic_compare_exchange_strong(&current, &known, fresh)) {
-		free(fresh);
-		return known; /* another thread was faster */
-	}
-	return fresh;
+	return (struct reaper *)pal__process_own_get(&current, sizeof(struct reaper), init_reaper);
 }
 
 /* ---- detaching ---- */

@@ -13,11 +13,12 @@
  */
 enum pal__thread_kind {
 	PAL__THREAD_JOINED,
-	PAL__THREAD_DETACHED /* nobody waits for its end */
+	PAL__THREAD_DETACHED, /* nobody waits for its end */
+	PAL__THREAD_USERS     /* joined; runs code of others, with a stack of the usual size */
 };
 
 /*
- * Starts one, with a small stack. `fn` begins with pal__helper_enter and ends with
+ * Starts one, with a small stack but for the users'. `fn` begins with pal__helper_enter and ends with
  * pal__helper_leave. 0, -ENOMEM, or what pthread_create(3) says, negated: -EAGAIN,
  * -ENOMEM, -EINVAL.
  */

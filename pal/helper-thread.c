@@ -5,14 +5,11 @@
 #include <link.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <pal/process-mark-priv.h>
+#include <pal/process-own-priv.h>
 #include <pal/threads-priv.h>
 
 /* Little of ours runs there, but libc's thread data is in it, too; and the program's: stack_size. */
@@ -21,39 +18,28 @@
 /* ---- which there are ---- */
 
 struct pal__helpers {
-	uint64_t owner; /* pal__process_mark: a fork has a copy of this, but not of the threads */
+	struct pal__process_own own; /* first */
 	pthread_mutex_t lock;
 	struct pal__helper *first;
-	struct pal__helpers *of_parent; /* in a fork */
 };
 
-/* Allocated once in a process, and never freed. */
-static struct pal__helpers *_Atomic current;
+static struct pal__process_own *_Atomic current;
 
-static struct pal__helpers *get_helpers(void)
+static void init_helpers(struct pal__process_own *fresh)
 {
-	struct pal__helpers *known = atomic_load(&current), *fresh;
-	uint64_t mark = pal__process_mark();
+	pthread_mutex_init(&((struct pal__helpers *)fresh)->lock, NULL);
+}
 
-	if (known && known->owner == mark)
-		return known;
-	fresh = calloc(1, sizeof *fresh);
-	if (!fresh)
-		return NULL;
-	fresh->owner = mark;
-	fresh->of_parent = known;
-	pthread_mutex_init(&fresh->lock, NULL);
-	if (!atomic_compare_exchange_strong(&current, &known, fresh)) {
-		free(fresh);
-		return known; /* another thread was faster */
-	}
-	return fresh;
+/* NULL: there have been none in this process. */
+static struct pal__helpers *find_helpers(void)
+{
+	return (struct pal__helpers *)pal__process_own_find(&current);
 }
 
 void pal__helper_enter(
 	struct pal__helper *helper, const char *name, void (*wake)(void *arg), void *arg)
 {
-	struct pal__helpers *helpers = atomic_load(&current); /* the starter's */
+	struct pal__helpers *helpers = find_helpers(); /* the starter's */
 
 	pthread_setname_np(pthread_self(), name);
 	*helper = (struct pal__helper){.tid = (pid_t)syscall(SYS_gettid),
@@ -70,7 +56,7 @@ void pal__helper_enter(
 
 void pal__helper_leave(struct pal__helper *helper)
 {
-	struct pal__helpers *helpers = atomic_load(&current);
+	struct pal__helpers *helpers = find_helpers();
 
 	/* Who holds it for long waits for this thread. */
 	while (pthread_mutex_trylock(&helpers->lock)) {
@@ -85,11 +71,10 @@ void pal__helper_leave(struct pal__helper *helper)
 
 struct pal__helpers *pal__helpers_lock(void)
 {
-	struct pal__helpers *helpers = atomic_load(&current);
+	struct pal__helpers *helpers = find_helpers();
 
-	if (!helpers || helpers->owner != pal__process_mark())
-		return NULL;
-	pthread_mutex_lock(&helpers->lock);
+	if (helpers)
+		pthread_mutex_lock(&helpers->lock);
 	return helpers;
 }
 
@@ -137,14 +122,14 @@ int pal__helper_thread_start(
 	sigset_t blocked;
 	int r;
 
-	if (!get_helpers())
+	if (!pal__process_own_get(&current, sizeof(struct pal__helpers), init_helpers))
 		return -ENOMEM;
 	r = pthread_attr_init(&attributes);
 	if (r)
 		return -r;
 	sigfillset(&blocked);
 	r = pthread_attr_setsigmask_np(&attributes, &blocked);
-	if (!r)
+	if (!r && kind != PAL__THREAD_USERS)
 		r = pthread_attr_setstacksize(&attributes, stack_size());
 	if (!r && kind == PAL__THREAD_DETACHED)
 		r = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);

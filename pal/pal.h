@@ -12,6 +12,7 @@
  *   namespaces.h  its own pids, mounts, network ...       root.h   its own root folder
  *   communicate.h  feed it and collect what it writes
  *   sandbox.h   capabilities, Landlock, seccomp           profile.h  sandboxes made of those parts
+ *   helper.h    a library's own thread, out of the way of the program's signals
  *
  * Returns are 0 or a count, or a negative errno. Nothing here prints, exits,
  * installs a signal handler, waits for a child that is not its own, or leaves
@@ -23,6 +24,7 @@
 #include <pal/communicate.h>
 #include <pal/deadline.h>
 #include <pal/error.h>
+#include <pal/helper.h>
 #include <pal/log.h>
 #include <pal/namespaces.h>
 #include <pal/process.h>

@@ -2,7 +2,6 @@
 #include <pal/profile-ready-priv.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <string.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <pal/root-child-priv.h>
 
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
 

@@ -46,8 +46,9 @@ struct pal_self_restrictions {
  * capabilities and Landlock are per thread (Landlock has no all-threads flag
  * before ABI 8), so each thread is interrupted with the real-time signal
  * pal_threads_signal() and does it to itself. That needs /proc, the signal at
- * its default disposition and not blocked in any thread but those that this
- * library has started, which block all signals and are woken for it: -EBUSY
+ * its default disposition and not blocked in any thread but those of helper.h and
+ * this library's own, which block all signals and are called for it: they come
+ * when they have done what they are at, in a mesh the callback. -EBUSY
  * (PAL_STAGE_THREADS) names the thread that cannot be reached. With this stage
  * nothing has been applied, because all threads are stopped before the first
  * one changes. In the other threads calls such as poll and epoll_wait may return
@@ -57,7 +58,10 @@ struct pal_self_restrictions {
 PAL_EXPORT int pal_self_restrict(const struct pal_self_restrictions *restrictions, struct pal_error *error)
 	PAL_MUST_CHECK;
 
-/* The signal that pal_self_restrict uses: a thread with other signals blocked must leave this one open. Any thread. */
+/*
+ * The signal that pal_self_restrict uses: a thread with other signals blocked must leave this one open, or be one
+ * of helper.h. So must one that such a thread has started, whose mask it inherits. Any thread.
+ */
 PAL_EXPORT int pal_threads_signal(void);
 
 PAL_END_DECLS

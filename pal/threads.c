@@ -31,6 +31,7 @@
 #define PATIENCE_MS 50        /* for one that blocks the signal, while others are stopped */
 #define UNBLOCK_LIMIT_MS 5000 /* for one that blocks the signal: libc does, for moments */
 #define POLL_NS 2000000
+#define REST_LIMIT_NS 64000000 /* between two attempts; POLL_NS at first */
 
 enum command {
 	COMMAND_STOP,
@@ -367,6 +368,7 @@ static int run_stopped(struct broadcast *broadcast)
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
 	pal_deadline deadline = pal_deadline_after_ms(STOP_LIMIT_MS);
 	_Atomic uint32_t never = 0;
+	long rest = POLL_NS;
 	sigset_t mask;
 	int result, failure;
 
@@ -376,7 +378,9 @@ static int run_stopped(struct broadcast *broadcast)
 
 	result = attempt(broadcast, deadline);
 	while (broadcast->again && pal_deadline_left_ms(deadline) > 0) {
-		futex_wait(&never, 0, POLL_NS); /* or the lock's holder gets no further */
+		/* Or who holds the lock gets no further, nor what one of ours does between two waits. */
+		futex_wait(&never, 0, rest);
+		rest = rest < REST_LIMIT_NS ? 2 * rest : rest;
 		result = attempt(broadcast, deadline);
 	}
 	failure = atomic_load(&broadcast->failure);

@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PAL_MAX(a, b) ((a) > (b) ? (a) : (b)) /* evaluates one of them twice */
@@ -41,6 +43,23 @@ static inline int pal_close(int fd)
 		errno = saved;
 	}
 	return -1;
+}
+
+/*
+ * An eventfd that nobody has to wait for: makes it readable, which is no cancellation point and
+ * what a signal handler may do; and takes that back.
+ */
+static inline void pal_raise_event(int fd)
+{
+	const uint64_t one = 1;
+
+	syscall(SYS_write, fd, &one, sizeof one); /* fails only where it is readable already */
+}
+static inline void pal_lower_event(int fd)
+{
+	uint64_t times;
+
+	syscall(SYS_read, fd, &times, sizeof times); /* fails only where it is not readable */
 }
 
 static inline int pal_take_fd(int *fd)

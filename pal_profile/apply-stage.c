@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <pal_profile/settings-priv.h>
 
-#include <errno.h>
 #include <linux/capability.h>
 #include <pal/process.h>
 #include <sys/prctl.h>
@@ -102,29 +101,49 @@ static struct pal_profile__filter whole_filter(const struct pal_profile__setting
 	return filter;
 }
 
+/* What is enforced on top of the capabilities; the two may be NULL. */
+struct enforced {
+	struct pal_landlock *ruleset;
+	struct pal_seccomp *filter;
+	bool no_new_privs;
+};
+
+static int make_enforced(const struct pal_profile__stage *stage,
+	const struct pal_profile__filter *asked, struct enforced *ret, struct pal_error *error)
+{
+	int r = pal_profile__make_landlock(&stage->landlock, stage->name, &ret->ruleset, error);
+
+	if (r >= 0)
+		r = pal_profile__make_filter(asked, &ret->filter, error);
+	ret->no_new_privs = stage->no_new_privs == PAL_PROFILE__YES ||
+			    (stage->no_new_privs == PAL_PROFILE__UNSAID &&
+				    (ret->ruleset || ret->filter));
+	return r;
+}
+
+static void free_enforced(struct enforced *enforced)
+{
+	pal_landlock_free(enforced->ruleset);
+	pal_seccomp_free(enforced->filter);
+}
+
 int pal_profile__apply_stage(const struct pal_profile__settings *settings,
 	struct pal_builder *builder, struct pal_error *error)
 {
-	const struct pal_profile__stage *stage = &settings->stage;
 	const struct pal_profile__filter asked = whole_filter(settings);
-	struct pal_landlock *ruleset = NULL;
-	struct pal_seccomp *filter = NULL;
-	int r = pal_profile__make_landlock(&stage->landlock, stage->name, &ruleset, error);
+	struct enforced enforced = {NULL};
+	int r = make_enforced(&settings->stage, &asked, &enforced, error);
 
-	if (r >= 0)
-		r = pal_profile__make_filter(&asked, &filter, error);
 	if (r >= 0) {
 		apply_capabilities(settings, builder);
-		if (stage->no_new_privs == PAL_PROFILE__YES ||
-			(stage->no_new_privs == PAL_PROFILE__UNSAID && (ruleset || filter)))
+		if (enforced.no_new_privs)
 			pal_builder_no_new_privs(builder, true);
-		if (ruleset)
-			pal_builder_landlock(builder, ruleset);
-		if (filter)
-			pal_builder_seccomp(builder, filter);
+		if (enforced.ruleset)
+			pal_builder_landlock(builder, enforced.ruleset);
+		if (enforced.filter)
+			pal_builder_seccomp(builder, enforced.filter);
 	}
-	pal_landlock_free(ruleset);
-	pal_seccomp_free(filter);
+	free_enforced(&enforced);
 	return r;
 }
 
@@ -144,23 +163,17 @@ int pal_profile__finalize_stage(const struct pal_profile__stage *stage, struct p
 	struct pal_self_restrictions restrictions = {.size = sizeof restrictions};
 	const struct pal_profile__filter asked = filter_of(stage);
 	struct pal_capabilities sets = current_sets();
-	struct pal_landlock *ruleset = NULL;
-	struct pal_seccomp *filter = NULL;
-	int r = pal_profile__make_landlock(&stage->landlock, stage->name, &ruleset, error);
+	struct enforced enforced = {NULL};
+	int r = make_enforced(stage, &asked, &enforced, error);
 
-	if (r >= 0)
-		r = pal_profile__make_filter(&asked, &filter, error);
 	if (r >= 0) {
-		restrictions.no_new_privs =
-			stage->no_new_privs == PAL_PROFILE__YES ||
-			(stage->no_new_privs == PAL_PROFILE__UNSAID && (ruleset || filter));
 		keep(&sets, stage->bounding_set ? stage->bounding : ALL);
+		restrictions.no_new_privs = enforced.no_new_privs;
 		restrictions.capabilities = stage->bounding_set ? &sets : NULL;
-		restrictions.landlock = ruleset;
-		restrictions.seccomp = filter;
+		restrictions.landlock = enforced.ruleset;
+		restrictions.seccomp = enforced.filter;
 		r = pal_self_restrict(&restrictions, error);
 	}
-	pal_landlock_free(ruleset);
-	pal_seccomp_free(filter);
+	free_enforced(&enforced);
 	return r;
 }

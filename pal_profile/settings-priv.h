@@ -14,7 +14,7 @@
 
 /*
  * What a profile text says, read and checked, before any of it is applied. keys*.c fill it,
- * apply*.c give it to a builder, finalize.c to this process.
+ * apply-*.c give it to a builder, and to this process.
  */
 
 /* Of anything that a text lists: what is done with them takes the square of it. */

@@ -73,16 +73,11 @@ static bool knows(const struct threads *threads, pid_t tid)
 /* Those of a sanitizer, which do what they like. */
 static struct threads others;
 
-static void *do_nothing(void *argument)
-{
-	return argument;
-}
-
 static void note_other_threads(void)
 {
 	pthread_t thread;
 
-	ck_assert_int_eq(pthread_create(&thread, NULL, do_nothing, NULL), 0); /* with it come those */
+	ck_assert_int_eq(pthread_create(&thread, NULL, support_return_arg, NULL), 0); /* with it come those */
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 	others = list_threads();
 }

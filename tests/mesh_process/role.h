@@ -9,7 +9,7 @@
 
 #include <mesh_process/mesh_process.h>
 
-/* What an argument of that name makes of the program: see roles[] in role.c. */
+/* What an argument of that name makes of the program: see roles[] in role-host.c. */
 void role_run(int argc, char **argv);
 
 /* A mesh, and its end at which nothing may have had to be killed. */
@@ -39,6 +39,7 @@ const char *role_expect_failure_alone(struct mesh_process_config *config, int co
  *   fds             what is open: "0:/dev/null 1:..."
  *   run COMMAND     the output of a shell that runs it
  *   finalize        "0", or why the profile did not finalize
+ *   signals         "none": no signal ended it, of all that it sends itself while its main thread blocks them
  *   open PATH, socket, thread    "ok" or the errno's name
  *   fork N          how a fork of the host ended that returned N from the host function
  *   return N        no answer: the host function returns N

@@ -8,7 +8,6 @@
 #include <pal/socket.h>
 #include <pal/util-priv.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -175,9 +174,8 @@ START_TEST(a_fork_of_the_host_may_return)
 	struct mesh_process_host *host;
 	struct mesh_port *port;
 
-#ifdef __SANITIZE_ADDRESS__
-	support_skip("AddressSanitizer's allocator and leak checker can hang in a fork of a process with threads");
-#endif
+	if (BUILT_WITH_ASAN)
+		support_skip("AddressSanitizer's allocator and leak checker can hang in a fork of a process with threads");
 	process = role_new();
 	host = role_launch(process, "forks", NULL, &port);
 	role_expect(port, "fork 9", "exit 9");

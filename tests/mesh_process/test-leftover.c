@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/thread.h>
-#include <fcntl.h>
 #include <mesh/node-priv.h>
 #include <pthread.h>
 #include <signal.h>

@@ -11,15 +11,6 @@
 
 /* Hosts in a sandbox, S170. */
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THREAD_SANITIZER 1
-#endif
-#endif
-#ifdef __SANITIZE_THREAD__
-#define THREAD_SANITIZER 1
-#endif
-
 /*
  * A host in the profile for pure computation, which a thread of the sanitizer's own cannot
  * be brought under.
@@ -35,7 +26,7 @@ static struct mesh_process_host *launch_caged(
 	return role_launch(process, NULL, config, ret_port);
 }
 
-#ifdef THREAD_SANITIZER
+#if BUILT_WITH_TSAN
 #define NEEDS_OWN_THREADS_ONLY support_skip("a thread of ThreadSanitizer blocks every signal")
 #else
 #define NEEDS_OWN_THREADS_ONLY ((void)0)

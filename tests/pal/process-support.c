@@ -15,6 +15,15 @@
 
 static const char *const files[] = {"/proc/self/status", "/proc/self/stat"};
 
+void process_need_root(void)
+{
+	static const gid_t some_groups[] = {7, 8, 9};
+
+	if (geteuid() != 0)
+		support_skip("needs root");
+	ck_assert_int_eq(setgroups(3, some_groups), 0);
+}
+
 struct pal_builder *process_builder(int kind)
 {
 	struct pal_builder *builder = pal_builder_new("/bin/cat");

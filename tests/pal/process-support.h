@@ -14,6 +14,9 @@ enum { KIND_VFORK, KIND_COPY, KIND_FORK, KINDS };
 
 #define NOBODY 65534
 
+/* For tests of ids: skips where only root could, and has the supplementary groups 7, 8 and 9. */
+void process_need_root(void);
+
 /* For a child that shows its /proc/self/status and stat. */
 struct pal_builder *process_builder(int kind);
 /* Runs it, frees the builder. The text is valid until the next call. */

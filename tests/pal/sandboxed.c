@@ -49,6 +49,18 @@ int outcome(struct pal_builder *builder, int (*attempt)(void *arg), void *arg)
 	return ending(child);
 }
 
+int outcome_under(const struct pal_profile *profile, int (*attempt)(void *arg), const void *arg)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+	int code;
+
+	if (profile)
+		pal_builder_sandbox(builder, profile);
+	code = outcome(builder, attempt, (void *)arg);
+	pal_builder_free(builder);
+	return code;
+}
+
 int outcome_of_program(struct pal_builder *builder)
 {
 	struct pal_error error = {0};
@@ -70,6 +82,20 @@ int refusal(struct pal_builder *builder, int stage)
 	ck_assert_msg(error.stage == stage, "stage %s: %s", pal_stage_name(error.stage),
 		pal_error_text(&error));
 	return code;
+}
+
+int result_of(long value)
+{
+	return value < 0 ? errno : 0;
+}
+
+int opened(int fd)
+{
+	int result = result_of(fd);
+
+	if (fd >= 0)
+		close(fd);
+	return result;
 }
 
 int attempt_read(void *path)
@@ -196,6 +222,42 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
 void remove_folder(const char *path)
 {
 	nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+struct pal_landlock *new_ruleset(void)
+{
+	struct pal_error error = {0};
+	struct pal_landlock *ruleset;
+
+	ck_assert_ok(pal_landlock_new(&ruleset, &error), &error);
+	return ruleset;
+}
+
+struct pal_seccomp *new_filter(int otherwise)
+{
+	struct pal_error error = {0};
+	struct pal_seccomp *filter;
+
+	ck_assert_ok(pal_seccomp_new(otherwise, &filter, &error), &error);
+	return filter;
+}
+
+void filter_rule(struct pal_seccomp *filter, int action, const char *name)
+{
+	struct pal_error error = {0};
+
+	ck_assert_ok(pal_seccomp_rule(filter, action, name, &error), &error);
+}
+
+struct pal_builder *builder_under(struct pal_seccomp *filter, const char *program)
+{
+	struct pal_builder *builder = pal_builder_new(program);
+
+	ck_assert_ptr_nonnull(builder);
+	pal_builder_no_new_privs(builder, true);
+	pal_builder_seccomp(builder, filter);
+	pal_seccomp_free(filter);
+	return builder;
 }
 
 struct pal_landlock *ruleset_handling(uint64_t files, uint64_t ports, uint64_t scopes)

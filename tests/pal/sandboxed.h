@@ -4,6 +4,7 @@
 
 /* For tests that try forbidden things: in a child of its own, as root and as somebody else. */
 
+#include <errno.h>
 #include <pal/pal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -25,14 +26,7 @@ void become_(const char *test, int user);
 	} while (0)
 
 /* Of tests that restrict a running process with Landlock. */
-#if defined(__SANITIZE_THREAD__)
-#define THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THREAD_SANITIZER 1
-#endif
-#endif
-#ifdef THREAD_SANITIZER
+#if BUILT_WITH_TSAN
 /* its own thread blocks every signal, so that pal_self_restrict is -EBUSY */
 #define needs_self_restrict() support_skip("ThreadSanitizer's thread cannot be restricted")
 /* a forked child has such a thread, too, and the kernel wants one thread only */
@@ -52,6 +46,8 @@ void become_(const char *test, int user);
  */
 #define DIED 1000
 int outcome(struct pal_builder *builder, int (*attempt)(void *arg), void *arg);
+/* The same under a profile (NULL: none). */
+int outcome_under(const struct pal_profile *profile, int (*attempt)(void *arg), const void *arg);
 /* The same for a program of the builder. */
 int outcome_of_program(struct pal_builder *builder);
 /* Spawning must fail, with this stage; returns the error's code. */
@@ -67,6 +63,10 @@ int refusal(struct pal_builder *builder, int stage);
 		} \
 	} while (0)
 
+/* Of a call that is an attempt: 0, or the errno where it returned -1; of one that opens, too, which is undone. */
+int result_of(long value);
+int opened(int fd);
+
 /* Attempts: 0 or the errno. `arg` is a path, but for the last. */
 int attempt_read(void *path);
 int attempt_create(void *path);
@@ -81,6 +81,13 @@ struct abstract_address {
 };
 int bind_abstract(int type, struct abstract_address *ret);
 int attempt_abstract_socket(void *address); /* of a stream */
+
+/* Of nothing yet. */
+struct pal_landlock *new_ruleset(void);
+struct pal_seccomp *new_filter(int otherwise);
+void filter_rule(struct pal_seccomp *filter, int action, const char *name);
+/* Takes the filter. */
+struct pal_builder *builder_under(struct pal_seccomp *filter, const char *program);
 
 /* A ruleset that handles just what a test is about: rights of files, of ports, scopes. */
 struct pal_landlock *ruleset_handling(uint64_t files, uint64_t ports, uint64_t scopes);

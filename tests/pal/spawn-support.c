@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "spawn-support.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -144,28 +143,6 @@ pid_t fork_with_number(pid_t wanted)
 	return -1;
 }
 
-int count_threads(const char *name)
-{
-	DIR *tasks = opendir("/proc/self/task");
-	struct dirent *entry;
-	int count = 0;
-
-	ck_assert_ptr_nonnull(tasks);
-	while ((entry = readdir(tasks))) {
-		char path[300], comm[32] = "";
-		FILE *file;
-
-		snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
-		file = fopen(path, "re");
-		if (file && fgets(comm, sizeof comm, file))
-			count += !strncmp(comm, name, strlen(name));
-		if (file)
-			fclose(file);
-	}
-	closedir(tasks);
-	return count;
-}
-
 void filter_calls(unsigned number, unsigned action)
 {
 	struct sock_filter code[] = {
@@ -178,4 +155,28 @@ void filter_calls(unsigned number, unsigned action)
 
 	ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
 	ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+struct pal_builder *builder_saying(const char *what, size_t count)
+{
+	struct pal_builder *builder = builder_for("say", MODE_VFORK);
+	char number[24];
+
+	snprintf(number, sizeof number, "%zu", count);
+	pal_builder_arg(builder, what);
+	pal_builder_arg(builder, number);
+	pal_builder_stdin(builder, PAL_STDIO_PIPE);
+	pal_builder_stdout(builder, PAL_STDIO_PIPE);
+	pal_builder_stderr(builder, PAL_STDIO_PIPE);
+	return builder;
+}
+
+void check_said(const char *text, size_t size)
+{
+	size_t i = 0;
+
+	while (i < size && text[i] == (char)('a' + i % 26)) /* an assertion each would take long */
+		i++;
+	ck_assert_msg(i == size, "byte %zu of %zu is %#x", i, size, (unsigned)text[i]);
+	ck_assert_int_eq(text[size], 0);
 }

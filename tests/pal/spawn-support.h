@@ -12,15 +12,6 @@
  */
 enum { MODE_VFORK, MODE_COPY, MODES };
 
-/* ThreadSanitizer has its own idea of what may follow fork(2). */
-#if defined(__has_feature)
-#define BUILT_WITH_TSAN __has_feature(thread_sanitizer)
-#elif defined(__SANITIZE_THREAD__)
-#define BUILT_WITH_TSAN 1
-#else
-#define BUILT_WITH_TSAN 0
-#endif
-
 /* A builder for a program of tests/helpers. */
 struct pal_builder *builder_for(const char *helper, int mode);
 
@@ -47,9 +38,6 @@ int count_lines(const char *text);
 /* Waits for the end, and frees the child. */
 struct pal_status wait_take(struct pal_child *child);
 
-/* How many threads of this process have a name that begins so. */
-int count_threads(const char *name);
-
 /* SIGKILL to a child that has no handle. */
 void kill_and_reap(pid_t pid);
 
@@ -75,5 +63,9 @@ void filter_calls(unsigned number, unsigned action);
 		ck_assert_int_eq(fails_error_.index, index_); \
 		pal_builder_free(fails_builder_); \
 	} while (0)
+
+/* A builder for helpers/say.c, which says `what` it is asked for on pipes; and what it writes of letters. */
+struct pal_builder *builder_saying(const char *what, size_t count);
+void check_said(const char *text, size_t size);
 
 #endif

@@ -5,7 +5,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -206,7 +205,7 @@ static bool attempt(int kind, int n)
 {
 	struct pal_child *child = kinds[kind].start();
 	struct pal_error error = {0};
-	int threads = count_threads("");
+	int threads = support_count_threads("");
 	pid_t pid = pal_child_pid(child);
 	char call[32] = "";
 	int r, code;
@@ -225,7 +224,7 @@ static bool attempt(int kind, int n)
 		kill(-pid, SIGKILL); /* whom the failed call has left; to free a handle is to end its child alone */
 	pal_child_free(child);
 	reap_the_rest();
-	while (count_threads("") > threads) /* the one that reaps */
+	while (support_count_threads("") > threads) /* the one that reaps */
 		sched_yield();
 	return *call;
 }

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -13,18 +12,6 @@
 
 #include "spawn-support.h"
 #include "support.h"
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define BUILT_WITH_SANITIZER 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define BUILT_WITH_SANITIZER 1
-#endif
-#ifndef BUILT_WITH_SANITIZER
-#define BUILT_WITH_SANITIZER 0
-#endif
 
 /* Children and hosts of pal_communicate that are not like most. */
 
@@ -137,7 +124,7 @@ START_TEST(what_is_thrown_away_needs_no_stack)
 	pthread_t thread;
 	void *result;
 
-	if (BUILT_WITH_SANITIZER)
+	if (BUILT_WITH_ASAN || BUILT_WITH_TSAN)
 		support_skip("a sanitizer needs more stack");
 	child = fork_child(write_much, &pages);
 	ck_assert_int_eq(pthread_attr_init(&attributes), 0);

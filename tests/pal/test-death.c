@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <pal/builder.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -215,35 +214,23 @@ END_TEST
 
 /* ---- the threads ---- */
 
-static int count_all_threads(void)
-{
-	DIR *tasks = opendir("/proc/self/task");
-	int count = 0;
-
-	ck_assert_ptr_nonnull(tasks);
-	while (readdir(tasks))
-		count++;
-	closedir(tasks);
-	return count - 2;
-}
-
 /* One that was joined may be listed for a moment still. */
 static void await_threads(int count)
 {
-	while (count_all_threads() != count)
+	while (support_count_threads("") != count)
 		sched_yield();
 }
 
 START_TEST(a_thread_lasts_as_long_as_its_child)
 {
-	int before = count_all_threads();
+	int before = support_count_threads("");
 	struct pal_child *children[5];
 
 	if (BUILT_WITH_TSAN) /* starts one itself, with the first */
 		support_skip("ThreadSanitizer has threads of its own");
 	for (int i = 0; i < 5; i++)
 		children[i] = spawn_take(dying_with_parent(_i));
-	ck_assert_int_eq(count_all_threads(), before + 5);
+	ck_assert_int_eq(support_count_threads(""), before + 5);
 	close(pal_child_steal_stdin(children[0]));
 	ck_assert_int_eq(pal_child_wait(children[0], PAL_DEADLINE_NONE, NULL, NULL), 0);
 	await_threads(before + 4);

@@ -32,27 +32,22 @@ static struct pal_child *start(int parent_death, int *ret_input)
 
 static int threads_before;
 
-static void *do_nothing(void *arg)
-{
-	return arg;
-}
-
 /* ThreadSanitizer adds a thread of its own to the first that a process starts, and that one stays. */
 static void remember_threads(void)
 {
 	pthread_t thread;
 
 	if (BUILT_WITH_TSAN) {
-		ck_assert_int_eq(pthread_create(&thread, NULL, do_nothing, NULL), 0);
+		ck_assert_int_eq(pthread_create(&thread, NULL, support_return_arg, NULL), 0);
 		ck_assert_int_eq(pthread_join(thread, NULL), 0);
 	}
-	threads_before = count_threads("");
+	threads_before = support_count_threads("");
 }
 
 /* Its name comes a moment after its start, and it stays a moment longer than its work. */
 static void await_no_reaper(void)
 {
-	while (count_threads("pal-reap") || count_threads("") > threads_before)
+	while (support_count_threads("pal-reap") || support_count_threads("") > threads_before)
 		sched_yield();
 }
 
@@ -101,14 +96,14 @@ START_TEST(one_thread_reaps_them_all)
 		pids[i] = pal_child_pid(child);
 		detach(child);
 	}
-	while (count_threads("pal-reap") == 0) /* its name comes a moment later */
+	while (support_count_threads("pal-reap") == 0) /* its name comes a moment later */
 		sched_yield();
-	ck_assert_int_eq(count_threads("pal-reap"), 1);
+	ck_assert_int_eq(support_count_threads("pal-reap"), 1);
 	for (int i = 0; i < MANY; i += 2)
 		close(inputs[i]);
 	for (int i = 0; i < MANY; i += 2)
 		await_no_process(pids[i]);
-	ck_assert_int_eq(count_threads("pal-reap"), 1);
+	ck_assert_int_eq(support_count_threads("pal-reap"), 1);
 	for (int i = 1; i < MANY; i += 2) {
 		ck_assert_int_eq(kill(pids[i], 0), 0);
 		close(inputs[i]);
@@ -133,7 +128,7 @@ START_TEST(an_ended_child_needs_no_thread)
 	close(input);
 	ck_assert_int_eq(pal_child_wait(child, PAL_DEADLINE_NONE, NULL, NULL), 0);
 	detach(child);
-	ck_assert_int_eq(count_threads("pal-reap"), 0);
+	ck_assert_int_eq(support_count_threads("pal-reap"), 0);
 	ck_assert_int_eq(pal_child_detach(NULL, NULL), 0);
 }
 END_TEST
@@ -180,12 +175,12 @@ START_TEST(parent_death_keeps_its_meaning)
 	pid_t pid = pal_child_pid(child);
 
 	detach(child);
-	ck_assert_int_eq(count_threads("pal-spawn"), 1);
+	ck_assert_int_eq(support_count_threads("pal-spawn"), 1);
 	ck_assert_int_eq(waitpid(pid, NULL, WNOHANG), 0);
 	close(input);
 	await_no_process(pid);
 	await_no_reaper();
-	ck_assert_int_eq(count_threads("pal-spawn"), 0);
+	ck_assert_int_eq(support_count_threads("pal-spawn"), 0);
 }
 END_TEST
 

@@ -257,17 +257,11 @@ static struct pal_builder *everything(int kind, int which)
 	return builder;
 }
 
-static int return_zero(void *arg)
-{
-	(void)arg;
-	return 0;
-}
-
 static int start(
 	int kind, struct pal_builder *builder, struct pal_child **ret, struct pal_error *error)
 {
 	if (kind == FORK)
-		return pal_fork(builder, return_zero, NULL, ret, error);
+		return pal_fork(builder, support_return_zero, NULL, ret, error);
 	return pal_builder_spawn(builder, ret, error);
 }
 

@@ -2,14 +2,9 @@
 #include <pal/process.h>
 
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <linux/capability.h>
-#include <pthread.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -28,15 +23,6 @@
 
 #define ALL_NOBODY "65534 65534 65534 65534"
 #define ALL_ROOT "0 0 0 0"
-
-static const gid_t some_groups[] = {7, 8, 9};
-
-static void need_root(void)
-{
-	if (geteuid() != 0)
-		support_skip("needs root");
-	ck_assert_int_eq(setgroups(3, some_groups), 0);
-}
 
 static const char *uid_line(const char *text)
 {
@@ -151,7 +137,7 @@ static void ask_for_too_much(int kind)
 	pal_builder_gid(builder, 0);
 	assert_refused(builder, kind, -EPERM, PAL_STAGE_GID, 0);
 	builder = process_builder(kind);
-	pal_builder_groups(builder, some_groups, 1);
+	pal_builder_groups(builder, &(gid_t){7}, 1);
 	assert_refused(builder, kind, -EPERM, PAL_STAGE_GROUPS, 0);
 	/* what it is already needs no right */
 	builder = process_builder(kind);
@@ -337,136 +323,6 @@ START_TEST(there_is_no_way_back_from_a_reset)
 }
 END_TEST
 
-/* ---- the parent ---- */
-
-static void spawn_and_stay_dumpable(int which)
-{
-	struct pal_builder *builder = process_builder(KIND_VFORK);
-
-	if (which == 0)
-		pal_builder_uid(builder, NOBODY);
-	else if (which == 1)
-		pal_builder_gid(builder, NOBODY);
-	else
-		pal_builder_reset_ids(builder, true);
-	if (which == 2)
-		ck_assert_int_eq(setresuid(NOBODY, 0, 0), 0);
-	if (which == 3)
-		ck_assert_int_eq(setresgid(NOBODY, 0, 0), 0);
-	ck_assert_int_eq(prctl(PR_SET_DUMPABLE, 1), 0);
-	process_text(builder, KIND_VFORK);
-	ck_assert_int_eq(prctl(PR_GET_DUMPABLE), 1);
-}
-
-START_TEST(only_children_that_change_ids_are_copied)
-{
-	struct pal_builder *builder = pal_builder_new("/bin/true");
-
-	pal_builder_groups(builder, NULL, 0);
-	pal_builder_reset_ids(builder, true); /* nothing to reset here */
-	ck_assert(pal__builder_shares_memory(builder));
-	pal_builder_gid(builder, 0);
-	ck_assert(!pal__builder_shares_memory(builder));
-	pal_builder_gid(builder, (gid_t)-1);
-	ck_assert(pal__builder_shares_memory(builder));
-	pal_builder_uid(builder, 0);
-	ck_assert(!pal__builder_shares_memory(builder));
-	pal_builder_free(builder);
-}
-END_TEST
-
-/* The kernel makes memory undumpable in which ids change; that must not be ours. */
-START_TEST(the_parent_s_memory_stays_dumpable)
-{
-	run_as(0, spawn_and_stay_dumpable, _i);
-}
-END_TEST
-
-/* ---- threads ---- */
-
-static atomic_bool changed;
-
-/* The child stops twice in its setup: until somebody reads the one FIFO, and writes the other. */
-static void *spawn_through_fifos(void *ret)
-{
-	struct pal_builder *builder = process_builder(KIND_VFORK);
-	struct pal_error error = {0};
-
-	pal_builder_stdout(builder, PAL_STDIO_PIPE);
-	pal_builder_step_open(builder, 60, "here", O_WRONLY, 0);
-	pal_builder_step_open(builder, 61, "go", O_RDONLY, 0);
-	ck_assert_ok(pal_builder_spawn(builder, (struct pal_child **)ret, &error), &error);
-	pal_builder_free(builder);
-	return NULL;
-}
-
-static void *change_user(void *arg)
-{
-	ck_assert_int_eq(setuid(NOBODY), 0); /* libc's: of every thread */
-	atomic_store(&changed, true);
-	return arg;
-}
-
-static void change_user_meanwhile(int arg)
-{
-	struct pal_child *child = NULL;
-	pthread_t spawner, changer;
-	int here, go;
-
-	(void)arg;
-	ck_assert_int_eq(pthread_create(&spawner, NULL, spawn_through_fifos, &child), 0);
-	here = open("here", O_RDONLY | O_CLOEXEC);
-	ck_assert_int_ge(here, 0);
-	ck_assert_int_eq(pthread_create(&changer, NULL, change_user, NULL), 0);
-	while (syscall(SYS_getuid) == 0) /* all threads change but the one that spawns */
-		sched_yield();
-	ck_assert(!atomic_load(&changed));
-	go = open("go", O_WRONLY | O_CLOEXEC);
-	ck_assert_int_ge(go, 0);
-	pthread_join(spawner, NULL);
-	pthread_join(changer, NULL);
-	ck_assert_str_eq(uid_line(read_to_end(pal_child_stdout(child))), ALL_ROOT);
-	ck_assert_int_eq(wait_take(child).code, 0);
-	close(go);
-	close(here);
-}
-
-/*
- * S51: setuid(2) of another thread returns when no child shares the memory any
- * more that still has the old ids.
- */
-START_TEST(a_change_of_user_waits_for_children_that_share_the_memory)
-{
-	char folder[] = "/tmp/procmesh-ids-XXXXXX";
-
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	ck_assert_int_eq(chmod(folder, 0755), 0);
-	ck_assert_int_eq(chdir(folder), 0);
-	umask(0);
-	ck_assert_int_eq(mkfifo("here", 0666), 0);
-	ck_assert_int_eq(mkfifo("go", 0666), 0);
-	run_as(0, change_user_meanwhile, 0);
-	ck_assert_int_eq(unlink("here"), 0);
-	ck_assert_int_eq(unlink("go"), 0);
-	ck_assert_int_eq(rmdir(folder), 0);
-}
-END_TEST
-
-/* S48 */
-START_TEST(the_parent_s_own_ids_stay)
-{
-	struct pal_builder *builder = process_builder(_i);
-	gid_t groups[8];
-
-	pal_builder_uid(builder, NOBODY);
-	pal_builder_gid(builder, NOBODY);
-	process_text(builder, _i);
-	ck_assert_int_eq((int)syscall(SYS_geteuid), 0);
-	ck_assert_int_eq((int)syscall(SYS_getegid), 0);
-	ck_assert_int_eq(getgroups(8, groups), 3);
-}
-END_TEST
-
 /* A parent-death signal is set after the change of user, which clears it. */
 static int show_death_signal(void *arg)
 {
@@ -491,7 +347,7 @@ static Suite *make_suite(void)
 	Suite *suite = suite_create("pal/ids");
 	TCase *user = support_tcase(suite, "user");
 
-	tcase_add_checked_fixture(user, need_root, NULL);
+	tcase_add_checked_fixture(user, process_need_root, NULL);
 	tcase_add_loop_test(user, user_and_group_are_real_effective_and_saved_ones, 0, KINDS);
 	tcase_add_loop_test(user, another_user_has_no_supplementary_groups, 0, KINDS);
 	tcase_add_loop_test(user, another_user_has_exactly_the_groups_that_were_given, 0, KINDS);
@@ -508,10 +364,6 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(user, what_is_kept_of_capabilities_cannot_be_used_before, 0, KINDS);
 	tcase_add_loop_test(user, ids_can_be_reset_to_the_real_ones, 0, KINDS);
 	tcase_add_test(user, there_is_no_way_back_from_a_reset);
-	tcase_add_test(user, only_children_that_change_ids_are_copied);
-	tcase_add_loop_test(user, the_parent_s_memory_stays_dumpable, 0, 4);
-	tcase_add_test(user, a_change_of_user_waits_for_children_that_share_the_memory);
-	tcase_add_loop_test(user, the_parent_s_own_ids_stay, 0, KINDS);
 	tcase_add_test(user, the_parent_death_signal_outlives_the_change_of_user);
 	return suite;
 }

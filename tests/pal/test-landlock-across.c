@@ -17,20 +17,6 @@
 
 /* From one folder with rights of its own into another, and what changes where folders are: mounts. */
 
-static int result_of(long value)
-{
-	return value < 0 ? errno : 0;
-}
-
-static struct pal_landlock *new_ruleset(void)
-{
-	struct pal_error error = {0};
-	struct pal_landlock *ruleset;
-
-	ck_assert_ok(pal_landlock_new(&ruleset, &error), &error);
-	return ruleset;
-}
-
 static void restrict_with(struct pal_builder *builder, struct pal_landlock *ruleset)
 {
 	pal_builder_no_new_privs(builder, true);

@@ -24,29 +24,6 @@
 
 /* What rulesets do apart from files, and what of it older kernels have. */
 
-static struct pal_landlock *new_ruleset(void)
-{
-	struct pal_error error = {0};
-	struct pal_landlock *ruleset;
-
-	ck_assert_ok(pal_landlock_new(&ruleset, &error), &error);
-	return ruleset;
-}
-
-static int result_of(long value)
-{
-	return value < 0 ? errno : 0;
-}
-
-static int opened(int fd)
-{
-	int result = result_of(fd);
-
-	if (fd >= 0)
-		close(fd);
-	return result;
-}
-
 /* ---- ports and scopes ---- */
 
 static int attempt_bind_port(void *unused)

@@ -35,20 +35,6 @@ static void make_things(const char *folder)
 	ck_assert_int_eq(chmod(path, 0666), 0);
 }
 
-static int result_of(long value)
-{
-	return value < 0 ? errno : 0;
-}
-
-static int opened(int fd)
-{
-	int result = result_of(fd);
-
-	if (fd >= 0)
-		close(fd);
-	return result;
-}
-
 static int try_write(void)
 {
 	return opened(open("folder/file", O_WRONLY | O_CLOEXEC));

@@ -40,15 +40,6 @@ static void remove_tree(void)
 	remove_folder(folder);
 }
 
-static struct pal_landlock *new_ruleset(void)
-{
-	struct pal_error error = {0};
-	struct pal_landlock *ruleset;
-
-	ck_assert_ok(pal_landlock_new(&ruleset, &error), &error);
-	return ruleset;
-}
-
 static void allow(struct pal_landlock *ruleset, const char *path, unsigned access)
 {
 	struct pal_error error = {0};

@@ -6,7 +6,6 @@
 #include <linux/kcmp.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -227,17 +226,11 @@ static struct pal_builder *isolated(int kind)
 	return builder;
 }
 
-static int return_zero(void *arg)
-{
-	(void)arg;
-	return 0;
-}
-
 static int start(
 	int kind, struct pal_builder *builder, struct pal_child **ret, struct pal_error *error)
 {
 	if (kind == FUNCTION)
-		return pal_fork(builder, return_zero, NULL, ret, error);
+		return pal_fork(builder, support_return_zero, NULL, ret, error);
 	return pal_builder_spawn(builder, ret, error);
 }
 
@@ -422,9 +415,8 @@ START_TEST(a_child_looks_whether_it_has_been_mapped)
 
 	if (geteuid() != 0)
 		support_skip("needs root");
-#ifdef THREAD_SANITIZER
-	support_skip("ThreadSanitizer has the maps written in another way");
-#endif
+	if (BUILT_WITH_TSAN)
+		support_skip("ThreadSanitizer has the maps written in another way");
 	fault_arm(0);
 	builder = mapped();
 	fault_arm_lie("sys_write", _i);

@@ -7,7 +7,6 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +34,7 @@ enum {
 /* The loop over both: _i / USERS is the kind, _i % USERS the user. */
 #define CASES (KINDS * USERS)
 
-static struct pal_builder *builder_under(struct pal_seccomp *filter, int kind)
+static struct pal_builder *shell_under(struct pal_seccomp *filter, int kind)
 {
 	struct pal_builder *builder = pal_builder_new("/bin/sh");
 
@@ -54,7 +53,7 @@ static struct pal_builder *builder_asking_for(const char *call, int kind)
 
 	ck_assert_ok(pal_seccomp_new(PAL_SECCOMP_ALLOW, &filter, &error), &error);
 	ck_assert_ok(pal_seccomp_rule(filter, PAL_SECCOMP_NOTIFY, call, &error), &error);
-	return builder_under(filter, kind);
+	return shell_under(filter, kind);
 }
 
 static int exit_with_umask(void *unused)
@@ -145,7 +144,7 @@ START_TEST(even_a_filter_that_asks_for_everything_does_not_hang_the_start)
 
 	become(_i % USERS);
 	ck_assert_ok(pal_seccomp_new(PAL_SECCOMP_NOTIFY, &filter, &error), &error);
-	child = start(builder_under(filter, _i / USERS), _i / USERS);
+	child = start(shell_under(filter, _i / USERS), _i / USERS);
 	listener = pal_child_steal_notify(child);
 	supervise(listener, SYS_umask, 17, 0);
 	ck_assert_int_eq(ending(child), 17);

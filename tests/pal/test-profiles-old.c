@@ -81,17 +81,6 @@ static int cut(void *path)
 	return truncate(path, 0) < 0 ? errno : 0;
 }
 
-static int under(const struct pal_profile *profile, int (*attempt)(void *arg), void *arg)
-{
-	struct pal_builder *builder = pal_builder_new(NULL);
-	int code;
-
-	pal_builder_sandbox(builder, profile);
-	code = outcome(builder, attempt, arg);
-	pal_builder_free(builder);
-	return code;
-}
-
 START_TEST(a_build_worker_stays_inside_on_every_kernel)
 {
 	char folder[64], foreign[64], file[96], own_file[96];
@@ -110,11 +99,11 @@ START_TEST(a_build_worker_stays_inside_on_every_kernel)
 	outside = getpid();
 	old_landlock_abi = 1 + _i / USERS;
 	if (pal_landlock_abi() >= 6)
-		ck_assert_int_eq(under(profile, signal_outside, NULL), EPERM);
+		ck_assert_int_eq(outcome_under(profile, signal_outside, NULL), EPERM);
 	else
-		ck_assert_int_eq(under(profile, signal_outside, NULL), ESRCH);
-	ck_assert_int_eq(under(profile, cut, file), EROFS);
-	ck_assert_int_eq(under(profile, cut, own_file), 0);
+		ck_assert_int_eq(outcome_under(profile, signal_outside, NULL), ESRCH);
+	ck_assert_int_eq(outcome_under(profile, cut, file), EROFS);
+	ck_assert_int_eq(outcome_under(profile, cut, own_file), 0);
 	ck_assert_int_eq(applying(profile), 0);
 	old_landlock_abi = OLD_LANDLOCK_NONE;
 	ck_assert_int_eq(applying(profile), -ENOSYS);
@@ -136,10 +125,10 @@ START_TEST(a_file_reader_changes_no_file_on_any_kernel)
 	ck_assert_int_eq(attempt_create(file), 0);
 	reader = named("file-reader", folder);
 	old_landlock_abi = 1 + _i / USERS;
-	ck_assert_int_eq(under(reader, cut, file), EACCES);
-	ck_assert_int_eq(under(pure, cut, file), EACCES);
-	ck_assert_int_eq(under(reader, attempt_read, file), 0);
-	ck_assert_int_eq(under(reader, attempt_read, (char[]){"/var"}), EACCES);
+	ck_assert_int_eq(outcome_under(reader, cut, file), EACCES);
+	ck_assert_int_eq(outcome_under(pure, cut, file), EACCES);
+	ck_assert_int_eq(outcome_under(reader, attempt_read, file), 0);
+	ck_assert_int_eq(outcome_under(reader, attempt_read, (char[]){"/var"}), EACCES);
 	old_landlock_abi = OLD_LANDLOCK_NONE;
 	ck_assert_int_eq(applying(reader), -ENOSYS);
 	ck_assert_int_eq(applying(pure), 0);

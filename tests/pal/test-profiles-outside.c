@@ -24,11 +24,6 @@
  * right and a filter by name is too coarse. Each works without the profile.
  */
 
-static int result(long value)
-{
-	return value < 0 ? errno : 0;
-}
-
 #define TERMINAL 70             /* of the child */
 static int terminal_given = -1; /* of this process */
 
@@ -76,7 +71,7 @@ static int connect_by(int protocol, uint16_t port)
 	PAL_CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, protocol);
 	struct sockaddr_in address = address_of(port);
 
-	return fd < 0 ? errno : result(connect(fd, (struct sockaddr *)&address, sizeof address));
+	return fd < 0 ? errno : result_of(connect(fd, (struct sockaddr *)&address, sizeof address));
 }
 
 static int connect_tcp(void *port)
@@ -94,7 +89,7 @@ static int make_sctp(void *unused)
 	PAL_CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP);
 
 	(void)unused;
-	return result(fd);
+	return result_of(fd);
 }
 
 /* Connects with the first bytes. */
@@ -104,7 +99,7 @@ static int send_fast(void *port)
 	struct sockaddr_in address = address_of(*(uint16_t *)port);
 
 	need(fd >= 0);
-	return result(sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL,
+	return result_of(sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL,
 		(const struct sockaddr *)&address, sizeof address));
 }
 
@@ -117,8 +112,8 @@ static int send_message_fast(void *port)
 					  .msg_namelen = sizeof address,
 					  .msg_iov = &bytes,
 					  .msg_iovlen = 1}};
-	int one = result(sendmsg(fd, &message.msg_hdr, MSG_FASTOPEN | MSG_NOSIGNAL));
-	int more = result(sendmmsg(fd, &message, 1, MSG_FASTOPEN | MSG_NOSIGNAL));
+	int one = result_of(sendmsg(fd, &message.msg_hdr, MSG_FASTOPEN | MSG_NOSIGNAL));
+	int more = result_of(sendmmsg(fd, &message, 1, MSG_FASTOPEN | MSG_NOSIGNAL));
 
 	return one == more ? one : more == EISCONN ? one : 255;
 }
@@ -130,7 +125,7 @@ static int add_layer(void *unused)
 
 	(void)unused;
 	need(fd >= 0);
-	return result(setsockopt(fd, IPPROTO_TCP, 31 /* TCP_ULP */, "none", 4));
+	return result_of(setsockopt(fd, IPPROTO_TCP, 31 /* TCP_ULP */, "none", 4));
 }
 
 static int set_no_delay(void *unused)
@@ -139,7 +134,7 @@ static int set_no_delay(void *unused)
 
 	(void)unused;
 	need(fd >= 0);
-	return result(setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &(int){1}, sizeof(int)));
+	return result_of(setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &(int){1}, sizeof(int)));
 }
 
 /* The connection is put off until something is sent. */
@@ -153,7 +148,7 @@ static int connect_later(void *port)
 		0);
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
 		return errno;
-	return result(send(fd, "x", 1, MSG_NOSIGNAL));
+	return result_of(send(fd, "x", 1, MSG_NOSIGNAL));
 }
 
 static int send_udp(void *port)
@@ -162,7 +157,7 @@ static int send_udp(void *port)
 	struct sockaddr_in address = address_of(*(uint16_t *)port);
 
 	return fd < 0 ? errno
-		      : result(sendto(
+		      : result_of(sendto(
 				fd, "x", 1, 0, (const struct sockaddr *)&address, sizeof address));
 }
 
@@ -234,7 +229,7 @@ static int send_by_pair(void *type)
 
 	if (socketpair(AF_UNIX, *(int *)type | SOCK_CLOEXEC, 0, pair) < 0)
 		return errno;
-	return result(sendto(pair[0], "x", 1, MSG_NOSIGNAL, (struct sockaddr *)&path_address,
+	return result_of(sendto(pair[0], "x", 1, MSG_NOSIGNAL, (struct sockaddr *)&path_address,
 		sizeof path_address));
 }
 
@@ -242,13 +237,13 @@ static int make_pair(void *type)
 {
 	int pair[2];
 
-	return result(socketpair(AF_UNIX, *(int *)type | SOCK_CLOEXEC, 0, pair));
+	return result_of(socketpair(AF_UNIX, *(int *)type | SOCK_CLOEXEC, 0, pair));
 }
 
 static int join_keyring(void *unused)
 {
 	(void)unused;
-	return result(syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL));
+	return result_of(syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL));
 }
 
 static int limit_parent(void *unused)
@@ -257,7 +252,7 @@ static int limit_parent(void *unused)
 
 	(void)unused;
 	need(getrlimit(RLIMIT_CORE, &limit) == 0);
-	return result(prlimit(getppid(), RLIMIT_CORE, &limit, NULL));
+	return result_of(prlimit(getppid(), RLIMIT_CORE, &limit, NULL));
 }
 
 static int limit_itself(void *unused)
@@ -267,7 +262,7 @@ static int limit_itself(void *unused)
 	(void)unused;
 	need(prlimit(0, RLIMIT_CORE, NULL, &limit) == 0);
 	limit.rlim_cur = 0;
-	return result(prlimit(0, RLIMIT_CORE, &limit, NULL));
+	return result_of(prlimit(0, RLIMIT_CORE, &limit, NULL));
 }
 
 /*
@@ -276,19 +271,19 @@ static int limit_itself(void *unused)
  */
 static int inject(void *request)
 {
-	return result(ioctl(TERMINAL, *(unsigned long *)request, "x"));
+	return result_of(ioctl(TERMINAL, *(unsigned long *)request, "x"));
 }
 
 static int attach_debugger(void *unused)
 {
 	(void)unused;
-	return result(ptrace(PTRACE_SEIZE, getppid(), NULL, NULL));
+	return result_of(ptrace(PTRACE_SEIZE, getppid(), NULL, NULL));
 }
 
 static int leave_namespace(void *unused)
 {
 	(void)unused;
-	return result(unshare(CLONE_NEWUSER));
+	return result_of(unshare(CLONE_NEWUSER));
 }
 
 static int stream = SOCK_STREAM, packets = SOCK_SEQPACKET, datagrams = SOCK_DGRAM;

@@ -20,17 +20,6 @@
 
 /* The ready-made profiles with parameters, several at once, and what is said of them. */
 
-static int under(const struct pal_profile *profile, int (*attempt)(void *arg), const void *arg)
-{
-	struct pal_builder *builder = pal_builder_new(NULL);
-	int result;
-
-	pal_builder_sandbox(builder, profile);
-	result = outcome(builder, attempt, (void *)arg);
-	pal_builder_free(builder);
-	return result;
-}
-
 static struct pal_profile *named(const char *name, const char *parameter)
 {
 	struct pal_error error = {0};
@@ -106,7 +95,7 @@ static int finally(const struct pal_profile *profile, int (*attempt)(void *arg),
 {
 	struct finished finished = {profile, attempt, (void *)arg};
 
-	return under(profile, finish_and, &finished);
+	return outcome_under(profile, finish_and, &finished);
 }
 
 /* ---- each does what it promises and nothing that it forbids ---- */
@@ -124,13 +113,13 @@ START_TEST(a_file_reader_reads_what_is_named)
 	fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	close(fd);
 	profile = named("file-reader", folder);
-	ck_assert_int_eq(under(profile, attempt_read, file), 0);
-	ck_assert_int_eq(under(profile, attempt_read, "/etc/passwd"), 0);
-	ck_assert_int_eq(under(profile, attempt_read, "/var"), EACCES);
-	ck_assert_int_eq(under(profile, attempt_create, file), EACCES);
-	ck_assert_int_eq(under(profile, attempt_socket, NULL), EACCES);
-	ck_assert_int_eq(under(profile, make_process, NULL), EACCES);
-	ck_assert_int_eq(under(profile, attempt_run_true, NULL), DIED + SIGSYS);
+	ck_assert_int_eq(outcome_under(profile, attempt_read, file), 0);
+	ck_assert_int_eq(outcome_under(profile, attempt_read, "/etc/passwd"), 0);
+	ck_assert_int_eq(outcome_under(profile, attempt_read, "/var"), EACCES);
+	ck_assert_int_eq(outcome_under(profile, attempt_create, file), EACCES);
+	ck_assert_int_eq(outcome_under(profile, attempt_socket, NULL), EACCES);
+	ck_assert_int_eq(outcome_under(profile, make_process, NULL), EACCES);
+	ck_assert_int_eq(outcome_under(profile, attempt_run_true, NULL), DIED + SIGSYS);
 	ck_assert_int_eq(finally(profile, attempt_read, file), 0);
 	ck_assert_int_eq(finally(profile, attempt_read, "/etc/passwd"), EACCES);
 	ck_assert_int_eq(finally(profile, attempt_create, file), EACCES);
@@ -152,7 +141,7 @@ START_TEST(a_network_client_connects_and_has_no_files)
 		support_skip("needs Landlock ABI 4");
 	for (int half = 0; half < 2; half++) {
 		int (*in)(const struct pal_profile *, int (*)(void *), const void *) =
-			half ? finally : under;
+			half ? finally : outcome_under;
 
 		ck_assert_int_eq(in(one, connect_to, &allowed), ECONNREFUSED);
 		ck_assert_int_eq(in(one, connect_to, &other), EACCES);
@@ -180,14 +169,14 @@ START_TEST(a_build_worker_runs_programs_in_its_folder)
 	make_folder(folder);
 	snprintf(file, sizeof file, "%s/file", folder);
 	profile = named("build-worker", folder);
-	ck_assert_int_eq(under(profile, attempt_create, file), 0);
-	ck_assert_int_eq(under(profile, attempt_run_true, NULL), 0);
-	ck_assert_int_eq(under(profile, make_process, NULL), 0);
-	ck_assert_int_eq(under(profile, attempt_read, "/etc/passwd"), 0);
-	ck_assert_int_eq(under(profile, attempt_create, "/tmp/procmesh-test-worker"), EROFS);
-	ck_assert_int_eq(under(profile, attempt_socket, NULL), EACCES);
+	ck_assert_int_eq(outcome_under(profile, attempt_create, file), 0);
+	ck_assert_int_eq(outcome_under(profile, attempt_run_true, NULL), 0);
+	ck_assert_int_eq(outcome_under(profile, make_process, NULL), 0);
+	ck_assert_int_eq(outcome_under(profile, attempt_read, "/etc/passwd"), 0);
+	ck_assert_int_eq(outcome_under(profile, attempt_create, "/tmp/procmesh-test-worker"), EROFS);
+	ck_assert_int_eq(outcome_under(profile, attempt_socket, NULL), EACCES);
 	if (pal_landlock_abi() >= 6)
-		ck_assert_int_eq(under(profile, signal_parent, NULL), EPERM);
+		ck_assert_int_eq(outcome_under(profile, signal_parent, NULL), EPERM);
 	pal_profile_free(profile);
 	remove_folder(folder);
 }
@@ -314,13 +303,13 @@ START_TEST(of_two_profiles_everything_holds_in_either_order)
 	struct pal_profile *both;
 
 	needs_landlock();
-	ck_assert_int_eq(under(first, has_both, NULL), 255);
-	ck_assert_int_eq(under(second, has_both, NULL), 255);
+	ck_assert_int_eq(outcome_under(first, has_both, NULL), 255);
+	ck_assert_int_eq(outcome_under(second, has_both, NULL), 255);
 	ck_assert_ok(pal_profile_compose(first, second, &both, &error), &error);
 	ck_assert_str_eq(both->name, _i ? "b, a" : "a, b");
-	ck_assert_int_eq(under(both, has_both, NULL), 0);
+	ck_assert_int_eq(outcome_under(both, has_both, NULL), 0);
 	if (geteuid() == 0)
-		ck_assert_int_eq(under(both, has_one_capability, NULL), 0);
+		ck_assert_int_eq(outcome_under(both, has_one_capability, NULL), 0);
 	pal_builder_sandbox(builder, first);
 	pal_builder_sandbox(builder, second);
 	ck_assert_int_eq(outcome(builder, has_both, NULL), 0);

@@ -181,12 +181,6 @@ START_TEST(pipes_on_other_numbers_than_before_work)
 }
 END_TEST
 
-static int do_nothing(void *arg)
-{
-	(void)arg;
-	return 0;
-}
-
 START_TEST(only_descriptors_are_planned_anew_where_pipes_have_other_numbers)
 {
 	struct pal_builder *builder = builder_with_pipe("show-args", _i);
@@ -216,7 +210,7 @@ START_TEST(a_builder_serves_spawn_and_fork_in_turn)
 
 	for (int i = 0; i < 2; i++) {
 		run(builder);
-		ck_assert_ok(pal_fork(builder, do_nothing, NULL, &child, &error), &error);
+		ck_assert_ok(pal_fork(builder, support_return_zero, NULL, &child, &error), &error);
 		pal_child_free(child);
 	}
 	pal_builder_free(builder);

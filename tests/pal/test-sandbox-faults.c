@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -109,12 +108,6 @@ static struct pal_builder *sandboxed(int kind)
 	return builder;
 }
 
-static int return_zero(void *unused)
-{
-	(void)unused;
-	return 0;
-}
-
 static bool stage_fits(const char *call, int stage)
 {
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(expected); i++)
@@ -135,7 +128,7 @@ static bool attempt(int kind, const char *call, int n)
 	int r;
 
 	fault_arm_call(call, n);
-	r = kind == FUNCTION ? pal_fork(builder, return_zero, NULL, &child, &error)
+	r = kind == FUNCTION ? pal_fork(builder, support_return_zero, NULL, &child, &error)
 			     : pal_builder_spawn(builder, &child, &error);
 	fired = fault_fired();
 	if (fired) {

@@ -8,7 +8,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -21,34 +20,12 @@
 
 /* What each action does in a living process, and programs of one's own. */
 
-static struct pal_seccomp *new_filter(int otherwise)
-{
-	struct pal_error error = {0};
-	struct pal_seccomp *filter;
-
-	ck_assert_ok(pal_seccomp_new(otherwise, &filter, &error), &error);
-	return filter;
-}
-
-/* Takes the filter. */
-static struct pal_builder *builder_under(struct pal_seccomp *filter)
-{
-	struct pal_builder *builder = pal_builder_new("/bin/true");
-
-	ck_assert_ptr_nonnull(builder);
-	pal_builder_no_new_privs(builder, true);
-	pal_builder_seccomp(builder, filter);
-	pal_seccomp_free(filter);
-	return builder;
-}
-
 static struct pal_builder *builder_with(int action, const char *name)
 {
 	struct pal_seccomp *filter = new_filter(PAL_SECCOMP_ALLOW);
-	struct pal_error error = {0};
 
-	ck_assert_ok(pal_seccomp_rule(filter, action, name, &error), &error);
-	return builder_under(filter);
+	filter_rule(filter, action, name);
+	return builder_under(filter, "/bin/true");
 }
 
 /* ---- actions ---- */
@@ -151,7 +128,7 @@ START_TEST(no_characters_are_put_into_a_terminal)
 		ck_assert_ok(pal_seccomp_rule_masked(filter, PAL_SECCOMP_ERRNO(EXFULL), "ioctl", 1,
 				     UINT32_MAX, requests[i], &error),
 			&error);
-	builder = builder_under(filter);
+	builder = builder_under(filter, "/bin/true");
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(requests); i++)
 		for (unsigned bit = 31; bit < 64; bit += 11) {
 			unsigned long request = requests[i] | (bit > 31 ? 1ul << bit : 0);
@@ -193,7 +170,7 @@ START_TEST(foreign_calls_may_fail_instead_of_killing)
 
 	become(_i);
 	ck_assert_ok(pal_seccomp_foreign(filter, PAL_SECCOMP_ERRNO(EXFULL), &error), &error);
-	builder = builder_under(filter);
+	builder = builder_under(filter, "/bin/true");
 	if (plain == 0)
 		ck_assert_int_eq(outcome(builder, getppid_by_i386, NULL), EXFULL);
 	else

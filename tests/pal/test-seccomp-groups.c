@@ -21,18 +21,6 @@ static struct pal_seccomp *filter_of(int otherwise, int action, const char *grou
 	return filter;
 }
 
-/* Takes the filter. */
-static struct pal_builder *builder_under(struct pal_seccomp *filter, const char *program)
-{
-	struct pal_builder *builder = pal_builder_new(program);
-
-	ck_assert_ptr_nonnull(builder);
-	pal_builder_no_new_privs(builder, true);
-	pal_builder_seccomp(builder, filter);
-	pal_seccomp_free(filter);
-	return builder;
-}
-
 static bool contains(const char *group, const char *call, int depth)
 {
 	const char *const *member = pal_seccomp_group_members(group);

@@ -102,13 +102,7 @@ static struct pal_profile *both(const struct pal_profile *first, const struct pa
 
 static int under(const struct pal_profile *profile)
 {
-	struct pal_builder *builder = pal_builder_new(NULL);
-	int code;
-
-	pal_builder_sandbox(builder, profile);
-	code = outcome(builder, call_uname, NULL);
-	pal_builder_free(builder);
-	return code;
+	return outcome_under(profile, call_uname, NULL);
 }
 
 /* Whether the description has a line that begins so, with the call in it. */

@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <pal/seccomp-priv.h>
@@ -20,41 +19,13 @@
 
 #include "sandboxed.h"
 
-static struct pal_seccomp *new_filter(int otherwise)
-{
-	struct pal_error error = {0};
-	struct pal_seccomp *filter;
-
-	ck_assert_ok(pal_seccomp_new(otherwise, &filter, &error), &error);
-	return filter;
-}
-
-static void rule(struct pal_seccomp *filter, int action, const char *name)
-{
-	struct pal_error error = {0};
-
-	ck_assert_ok(pal_seccomp_rule(filter, action, name, &error), &error);
-}
-
-/* Takes the filter. */
-static struct pal_builder *builder_under(struct pal_seccomp *filter)
-{
-	struct pal_builder *builder = pal_builder_new("/bin/true");
-
-	ck_assert_ptr_nonnull(builder);
-	pal_builder_no_new_privs(builder, true);
-	pal_builder_seccomp(builder, filter);
-	pal_seccomp_free(filter);
-	return builder;
-}
-
 /* A filter that denies one call only. */
 static struct pal_builder *builder_without(const char *name, int action)
 {
 	struct pal_seccomp *filter = new_filter(PAL_SECCOMP_ALLOW);
 
-	rule(filter, action, name);
-	return builder_under(filter);
+	filter_rule(filter, action, name);
+	return builder_under(filter, "/bin/true");
 }
 
 /* ---- actions ---- */
@@ -124,12 +95,12 @@ START_TEST(a_call_without_a_rule_meets_the_default) /* S93 */
 		struct pal_builder *builder;
 
 		ck_assert_ok(pal_seccomp_rules(filter, PAL_SECCOMP_ALLOW, bare, &error), &error);
-		builder = builder_under(filter);
+		builder = builder_under(filter, "/bin/true");
 		ck_assert_int_eq(outcome(builder, attempt_number, &numbers[i]), EXFULL);
 		pal_builder_free(builder);
 		filter = new_filter(PAL_SECCOMP_KILL);
 		ck_assert_ok(pal_seccomp_rules(filter, PAL_SECCOMP_ALLOW, bare, &error), &error);
-		builder = builder_under(filter);
+		builder = builder_under(filter, "/bin/true");
 		ck_assert_int_eq(outcome(builder, attempt_number, &numbers[i]), DIED + SIGSYS);
 		pal_builder_free(builder);
 	}
@@ -166,7 +137,7 @@ START_TEST(a_rule_may_look_at_an_argument)
 		ck_assert_ok(pal_seccomp_rule_masked(filter, PAL_SECCOMP_ERRNO(EXFULL), "openat", 2,
 				     O_ACCMODE, mode, &error),
 			&error);
-	builder = builder_under(filter);
+	builder = builder_under(filter, "/bin/true");
 	ck_assert_int_eq(outcome(builder, open_with_flags, NULL), 0);
 	pal_builder_free(builder);
 }
@@ -242,7 +213,7 @@ START_TEST(the_first_exec_may_be_the_only_one)
 		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number);
 
 		if (name && number != SYS_execve && number != SYS_execveat)
-			rule(filter, PAL_SECCOMP_ALLOW, name);
+			filter_rule(filter, PAL_SECCOMP_ALLOW, name);
 		free(name);
 	}
 	ck_assert_ok(pal_seccomp_allow_first_exec(filter, &error), &error);
@@ -278,12 +249,12 @@ START_TEST(a_key_that_is_wrong_by_one_bit_kills)
 		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number);
 
 		if (name && number != SYS_execve)
-			rule(filter, PAL_SECCOMP_ALLOW, name);
+			filter_rule(filter, PAL_SECCOMP_ALLOW, name);
 		free(name);
 	}
 	ck_assert_ok(pal_seccomp_allow_first_exec(filter, &error), &error);
 	key = filter->exec_key;
-	builder = builder_under(filter);
+	builder = builder_under(filter, "/bin/true");
 	ck_assert_int_eq(outcome(builder, attempt_run_with_key, &key), 0);
 	for (int bit = 0; bit < (int)sizeof key * CHAR_BIT; bit++) {
 		unsigned long wrong = key ^ 1UL << bit;
@@ -309,7 +280,7 @@ START_TEST(a_filter_that_is_too_long_fails_the_spawn)
 		ck_assert_ok(pal_seccomp_rule_masked(filter, PAL_SECCOMP_KILL, "getppid", 0,
 				     UINT64_MAX, value << 20, &error),
 			&error);
-	builder = builder_under(filter);
+	builder = builder_under(filter, "/bin/true");
 	code = pal_builder_spawn(builder, &child, &error);
 	ck_assert_int_eq(code, -E2BIG);
 	ck_assert_int_eq(error.stage, PAL_STAGE_SECCOMP);

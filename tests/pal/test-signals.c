@@ -12,7 +12,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -113,17 +112,12 @@ static struct pal_builder *everything(int kind, int mode)
 	return builder;
 }
 
-static void *do_nothing(void *arg)
-{
-	return arg;
-}
-
 /* libc installs handlers of its own with the first thread of a process; that shall not count. */
 static void start_first_thread(void)
 {
 	pthread_t thread;
 
-	ck_assert_int_eq(pthread_create(&thread, NULL, do_nothing, NULL), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, support_return_arg, NULL), 0);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 }
 
@@ -154,12 +148,6 @@ START_TEST(a_spawn_leaves_no_trace_in_the_parent)
 }
 END_TEST
 
-static int return_zero(void *arg)
-{
-	(void)arg;
-	return 0;
-}
-
 START_TEST(a_fork_leaves_no_trace_in_the_parent)
 {
 	struct pal_builder *builder = everything(_i, MODE_VFORK);
@@ -168,7 +156,7 @@ START_TEST(a_fork_leaves_no_trace_in_the_parent)
 
 	signal(SIGUSR1, handler);
 	take_state(&before);
-	ck_assert_int_eq(pal_fork(builder, return_zero, NULL, &child, NULL) < 0, _i >= 2 && _i < 5);
+	ck_assert_int_eq(pal_fork(builder, support_return_zero, NULL, &child, NULL) < 0, _i >= 2 && _i < 5);
 	take_state(&after);
 	pal_builder_free(builder);
 	pal_child_free(child);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -353,12 +352,6 @@ START_TEST(steps_may_be_about_the_numbers_of_the_library)
 }
 END_TEST
 
-static int return_zero(void *arg)
-{
-	(void)arg;
-	return 0;
-}
-
 /* A number that is closed for the caller is so for a step, whatever the library keeps there. */
 START_TEST(the_library_s_descriptors_are_closed_to_steps)
 {
@@ -372,7 +365,7 @@ START_TEST(the_library_s_descriptors_are_closed_to_steps)
 		pal_builder_step_dup2(builder, fd, 90);
 		if (fcntl(fd, F_GETFD) < 0) {
 			int r = _i == KIND_FORK
-					? pal_fork(builder, return_zero, NULL, &child, &error)
+					? pal_fork(builder, support_return_zero, NULL, &child, &error)
 					: pal_builder_spawn(builder, &child, &error);
 
 			ck_assert_int_eq(r, -EBADF);
@@ -382,8 +375,6 @@ START_TEST(the_library_s_descriptors_are_closed_to_steps)
 	}
 }
 END_TEST
-
-/* ---- folders ---- */
 
 /* Where a standard stream is closed, the parent keeps a number for the pidfd. */
 START_TEST(what_the_parent_keeps_for_itself_is_closed_to_steps)
@@ -401,89 +392,10 @@ START_TEST(what_the_parent_keeps_for_itself_is_closed_to_steps)
 }
 END_TEST
 
-START_TEST(folders_change_for_later_steps_and_the_program)
-{
-	struct pal_builder *builder = builder_for("show-args", _i);
-	int folder = open("/proc/self", O_PATH | O_CLOEXEC);
-
-	pal_builder_dup_fd(builder, folder, 60);
-	pal_builder_step_fchdir(builder, 60);
-	pal_builder_step_chdir(builder, "../..");
-	pal_builder_step_chdir(builder, "usr");
-	pal_builder_step_open(builder, 61, "../proc/version", O_RDONLY, 0);
-	ck_assert_ptr_nonnull(strstr(output_of(builder), "cwd /usr\n"));
-	close(folder);
-}
-END_TEST
-
-START_TEST(cwd_comes_after_the_steps)
-{
-	struct pal_builder *builder = builder_for("show-args", _i);
-
-	pal_builder_cwd(builder, "proc");
-	pal_builder_step_chdir(builder, "/");
-	ck_assert_ptr_nonnull(strstr(output_of(builder), "cwd /proc\n"));
-}
-END_TEST
-
-START_TEST(a_folder_that_cannot_be_entered_fails_the_spawn)
-{
-	struct pal_builder *builder = process_builder(_i);
-
-	pal_builder_step_chdir(builder, "/no/such/folder");
-	assert_refused(builder, _i, -ENOENT, PAL_STAGE_STEP, 0);
-	builder = process_builder(_i);
-	pal_builder_step_fchdir(builder, 0);
-	pal_builder_stdin(builder, PAL_STDIO_NULL);
-	assert_refused(builder, _i, -ENOTDIR, PAL_STAGE_STEP, 0);
-}
-END_TEST
-
-/* ---- arguments ---- */
-
-/* S12: nothing is tried. */
-START_TEST(a_step_with_a_negative_descriptor_is_EBADF)
-{
-	for (int which = 0; which < 7; which++) {
-		struct pal_builder *builder = process_builder(_i);
-
-		pal_builder_step_chdir(builder, "/");
-		if (which == 0)
-			pal_builder_step_open(builder, -1, "/", O_RDONLY, 0);
-		else if (which == 1)
-			pal_builder_step_dup2(builder, -1, 5);
-		else if (which == 2)
-			pal_builder_step_dup2(builder, 5, -1);
-		else if (which == 3)
-			pal_builder_step_close(builder, -2);
-		else if (which == 4)
-			pal_builder_step_close_from(builder, -1);
-		else if (which == 5)
-			pal_builder_step_fchdir(builder, AT_FDCWD);
-		else
-			pal_builder_step_foreground(builder, -1);
-		assert_refused(builder, _i, -EBADF, PAL_STAGE_ARGUMENT, 0);
-	}
-}
-END_TEST
-
-START_TEST(a_step_without_a_path_is_EINVAL)
-{
-	struct pal_builder *builder = process_builder(_i);
-
-	pal_builder_step_open(builder, 5, NULL, O_RDONLY, 0);
-	assert_refused(builder, _i, -EINVAL, PAL_STAGE_ARGUMENT, 0);
-	builder = process_builder(_i);
-	pal_builder_step_chdir(builder, NULL);
-	assert_refused(builder, _i, -EINVAL, PAL_STAGE_ARGUMENT, 0);
-}
-END_TEST
-
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/steps");
 	TCase *files = support_tcase(suite, "files"), *numbers = support_tcase(suite, "numbers");
-	TCase *folders = support_tcase(suite, "folders");
 
 	tcase_add_checked_fixture(files, make_file, remove_file);
 	tcase_add_checked_fixture(numbers, make_file, remove_file);
@@ -509,11 +421,6 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(numbers, the_library_s_descriptors_are_closed_to_steps, 0, KINDS);
 	tcase_add_loop_test(
 		numbers, what_the_parent_keeps_for_itself_is_closed_to_steps, 0, MODES);
-	tcase_add_loop_test(folders, folders_change_for_later_steps_and_the_program, 0, MODES);
-	tcase_add_loop_test(folders, cwd_comes_after_the_steps, 0, MODES);
-	tcase_add_loop_test(folders, a_folder_that_cannot_be_entered_fails_the_spawn, 0, KINDS);
-	tcase_add_loop_test(folders, a_step_with_a_negative_descriptor_is_EBADF, 0, KINDS);
-	tcase_add_loop_test(folders, a_step_without_a_path_is_EINVAL, 0, KINDS);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

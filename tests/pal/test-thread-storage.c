@@ -43,7 +43,7 @@ END_TEST
 START_TEST(a_child_is_detached)
 {
 	struct pal_error error = {0};
-	int input, threads = count_threads("");
+	int input, threads = support_count_threads("");
 	struct pal_child *child;
 
 	if (BUILT_WITH_TSAN)
@@ -52,7 +52,7 @@ START_TEST(a_child_is_detached)
 
 	ck_assert_ok(pal_child_detach(child, &error), &error);
 	close(input);
-	while (count_threads("") > threads)
+	while (support_count_threads("") > threads)
 		sched_yield();
 }
 END_TEST

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <pal/sandbox.h>
 
-#include <dirent.h>
-#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -28,34 +26,6 @@ static int start_sleeper(struct pal_child **ret)
 	return 0;
 }
 
-/* How many threads have no_new_privs, or have not. */
-static int count_with_no_new_privs(int wanted)
-{
-	DIR *tasks = opendir("/proc/self/task");
-	struct dirent *entry;
-	int count = 0;
-
-	while (tasks && (entry = readdir(tasks))) {
-		char path[300], line[256];
-		int value = -1;
-		FILE *status;
-
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof path, "/proc/self/task/%s/status", entry->d_name);
-		status = fopen(path, "re");
-		while (status && fgets(line, sizeof line, status))
-			if (sscanf(line, "NoNewPrivs: %d", &value) == 1)
-				break;
-		if (status)
-			fclose(status);
-		count += value == wanted;
-	}
-	if (tasks)
-		closedir(tasks);
-	return count;
-}
-
 static int restrict_with_children(void *unused)
 {
 	struct pal_self_restrictions restrictions = {
@@ -66,13 +36,13 @@ static int restrict_with_children(void *unused)
 	(void)unused;
 	need(start_sleeper(&child) == 0 && start_sleeper(&detached) == 0);
 	need(pal_child_detach(detached, &error) == 0);
-	need(count_with_no_new_privs(0) == 4);
+	need(support_count_threads_with("NoNewPrivs:\t0") == 4);
 	need(pal_self_restrict(&restrictions, &error) == 0);
-	need(count_with_no_new_privs(1) == 4 && count_with_no_new_privs(0) == 0);
+	need(support_count_threads_with("NoNewPrivs:\t1") == 4 && support_count_threads_with("NoNewPrivs:\t0") == 0);
 	need(pal_self_restrict(&restrictions, &error) == 0); /* they are back where they wait */
 	need(pal_child_try_wait(child, NULL, &error) == 0);
 	pal_child_free(child);
-	need(count_with_no_new_privs(1) == 3);
+	need(support_count_threads_with("NoNewPrivs:\t1") == 3);
 	return 0;
 }
 

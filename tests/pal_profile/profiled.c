@@ -16,22 +16,13 @@ struct pal_profile *profile_of(const char *text)
 int under(const char *text, int (*attempt)(void *arg), const void *arg)
 {
 	struct pal_profile *profile = profile_of(text);
-	struct pal_builder *builder = pal_builder_new(NULL);
 	int result;
 
 	if (strstr(text, "PrivateUsers=yes"))
 		needs_user_namespace_of_fork();
-	pal_builder_sandbox(builder, profile);
-	result = outcome(builder, attempt, (void *)arg);
-	pal_builder_free(builder);
+	result = outcome_under(profile, attempt, arg);
 	pal_profile_free(profile);
 	return result;
-}
-
-static int do_nothing(void *unused)
-{
-	(void)unused;
-	return 0;
 }
 
 int stage_refused(const char *text)
@@ -42,7 +33,7 @@ int stage_refused(const char *text)
 	struct pal_child *child = NULL;
 
 	pal_builder_sandbox(builder, profile);
-	ck_assert_int_lt(pal_fork(builder, do_nothing, NULL, &child, &error), 0);
+	ck_assert_int_lt(pal_fork(builder, support_return_zero, NULL, &child, &error), 0);
 	ck_assert_ptr_null(child);
 	pal_builder_free(builder);
 	pal_profile_free(profile);

@@ -19,23 +19,18 @@
 
 /* Each key that becomes a filter: what it denies works without it and not with it, as root and as nobody. */
 
-static int result(long value)
-{
-	return value < 0 ? errno : 0;
-}
-
 static int call_uname(void *unused)
 {
 	char buffer[512];
 
 	(void)unused;
-	return result(syscall(SYS_uname, buffer));
+	return result_of(syscall(SYS_uname, buffer));
 }
 
 static int call_getpriority(void *unused)
 {
 	(void)unused;
-	return result(syscall(SYS_getpriority, 0, 0));
+	return result_of(syscall(SYS_getpriority, 0, 0));
 }
 
 static int call_getcwd(void *unused)
@@ -43,23 +38,23 @@ static int call_getcwd(void *unused)
 	char buffer[512];
 
 	(void)unused;
-	return result(syscall(SYS_getcwd, buffer, sizeof buffer));
+	return result_of(syscall(SYS_getcwd, buffer, sizeof buffer));
 }
 
 static int make_socket(void *family)
 {
-	return result(socket(*(int *)family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+	return result_of(socket(*(int *)family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
 }
 
 /* The kernel looks at 32 bits of it, and so must the filter. */
 static int make_socket_with_high_bits(void *family)
 {
-	return result(syscall(SYS_socket, (1l << 32) + *(int *)family, SOCK_DGRAM, 0));
+	return result_of(syscall(SYS_socket, (1l << 32) + *(int *)family, SOCK_DGRAM, 0));
 }
 
 static int unshare_one(void *flag)
 {
-	return result(unshare(*(int *)flag));
+	return result_of(unshare(*(int *)flag));
 }
 
 static int clone_one(void *flag)
@@ -68,13 +63,13 @@ static int clone_one(void *flag)
 
 	if (pid == 0)
 		syscall(SYS_exit_group, 0);
-	return result(pid);
+	return result_of(pid);
 }
 
 static int call_clone3(void *unused)
 {
 	(void)unused;
-	return result(syscall(SYS_clone3, NULL, 0));
+	return result_of(syscall(SYS_clone3, NULL, 0));
 }
 
 static int enter_any_namespace(void *unused)
@@ -83,7 +78,7 @@ static int enter_any_namespace(void *unused)
 
 	(void)unused;
 	need(fd >= 0);
-	return result(setns(fd, 0));
+	return result_of(setns(fd, 0));
 }
 
 static int map_writable_code(void *unused)
@@ -101,7 +96,7 @@ static int make_code_of_memory(void *unused)
 
 	(void)unused;
 	need(page != MAP_FAILED);
-	return result(mprotect(page, 4096, PROT_READ | PROT_EXEC));
+	return result_of(mprotect(page, 4096, PROT_READ | PROT_EXEC));
 }
 
 static int change_personality(void *unused)
@@ -110,7 +105,7 @@ static int change_personality(void *unused)
 
 	(void)unused;
 	need(now >= 0);
-	return result(personality((unsigned long)now | ADDR_NO_RANDOMIZE));
+	return result_of(personality((unsigned long)now | ADDR_NO_RANDOMIZE));
 }
 
 static int keep_personality(void *unused)
@@ -119,7 +114,7 @@ static int keep_personality(void *unused)
 
 	(void)unused;
 	need(now >= 0);
-	return result(personality((unsigned long)now));
+	return result_of(personality((unsigned long)now));
 }
 
 static int set_policy(void *policy)
@@ -127,13 +122,13 @@ static int set_policy(void *policy)
 	const struct sched_param param = {
 		.sched_priority = *(int *)policy == SCHED_FIFO || *(int *)policy == SCHED_RR};
 
-	return result(sched_setscheduler(0, *(int *)policy, &param));
+	return result_of(sched_setscheduler(0, *(int *)policy, &param));
 }
 
 static int set_attributes(void *unused)
 {
 	(void)unused;
-	return result(syscall(SYS_sched_setattr, 0, NULL, 0));
+	return result_of(syscall(SYS_sched_setattr, 0, NULL, 0));
 }
 
 static int make_suid(void *unused)
@@ -141,13 +136,13 @@ static int make_suid(void *unused)
 	int fd = memfd_create("suid", MFD_CLOEXEC);
 
 	(void)unused;
-	return result(fchmod(fd, 04755));
+	return result_of(fchmod(fd, 04755));
 }
 
 static int open_sgid(void *unused)
 {
 	(void)unused;
-	return result(open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 02755));
+	return result_of(open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 02755));
 }
 
 static int make_plain(void *unused)
@@ -155,19 +150,19 @@ static int make_plain(void *unused)
 	int fd = memfd_create("plain", MFD_CLOEXEC);
 
 	(void)unused;
-	return result(fchmod(fd, 0755));
+	return result_of(fchmod(fd, 0755));
 }
 
 static int change_mode_by_newest_call(void *unused)
 {
 	(void)unused;
-	return result(syscall(452 /* fchmodat2 */, -1, "", 04755, 0));
+	return result_of(syscall(452 /* fchmodat2 */, -1, "", 04755, 0));
 }
 
 static int call_unknown(void *unused)
 {
 	(void)unused;
-	return result(syscall(9999));
+	return result_of(syscall(9999));
 }
 
 static int adjust_clock(void *unused)
@@ -175,26 +170,26 @@ static int adjust_clock(void *unused)
 	struct timex now = {0};
 
 	(void)unused;
-	return result(adjtimex(&now)) ? errno : 0;
+	return result_of(adjtimex(&now)) ? errno : 0;
 }
 
 static int set_hostname(void *unused)
 {
 	(void)unused;
-	return result(sethostname("procmesh", 8));
+	return result_of(sethostname("procmesh", 8));
 }
 
 static int read_kernel_log(void *unused)
 {
 	(void)unused;
-	return result(syscall(SYS_syslog, 10 /* the size of its buffer */, NULL, 0));
+	return result_of(syscall(SYS_syslog, 10 /* the size of its buffer */, NULL, 0));
 }
 
 /* Arguments that a kernel which would do it refuses. */
 static int load_module(void *unused)
 {
 	(void)unused;
-	return result(syscall(SYS_init_module, NULL, 0, NULL)) == EPERM ? EPERM : 0;
+	return result_of(syscall(SYS_init_module, NULL, 0, NULL)) == EPERM ? EPERM : 0;
 }
 
 #ifdef SYS_iopl
@@ -371,7 +366,7 @@ static int bind_any_port(void *unused)
 	(void)unused;
 	need(fd >= 0);
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	return result(bind(fd, (struct sockaddr *)&address, sizeof address));
+	return result_of(bind(fd, (struct sockaddr *)&address, sizeof address));
 }
 
 /* Nobody listens there. */
@@ -385,7 +380,7 @@ static int connect_by(void *protocol)
 	if (fd < 0)
 		return errno;
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	return result(connect(fd, (struct sockaddr *)&address, sizeof address));
+	return result_of(connect(fd, (struct sockaddr *)&address, sizeof address));
 }
 
 static int send_fast(void *unused)
@@ -396,7 +391,7 @@ static int send_fast(void *unused)
 	(void)unused;
 	need(fd >= 0);
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	return result(sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, (struct sockaddr *)&address,
+	return result_of(sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, (struct sockaddr *)&address,
 		sizeof address));
 }
 
@@ -431,7 +426,7 @@ END_TEST
 static int signal_parent(void *unused)
 {
 	(void)unused;
-	return result(kill(getppid(), 0));
+	return result_of(kill(getppid(), 0));
 }
 
 START_TEST(landlock_keys_keep_signals_and_sockets_inside)

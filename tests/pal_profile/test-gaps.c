@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -122,23 +121,18 @@ END_TEST
 
 /* ---- ways around ---- */
 
-static int result(long r)
-{
-	return r < 0 ? errno : 0;
-}
-
 static int make_pair(void *type)
 {
 	int fds[2];
 
-	return result(socketpair(AF_UNIX, *(int *)type | SOCK_CLOEXEC, 0, fds));
+	return result_of(socketpair(AF_UNIX, *(int *)type | SOCK_CLOEXEC, 0, fds));
 }
 
 static int make_other_pair(void *type)
 {
 	int fds[2];
 
-	return result(socketpair(AF_INET, *(int *)type | SOCK_CLOEXEC, 0, fds));
+	return result_of(socketpair(AF_INET, *(int *)type | SOCK_CLOEXEC, 0, fds));
 }
 
 static int change_protocol(void *unused)
@@ -147,22 +141,22 @@ static int change_protocol(void *unused)
 
 	(void)unused;
 	need(fd >= 0);
-	return result(setsockopt(fd, IPPROTO_TCP, TCP_ULP, "none", 4));
+	return result_of(setsockopt(fd, IPPROTO_TCP, TCP_ULP, "none", 4));
 }
 
 static int make_stream(void *protocol)
 {
-	return result(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, *(int *)protocol));
+	return result_of(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, *(int *)protocol));
 }
 
 static int make_stream_6(void *protocol)
 {
-	return result(socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, *(int *)protocol));
+	return result_of(socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, *(int *)protocol));
 }
 
 static int make_datagrams(void *protocol)
 {
-	return result(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, *(int *)protocol));
+	return result_of(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, *(int *)protocol));
 }
 
 static int set_no_delay(void *unused)
@@ -171,7 +165,7 @@ static int set_no_delay(void *unused)
 
 	(void)unused;
 	need(fd >= 0);
-	return result(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
+	return result_of(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
 }
 
 #define STRAY_BITS 06000
@@ -180,14 +174,14 @@ static int set_no_delay(void *unused)
 static int open_nothing_new(void *unused)
 {
 	(void)unused;
-	return result(syscall(SYS_openat, AT_FDCWD, "/etc", O_RDONLY | O_CLOEXEC, STRAY_BITS));
+	return result_of(syscall(SYS_openat, AT_FDCWD, "/etc", O_RDONLY | O_CLOEXEC, STRAY_BITS));
 }
 
 static int open_nothing_new_by_older_call(void *unused)
 {
 	(void)unused;
 #ifdef SYS_open
-	return result(syscall(SYS_open, "/etc", O_RDONLY | O_CLOEXEC, STRAY_BITS));
+	return result_of(syscall(SYS_open, "/etc", O_RDONLY | O_CLOEXEC, STRAY_BITS));
 #else
 	return 0;
 #endif
@@ -195,12 +189,12 @@ static int open_nothing_new_by_older_call(void *unused)
 
 static int create_with(void *mode)
 {
-	return result(open("/tmp/none/such", O_CREAT | O_WRONLY | O_CLOEXEC, *(mode_t *)mode));
+	return result_of(open("/tmp/none/such", O_CREAT | O_WRONLY | O_CLOEXEC, *(mode_t *)mode));
 }
 
 static int create_without_name(void *mode)
 {
-	return result(open("/tmp/none", O_TMPFILE | O_WRONLY | O_CLOEXEC, *(mode_t *)mode));
+	return result_of(open("/tmp/none", O_TMPFILE | O_WRONLY | O_CLOEXEC, *(mode_t *)mode));
 }
 
 static mode_t user_id = 04755, group_id = 02755, plain = 0755;
@@ -208,13 +202,13 @@ static mode_t user_id = 04755, group_id = 02755, plain = 0755;
 static int make_data_code(void *unused)
 {
 	(void)unused;
-	return result(personality(PER_LINUX | READ_IMPLIES_EXEC));
+	return result_of(personality(PER_LINUX | READ_IMPLIES_EXEC));
 }
 
 static int ask_for_personality(void *unused)
 {
 	(void)unused;
-	return result(personality(0xffffffff));
+	return result_of(personality(0xffffffff));
 }
 
 static int stream = SOCK_STREAM, datagram = SOCK_DGRAM, raw = SOCK_RAW, packets = SOCK_SEQPACKET;

@@ -21,8 +21,8 @@ struct spawn_case {
 	void (*run)(void);
 };
 
-extern const struct spawn_case attribute_cases[], signal_cases[], action_cases[], program_cases[],
-	parent_cases[], system_cases[], popen_cases[], root_cases[], realtime_cases[],
+extern const struct spawn_case attribute_cases[], signal_cases[], action_cases[], descriptor_cases[],
+	program_cases[], parent_cases[], system_cases[], popen_cases[], root_cases[], realtime_cases[],
 	beyond_cases[];
 
 /* "case: " and the text. */

@@ -8,7 +8,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *closing(int status)
@@ -99,15 +99,13 @@ static void writing(void)
 	r = pclose(stream);
 	say("%s: %s", closing(r), read_file("written"));
 	signal(SIGPIPE, SIG_IGN);
-	stream = popen("exec <&-; echo ready >ready; sleep 0.1; exit 0", "w");
-	while (access("ready", F_OK) < 0)
-		usleep(1000);
+	must(mkfifo("ready", 0600) == 0);
+	stream = popen("exec <&-; echo ready >ready; exit 0", "w");
+	read_file("ready");
 	fprintf(stream, "lost");
 	say("nobody reads, exit 0: %s", closing(pclose(stream)));
-	unlink("ready");
 	stream = popen("exec <&-; echo ready >ready; exit 7", "w");
-	while (access("ready", F_OK) < 0)
-		usleep(1000);
+	read_file("ready");
 	fprintf(stream, "lost");
 	say("nobody reads, exit 7: %s", closing(pclose(stream)));
 	stream = popen("exec <&-; exit 0", "w");

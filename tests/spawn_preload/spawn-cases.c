@@ -25,8 +25,8 @@ static const struct {
 	const char *name;
 	const struct spawn_case *cases;
 } groups[] = {{"attributes", attribute_cases}, {"signals", signal_cases}, {"actions", action_cases},
-	{"program", program_cases}, {"parent", parent_cases}, {"system", system_cases},
-	{"popen", popen_cases}, {"root", root_cases}, {"realtime", realtime_cases},
+	{"descriptors", descriptor_cases}, {"program", program_cases},
+	{"parent", parent_cases}, {"system", system_cases}, {"popen", popen_cases}, {"root", root_cases}, {"realtime", realtime_cases},
 	{"beyond", beyond_cases}};
 
 /* Unbuffered: a forked child must not have a copy of what was said. */

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "cases.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void handler(int signal)
@@ -170,7 +169,7 @@ static void from_many_threads(void)
 static void *run_long(void *arg)
 {
 	(void)arg;
-	if (system("echo $$ >pid.new; mv pid.new pid; exec sleep 1000") == 0)
+	if (system("echo $$ >pid; exec sleep 1000") == 0)
 		return arg; /* it is cancelled instead */
 	return NULL;
 }
@@ -181,9 +180,8 @@ static void cancellation_kills_the_shell(void)
 	void *result;
 	pid_t pid;
 
+	must(mkfifo("pid", 0600) == 0);
 	must(pthread_create(&thread, NULL, run_long, NULL) == 0);
-	while (access("pid", F_OK) < 0)
-		usleep(1000);
 	pid = atoi(read_file("pid"));
 	say("meanwhile: %s", status_text(system("exit 4"))); /* not the last one to leave */
 	say_own_signals("during");

@@ -11,7 +11,7 @@ top=$(cd "${srcdir:-.}" && pwd)
 cases=$PWD/tests/spawn_preload/spawn-cases
 start=$PWD/tests/spawn_preload/start
 module=$PWD/.libs/libtest-fork-module.so
-groups="attributes signals actions program parent system popen root realtime"
+groups="attributes signals actions descriptors program parent system popen root realtime"
 bad=0
 limit=$((60 * ${CK_TIMEOUT_MULTIPLIER:-1}))
 

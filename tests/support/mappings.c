@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "mappings-priv.h"
+#include "sanitizers.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -58,16 +59,7 @@ size_t mappings_named(struct mapping *ret, size_t room)
 
 /* ---- who called mmap ---- */
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZER_OWNS_MMAP 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZER_OWNS_MMAP 1
-#endif
-
-#ifdef SANITIZER_OWNS_MMAP
+#if BUILT_WITH_ASAN || BUILT_WITH_TSAN /* which have their own */
 
 void mappings_watch(void)
 {

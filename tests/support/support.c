@@ -18,6 +18,17 @@
 
 #include "leaks.h"
 
+void *support_return_arg(void *arg)
+{
+	return arg;
+}
+
+int support_return_zero(void *unused)
+{
+	(void)unused;
+	return 0;
+}
+
 size_t support_open_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");

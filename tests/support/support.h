@@ -19,6 +19,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "sanitizers.h"
+
 /* A test case whose tests each fail if they leave a descriptor, a child or a mapping behind. */
 TCase *support_tcase(Suite *suite, const char *name);
 int support_run(Suite *suite);
@@ -41,8 +43,20 @@ const char *support_helper(const char *name);
  */
 void support_without_pidfd_info(void);
 
+/* For threads and for pal_fork: they return `arg`, or 0, at once. */
+void *support_return_arg(void *arg);
+int support_return_zero(void *unused);
+
 /* Open descriptors of this process. */
 size_t support_open_fds(void);
+
+/* Threads of this process whose name begins so. One that has been joined may be listed for another moment. */
+int support_count_threads(const char *name);
+/* Those that have a line that begins so in their status in /proc. */
+int support_count_threads_with(const char *status);
+
+/* Blocks every signal in this thread, for good, and sends the process each: a thread that has one open ends it. */
+void support_send_every_signal(void);
 
 /* Asserts that `call` returned 0 or a count, and shows the pal_error's text if not. */
 #define ck_assert_ok(call, error_ptr) \

@@ -18,14 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
+#define SANITIZED (BUILT_WITH_ASAN || BUILT_WITH_TSAN)
 
 /* ---- what the copies run ---- */
 
@@ -223,7 +216,7 @@ START_TEST(the_runner_reports)
 	FILE *copy;
 	int status;
 
-#ifdef SANITIZED
+#if SANITIZED
 	if (inner->unsanitized)
 		support_skip("%s: the sanitizer owns mmap", inner->name);
 #endif

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <mesh_process/mesh_process-priv.h>
 
-#include <errno.h>
-#include <pal/sandbox.h>
-#include <signal.h>
 #include <time.h>
 
 void mesh_process__monitor_init(struct mesh_process__monitor *monitor)
@@ -46,17 +43,4 @@ int mesh_process__await(struct mesh_process__monitor *monitor, pal_deadline dead
 	if (deadline == PAL_DEADLINE_NONE)
 		return -pthread_cond_wait(&monitor->changed, &monitor->lock);
 	return -pthread_cond_timedwait(&monitor->changed, &monitor->lock, &until);
-}
-
-int mesh_process__thread_start(pthread_t *ret, void *(*run)(void *), void *arg)
-{
-	sigset_t all, before;
-	int result;
-
-	sigfillset(&all);
-	sigdelset(&all, pal_threads_signal());
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	result = pthread_create(ret, NULL, run, arg);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -result;
 }
