@@ -11,6 +11,7 @@
  *   port-core.c       the owner's side: make, send, close, take, give up
  *   port-state.c      the events by state
  *   port-move.c       a port leaves for another node, arrives from one, changes its space
+ *   port-bridge.c     two ports leave for one another's peers
  */
 
 #include <mesh/space-priv.h>
@@ -33,6 +34,15 @@ static inline bool mesh__ref_is_on(const struct mesh__ref *ref, const struct mes
 	return ref->kind == MESH__REF_REMOTE && ref->remote == remote;
 }
 
+/* ---- what only some ports have (port-core.c) ---- */
+
+static inline bool mesh__port_has_far(const struct mesh_port *port)
+{
+	return port->far != mesh__nowhere;
+}
+/* 0, -ENOMEM. */
+int mesh__port_need_far(struct mesh_port *port);
+
 /* ---- accounts (ref.c) ---- */
 
 /* `charge` is a clear one. */
@@ -44,6 +54,9 @@ void mesh__charge_clear(struct mesh__charge *charge);
  * the receiver of the port, who may never acknowledge, cannot make it lose its link.
  */
 bool mesh__charge_park(struct mesh__charge *charge);
+
+/* `sign` 1: so much more, -1: less. Takes NULL: an event without a message. */
+void mesh__count(struct mesh_traffic *traffic, const struct mesh_message *message, int sign);
 
 /* ---- events (ref.c) ---- */
 
@@ -116,6 +129,10 @@ void mesh__port_break(struct mesh_port *port, const struct mesh_id *blamed,
 void mesh__port_accuse(struct mesh_port *port, const char *why);
 /* The end of a port, without telling anybody. The caller holds a reference. */
 void mesh__port_leave(struct mesh_port *port, enum mesh__port_state state);
+/* Tells the peer of the close, as the event of that number. The caller holds a reference. */
+void mesh__port_say_close(struct mesh_port *port, uint64_t seq);
+/* Short cut for plain messages between two ports that have only to do with one another. Whether it could be taken. */
+bool mesh__port_give_to_pair(struct mesh_port *port, struct mesh_message *message);
 /* Processes what is due among the pending events. */
 void mesh__port_drain(struct mesh_port *port);
 /* Sends an event on to the target. */
@@ -138,6 +155,24 @@ void mesh__port_check_origin(struct mesh_port *port);
 int mesh__move_prepare(struct mesh__remote *to, struct mesh_port *port, struct mesh__record *ret);
 /* ACK_PORT came: the event becomes the CHANGE_PEER. */
 void mesh__move_start_proxy(struct mesh_port *port, struct mesh__event *event);
+/* Its two halves, for any first number: the event becomes the CHANGE_PEER to send, and what was not taken goes on. */
+void mesh__move_become_proxy(struct mesh_port *port, struct mesh__event *event, uint64_t first);
+void mesh__move_forward_backlog(struct mesh_port *port);
+/* So that forwarding will need no memory: an event for each message that came without one. 0, -ENOMEM. */
+int mesh__move_need_events(struct mesh_port *port);
+/* Takes a pair of the local space, or an ended port, into a node's space. Whether the port is now in it. */
+bool mesh__move_adopt(struct mesh__space *space, struct mesh_port *port);
+/*
+ * A port that is Done has no peer, and only a port with a peer moves: it gets a new one with which it agrees on both
+ * numbers. The caller closes that one (mesh__port_emit_close) when the port is on its way, and drops the reference.
+ * NULL when memory runs out.
+ */
+struct mesh_port *mesh__move_reopen(struct mesh_port *port);
+/*
+ * Of a port that is about to leave, the one that does. A port that its owner has closed is not free to: it waits for
+ * its peer's close. One that is Done goes in its place.
+ */
+struct mesh_port *mesh__move_stand_in(struct mesh_port *port);
 /*
  * A port arrives; the caller's. The event for its former owner is added to
  * `answers`. NULL when memory runs out or the id is in use.

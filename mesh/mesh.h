@@ -20,10 +20,12 @@
  *   port.h        pairs, send, receive by blocking call, callback or fd, request and answer
  *   message.h     bytes and resources
  *   node.h        make or join a mesh, invite, shut down
+ *   counters.h    what a node's ports are and have done
  *   invitation.h  what a new node needs to join, also as text
  *   encoding.h    the protobuf dialect in which messages name their resources
  */
 
+#include <mesh/counters.h>
 #include <mesh/encoding.h>
 #include <mesh/id.h>
 #include <mesh/invitation.h>

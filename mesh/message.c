@@ -135,6 +135,13 @@ void mesh_message_free(struct mesh_message *message)
 
 	if (!message)
 		return;
+	if (!message->resource_count) {
+		int saved = errno;
+
+		free_one(message);
+		errno = saved;
+		return;
+	}
 	STAILQ_INSERT_TAIL(&list, message, next);
 	mesh__message_free_all(&list);
 }

@@ -371,9 +371,11 @@ static bool wait_until(struct mesh_node *node, bool (*done)(struct mesh_node *),
 static bool nothing_moves(struct mesh_node *node)
 {
 	struct mesh__peer *peer, *next;
-	struct mesh_port *port, *other;
+	struct mesh__port_far *far, *other;
 
-	HASH_ITER(hh, node->space.ports, port, other) {
+	HASH_ITER(hh, node->space.ports, far, other) {
+		const struct mesh_port *port = far->port;
+
 		if (port->local_closed && port->state == MESH__PEERED)
 			return false;
 	}

@@ -8,6 +8,23 @@
 
 /* ---- life ---- */
 
+static const struct mesh__port_far nowhere;
+struct mesh__port_far *const mesh__nowhere = (struct mesh__port_far *)&nowhere;
+
+int mesh__port_need_far(struct mesh_port *port)
+{
+	struct mesh__port_far *far;
+
+	if (mesh__port_has_far(port))
+		return 0;
+	far = calloc(1, sizeof *far);
+	if (!far)
+		return -ENOMEM;
+	far->port = port;
+	port->far = far;
+	return 0;
+}
+
 struct mesh_port *mesh__port_new(struct mesh__space *space)
 {
 	struct mesh_port *port = calloc(1, sizeof *port);
@@ -16,11 +33,12 @@ struct mesh_port *mesh__port_new(struct mesh__space *space)
 		return NULL;
 	port->space = space;
 	port->refs = 1;
+	port->far = mesh__nowhere;
 	port->state = MESH__PEERED;
 	port->next_local_seq = port->next_peer_seq = 1;
 	STAILQ_INIT(&port->queue);
-	pthread_mutex_init(&port->guard, NULL);
 	LIST_INSERT_HEAD(&space->all, port, in_space);
+	space->counters.ports++;
 	return port;
 }
 
@@ -37,9 +55,12 @@ void mesh__port_unref(struct mesh_port *port)
 	/* Nothing is pending: a port that is not ended is known to the table or to its peer. */
 	mesh__port_drop_queue(port);
 	mesh__port_refer(port, &port->peer, (struct mesh__ref){0});
-	mesh__charge_clear(&port->charge);
 	LIST_REMOVE(port, in_space);
-	pthread_mutex_destroy(&port->guard);
+	port->space->counters.ports--;
+	if (mesh__port_has_far(port)) {
+		mesh__charge_clear(&port->far->charge);
+		free(port->far);
+	}
 	free(port);
 }
 
@@ -212,8 +233,8 @@ bool mesh__port_has_room(const struct mesh_port *port, const struct mesh__held *
 	sum.bytes += peer->port->stored.bytes;
 	sum.events += peer->port->stored.events;
 	sum.fds += peer->port->stored.fds;
-	return peer->port->target.kind != MESH__REF_REMOTE ||
-	       remote_has_room(peer->port->target.remote, &sum, emptier);
+	return peer->port->far->target.kind != MESH__REF_REMOTE ||
+	       remote_has_room(peer->port->far->target.remote, &sum, emptier);
 }
 
 static bool can_send(struct mesh_port *port)
@@ -241,11 +262,16 @@ int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool c
 		mesh__event_message_free(space, message);
 		return r;
 	}
+	if (!close && mesh__port_give_to_pair(port, message)) {
+		mesh__count(&space->counters.sent, message, 1);
+		return 0;
+	}
 	event = mesh__event_wrap(message);
 	if (!event) {
 		mesh__event_message_free(space, message);
 		return -ENOMEM;
 	}
+	mesh__count(&space->counters.sent, message, 1);
 	if (close)
 		event->flags |= MESH__FLAG_CLOSE;
 	post_numbered(port, event);
@@ -264,6 +290,7 @@ void mesh__port_stored_more(struct mesh_port *port, const struct mesh_message *m
 	port->stored.bytes += cost.bytes;
 	port->stored.events += cost.events;
 	port->stored.fds += cost.fds;
+	mesh__count(&port->space->counters.waiting, message, 1);
 }
 
 void mesh__port_stored_less(struct mesh_port *port, const struct mesh_message *message)
@@ -273,6 +300,7 @@ void mesh__port_stored_less(struct mesh_port *port, const struct mesh_message *m
 	port->stored.bytes -= cost.bytes;
 	port->stored.events -= cost.events;
 	port->stored.fds -= cost.fds;
+	mesh__count(&port->space->counters.waiting, message, -1);
 }
 
 struct mesh_message *mesh__port_next(struct mesh_port *port)
@@ -291,8 +319,11 @@ struct mesh_message *mesh__port_take(struct mesh_port *port)
 {
 	struct mesh_message *message = mesh__port_next(port);
 
-	if (message && message->spare)
+	if (!message)
+		return NULL;
+	if (message->spare)
 		mesh__charge_clear(&message->spare->charge);
+	mesh__count(&port->space->counters.received, message, 1);
 	return message;
 }
 
@@ -315,12 +346,11 @@ void mesh__port_drop_queue(struct mesh_port *port)
 
 void mesh__port_emit_close(struct mesh_port *port)
 {
+	if (!mesh__port_has_far(port))
+		mesh__space_run(port->space); /* so that nothing is under way between the two ends any more */
 	if (can_send(port)) {
-		struct mesh__event *event =
-		        mesh__event_own(port, MESH__OWN_CLOSE, MESH__EVENT_MESSAGE);
-
-		event->flags = MESH__FLAG_CLOSE;
-		post_numbered(port, event);
+		port->local_closed = true;
+		mesh__port_say_close(port, port->next_local_seq++);
 	}
 	closed_by_owner(port);
 }

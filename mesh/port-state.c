@@ -39,12 +39,14 @@ static void drop_pending(struct mesh_port *port)
 {
 	struct mesh__event *event, *next;
 
-	HASH_ITER(hh, port->pending, event, next) {
-		HASH_DELETE(hh, port->pending, event);
+	if (!port->far->pending)
+		return;
+	HASH_ITER(hh, port->far->pending, event, next) {
+		HASH_DELETE(hh, port->far->pending, event);
 		mesh__port_stored_less(port, event->message);
 		drop_late(port, event);
 	}
-	port->pending_count = 0;
+	port->far->pending_count = 0;
 }
 
 static void notify(struct mesh_port *port)
@@ -68,19 +70,24 @@ static void leave_forlorn(struct mesh_port *port)
 static void end(struct mesh_port *port, enum mesh__port_state state)
 {
 	mesh__port_set_state(port, state);
+	port->space->counters.failed += state == MESH__FAILED;
 	drop_pending(port);
 	if (state == MESH__FAILED)
 		leave_forlorn(port);
 	mesh__space_remove_forlorn(port);
-	mesh__port_refer(port, &port->origin, NOBODY);
 	mesh__port_refer(port, &port->peer, NOBODY);
-	mesh__charge_clear(&port->charge);
+	if (mesh__port_has_far(port)) {
+		mesh__port_refer(port, &port->far->origin, NOBODY);
+		mesh__ref_clear(&port->far->landmark);
+		mesh__charge_clear(&port->far->charge);
+	}
 	notify(port);
 }
 
 static void forget(struct mesh_port *port)
 {
-	mesh__port_refer(port, &port->target, NOBODY);
+	if (mesh__port_has_far(port))
+		mesh__port_refer(port, &port->far->target, NOBODY);
 	mesh__space_unregister(port);
 }
 
@@ -98,23 +105,39 @@ static void tell(struct mesh_port *port, const struct mesh__ref *whom, enum mesh
 	mesh__space_post(port->space, mesh__ref_copy(whom), event);
 }
 
+/* Its peer is on this node and knows it for its own: it fails at once, too. */
+static void break_pair(struct mesh_port *port)
+{
+	struct mesh__ref peer = mesh__port_unrefer(port, &port->peer);
+	struct mesh_id blamed = port->blamed;
+
+	mesh__port_leave(port, MESH__FAILED);
+	if (peer.kind == MESH__REF_LOCAL)
+		mesh__port_break(peer.port, &blamed, NULL, "its peer failed");
+	mesh__ref_clear(&peer);
+}
+
 void mesh__port_break(struct mesh_port *port, const struct mesh_id *blamed,
         const struct mesh__remote *from, const char *why)
 {
 	if (mesh__port_ended(port))
 		return;
 	port->blamed = mesh__id_is_zero(blamed) ? port->space->node : *blamed;
-	port->why = why;
+	if (!mesh__port_has_far(port)) {
+		break_pair(port);
+		return;
+	}
+	port->far->why = why;
 	/*
 	 * Also those on the node that said so. The event does not name the port that failed:
 	 * it may be an older place of the peer, or a newer one that is not known here yet.
 	 */
 	tell(port, &port->peer, MESH__OWN_FAIL_PEER);
-	tell(port, &port->target, MESH__OWN_FAIL_TARGET);
+	tell(port, &port->far->target, MESH__OWN_FAIL_TARGET);
 	/* That may still be a proxy, and wait for a peer that has failed too and does not know of it. */
-	tell(port, &port->origin, MESH__OWN_FAIL_ORIGIN);
-	if (port->state == MESH__SENDING && port->target.remote != from &&
-	        !port->target.remote->failed)
+	tell(port, &port->far->origin, MESH__OWN_FAIL_ORIGIN);
+	if (port->state == MESH__SENDING && port->far->target.remote != from &&
+	        !port->far->target.remote->failed)
 		end(port, MESH__FAILED); /* and stays for the answer to its record */
 	else
 		mesh__port_leave(port, MESH__FAILED);
@@ -127,12 +150,12 @@ void mesh__port_break(struct mesh_port *port, const struct mesh_id *blamed,
 static void answered_late(
         struct mesh_port *port, struct mesh__event *event, const struct mesh__remote *from)
 {
-	bool answers = from && mesh__ref_is_on(&port->target, from);
+	bool answers = from && mesh__ref_is_on(&port->far->target, from);
 
 	if (answers && event->type == MESH__EVENT_ACK_PORT) {
 		event->type = MESH__EVENT_FAIL_PORT;
 		event->blamed = port->blamed;
-		mesh__space_post(port->space, mesh__port_unrefer(port, &port->target), event);
+		mesh__space_post(port->space, mesh__port_unrefer(port, &port->far->target), event);
 	} else {
 		mesh__event_drop(port->space, event);
 	}
@@ -179,17 +202,17 @@ static bool misses_something(const struct mesh_port *port)
 
 	return port->peer.kind == MESH__REF_LOCAL && peer->peer.kind == MESH__REF_LOCAL &&
 	       peer->peer.port == port &&
-	       port->next_peer_seq + port->pending_count != peer->next_local_seq;
+	       port->next_peer_seq + port->far->pending_count != peer->next_local_seq;
 }
 
 void mesh__port_check_arrivals(struct mesh_port *port)
 {
 	struct mesh_id blamed;
 
-	if (mesh__port_ended(port) || port->origin.kind == MESH__REF_NONE ||
-	        !port->origin.remote->failed || !misses_something(port))
+	if (mesh__port_ended(port) || port->far->origin.kind == MESH__REF_NONE ||
+	        !port->far->origin.remote->failed || !misses_something(port))
 		return;
-	blamed = port->origin.remote->id;
+	blamed = port->far->origin.remote->id;
 	mesh__port_break(port, &blamed, NULL, "its former node is lost with the last messages for it");
 }
 
@@ -203,13 +226,13 @@ void mesh__port_check_origin(struct mesh_port *port)
 {
 	struct mesh_id blamed;
 
-	if (port->settled || port->origin.kind == MESH__REF_NONE || !port->origin.remote->failed)
+	if (port->settled || port->far->origin.kind == MESH__REF_NONE || !port->far->origin.remote->failed)
 		return;
-	blamed = port->origin.remote->id;
+	blamed = port->far->origin.remote->id;
 	if (port->state == MESH__PEERED && port->local_closed &&
 	        port->peer.kind == MESH__REF_REMOTE)
 		mesh__port_leave(port, MESH__DONE);
-	else if (port->state != MESH__SENDING && port->pending)
+	else if (port->state != MESH__SENDING && port->far->pending)
 		mesh__port_break(
 		        port, &blamed, NULL, "its former node is lost with messages for it");
 }
@@ -218,7 +241,7 @@ void mesh__port_check_origin(struct mesh_port *port)
 
 static bool came_from_lost(const struct mesh_port *port)
 {
-	return port->origin.kind == MESH__REF_REMOTE && port->origin.remote->failed;
+	return port->far->origin.kind == MESH__REF_REMOTE && port->far->origin.remote->failed;
 }
 
 /*
@@ -285,6 +308,30 @@ static bool would_hold_itself(const struct mesh_port *port, const struct mesh_me
 	return false;
 }
 
+static void store(struct mesh_port *port, struct mesh_message *message)
+{
+	STAILQ_INSERT_TAIL(&port->queue, message, next);
+	port->queue_count++;
+	mesh__port_stored_more(port, message);
+	notify(port);
+}
+
+bool mesh__port_give_to_pair(struct mesh_port *port, struct mesh_message *message)
+{
+	struct mesh__space *space = port->space;
+	struct mesh_port *peer = port->peer.port;
+
+	if (mesh__port_has_far(port) || message->resource_count || space->running ||
+	        !STAILQ_EMPTY(&space->local) || peer->state != MESH__PEERED || peer->local_closed ||
+	        peer->next_peer_seq != port->next_local_seq)
+		return false;
+	port->next_local_seq++;
+	peer->next_peer_seq++;
+	peer->settled = true;
+	store(peer, message);
+	return true;
+}
+
 static void enqueue(struct mesh_port *port, struct mesh__event *event)
 {
 	struct mesh_message *message;
@@ -302,28 +349,55 @@ static void enqueue(struct mesh_port *port, struct mesh__event *event)
 		return;
 	}
 	message = mesh__event_unwrap(event);
-	STAILQ_INSERT_TAIL(&port->queue, message, next);
-	port->queue_count++;
-	mesh__port_stored_more(port, message);
-	notify(port);
+	store(port, message);
 }
 
 /* Every pair exchanges exactly one close in each direction. */
 static void closed_by_peer(struct mesh_port *port)
 {
-	if (port->pending) {
+	if (port->far->pending) {
 		mesh__port_accuse(port, "an event after the close");
 		return;
 	}
-	if (!port->local_closed) {
-		struct mesh__event *answer =
-		        mesh__event_own(port, MESH__OWN_CLOSE, MESH__EVENT_MESSAGE);
-
-		answer->flags = MESH__FLAG_CLOSE;
-		answer->seq = port->next_local_seq;
-		mesh__space_post(port->space, mesh__ref_copy(&port->peer), answer);
-	}
+	if (!port->local_closed)
+		mesh__port_say_close(port, port->next_local_seq);
 	mesh__port_leave(port, MESH__DONE);
+}
+
+static void say_close_by(struct mesh_port *port, struct mesh__event *event, uint64_t seq)
+{
+	event->flags = MESH__FLAG_CLOSE;
+	event->seq = seq;
+	mesh__space_post(port->space, mesh__ref_copy(&port->peer), event);
+}
+
+/* To a peer that it has on this node. No event is needed where that could be processed now. */
+static void close_pair(struct mesh_port *port, uint64_t seq)
+{
+	struct mesh_port *peer = port->peer.port;
+	struct mesh__event *event;
+
+	if (peer->state == MESH__PEERED && seq == peer->next_peer_seq) {
+		mesh__port_ref(peer);
+		peer->next_peer_seq++;
+		peer->settled = true;
+		closed_by_peer(peer);
+		mesh__port_unref(peer);
+	} else if (!mesh__port_ended(peer)) {
+		event = mesh__event_new(MESH__EVENT_MESSAGE);
+		if (event)
+			say_close_by(port, event, seq);
+		else
+			mesh__port_break(port, &port->space->node, NULL, "no memory to close it");
+	}
+}
+
+void mesh__port_say_close(struct mesh_port *port, uint64_t seq)
+{
+	if (mesh__port_has_far(port))
+		say_close_by(port, mesh__event_own(port, MESH__OWN_CLOSE, MESH__EVENT_MESSAGE), seq);
+	else if (port->peer.kind == MESH__REF_LOCAL)
+		close_pair(port, seq);
 }
 
 static void take_message(struct mesh_port *port, struct mesh__event *event)
@@ -353,12 +427,30 @@ static void peered(struct mesh_port *port, struct mesh__event *event)
 void mesh__port_forward(struct mesh_port *port, struct mesh__event *event)
 {
 	event->seq = port->next_local_seq++;
-	mesh__space_post(port->space, mesh__ref_copy(&port->target), event);
+	port->space->counters.forwarded++;
+	mesh__space_post(port->space, mesh__ref_copy(&port->far->target), event);
+}
+
+/*
+ * Whether the peer has changed in a circle. Who a peer changes to is new each time: a port that was left is not come
+ * back to. But where bridges make a ring, the events that should shorten the ways run round in it for ever. Any
+ * circle comes by a landmark, if that is replaced at longer and longer intervals.
+ */
+static bool goes_in_circles(struct mesh_port *port, const struct mesh__ref *new_peer)
+{
+	if (mesh__ref_equal(new_peer, &port->far->target) || mesh__ref_equal(new_peer, &port->far->landmark))
+		return true;
+	if (port->far->changes++ == port->far->landmark_due) {
+		port->far->landmark_due = 2 * port->far->landmark_due + 1;
+		mesh__ref_clear(&port->far->landmark);
+		port->far->landmark = mesh__ref_copy(new_peer);
+	}
+	return false;
 }
 
 static void proxying(struct mesh_port *port, struct mesh__event *event)
 {
-	if (event->type == MESH__EVENT_ACK_CHANGE_PEER && port->pending) {
+	if (event->type == MESH__EVENT_ACK_CHANGE_PEER && port->far->pending) {
 		refuse(port, event, "an event after the end of a proxy");
 		return;
 	}
@@ -368,8 +460,8 @@ static void proxying(struct mesh_port *port, struct mesh__event *event)
 		return;
 	}
 	if (event->type == MESH__EVENT_CHANGE_PEER) {
-		if (mesh__ref_equal(&event->new_peer, &port->target)) {
-			refuse(port, event, "CHANGE_PEER to the port that it forwards to");
+		if (goes_in_circles(port, &event->new_peer)) {
+			refuse(port, event, "a circle of bridges");
 			return;
 		}
 		/* Only to know whom to tell of a failure. */
@@ -396,7 +488,7 @@ static struct mesh__event *find_pending(const struct mesh_port *port, uint64_t s
 {
 	struct mesh__event *event;
 
-	HASH_FIND(hh, port->pending, &seq, sizeof seq, event);
+	HASH_FIND(hh, port->far->pending, &seq, sizeof seq, event);
 	return event;
 }
 
@@ -406,8 +498,8 @@ void mesh__port_drain(struct mesh_port *port)
 
 	while ((port->state == MESH__PEERED || port->state == MESH__PROXYING) &&
 	        (event = find_pending(port, port->next_peer_seq))) {
-		HASH_DELETE(hh, port->pending, event);
-		port->pending_count--;
+		HASH_DELETE(hh, port->far->pending, event);
+		port->far->pending_count--;
 		mesh__port_stored_less(port, event->message);
 		process(port, event);
 	}
@@ -420,16 +512,20 @@ static void park(struct mesh_port *port, struct mesh__event *event)
 		refuse(port, event, "more has come early for it than the node's limits");
 		return;
 	}
-	HASH_ADD(hh, port->pending, seq, sizeof event->seq, event);
+	if (mesh__port_need_far(port) < 0) {
+		refuse(port, event, "no memory for an event that came early");
+		return;
+	}
+	HASH_ADD(hh, port->far->pending, seq, sizeof event->seq, event);
 	if (!event->hh.tbl) {
 		refuse(port, event, "no memory for an event that came early");
 		return;
 	}
-	port->pending_count++;
+	port->far->pending_count++;
 	mesh__port_stored_more(port, event->message);
 	/* It is the port that fails then, not the link of who has sent: he did not choose where it went. */
 	if (port->state == MESH__SENDING && !mesh__charge_park(&event->charge))
-		mesh__port_break(port, &port->target.remote->id, NULL, "who got it takes too long to acknowledge");
+		mesh__port_break(port, &port->far->target.remote->id, NULL, "who got it takes too long to acknowledge");
 }
 
 static void numbered(struct mesh_port *port, struct mesh__event *event)
@@ -439,7 +535,7 @@ static void numbered(struct mesh_port *port, struct mesh__event *event)
 	} else if (event->seq < port->next_peer_seq || find_pending(port, event->seq)) {
 		refuse(port, event, "a number came twice");
 	} else if (event->seq - port->next_peer_seq > MESH__SEQ_WINDOW ||
-	           port->pending_count >= MESH__MAX_PENDING) {
+	           port->far->pending_count >= MESH__MAX_PENDING) {
 		refuse(port, event, "too far ahead");
 	} else if (event->seq == port->next_peer_seq && port->state != MESH__SENDING) {
 		process(port, event);
@@ -454,7 +550,7 @@ void mesh__port_deliver(
         struct mesh_port *port, struct mesh__event *event, const struct mesh__remote *from)
 {
 	mesh__port_ref(port); /* the event's reference goes with the event */
-	event->from_origin = from && mesh__ref_is_on(&port->origin, from);
+	event->from_origin = from && mesh__ref_is_on(&port->far->origin, from);
 	switch (event->type) {
 	case MESH__EVENT_MESSAGE:
 	case MESH__EVENT_CHANGE_PEER:

@@ -111,6 +111,17 @@ PAL_EXPORT int mesh_port_set_callback(struct mesh_port *port, struct event_base 
 PAL_EXPORT int mesh_port_peek_fd(struct mesh_port *port) PAL_MUST_CHECK;
 
 /*
+ * Joins the other ends of two ports: from now on what one of them sends the other one receives, behind what these
+ * two have not received yet; the links between nodes become direct ones. Both handles are given up, also on failure;
+ * then the other ends fail. An end that is closed or failed passes that on: bridging it succeeds.
+ *   -EINVAL  NULL, or twice the same port
+ *   -ELOOP   the two are the ends of one pair. Circles that several processes make together show later, and
+ *            fail the ports in them
+ *   -EXDEV   they are ports of two nodes of this process      -ENOMEM
+ */
+PAL_EXPORT int mesh_port_bridge(struct mesh_port *a, struct mesh_port *b) PAL_MUST_CHECK;
+
+/*
  * A request is a message whose last resource is a port for its answer.
  *
  * mesh_port_request adds such a port to `request` (which it consumes, also on

@@ -65,16 +65,18 @@ static struct mesh__tie_list *list_of(const struct mesh__ref *ref)
 
 static struct mesh__tie *tie_of(struct mesh_port *port, const struct mesh__ref *which)
 {
-	return &port->ties[which == &port->peer ? 0 : which == &port->target ? 1 : 2];
+	if (which == &port->peer)
+		return &port->peer_tie;
+	return which == &port->far->target ? &port->far->target_tie : &port->far->origin_tie;
 }
 
 struct mesh__ref mesh__port_unrefer(struct mesh_port *port, struct mesh__ref *which)
 {
 	struct mesh__tie *tie = tie_of(port, which);
 
-	if (tie->listed)
+	if (tie->holder)
 		LIST_REMOVE(tie, next);
-	tie->listed = false;
+	tie->holder = NULL;
 	return mesh__ref_take(which);
 }
 
@@ -85,10 +87,9 @@ void mesh__port_refer(struct mesh_port *port, struct mesh__ref *which, struct me
 	struct mesh__tie *tie = tie_of(port, which);
 
 	*which = to;
-	tie->holder = port;
 	if (list) {
 		LIST_INSERT_HEAD(list, tie, next);
-		tie->listed = true;
+		tie->holder = port;
 	}
 	mesh__ref_clear(&old);
 }
@@ -125,7 +126,7 @@ struct mesh__held mesh__message_cost(const struct mesh_message *message)
 
 	if (message) {
 		cost.bytes += sizeof *message + message->size + message->resource_count * sizeof *message->resources;
-		cost.fds = mesh__message_fd_count(message);
+		cost.fds = message->resource_count ? mesh__message_fd_count(message) : 0;
 	}
 	return cost;
 }
@@ -180,6 +181,23 @@ bool mesh__charge_park(struct mesh__charge *charge)
 	return parked->bytes <= most->bytes / 2 && parked->events <= most->events / 2 && parked->fds <= most->fds / 2;
 }
 
+/* Unsigned arithmetic: less is as much more as makes it so. */
+void mesh__count(struct mesh_traffic *traffic, const struct mesh_message *message, int sign)
+{
+	uint64_t one = (uint64_t)sign, fds = 0;
+
+	traffic->messages += one;
+	if (!message)
+		return;
+	traffic->bytes += one * message->size;
+	if (!message->resource_count)
+		return;
+	fds = mesh__message_fd_count(message);
+	traffic->fds += one * fds;
+	for (size_t i = 0; i < message->resource_count; i++)
+		traffic->ports += message->resources[i].kind == MESH__RESOURCE_PORT ? one : 0;
+}
+
 /* ---- events ---- */
 
 struct mesh__event *mesh__event_new(enum mesh__event_type type)
@@ -194,7 +212,7 @@ struct mesh__event *mesh__event_new(enum mesh__event_type type)
 struct mesh__event *mesh__event_own(
         struct mesh_port *port, enum mesh__own which, enum mesh__event_type type)
 {
-	struct mesh__event *event = &port->own[which];
+	struct mesh__event *event = &port->far->own[which];
 
 	*event = (struct mesh__event){.type = type, .owner = mesh__port_ref(port)};
 	return event;

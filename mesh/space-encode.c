@@ -90,7 +90,7 @@ static struct mesh_port *find_sender(const struct mesh__remote *to, const struct
 		struct mesh_port *port = tie->holder;
 
 		if (!mesh__port_ended(port) && (mesh__ref_equal(&port->peer, destination) ||
-						       mesh__ref_equal(&port->target, destination)))
+						       mesh__ref_equal(&port->far->target, destination)))
 			return port;
 	}
 	return NULL;

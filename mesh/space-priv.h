@@ -27,6 +27,7 @@
  * mesh_message_free. mesh__space_unlock frees what was collected.
  */
 
+#include <mesh/counters.h>
 #include <mesh/event-priv.h>
 #include <mesh/hash-priv.h>
 #include <mesh/message-priv.h>
@@ -63,9 +64,11 @@ enum mesh__port_state { MESH__PEERED, MESH__SENDING, MESH__PROXYING, MESH__DONE,
 /* A port of this space, or one of another node. Holds a reference on what it names. */
 struct mesh__ref {
 	enum mesh__ref_kind { MESH__REF_NONE, MESH__REF_LOCAL, MESH__REF_REMOTE } kind;
-	struct mesh_port *port;      /* LOCAL */
-	struct mesh__remote *remote; /* REMOTE */
-	struct mesh_id id;           /* REMOTE: the port's id there */
+	union {
+		struct mesh_port *port;      /* LOCAL */
+		struct mesh__remote *remote; /* REMOTE */
+	};
+	struct mesh_id id;                   /* REMOTE: the port's id there */
 };
 
 /*
@@ -74,8 +77,7 @@ struct mesh__ref {
  */
 struct mesh__tie {
 	LIST_ENTRY(mesh__tie) next;
-	struct mesh_port *holder;
-	bool listed;
+	struct mesh_port *holder; /* NULL: not in a list */
 };
 LIST_HEAD(mesh__tie_list, mesh__tie);
 
@@ -145,34 +147,49 @@ enum mesh__own {
 	MESH__OWN_COUNT
 };
 
+/*
+ * What a port has to have as soon as other nodes may have to do with it, or it leaves: before that many a pair
+ * lives and ends within its process, and is small. Without it a port is Peered with one on the same node, or has ended.
+ */
+struct mesh__port_far {
+	struct mesh_port *port;
+	/* Set by mesh__port_refer only. */
+	struct mesh__ref target; /* SENDING, PROXYING, and FAILED until its record was answered */
+	struct mesh__ref origin; /* what it was on the node that it came from */
+	struct mesh__tie target_tie, origin_tie;
+	LIST_ENTRY(mesh_port) in_forlorn;
+	struct mesh__ref landmark;      /* PROXYING: one of the peers that came by, and */
+	unsigned changes, landmark_due; /* how many did; at that number the landmark is replaced */
+	struct mesh__charge charge;
+	struct mesh__event *pending;    /* uthash by seq */
+	size_t pending_count;
+	const char *why;                /* FAILED: for a debugger; static */
+	struct mesh__event own[MESH__OWN_COUNT]; /* what it says at its end needs no memory */
+	UT_hash_handle hh;              /* in the space's table, by the port's id */
+};
+
+/* What a port has that has none of it: all empty, and never written to. */
+extern struct mesh__port_far *const mesh__nowhere;
+
 struct mesh_port {
 	struct mesh__space *space;  /* read it under mesh__port_lock: a local pair may be adopted by a node */
 	unsigned refs;              /* owner, id table, local references, events: all under the lock */
+	uint8_t state;              /* enum mesh__port_state */
+	bool registered : 1, owned : 1; /* owned: the application (or a message) holds it */
+	bool local_closed : 1;
+	bool forlorn : 1;           /* in the space's list */
+	bool settled : 1;           /* its peer was heard of from elsewhere since it came */
 	struct mesh_id id;          /* zero until registered */
-	bool registered, owned;     /* owned: the application (or a message) holds it */
-	bool local_closed;
-	enum mesh__port_state state;
-	/* Set by mesh__port_refer only. */
-	struct mesh__ref peer, target; /* target: SENDING, PROXYING, and FAILED until its record was answered */
-	struct mesh__ref origin;       /* what it was on the node that it came from */
-	struct mesh__tie ties[3];      /* of these */
+	struct mesh__port_far *far; /* mesh__nowhere, or its own */
+	struct mesh__ref peer;      /* set by mesh__port_refer only */
+	struct mesh__tie peer_tie;
 	struct mesh__tie_list named_by;
-	bool forlorn;                  /* in the space's list */
-	LIST_ENTRY(mesh_port) in_forlorn;
-	bool settled;                  /* its peer was heard of from elsewhere since it came */
-	struct mesh__charge charge;
 	uint64_t next_local_seq, next_peer_seq;
-	struct mesh__event *pending;   /* uthash by seq */
-	size_t pending_count;
 	struct mesh__message_queue queue; /* received and not taken, undecoded */
 	size_t queue_count;
 	struct mesh__held stored;         /* the queue and the pending ones, as mesh__message_cost counts */
 	struct mesh_id blamed;         /* FAILED: the node */
-	const char *why;               /* FAILED: for a log; static */
-	struct mesh__event own[MESH__OWN_COUNT]; /* what it says at its end needs no memory */
-	UT_hash_handle hh;             /* in the space's table, by id */
 	LIST_ENTRY(mesh_port) in_space;
-	pthread_mutex_t guard;         /* `space` is written with this and both spaces' locks held; taken last */
 
 	/* the application's side (port.c): called when the queue got a message, the state became
 	 * DONE or FAILED, or a node adopted the port */
@@ -218,6 +235,11 @@ int mesh__port_new_remote(struct mesh__space *space, const struct mesh_id *id, s
  * queued on a local pair may still meet that when the pair moves: then that port fails).
  */
 int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool close);
+/*
+ * Joins the peers of two ports, which are given up, also on failure. Without the lock. 0, -EINVAL (the same port),
+ * -ELOOP (they are peers of one another), -EXDEV, -ENOMEM: then both have failed.
+ */
+int mesh__port_bridge(struct mesh_port *x, struct mesh_port *y);
 /* Gives up the owner's reference (closing it if it was not): the port may be freed here. Does not run the space. */
 void mesh__port_disown(struct mesh_port *port);
 /* The same for somebody who holds no lock; `fail`: the other end must learn that this is no orderly close. */
@@ -243,7 +265,7 @@ struct mesh__space {
 	size_t max_message;                /* UINT32_MAX unless set after init */
 	struct mesh__held max_held;        /* for each account of remotes; unlimited unless set after init */
 	struct mesh__held max_stored;      /* for each port; unlimited in the same way */
-	struct mesh_port *ports;           /* uthash by id */
+	struct mesh__port_far *ports;      /* uthash by the port's id */
 	LIST_HEAD(, mesh_port) all;        /* registered or not */
 	/*
 	 * Ports whose peer has failed on this node without knowing them as its peer, or came to talk to them on this
@@ -257,6 +279,13 @@ struct mesh__space {
 	bool backlog_first;                /* the order of the original when a proxy starts; for comparing traces */
 	unsigned entering;                 /* atomic: threads between reading a port's space and having its lock */
 	pthread_cond_t entered;
+	/*
+	 * Ids of ports that were said to have failed and were not known: where packets overtake one another, that can be
+	 * one of which the record is still under way.
+	 */
+	struct mesh_id early_failures[64];
+	unsigned early_failure_count; /* the next one overwrites the oldest */
+	struct mesh_port_counters counters;           /* what else there is to count; the rest is asked for */
 	uint64_t unknown_port_events, dropped_events; /* counters, for tests and logs */
 	uint64_t checked_for_loss;                    /* ports that were looked at because a node was lost */
 };

@@ -263,6 +263,11 @@ static void reject(struct arrival *arrival, struct mesh_port *port, bool well_fo
 	}
 }
 
+static void note_early_failure(struct mesh__space *space, const struct mesh_id *id)
+{
+	space->early_failures[space->early_failure_count++ % PAL_ARRAY_LENGTH(space->early_failures)] = *id;
+}
+
 static void receive(struct arrival *arrival, const struct mesh__incoming *incoming)
 {
 	struct mesh__raw_event *raw = &arrival->raw;
@@ -280,6 +285,8 @@ static void receive(struct arrival *arrival, const struct mesh__incoming *incomi
 	}
 	event = well_formed && port && !lost ? read_event(arrival) : NULL;
 	if (!event) {
+		if (well_formed && !port && raw->type == MESH__EVENT_FAIL_PORT)
+			note_early_failure(arrival->space, &raw->port);
 		/* Without its body only the records of a message say anything. */
 		reject(arrival, port, well_formed && (!lost || has_message));
 		return;
