@@ -10,6 +10,7 @@
  *   space-encode.c    an event into bytes for another node
  *   port-core.c       the owner's side: make, send, close, take, give up
  *   port-state.c      the events by state
+ *   port-end.c        how a port ends, and who is told
  *   port-move.c       a port leaves for another node, arrives from one, changes its space
  *   port-bridge.c     two ports leave for one another's peers
  */
@@ -56,7 +57,16 @@ void mesh__charge_clear(struct mesh__charge *charge);
 bool mesh__charge_park(struct mesh__charge *charge);
 
 /* `sign` 1: so much more, -1: less. Takes NULL: an event without a message. */
-void mesh__count(struct mesh_traffic *traffic, const struct mesh_message *message, int sign);
+void mesh__count_resources(struct mesh_traffic *traffic, const struct mesh_message *message, int sign);
+static inline void mesh__count(struct mesh_traffic *traffic, const struct mesh_message *message, int sign)
+{
+	uint64_t one = (uint64_t)sign; /* unsigned arithmetic: less is as much more as makes it so */
+
+	traffic->messages += one;
+	traffic->bytes += message ? one * message->size : 0;
+	if (message && message->resource_count)
+		mesh__count_resources(traffic, message, sign);
+}
 
 /* ---- events (ref.c) ---- */
 
@@ -119,16 +129,6 @@ void mesh__port_set_state(struct mesh_port *port, enum mesh__port_state state);
 /* `from`: the node that sent it; NULL: a port of this space. Consumes the event. */
 void mesh__port_deliver(
         struct mesh_port *port, struct mesh__event *event, const struct mesh__remote *from);
-/*
- * Fails the port. `blamed` of zero: this node. `from`, if not NULL, is the node
- * that said so, and need not be told. The caller holds a reference.
- */
-void mesh__port_break(struct mesh_port *port, const struct mesh_id *blamed,
-        const struct mesh__remote *from, const char *why);
-/* The same because the peer broke a rule: its node is to blame. */
-void mesh__port_accuse(struct mesh_port *port, const char *why);
-/* The end of a port, without telling anybody. The caller holds a reference. */
-void mesh__port_leave(struct mesh_port *port, enum mesh__port_state state);
 /* Tells the peer of the close, as the event of that number. The caller holds a reference. */
 void mesh__port_say_close(struct mesh_port *port, uint64_t seq);
 /* Short cut for plain messages between two ports that have only to do with one another. Whether it could be taken. */
@@ -137,6 +137,27 @@ bool mesh__port_give_to_pair(struct mesh_port *port, struct mesh_message *messag
 void mesh__port_drain(struct mesh_port *port);
 /* Sends an event on to the target. */
 void mesh__port_forward(struct mesh_port *port, struct mesh__event *event);
+
+/* ---- ends (port-end.c) ---- */
+
+/*
+ * Fails the port. `blamed` of zero: this node. `from`, if not NULL, is the node
+ * that said so, and need not be told. The caller holds a reference.
+ */
+void mesh__port_break(struct mesh_port *port, const struct mesh_id *blamed,
+        const struct mesh__remote *from, const char *why);
+/* The same because the peer broke a rule: its node is to blame. */
+void mesh__port_accuse(struct mesh_port *port, const char *why);
+/* The same for an event that broke it, which is dropped. */
+void mesh__port_refuse(struct mesh_port *port, struct mesh__event *event, const char *why);
+/* Consumes an event that came for a port that has ended. */
+void mesh__port_drop_late(struct mesh_port *port, struct mesh__event *event);
+/* The same for ACK_PORT and FAIL_PORT. */
+void mesh__port_answered_late(struct mesh_port *port, struct mesh__event *event, const struct mesh__remote *from);
+/* Calls the hook of the application's side. */
+void mesh__port_notify(struct mesh_port *port);
+/* The end of a port, without telling anybody. The caller holds a reference. */
+void mesh__port_leave(struct mesh_port *port, enum mesh__port_state state);
 /* Fails a port that has a failed peer on its own node. 0, or -1 when it did. */
 int mesh__port_check_peer(struct mesh_port *port);
 /* Fails a port whose former owner is lost with the last of what a peer on this node has sent. No local event may wait. */

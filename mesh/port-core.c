@@ -124,7 +124,7 @@ int mesh__port_new_remote(struct mesh__space *space, const struct mesh_id *id,
 /* Whether a message can become an event for any other node, whoever its receiver is at the moment. */
 static int check_size(const struct mesh__space *space, const struct mesh_message *message)
 {
-	size_t fds = mesh__message_fd_count(message), records = 0, most, size;
+	size_t fds = message->resource_count ? mesh__message_fd_count(message) : 0, records = 0, most, size;
 
 	if (message->size > space->max_message ||
 	        message->resource_count > MESH__MAX_RECORDS)

@@ -6,8 +6,6 @@
  * data: what does not fit fails the port, and only that.
  */
 
-#define NOBODY ((struct mesh__ref){0})
-
 void mesh__port_set_state(struct mesh_port *port, enum mesh__port_state state)
 {
 	bool moved = port->state == MESH__SENDING || port->state == MESH__PROXYING;
@@ -15,226 +13,6 @@ void mesh__port_set_state(struct mesh_port *port, enum mesh__port_state state)
 
 	port->space->moving += (size_t)moves - (size_t)moved;
 	port->state = state;
-}
-
-/* ---- the end ---- */
-
-/*
- * An event for a port that has ended. The old place of a peer that moved knows
- * this port as its peer, and perhaps is not known to it: what it moved to, when
- * told, tells it.
- */
-static void drop_late(struct mesh_port *port, struct mesh__event *event)
-{
-	if (event->type != MESH__EVENT_CHANGE_PEER) {
-		mesh__event_drop(port->space, event);
-		return;
-	}
-	event->type = MESH__EVENT_FAIL_PORT;
-	event->blamed = port->state == MESH__FAILED ? port->blamed : port->space->node;
-	mesh__space_post(port->space, mesh__ref_take(&event->new_peer), event);
-}
-
-static void drop_pending(struct mesh_port *port)
-{
-	struct mesh__event *event, *next;
-
-	if (!port->far->pending)
-		return;
-	HASH_ITER(hh, port->far->pending, event, next) {
-		HASH_DELETE(hh, port->far->pending, event);
-		mesh__port_stored_less(port, event->message);
-		drop_late(port, event);
-	}
-	port->far->pending_count = 0;
-}
-
-static void notify(struct mesh_port *port)
-{
-	if (port->notify)
-		port->notify(port);
-}
-
-/*
- * Those that have this failed port as their peer. The one that it knew as its own is
- * told; another one is told by who stands between them, if that is not lost.
- */
-static void leave_forlorn(struct mesh_port *port)
-{
-	struct mesh__tie *tie;
-
-	LIST_FOREACH(tie, &port->named_by, next)
-		mesh__space_add_forlorn(tie->holder);
-}
-
-static void end(struct mesh_port *port, enum mesh__port_state state)
-{
-	mesh__port_set_state(port, state);
-	port->space->counters.failed += state == MESH__FAILED;
-	drop_pending(port);
-	if (state == MESH__FAILED)
-		leave_forlorn(port);
-	mesh__space_remove_forlorn(port);
-	mesh__port_refer(port, &port->peer, NOBODY);
-	if (mesh__port_has_far(port)) {
-		mesh__port_refer(port, &port->far->origin, NOBODY);
-		mesh__ref_clear(&port->far->landmark);
-		mesh__charge_clear(&port->far->charge);
-	}
-	notify(port);
-}
-
-static void forget(struct mesh_port *port)
-{
-	if (mesh__port_has_far(port))
-		mesh__port_refer(port, &port->far->target, NOBODY);
-	mesh__space_unregister(port);
-}
-
-void mesh__port_leave(struct mesh_port *port, enum mesh__port_state state)
-{
-	end(port, state);
-	forget(port);
-}
-
-static void tell(struct mesh_port *port, const struct mesh__ref *whom, enum mesh__own which)
-{
-	struct mesh__event *event = mesh__event_own(port, which, MESH__EVENT_FAIL_PORT);
-
-	event->blamed = port->blamed;
-	mesh__space_post(port->space, mesh__ref_copy(whom), event);
-}
-
-/* Its peer is on this node and knows it for its own: it fails at once, too. */
-static void break_pair(struct mesh_port *port)
-{
-	struct mesh__ref peer = mesh__port_unrefer(port, &port->peer);
-	struct mesh_id blamed = port->blamed;
-
-	mesh__port_leave(port, MESH__FAILED);
-	if (peer.kind == MESH__REF_LOCAL)
-		mesh__port_break(peer.port, &blamed, NULL, "its peer failed");
-	mesh__ref_clear(&peer);
-}
-
-void mesh__port_break(struct mesh_port *port, const struct mesh_id *blamed,
-        const struct mesh__remote *from, const char *why)
-{
-	if (mesh__port_ended(port))
-		return;
-	port->blamed = mesh__id_is_zero(blamed) ? port->space->node : *blamed;
-	if (!mesh__port_has_far(port)) {
-		break_pair(port);
-		return;
-	}
-	port->far->why = why;
-	/*
-	 * Also those on the node that said so. The event does not name the port that failed:
-	 * it may be an older place of the peer, or a newer one that is not known here yet.
-	 */
-	tell(port, &port->peer, MESH__OWN_FAIL_PEER);
-	tell(port, &port->far->target, MESH__OWN_FAIL_TARGET);
-	/* That may still be a proxy, and wait for a peer that has failed too and does not know of it. */
-	tell(port, &port->far->origin, MESH__OWN_FAIL_ORIGIN);
-	if (port->state == MESH__SENDING && port->far->target.remote != from &&
-	        !port->far->target.remote->failed)
-		end(port, MESH__FAILED); /* and stays for the answer to its record */
-	else
-		mesh__port_leave(port, MESH__FAILED);
-}
-
-/*
- * ACK_PORT or FAIL_PORT for a port that failed while its record was under way:
- * what it told its target may have come before the record, and found nobody.
- */
-static void answered_late(
-        struct mesh_port *port, struct mesh__event *event, const struct mesh__remote *from)
-{
-	bool answers = from && mesh__ref_is_on(&port->far->target, from);
-
-	if (answers && event->type == MESH__EVENT_ACK_PORT) {
-		event->type = MESH__EVENT_FAIL_PORT;
-		event->blamed = port->blamed;
-		mesh__space_post(port->space, mesh__port_unrefer(port, &port->far->target), event);
-	} else {
-		mesh__event_drop(port->space, event);
-	}
-	if (answers)
-		forget(port);
-}
-
-void mesh__port_accuse(struct mesh_port *port, const char *why)
-{
-	struct mesh_id blamed = port->space->node;
-
-	if (port->peer.kind == MESH__REF_REMOTE)
-		blamed = port->peer.remote->id;
-	mesh__port_break(port, &blamed, NULL, why);
-}
-
-static void refuse(struct mesh_port *port, struct mesh__event *event, const char *why)
-{
-	mesh__port_accuse(port, why);
-	mesh__event_drop(port->space, event);
-}
-
-/*
- * A peer that failed has told whom it knew: that may have been this port's old
- * place, which is gone.
- */
-int mesh__port_check_peer(struct mesh_port *port)
-{
-	const struct mesh_port *peer = port->peer.port;
-
-	if (port->peer.kind != MESH__REF_LOCAL || peer->state != MESH__FAILED)
-		return 0;
-	mesh__port_break(port, &peer->blamed, NULL, "its peer failed");
-	return -1;
-}
-
-/*
- * Whether a peer on the same node, which talks to this very port, has sent more
- * than came here. Only where no event is under way within the node.
- */
-static bool misses_something(const struct mesh_port *port)
-{
-	const struct mesh_port *peer = port->peer.port;
-
-	return port->peer.kind == MESH__REF_LOCAL && peer->peer.kind == MESH__REF_LOCAL &&
-	       peer->peer.port == port &&
-	       port->next_peer_seq + port->far->pending_count != peer->next_local_seq;
-}
-
-void mesh__port_check_arrivals(struct mesh_port *port)
-{
-	struct mesh_id blamed;
-
-	if (mesh__port_ended(port) || port->far->origin.kind == MESH__REF_NONE ||
-	        !port->far->origin.remote->failed || !misses_something(port))
-		return;
-	blamed = port->far->origin.remote->id;
-	mesh__port_break(port, &blamed, NULL, "its former node is lost with the last messages for it");
-}
-
-/*
- * What the former owner still had to forward comes first among a port's
- * numbers. If it is lost while there is a hole before what already came from
- * elsewhere, the hole stays for ever. And if the peer was not told of the move
- * it failed with the former owner and will not answer a close.
- */
-void mesh__port_check_origin(struct mesh_port *port)
-{
-	struct mesh_id blamed;
-
-	if (port->settled || port->far->origin.kind == MESH__REF_NONE || !port->far->origin.remote->failed)
-		return;
-	blamed = port->far->origin.remote->id;
-	if (port->state == MESH__PEERED && port->local_closed &&
-	        port->peer.kind == MESH__REF_REMOTE)
-		mesh__port_leave(port, MESH__DONE);
-	else if (port->state != MESH__SENDING && port->far->pending)
-		mesh__port_break(
-		        port, &blamed, NULL, "its former node is lost with messages for it");
 }
 
 /* ---- Peered ---- */
@@ -259,12 +37,17 @@ static void change_peer(struct mesh_port *port, struct mesh__event *event)
 		return;
 	}
 	if (peer->kind == MESH__REF_LOCAL && peer->port == port) {
-		refuse(port, event, "CHANGE_PEER to itself");
+		mesh__port_refuse(port, event, "CHANGE_PEER to itself");
+		return;
+	}
+	/* Through a bridge a peer on this node may leave that was not this port's when it did. */
+	if (peer->kind == MESH__REF_REMOTE && mesh__port_need_far(port) < 0) {
+		mesh__port_refuse(port, event, "no memory for a peer on another node");
 		return;
 	}
 	/* A peer that has ended in order has got this port's close before. */
 	if (has_ended && !port->local_closed) {
-		refuse(port, event, "CHANGE_PEER to a port that is not there");
+		mesh__port_refuse(port, event, "CHANGE_PEER to a port that is not there");
 		return;
 	}
 	event->type = MESH__EVENT_ACK_CHANGE_PEER;
@@ -313,7 +96,7 @@ static void store(struct mesh_port *port, struct mesh_message *message)
 	STAILQ_INSERT_TAIL(&port->queue, message, next);
 	port->queue_count++;
 	mesh__port_stored_more(port, message);
-	notify(port);
+	mesh__port_notify(port);
 }
 
 bool mesh__port_give_to_pair(struct mesh_port *port, struct mesh_message *message)
@@ -321,7 +104,7 @@ bool mesh__port_give_to_pair(struct mesh_port *port, struct mesh_message *messag
 	struct mesh__space *space = port->space;
 	struct mesh_port *peer = port->peer.port;
 
-	if (mesh__port_has_far(port) || message->resource_count || space->running ||
+	if (mesh__port_has_far(port) || port->peer.kind != MESH__REF_LOCAL || message->resource_count || space->running ||
 	        !STAILQ_EMPTY(&space->local) || peer->state != MESH__PEERED || peer->local_closed ||
 	        peer->next_peer_seq != port->next_local_seq)
 		return false;
@@ -341,11 +124,11 @@ static void enqueue(struct mesh_port *port, struct mesh__event *event)
 		return;
 	}
 	if (would_hold_itself(port, event->message)) {
-		refuse(port, event, "a port that would be in its own queue");
+		mesh__port_refuse(port, event, "a port that would be in its own queue");
 		return;
 	}
 	if (!may_store(port, event)) {
-		refuse(port, event, "more is unread on it than the node's limits");
+		mesh__port_refuse(port, event, "more is unread on it than the node's limits");
 		return;
 	}
 	message = mesh__event_unwrap(event);
@@ -419,7 +202,7 @@ static void peered(struct mesh_port *port, struct mesh__event *event)
 	else if (event->type == MESH__EVENT_CHANGE_PEER)
 		change_peer(port, event);
 	else
-		refuse(port, event, "an unexpected ACK_CHANGE_PEER");
+		mesh__port_refuse(port, event, "an unexpected ACK_CHANGE_PEER");
 }
 
 /* ---- Proxying ---- */
@@ -451,7 +234,7 @@ static bool goes_in_circles(struct mesh_port *port, const struct mesh__ref *new_
 static void proxying(struct mesh_port *port, struct mesh__event *event)
 {
 	if (event->type == MESH__EVENT_ACK_CHANGE_PEER && port->far->pending) {
-		refuse(port, event, "an event after the end of a proxy");
+		mesh__port_refuse(port, event, "an event after the end of a proxy");
 		return;
 	}
 	if (event->type == MESH__EVENT_ACK_CHANGE_PEER) {
@@ -461,7 +244,7 @@ static void proxying(struct mesh_port *port, struct mesh__event *event)
 	}
 	if (event->type == MESH__EVENT_CHANGE_PEER) {
 		if (goes_in_circles(port, &event->new_peer)) {
-			refuse(port, event, "a circle of bridges");
+			mesh__port_refuse(port, event, "a circle of bridges");
 			return;
 		}
 		/* Only to know whom to tell of a failure. */
@@ -509,16 +292,16 @@ void mesh__port_drain(struct mesh_port *port)
 static void park(struct mesh_port *port, struct mesh__event *event)
 {
 	if (!may_store(port, event)) {
-		refuse(port, event, "more has come early for it than the node's limits");
+		mesh__port_refuse(port, event, "more has come early for it than the node's limits");
 		return;
 	}
 	if (mesh__port_need_far(port) < 0) {
-		refuse(port, event, "no memory for an event that came early");
+		mesh__port_refuse(port, event, "no memory for an event that came early");
 		return;
 	}
 	HASH_ADD(hh, port->far->pending, seq, sizeof event->seq, event);
 	if (!event->hh.tbl) {
-		refuse(port, event, "no memory for an event that came early");
+		mesh__port_refuse(port, event, "no memory for an event that came early");
 		return;
 	}
 	port->far->pending_count++;
@@ -531,12 +314,12 @@ static void park(struct mesh_port *port, struct mesh__event *event)
 static void numbered(struct mesh_port *port, struct mesh__event *event)
 {
 	if (mesh__port_ended(port)) {
-		drop_late(port, event);
+		mesh__port_drop_late(port, event);
 	} else if (event->seq < port->next_peer_seq || find_pending(port, event->seq)) {
-		refuse(port, event, "a number came twice");
+		mesh__port_refuse(port, event, "a number came twice");
 	} else if (event->seq - port->next_peer_seq > MESH__SEQ_WINDOW ||
 	           port->far->pending_count >= MESH__MAX_PENDING) {
-		refuse(port, event, "too far ahead");
+		mesh__port_refuse(port, event, "too far ahead");
 	} else if (event->seq == port->next_peer_seq && port->state != MESH__SENDING) {
 		process(port, event);
 		mesh__port_drain(port);
@@ -561,13 +344,13 @@ void mesh__port_deliver(
 		if (port->state == MESH__SENDING)
 			mesh__move_start_proxy(port, event);
 		else if (mesh__port_ended(port))
-			answered_late(port, event, from);
+			mesh__port_answered_late(port, event, from);
 		else
-			refuse(port, event, "an unexpected ACK_PORT");
+			mesh__port_refuse(port, event, "an unexpected ACK_PORT");
 		break;
 	case MESH__EVENT_FAIL_PORT:
 		if (mesh__port_ended(port)) {
-			answered_late(port, event, from);
+			mesh__port_answered_late(port, event, from);
 			break;
 		}
 		mesh__port_break(port, &event->blamed, from, "the other end failed");

@@ -120,17 +120,6 @@ static void take_from(struct mesh__held *held, const struct mesh__charge *charge
 	held->fds -= charge->fds;
 }
 
-struct mesh__held mesh__message_cost(const struct mesh_message *message)
-{
-	struct mesh__held cost = {.bytes = sizeof(struct mesh__event), .events = 1};
-
-	if (message) {
-		cost.bytes += sizeof *message + message->size + message->resource_count * sizeof *message->resources;
-		cost.fds = message->resource_count ? mesh__message_fd_count(message) : 0;
-	}
-	return cost;
-}
-
 static bool fits(size_t have, size_t more, size_t most)
 {
 	return have <= most && more <= most - have;
@@ -181,19 +170,11 @@ bool mesh__charge_park(struct mesh__charge *charge)
 	return parked->bytes <= most->bytes / 2 && parked->events <= most->events / 2 && parked->fds <= most->fds / 2;
 }
 
-/* Unsigned arithmetic: less is as much more as makes it so. */
-void mesh__count(struct mesh_traffic *traffic, const struct mesh_message *message, int sign)
+void mesh__count_resources(struct mesh_traffic *traffic, const struct mesh_message *message, int sign)
 {
-	uint64_t one = (uint64_t)sign, fds = 0;
+	uint64_t one = (uint64_t)sign;
 
-	traffic->messages += one;
-	if (!message)
-		return;
-	traffic->bytes += one * message->size;
-	if (!message->resource_count)
-		return;
-	fds = mesh__message_fd_count(message);
-	traffic->fds += one * fds;
+	traffic->fds += one * mesh__message_fd_count(message);
 	for (size_t i = 0; i < message->resource_count; i++)
 		traffic->ports += message->resources[i].kind == MESH__RESOURCE_PORT ? one : 0;
 }

@@ -209,7 +209,16 @@ void mesh__space_lock(struct mesh__space *space);
 /* Runs what was left behind, releases, and then frees the messages that were given up under the lock. */
 void mesh__space_unlock(struct mesh__space *space);
 /* What a stored message costs with its event; its ports are not counted. Of NULL: an event without a message. */
-struct mesh__held mesh__message_cost(const struct mesh_message *message);
+static inline struct mesh__held mesh__message_cost(const struct mesh_message *message)
+{
+	struct mesh__held cost = {.bytes = sizeof(struct mesh__event), .events = 1};
+
+	if (message) {
+		cost.bytes += sizeof *message + message->size + message->resource_count * sizeof *message->resources;
+		cost.fds = message->resource_count ? mesh__message_fd_count(message) : 0;
+	}
+	return cost;
+}
 /* Whether so much more is within a bound. */
 bool mesh__held_fits(const struct mesh__held *held, const struct mesh__held *cost, const struct mesh__held *most);
 /*

@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <pal/util-priv.h>
+
 #include "port-model.h"
 #include "support.h"
 
@@ -54,6 +56,23 @@ START_TEST(after_the_death_of_a_node_no_port_waits_without_a_reason)
 }
 END_TEST
 
+/* Rare ones: of each a mistake is known that only such a history has shown. */
+START_TEST(histories_that_have_found_something)
+{
+	static const struct {
+		unsigned seed;
+		enum model_kind kind;
+	} found[] = {
+		{2547, MODEL_FAILURES}, /* a failure that came before the record of its port */
+		{6699, MODEL_ORDERLY},  /* a port without an id whose peer leaves behind a bridge */
+		{7411, MODEL_FAILURES},
+	};
+
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(found); i++)
+		model_play(found[i].seed, found[i].kind);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	unsigned histories = setting("MESH_RANDOM_HISTORIES", HISTORIES);
@@ -68,6 +87,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(of_each_kind, after_failures_every_end_knows, 0, tests);
 	tcase_add_loop_test(
 		of_each_kind, after_the_death_of_a_node_no_port_waits_without_a_reason, 0, tests);
+	tcase_add_test(of_each_kind, histories_that_have_found_something);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)
