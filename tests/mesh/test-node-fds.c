@@ -5,7 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#include <mesh/node-priv.h>
 
 #include "support.h"
 
@@ -135,6 +138,37 @@ START_TEST(packets_with_descriptors_are_read_one_by_one)
 }
 END_TEST
 
+static unsigned batch_of_new_node(void)
+{
+	struct mesh_node *node;
+	unsigned most;
+
+	ck_assert_int_eq(mesh_node_new(NULL, &node, NULL), 0);
+	most = node->inbox->most;
+	mesh_node_free(node);
+	return most;
+}
+
+/* A batch of packets, each with all the descriptors it can have, must not fill the table for the rest of the process. */
+START_TEST(a_batch_has_no_more_descriptors_than_a_part_of_the_table)
+{
+	struct rlimit before, limit;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	for (rlim_t descriptors = 64; descriptors <= before.rlim_max && descriptors <= 65536; descriptors *= 2) {
+		unsigned most;
+
+		limit = (struct rlimit){.rlim_cur = descriptors, .rlim_max = before.rlim_max};
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+		most = batch_of_new_node();
+		ck_assert_uint_ge(most, 1);
+		ck_assert(most == 1 || most * (rlim_t)MESH_MESSAGE_MAX_FDS <= descriptors / 4);
+		ck_assert(descriptors < 4096 || most == MESH__BATCH_MAX);
+	}
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("mesh/node-fds");
@@ -145,6 +179,7 @@ static Suite *make_suite(void)
 	tcase_add_test(nodes, two_thousand_descriptors_arrive_and_none_stays);
 	tcase_add_test(links, descriptors_behind_the_packet_that_ends_a_link_are_closed);
 	tcase_add_test(links, packets_with_descriptors_are_read_one_by_one);
+	tcase_add_test(nodes, a_batch_has_no_more_descriptors_than_a_part_of_the_table);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)
