@@ -14,7 +14,6 @@
 #include "harness.h"
 
 #define LARGEST 1024
-#define QUEUED 1024
 #define LAST 'l' /* the first byte of the last message of a round */
 
 /* ---- the floor: a packet per message ---- */
@@ -101,12 +100,11 @@ void oneway_procmesh_fork(void)
 
 void oneway_procmesh_start(void)
 {
-	const struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .max_queued_messages = QUEUED};
 	struct mesh_node *node;
 
 	if (port)
 		return;
-	bench_check(mesh_node_new(&options, &node, NULL), "mesh_node_new");
+	bench_check(mesh_node_new(NULL, &node, NULL), "mesh_node_new");
 	port = bench_mesh_invite(node, procmesh_socket);
 }
 

@@ -26,6 +26,7 @@
 
 /* Where packets are read to. Of as many links as one thread reads. */
 struct mesh__inbox {
+	unsigned most; /* packets at a time; a peer may put descriptors into every one, which the process has to have room for */
 	struct pal_socket_incoming packets[MESH__BATCH_MAX];
 	/* A distance that is no power of two, or their heads would all compete for the same places of the processor's cache. */
 	_Alignas(64) uint8_t room[MESH__BATCH_MAX][MESH__PACKET_MAX + 192];

@@ -145,6 +145,8 @@ static int receive_batch(struct mesh__link *link, unsigned most, const struct me
 	if (count < 0)
 		return count;
 	link->batch = (unsigned)count < most ? MESH__BATCH_USUAL : MESH__BATCH_MAX;
+	if (link->batch > inbox->most)
+		link->batch = inbox->most;
 	for (int i = 0; i < count; i++) {
 		struct pal_socket_incoming *packet = &inbox->packets[i];
 

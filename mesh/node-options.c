@@ -84,3 +84,10 @@ struct mesh__queue_bounds mesh__node_queue_bounds(const struct mesh_node_options
 			.fds = sum(options->max_queued_fds, options->max_port_unread_fds)},
 	};
 }
+
+unsigned mesh__node_max_batch(void)
+{
+	size_t most = part_of_fds(4) / MESH_MESSAGE_MAX_FDS;
+
+	return most < MESH__BATCH_MAX ? (unsigned)most : MESH__BATCH_MAX;
+}

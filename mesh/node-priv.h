@@ -121,6 +121,8 @@ void mesh__node_serve_controls(struct mesh_node *node);
 /* With the defaults for what is not set. `options` may be NULL. 0, -EINVAL, -E2BIG. */
 int mesh__node_read_options(const struct mesh_node_options *options, struct mesh_node_options *ret);
 struct mesh__queue_bounds mesh__node_queue_bounds(const struct mesh_node_options *options);
+/* How many packets a link may read at a time: with a quarter of the process's descriptors at most. */
+unsigned mesh__node_max_batch(void);
 
 /* ---- peers (peer.c) ---- */
 

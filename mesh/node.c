@@ -140,8 +140,10 @@ static struct mesh_node *alloc_node(void)
 		node->inbox = malloc(sizeof *node->inbox);
 	if (node && !node->inbox) {
 		free(node);
-		node = NULL;
+		return NULL;
 	}
+	if (node)
+		node->inbox->most = mesh__node_max_batch();
 	return node;
 }
 

@@ -36,7 +36,7 @@ static int see(void *userdata, struct mesh__incoming *event, int *fds, size_t fd
 
 const struct mesh__link_reader reader = {.deliver = see};
 
-static struct mesh__inbox inbox;
+static struct mesh__inbox inbox = {.most = MESH__BATCH_MAX};
 #define PLENTY {.bytes = (size_t)1 << 30, .packets = 1 << 20, .fds = 1 << 20}
 static const struct mesh__queue_bounds plenty = {.program = PLENTY, .all = PLENTY};
 

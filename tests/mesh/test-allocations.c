@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <mesh/pool-priv.h>
 
@@ -182,12 +183,36 @@ START_TEST(allocations_are_counted)
 }
 END_TEST
 
+START_TEST(what_is_kept_is_bounded)
+{
+	enum { BLOCKS = 4000, SIZE = 300 };
+	static void *blocks[BLOCKS];
+
+	if (!HAS_ALLOCATOR || !mesh__pool_has(SIZE))
+		support_skip("a sanitizer has its own allocator, and nothing is kept");
+	for (int round = 0; round < 2; round++) {
+		allocations = 0;
+		for (int i = 0; i < BLOCKS; i++)
+			blocks[i] = mesh__pool_get(SIZE);
+		for (int i = 0; i < BLOCKS; i++) {
+			memset(blocks[i], i, SIZE);
+			mesh__pool_put(blocks[i], SIZE);
+		}
+	}
+	ck_assert_uint_ge(allocations, BLOCKS - 1000);
+	ck_assert_uint_lt(allocations, BLOCKS);
+	mesh__pool_put(NULL, SIZE);
+	ck_assert(!mesh__pool_has(1 << 20));
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("mesh/allocations");
 	TCase *steady = support_tcase(suite, "steady state");
 
 	tcase_add_test(steady, allocations_are_counted);
+	tcase_add_test(steady, what_is_kept_is_bounded);
 	tcase_add_loop_test(steady, messages_that_come_and_go_allocate_nothing, 0, PATTERNS);
 	return suite;
 }
