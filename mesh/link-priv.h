@@ -24,12 +24,13 @@
 #define MESH__BATCH_USUAL 4u
 #define MESH__BATCH_MAX ((unsigned)PAL_SOCKET_MAX_PACKETS)
 
-/* Where packets are read to. Of as many links as one thread reads. */
+/* Where packets are read to, by whoever drives; and where the next one is written, by whoever has the lock. Of all links of a node. */
 struct mesh__inbox {
 	unsigned most; /* packets at a time; a peer may put descriptors into every one, which the process has to have room for */
 	struct pal_socket_incoming packets[MESH__BATCH_MAX];
 	/* A distance that is no power of two, or their heads would all compete for the same places of the processor's cache. */
-	_Alignas(64) uint8_t room[MESH__BATCH_MAX][MESH__PACKET_MAX + 192];
+	_Alignas(16) uint8_t room[MESH__BATCH_MAX][MESH__PACKET_MAX + 192];
+	_Alignas(16) uint8_t draft[MESH__PACKET_MAX + 64];
 };
 
 struct mesh__packet;
@@ -56,7 +57,6 @@ struct mesh__link {
 	struct mesh__queued *shared; /* of several links, which is what is limited; NULL: this one alone. Outlasts them */
 	size_t max_message;
 	struct mesh__inbox *inbox; /* borrowed */
-	struct mesh__packet *draft; /* where events are written that are sent at once; NULL: nowhere in particular */
 	unsigned batch;            /* packets that the next system call reads, at most */
 	bool stuck;     /* short of descriptors or memory, here or in flight: nothing tells when that is over, so retry by time */
 	bool finishing; /* flush, then shut down writing, then read to the end */

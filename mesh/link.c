@@ -47,20 +47,27 @@ static struct mesh__packet *packet_of(uint8_t *event)
 	return (struct mesh__packet *)(void *)(event - MESH__PACKET_HEADER_SIZE - offsetof(struct mesh__packet, data));
 }
 
+_Static_assert(sizeof(struct mesh__packet) + MESH__PACKET_MAX <= sizeof ((struct mesh__inbox *)0)->draft,
+	"a packet and what is kept with it");
+
+static struct mesh__packet *draft_of(const struct mesh__link *link)
+{
+	return (struct mesh__packet *)(void *)link->inbox->draft;
+}
+
 /*
  * Most events are sent at once, and written to the same place one after the other. Those that will be queued, and
  * large ones, get a place of their own.
  */
 uint8_t *mesh__link_room(struct mesh__link *link, size_t size)
 {
-	struct mesh__packet *packet = link->draft;
+	struct mesh__packet *packet = draft_of(link);
 
-	if (size > MESH__INLINE_EVENT_MAX || !STAILQ_EMPTY(&link->queue) || !packet)
+	if (size > MESH__INLINE_EVENT_MAX || !STAILQ_EMPTY(&link->queue))
 		packet = new_packet(size);
-	if (!packet)
-		return NULL;
-	packet->size = size;
-	return packet->data + MESH__PACKET_HEADER_SIZE;
+	else
+		*packet = (struct mesh__packet){.size = size, .memfd = -1};
+	return packet ? packet->data + MESH__PACKET_HEADER_SIZE : NULL;
 }
 
 static void close_all(const int *fds, size_t count)
@@ -132,9 +139,6 @@ void mesh__link_init(struct mesh__link *link, int fd, struct mesh__inbox *inbox,
 		.max_queued = *max_queued,
 		.max_message = max_message};
 	STAILQ_INIT(&link->queue);
-	link->draft = malloc(packet_size(MESH__INLINE_EVENT_MAX)); /* it only saves time */
-	if (link->draft)
-		*link->draft = (struct mesh__packet){.memfd = -1};
 }
 
 static void drop_first(struct mesh__link *link)
@@ -160,8 +164,6 @@ static void drop_queue(struct mesh__link *link)
 void mesh__link_deinit(struct mesh__link *link)
 {
 	drop_queue(link);
-	free(link->draft);
-	link->draft = NULL;
 	link->fd = pal_close(link->fd);
 }
 
@@ -263,7 +265,7 @@ static int append(struct mesh__link *link, struct mesh__packet *packet, const in
 
 static int append_or_copy(struct mesh__link *link, struct mesh__packet **packet, const int *fds, size_t fd_count)
 {
-	struct mesh__packet *own = *packet == link->draft ? copy_draft(*packet) : *packet;
+	struct mesh__packet *own = *packet == draft_of(link) ? copy_draft(*packet) : *packet;
 	int result = own ? append(link, own, fds, fd_count) : -ENOMEM;
 
 	if (!result)
@@ -275,7 +277,7 @@ static int append_or_copy(struct mesh__link *link, struct mesh__packet **packet,
 
 void mesh__link_drop_room(struct mesh__link *link, uint8_t *event)
 {
-	if (packet_of(event) != link->draft)
+	if (packet_of(event) != draft_of(link))
 		free_packet(packet_of(event));
 }
 
@@ -298,7 +300,7 @@ void mesh__link_send(struct mesh__link *link, uint8_t *event, int *fds, size_t f
 		shut(link, SHUT_WR);
 	}
 	close_all(fds, fd_count);
-	if (packet != link->draft)
+	if (packet != draft_of(link))
 		free_packet(packet);
 }
 
