@@ -10,7 +10,9 @@
  *	                the caller
  *	longjmp(3)      glibc calls the cleanup handlers (the first kind, still exported for old
  *	                programs) of the frames that it leaves; pthread_exit does so too
- *	an exception    unwinding runs the cleanup attribute; this file needs -fexceptions
+ *	an exception    its search for a handler asks the personality routine of each frame; ours says
+ *	                that it has one, so that the caller's frames are not asked, nor is std::terminate
+ *	                called for want of any
  *
  * swapcontext(3), setcontext(3) and __builtin_longjmp have no hook. This is the
  * only file that relies on more of glibc than its documentation promises.
@@ -23,14 +25,21 @@
 #include <stdlib.h>
 #include <sys/single_threaded.h>
 #include <unistd.h>
+#include <unwind.h>
 
 extern int __cxa_thread_atexit_impl(void (*destructor)(void *), void *object, void *symbol_of_dso);
 extern void _pthread_cleanup_push(
 	struct _pthread_cleanup_buffer *buffer, void (*routine)(void *), void *arg);
 extern void _pthread_cleanup_pop(struct _pthread_cleanup_buffer *buffer, int execute);
 
-static _Thread_local bool registered;          /* exit_has_begun, in this thread */
-static struct isolate_writer *writer_of_child; /* NULL but in a child */
+static _Thread_local bool registered; /* exit_has_begun, in this thread */
+
+/*
+ * NULL but in a child, whose first thread it is of. By thread, and found without a call: that
+ * memory the child writes to in any case, and a page less has to be copied.
+ */
+static _Thread_local struct isolate_writer *writer_of_child
+	__attribute__((tls_model("initial-exec")));
 
 /* Only for the child that is waited for: a process that the function forked leaves as it likes. */
 static void note(struct isolate_writer *writer, enum isolate__left left, int status)
@@ -72,7 +81,7 @@ void isolate__guard_register(void)
 	registered = true;
 }
 
-static void left_by_unwinding(void *writer)
+static void __attribute__((noreturn)) left_by_unwinding(void *writer)
 {
 	note(writer, ISOLATE__LEFT_BY_UNWINDING, 0);
 	_exit(EXIT_FAILURE);
@@ -87,23 +96,84 @@ int isolate__guard_arm(struct isolate_writer *writer)
 	return 0;
 }
 
-static void guard_ends(struct isolate_writer **armed)
+/*
+ * Named in the unwinding tables of the two that call the function. Of an exception it hears twice: while a handler
+ * is looked for, and when the frames of the function have been unwound, with their destructors; of
+ * a forced unwinding (pthread_exit) at its end only.
+ */
+_Unwind_Reason_Code isolate__guard_personality(int version, _Unwind_Action actions,
+	_Unwind_Exception_Class class, struct _Unwind_Exception *exception,
+	struct _Unwind_Context *context) __attribute__((used, visibility("hidden")));
+
+_Unwind_Reason_Code isolate__guard_personality(int version, _Unwind_Action actions,
+	_Unwind_Exception_Class class, struct _Unwind_Exception *exception,
+	struct _Unwind_Context *context)
 {
-	if (*armed)
-		left_by_unwinding(*armed);
+	(void)version;
+	(void)class;
+	(void)exception;
+	(void)context;
+	if (actions & _UA_SEARCH_PHASE)
+		return _URC_HANDLER_FOUND;
+	left_by_unwinding(writer_of_child);
+}
+
+/* What the compiler cannot be told in C. 0x1b: the distance to it, in four bytes. */
+#define CATCH_ALL() __asm__ volatile(".cfi_personality 0x1b, isolate__guard_personality")
+
+/* The parent is free to leave its frames, where a handler of pthread_atfork(3) does. */
+static void frame_of_fork_is_left(void *unused)
+{
+	(void)unused;
+	if (writer_of_child)
+		left_by_unwinding(writer_of_child);
 }
 
 /* glibc compares the address of `cleanup` with the target of longjmp: not on ASan's stack. */
-__attribute__((noinline, no_sanitize_address)) int isolate__guarded(
-	isolate_fn fn, void *arg, struct isolate_writer *writer)
+#define ON_THE_STACK __attribute__((noinline, no_sanitize_address))
+
+ON_THE_STACK int isolate__guarded_fork(struct isolate__call *call, struct pal_error *error)
 {
-	struct isolate_writer *armed __attribute__((cleanup(guard_ends))) = writer;
+	struct _pthread_cleanup_buffer cleanup;
+	int r;
+
+	call->fork_is_guarded = true;
+	_pthread_cleanup_push(&cleanup, frame_of_fork_is_left, NULL);
+	r = pal_fork(call->builder, isolate__child, call, &call->child, error);
+	_pthread_cleanup_pop(&cleanup, 0);
+	return r;
+}
+
+static ON_THE_STACK int guarded_here(isolate_fn fn, void *arg, struct isolate_writer *writer)
+{
 	struct _pthread_cleanup_buffer cleanup;
 	int value;
 
+	CATCH_ALL();
 	_pthread_cleanup_push(&cleanup, left_by_unwinding, writer);
 	value = fn(writer, arg);
 	_pthread_cleanup_pop(&cleanup, 0);
-	armed = NULL;
 	return value;
+}
+
+/* Against longjmp the frame of the fork is guarded. */
+static ON_THE_STACK int guarded_by_fork(isolate_fn fn, void *arg, struct isolate_writer *writer)
+{
+	int value;
+
+	CATCH_ALL();
+	value = fn(writer, arg);
+	__asm__ volatile("" : "+r"(value)); /* no jump to `fn`: this frame has to be there */
+	return value;
+}
+
+int isolate__guarded(isolate_fn fn, void *arg, struct isolate_writer *writer)
+{
+	return writer->call->fork_is_guarded ? guarded_by_fork(fn, arg, writer)
+					     : guarded_here(fn, arg, writer);
+}
+
+bool isolate__is_guard(uintptr_t function)
+{
+	return function == (uintptr_t)guarded_by_fork || function == (uintptr_t)guarded_here;
 }

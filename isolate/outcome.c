@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
-/* From what is known to the answer. Pure: no system call, nothing allocated. */
+/* From what is known to the answer, and to words. Pure: no system call, nothing allocated. */
 #include <isolate/isolate-priv.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -28,6 +29,14 @@ static const char *how_it_ended(const struct isolate__facts *facts, char *buffer
 	return "its status is lost";
 }
 
+/* Just before it would have been killed. */
+static bool ended_by_itself(const struct isolate__facts *facts)
+{
+	const struct pal_status *status = &facts->status;
+
+	return facts->wait_code == 0 && !(status->signaled && status->code == SIGKILL);
+}
+
 /* The child ended, or was ended, `when`: why the function's result is not here. */
 static void say_end(struct isolate_result *result, const struct isolate__call *call,
 	const struct isolate__facts *facts, enum isolate_stage stage, const char *when)
@@ -35,8 +44,11 @@ static void say_end(struct isolate_result *result, const struct isolate__call *c
 	char buffer[64];
 
 	if (facts->timed_out)
-		say(result, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT,
-			"out of time after %lld ms, killed %s", (long long)call->deadline_ms, when);
+		say(result, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT, "out of time after %lld ms, %s %s",
+			(long long)call->options.deadline_ms,
+			facts->killed ? "killed" : "ended after SIGTERM", when);
+	else if (facts->cancelled && !ended_by_itself(facts))
+		say(result, ISOLATE_STAGE_CANCEL, -ECANCELED, "cancelled, killed %s", when);
 	else if (facts->wait_code < 0 && facts->wait_code != -ECHILD) {
 		result->error = facts->wait_error;
 		result->error.stage = ISOLATE_STAGE_WAIT;
@@ -115,4 +127,14 @@ void isolate__judge_lost(struct isolate_result *result, const struct pal_error *
 {
 	result->answer = ISOLATE_EXECUTED;
 	result->error = *error;
+}
+
+const char *isolate_result_text(const struct isolate_result *result, char *buffer, size_t size)
+{
+	if (result->answer == ISOLATE_RETURNED)
+		snprintf(buffer, size, "the function returned %d and wrote %zu bytes",
+			result->value, result->size);
+	else
+		snprintf(buffer, size, "%s", pal_error_text(&result->error));
+	return buffer;
 }

@@ -63,6 +63,12 @@ static int not_ready(const struct waiting *wait, const struct pal_builder *build
 	return pal__died_error(signal, error);
 }
 
+/* Asked again: it may have said so after poll looked, and ended before poll looked at the pidfd. */
+static bool is_ready(struct pollfd *ready)
+{
+	return ready->revents || poll(ready, 1, 0) > 0;
+}
+
 int pal__await_ready(struct pal__launch *launch, const struct pal__report *report, pid_t *pid,
 	int *pidfd, const struct pal_builder *builder, pal_deadline deadline,
 	struct pal_error *error)
@@ -78,14 +84,10 @@ int pal__await_ready(struct pal__launch *launch, const struct pal__report *repor
 		if (r < 0)
 			return give_up(&wait, r, error);
 		if (!wait.divides)
-			break;
+			return is_ready(&events[1]) ? 0 : not_ready(&wait, builder, 0, error);
 		r = pal__divide_take(launch, report, pid, pidfd);
 		if (r < 0)
 			return not_ready(&wait, builder, r, error);
 		wait.divides = false;
 	}
-	/* Asked again: it may have said so after poll looked, and ended before poll looked at the pidfd. */
-	if (poll(&(struct pollfd){.fd = launch->own.ready, .events = POLLIN}, 1, 0) > 0)
-		return 0;
-	return not_ready(&wait, builder, 0, error);
 }

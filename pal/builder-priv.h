@@ -72,6 +72,8 @@ struct pal_builder {
 	bool death_of_process; /* that, and not of a thread, also with pal_fork */
 	bool vfork;
 	pal_deadline start_deadline; /* of pal_fork */
+	void *fork_memory; /* the caller's; NULL: none */
+	bool fork_unwaited;
 };
 
 /* What `plan` and `stack` hold. Take NULL, respectively zeroes. */
@@ -97,5 +99,7 @@ bool pal__builder_gives_fd(const struct pal_builder *builder, int child_fd);
 bool pal__builder_shares_memory(const struct pal_builder *builder);
 /* Whether the child makes the setting of its parent-death signal itself: else a lifeline does it, or nobody. */
 bool pal__builder_arms_death(const struct pal_builder *builder, bool program);
+/* Whether pal_fork does not wait for its child. */
+bool pal__builder_leaves_fork(const struct pal_builder *builder);
 
 #endif

@@ -259,6 +259,24 @@ void pal_builder_start_deadline(struct pal_builder *builder, pal_deadline deadli
 		builder->start_deadline = deadline;
 }
 
+void pal_builder_fork_memory(struct pal_builder *builder, void *memory)
+{
+	if (builder)
+		builder->fork_memory = memory;
+}
+
+void pal_builder_fork_unwaited(struct pal_builder *builder, bool on)
+{
+	if (builder)
+		builder->fork_unwaited = on;
+}
+
+bool pal__builder_leaves_fork(const struct pal_builder *builder)
+{
+	return builder->fork_unwaited && builder->fork_memory && !builder->sandbox.notify &&
+	       !builder->namespaces.flags && !builder->namespaces.join_count;
+}
+
 void pal_builder_vfork(struct pal_builder *builder, bool on)
 {
 	if (builder)

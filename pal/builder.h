@@ -44,6 +44,12 @@ PAL_EXPORT struct pal_builder *pal_builder_new(const char *program);
 PAL_EXPORT void pal_builder_free(struct pal_builder *builder);
 
 /*
+ * What spawn would return before it does anything: the first invalid value, or -ENOMEM for
+ * NULL. 0: nothing is wrong so far.
+ */
+PAL_EXPORT int pal_builder_error(const struct pal_builder *builder, struct pal_error *error);
+
+/*
  * Where a program without a slash is looked for. By default in the PATH of the
  * parent's environment at the time of spawn, or in /bin:/usr/bin where there is
  * no PATH; elements that are empty or relative are skipped, because they would
@@ -176,13 +182,13 @@ PAL_EXPORT void pal_builder_parent_death(struct pal_builder *builder, int signal
 
 /*
  * On: with pal_fork, too, parent_death() is about the process and not about the calling
- * thread, from before the function runs. This takes two descriptors of this process, which
- * the child does not have, until the child has been waited for or its handle freed. A process that was forked from this
- * one later, and has not executed anything, has copies of them unless it closes
- * what it inherits: the signal comes when it has ended, too. The child
- * cannot lose the setting, except to a change of its user; in a pid namespace it
- * is made just after the child has begun to run. -EMFILE, -ENFILE at PAL_STAGE_PARENT_DEATH.
- * Off, the default: fewer system calls.
+ * thread, from before the function runs. This takes two descriptors of this process, which the
+ * child does not have, until the child has been waited for or its handle freed. A process that
+ * was forked from this one later, and has not executed anything, has copies of them unless it
+ * closes what it inherits: the signal comes when it has ended, too. The child cannot lose the
+ * setting, except to a change of its user; in a pid namespace it is made just after the child
+ * has begun to run. -EMFILE, -ENFILE at PAL_STAGE_PARENT_DEATH. Off, the default: fewer system
+ * calls.
  */
 PAL_EXPORT void pal_builder_parent_death_of_process(struct pal_builder *builder, bool on);
 
@@ -206,6 +212,32 @@ PAL_EXPORT void pal_builder_vfork(struct pal_builder *builder, bool on);
  * The handlers in this process cannot be bounded. Not used by pal_builder_spawn.
  */
 PAL_EXPORT void pal_builder_start_deadline(struct pal_builder *builder, pal_deadline deadline);
+
+/*
+ * Shared memory of the caller (MAP_SHARED, PAL_FORK_MEMORY bytes, aligned to 16) for pal_fork
+ * and its child to tell each other how far they are; otherwise every pal_fork maps a page for
+ * that, which is a good part of what it costs. It must be there, and be nobody else's, at
+ * every pal_fork until that has returned. Not used where a pid namespace has a process 1 of
+ * pal's. NULL, the default: none.
+ */
+#define PAL_FORK_MEMORY 256
+PAL_EXPORT void pal_builder_fork_memory(struct pal_builder *builder, void *memory);
+
+/*
+ * On, and with fork_memory(): pal_fork returns as soon as there is a child, and does not wait
+ * until that comes to its function, which saves a switch from process to process each way. A
+ * step that fails ends the child, with pal_builder_fork_error to tell it afterwards;
+ * start_deadline() is not used. Without effect with namespaces, and with a seccomp filter that
+ * notifies. Off by default.
+ */
+PAL_EXPORT void pal_builder_fork_unwaited(struct pal_builder *builder, bool on);
+
+/*
+ * Once a child of a pal_fork that did not wait has ended, and with its fork_memory() as that
+ * left it: the step that failed, as pal_fork would have told it. 0: none has; the child came
+ * to its function, or was killed on the way there.
+ */
+PAL_EXPORT int pal_builder_fork_error(const struct pal_builder *builder, struct pal_error *error);
 
 /*
  * Calls the profile's apply hook now; its failure is remembered like an invalid value. Several

@@ -16,7 +16,7 @@
 struct pal_child {
 	uint64_t owner; /* pal__process_mark of whose child it is; its forks have copies of the handle */
 	pid_t pid;
-	int pidfd;
+	int pidfd;          /* -1: it was lost, see pal__child_waitid */
 	int stdio[3];       /* our ends of pipes, -1: none */
 	int notify_fd;      /* the listener of its filter, -1: none */
 	bool leads_group;   /* was started as the leader of a process group */
@@ -24,7 +24,7 @@ struct pal_child {
 	struct pal__death_thread *death_thread; /* until the child has ended; NULL: none */
 	struct pal__lifeline lifeline; /* the same */
 	struct pal__report *report; /* of process 1 of a pid namespace, in a page of its own; NULL: none */
-	bool ended;         /* `result` and `status` are valid */
+	bool ended;         /* `result` and `status` are valid; atomic for pal_child_signal */
 	int result;         /* of every further wait: 0 or -ECHILD */
 	struct pal_status status;
 	struct pal_child *next, **link; /* among those that were detached, detach.c */
@@ -38,6 +38,9 @@ struct pal_child *pal__child_new(void);
 
 /* Whether it is a child of this process, and the handle no copy in a fork. */
 bool pal__child_is_own(const struct pal_child *child);
+
+/* The pidfd, above 2, of a process that is our child, or -ESRCH, -ECHILD, -EMFILE ... */
+int pal__child_open(pid_t pid);
 
 /* Closes and frees what the handle has, whatever the child does. The death thread is not ended. */
 void pal__child_release(struct pal_child *child);
@@ -62,6 +65,15 @@ void pal__child_kill(struct pal_child *child);
 
 /* Fills `error` for a wait that has failed with `code`, and returns that. */
 int pal__child_wait_error(const struct pal_child *child, int code, struct pal_error *error);
+
+/*
+ * pal__waitid for the child. Its pidfd is a number, which anything in this process can close, or
+ * give to another file. As long as the child has not been waited for, its pid is its own: it is
+ * waited for by that then, and has a new pidfd afterwards, if there can be one. -ECHILD also where
+ * there is no such child any more.
+ */
+int pal__child_waitid(
+	struct pal_child *child, int options, siginfo_t *ret, struct rusage *ret_usage);
 
 /*
  * waitid(2) on a pidfd, with the fifth argument that only the kernel's has. 0

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include <pal/poll-priv.h>
+#include <pal/util-priv.h>
 
 /* Linux 6.9: to the process group whose number was given as the pidfd's process was. */
 #ifndef PIDFD_SIGNAL_PROCESS_GROUP
@@ -15,24 +16,58 @@
 /* How long to wait for the end of a killed child, which a tracer or a device that does not answer can put off. */
 #define KILLED_WITHIN_MS 2000
 
+/* The kernel takes signals for a zombie and says nothing. */
+static int signal_by(int pidfd, int signal)
+{
+	struct pollfd end = {.fd = pidfd, .events = POLLIN};
+	bool ready = pal__poll(&end, 1, 0) > 0;
+
+	/* Another file than a pidfd, which may be ready for reasons of its own, is told by -EBADF. */
+	if (pal__pidfd_signal(pidfd, ready ? 0 : signal) < 0)
+		return -errno;
+	return ready ? -ESRCH : 0;
+}
+
+/* The handle's pidfd is lost: by one of our own, because the handle may be in use by its thread. */
+static int signal_by_pid(const struct pal_child *child, int signal)
+{
+	int pidfd, r;
+
+	if (__atomic_load_n(&child->ended, __ATOMIC_ACQUIRE))
+		return -ESRCH;
+	pidfd = pal__child_open(child->pid);
+	if (pidfd < 0)
+		return pidfd == -ECHILD ? -ESRCH : pidfd;
+	r = signal_by(pidfd, signal);
+	pal_close(pidfd);
+	return r;
+}
+
 int pal_child_signal(struct pal_child *child, int signal)
 {
-	struct pollfd end = {.fd = child->pidfd, .events = POLLIN};
+	int r;
 
 	if (!pal__child_is_own(child))
 		return -ECHILD;
-	/* The kernel takes signals for a zombie and says nothing. */
-	if (pal__poll(&end, 1, 0) > 0)
-		return -ESRCH;
-	return pal__pidfd_signal(child->pidfd, signal) < 0 ? -errno : 0;
+	r = signal_by(__atomic_load_n(&child->pidfd, __ATOMIC_RELAXED), signal);
+	return r == -EBADF ? signal_by_pid(child, signal) : r;
 }
 
 /* By the kernel, where the process ignores SIGCHLD, or by somebody else: then its number may be another's. */
-static bool is_reaped(const struct pal_child *child)
+static bool is_reaped(struct pal_child *child)
 {
 	siginfo_t info;
 
-	return pal__waitid(child->pidfd, WEXITED | WNOHANG | WNOWAIT, &info, NULL) < 0;
+	return child->ended ||
+	       pal__child_waitid(child, WEXITED | WNOHANG | WNOWAIT, &info, NULL) < 0;
+}
+
+static int signal_group(const struct pal_child *child, int signal)
+{
+	return syscall(SYS_pidfd_send_signal, child->pidfd, signal, NULL,
+		       PIDFD_SIGNAL_PROCESS_GROUP) < 0
+		       ? -errno
+		       : 0;
 }
 
 /*
@@ -42,16 +77,18 @@ static bool is_reaped(const struct pal_child *child)
  */
 int pal_child_signal_group(struct pal_child *child, int signal)
 {
+	int r;
+
 	if (!child->leads_group || signal < 0 || signal >= _NSIG)
 		return -EINVAL;
 	if (!pal__child_is_own(child))
 		return -ECHILD;
-	if (syscall(SYS_pidfd_send_signal, child->pidfd, signal, NULL,
-		    PIDFD_SIGNAL_PROCESS_GROUP) == 0)
-		return 0;
-	if (errno != EINVAL)
-		return -errno;
-	if (child->ended || is_reaped(child))
+	r = signal_group(child, signal);
+	if (r == -EBADF && !is_reaped(child)) /* that has brought a new pidfd */
+		r = signal_group(child, signal);
+	if (r != -EINVAL)
+		return r;
+	if (is_reaped(child))
 		return -ESRCH;
 	return kill(-child->pid, signal) < 0 ? -errno : 0;
 }
@@ -108,8 +145,11 @@ void pal__child_kill(struct pal_child *child)
 {
 	if (child->ended || !pal__child_is_own(child))
 		return;
-	if (pal__pidfd_signal(child->pidfd, SIGKILL) < 0 && errno != ESRCH)
-		pal__child_reap(child);
-	else
-		pal__child_await(child, pal_deadline_after_ms(KILLED_WITHIN_MS));
+	if (pal__child_reap(child) == 0)
+		return;
+	/* It runs, and is ours: its pid is its own, where there is no pidfd to be had. */
+	if (child->pidfd < 0 ? kill(child->pid, SIGKILL) < 0
+			     : pal__pidfd_signal(child->pidfd, SIGKILL) < 0 && errno != ESRCH)
+		return;
+	pal__child_await(child, pal_deadline_after_ms(KILLED_WITHIN_MS));
 }

@@ -17,15 +17,33 @@
 #define ANY_CHANGE (PAL_CHILD_ENDED | PAL_CHILD_STOPPED | PAL_CHILD_CONTINUED)
 
 /* __WALL: also an adopted child that does not report its end by SIGCHLD. */
-int pal__waitid(int pidfd, int options, siginfo_t *ret, struct rusage *ret_usage)
+static int wait_for(int kind, int id, int options, siginfo_t *ret, struct rusage *ret_usage)
 {
 	long r;
 
 	do {
 		*ret = (siginfo_t){0};
-		r = syscall(SYS_waitid, P_PIDFD, pidfd, ret, options | __WALL, ret_usage);
+		r = syscall(SYS_waitid, kind, id, ret, options | __WALL, ret_usage);
 	} while (r < 0 && errno == EINTR);
 	return r < 0 ? -errno : 0;
+}
+
+int pal__waitid(int pidfd, int options, siginfo_t *ret, struct rusage *ret_usage)
+{
+	return wait_for(P_PIDFD, pidfd, options, ret, ret_usage);
+}
+
+int pal__child_waitid(
+	struct pal_child *child, int options, siginfo_t *ret, struct rusage *ret_usage)
+{
+	int r = child->pidfd < 0 ? -EBADF : pal__waitid(child->pidfd, options, ret, ret_usage);
+
+	if (r != -EBADF)
+		return r;
+	/* What has the number now is not the handle's to close. */
+	r = pal__child_open(child->pid);
+	__atomic_store_n(&child->pidfd, r < 0 ? -1 : r, __ATOMIC_RELAXED);
+	return wait_for(P_PID, child->pid, options, ret, ret_usage);
 }
 
 int pal__reap(int pidfd)
@@ -75,7 +93,7 @@ int pal__child_poll(const struct pal_child *child, pal_deadline deadline)
 /* Nobody is left for whom its parent-death thread or lifeline would have to stay. */
 static void set_ended(struct pal_child *child, int result)
 {
-	child->ended = true;
+	__atomic_store_n(&child->ended, true, __ATOMIC_RELEASE);
 	child->result = result;
 	pal__death_thread_end(PAL_TAKE_POINTER(child->death_thread));
 	pal__lifeline_end(&child->lifeline, child->owner);
@@ -128,7 +146,7 @@ static int reap(struct pal_child *child, int options)
 {
 	struct rusage usage = {0};
 	siginfo_t info;
-	int r = pal__waitid(child->pidfd, WEXITED | options, &info, &usage);
+	int r = pal__child_waitid(child, WEXITED | options, &info, &usage);
 
 	if (r == -ECHILD) {
 		take_late_status(child);
@@ -151,17 +169,17 @@ int pal__child_reap(struct pal_child *child)
 static int await_until(struct pal_child *child, pal_deadline deadline)
 {
 	for (;;) {
-		int r = pal__child_poll(child, deadline);
+		int ready = child->pidfd < 0 ? 1 : pal__child_poll(child, deadline), r;
 
-		if (r == 0)
-			return -ETIMEDOUT;
-		if (r > 0)
-			r = reap(child, WNOHANG);
+		if (ready < 0 && ready != -EBADF)
+			return ready;
+		/* Also when time is over: it may be another file that has not become ready. */
+		r = reap(child, WNOHANG);
 		if (r != -EAGAIN)
 			return r;
-		/* A debugger has it, and has not waited yet. */
 		if (pal_deadline_left_ms(deadline) == 0)
 			return -ETIMEDOUT;
+		/* A debugger has it, and has not waited yet; or there is no pidfd. */
 		pal__poll(NULL, 0, PAL__TRACED_NAP_MS);
 	}
 }
@@ -240,7 +258,7 @@ static int wait_change(struct pal_child *child, unsigned changes, int options, i
 {
 	struct rusage usage = {0};
 	siginfo_t info;
-	int r = pal__waitid(child->pidfd, wait_options(changes) | options, &info, &usage);
+	int r = pal__child_waitid(child, wait_options(changes) | options, &info, &usage);
 
 	if (r == -ECHILD && changes & PAL_CHILD_ENDED) {
 		take_late_status(child);

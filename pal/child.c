@@ -19,9 +19,10 @@
 
 /* ---- making ---- */
 
+/* Not calloc(3): some libcs give it no block that was freed just now, whose pages are there. */
 struct pal_child *pal__child_new(void)
 {
-	struct pal_child *child = calloc(1, sizeof *child);
+	struct pal_child *child = malloc(sizeof *child);
 
 	if (child)
 		*child = (struct pal_child){.owner = pal__process_mark(),
@@ -38,8 +39,7 @@ bool pal__child_is_own(const struct pal_child *child)
 	return child->owner == pal__process_mark();
 }
 
-/* The pidfd, above 2, of a process that is our child, or -ESRCH, -ECHILD, -EMFILE ... */
-static int open_own_child(pid_t pid)
+int pal__child_open(pid_t pid)
 {
 	int pidfd = pal__pidfd_open(pid), r;
 	siginfo_t info;
@@ -65,7 +65,7 @@ int pal_child_adopt(pid_t pid, struct pal_child **ret, struct pal_error *error)
 
 	if (!child)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "handle of a child");
-	pidfd = open_own_child(pid);
+	pidfd = pal__child_open(pid);
 	if (pidfd < 0) {
 		pal__child_release(child);
 		return pal_error_set(error, PAL_STAGE_CLONE, pidfd, "adopt process %d", (int)pid);

@@ -33,7 +33,12 @@ PAL_EXPORT const char *pal_status_text(const struct pal_status *status, char *bu
 
 PAL_EXPORT pid_t pal_child_pid(const struct pal_child *child);
 
-/* Readable (poll, epoll) when the child has ended. The handle's; close-on-exec. */
+/*
+ * Readable (poll, epoll) when the child has ended. The handle's; close-on-exec. Where a program
+ * closes it all the same (closefrom(3)), or puts another file in its place, waiting, signalling
+ * and stopping go by the pid, and get a new one for the handle: nobody else may wait for the child, so its pid
+ * is its own. -1 where none could be had.
+ */
 PAL_EXPORT int pal_child_peek_pidfd(const struct pal_child *child);
 
 /* Our ends of PAL_STDIO_PIPE; -1 where there is none. peek: the handle's. steal: now the caller's, and forgotten. */

@@ -45,12 +45,11 @@ int pal__plan_fds_open(struct pal__plan_fds *own, const struct pal_builder *buil
 	bool divides = pal__namespaces_divide(builder, program);
 	int r = 0;
 
-	if (!program || pal__namespaces_init(builder, program))
+	if ((!program && !pal__builder_leaves_fork(builder)) || pal__namespaces_init(builder, program))
 		r = take_lifted(eventfd(0, EFD_CLOEXEC), &own->ready);
 	if (r >= 0 && divides)
 		r = open_sockets(own->sockets);
-	if (r >= 0 && pal__builder_arms_death(builder, program) &&
-		pal__namespaces_hide_parent(builder))
+	if (r >= 0 && pal__builder_arms_death(builder, program) && pal__namespaces_hide_parent(builder))
 		r = take_lifted(pal__pidfd_open(getpid()), &own->parent);
 	if (r < 0)
 		return pal_error_set(error, PAL_STAGE_CLONE, r, "descriptors for a child");

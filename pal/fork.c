@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -23,11 +24,13 @@
  * removes an ended child at once. So the child waits at a gate until the parent
  * has opened its pidfd. Then it runs the plan and says "ready" through an
  * eventfd, or fills the report and ends; the parent waits for eventfd or pidfd,
- * whichever comes, and so learns of a child that was killed at any point.
+ * whichever comes, and so learns of a child that was killed at any point. With
+ * pal_builder_fork_unwaited it does not wait, and nothing is said but in the report.
  */
 
 enum gate {
 	GATE_SHUT,
+	GATE_AWAITED, /* the same, and the child has to be woken */
 	GATE_OPEN
 };
 
@@ -36,10 +39,13 @@ struct fork_page {
 	struct pal__report report;
 	_Atomic unsigned gate; /* enum gate; a futex */
 };
+_Static_assert(sizeof(struct fork_page) <= PAL_FORK_MEMORY && _Alignof(struct fork_page) <= 16,
+	"the caller's memory is enough");
 
 struct fork_call {
 	struct pal__launch launch;
 	struct fork_page *page;
+	bool page_is_callers;
 	struct pal__lifeline lifeline;
 	int (*fn)(void *arg);
 	void *arg;
@@ -52,13 +58,22 @@ static const struct timespec gate_tick = {.tv_nsec = 50 * 1000 * 1000};
 
 static bool pass_gate(const struct fork_call *call)
 {
-	while (atomic_load(&call->page->gate) == GATE_SHUT) {
+	/*
+	 * Read before it is written: then the kernel makes the page table entries of its
+	 * neighbours as well, and the caller's memory behind it costs no further page fault.
+	 */
+	unsigned seen = atomic_load(&call->page->gate);
+
+	if (seen == GATE_SHUT)
+		atomic_compare_exchange_strong(&call->page->gate, &seen, GATE_AWAITED);
+	while (atomic_load(&call->page->gate) != GATE_OPEN) {
 		pid_t parent = getppid();
 
 		if (parent != call->launch.plan->parent &&
 			parent != 0) /* 0: beyond a pid namespace */
 			return false;
-		syscall(SYS_futex, &call->page->gate, FUTEX_WAIT, GATE_SHUT, &gate_tick, NULL, 0);
+		syscall(SYS_futex, &call->page->gate, FUTEX_WAIT, GATE_AWAITED, &gate_tick,
+			NULL, 0);
 	}
 	return true;
 }
@@ -71,8 +86,14 @@ static int say_ready(const struct fork_call *call, int ready_fd)
 {
 	const unsigned long key = call->launch.plan->sandbox->start_key;
 	const uint64_t one = 1;
+	long r;
 
-	if (syscall(SYS_write, ready_fd, &one, sizeof one, 0UL, 0UL, key) < 0)
+	if (ready_fd < 0) /* nobody waits for it */
+		return 0;
+	do
+		r = syscall(SYS_write, ready_fd, &one, sizeof one, 0UL, 0UL, key);
+	while (r < 0 && errno == EINTR);
+	if (r < 0)
 		return pal__report_fail(&call->page->report, PAL_STAGE_CLONE, 0, -errno);
 	syscall(SYS_close, ready_fd, 0UL, 0UL, 0UL, 0UL, key);
 	return 0;
@@ -98,8 +119,8 @@ static void __attribute__((noreturn)) run_child(struct fork_call *call)
 
 static void open_gate(struct fork_page *page)
 {
-	atomic_store(&page->gate, GATE_OPEN);
-	syscall(SYS_futex, &page->gate, FUTEX_WAKE, 1, NULL, NULL, 0);
+	if (atomic_exchange(&page->gate, GATE_OPEN) == GATE_AWAITED)
+		syscall(SYS_futex, &page->gate, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
 /*
@@ -119,15 +140,23 @@ static int open_pidfd(pid_t pid)
 	return pidfd;
 }
 
+static void take_child(struct fork_call *call, struct pal_child *child, struct pal_child **ret)
+{
+	child->lifeline = call->lifeline;
+	call->lifeline = (struct pal__lifeline)PAL__LIFELINE_INIT;
+	*ret = child;
+}
+
 static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 	struct pal_child **ret, struct pal_error *error)
 {
 	struct pal__sigset before = pal__signals_block_all();
 	pid_t pid = fork();
-	int r = -errno, pidfd;
+	int r, pidfd;
 
 	if (pid == 0)
 		run_child(call);
+	r = pid < 0 ? -errno : 0;
 	pal__signals_restore(&before);
 	if (pid < 0)
 		return pal_error_set(error, PAL_STAGE_CLONE, r, "fork");
@@ -136,6 +165,10 @@ static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 		return pal_error_set(error, PAL_STAGE_CLONE, pidfd, "pidfd of a forked child");
 	pal__lifeline_tie(&call->lifeline, pid, pidfd);
 	open_gate(call->page);
+	if (pal__builder_leaves_fork(builder)) {
+		take_child(call, pal__launch_finish(&call->launch, pid, pidfd), ret);
+		return 0;
+	}
 	r = pal__await_ready(&call->launch, &call->page->report, &pid, &pidfd, builder,
 		builder->start_deadline, error);
 	if (r >= 0 && call->launch.plan->namespaces.divides)
@@ -146,17 +179,21 @@ static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 		pal_close(pidfd);
 		return r;
 	}
-	*ret = pal__launch_finish(&call->launch, pid, pidfd);
-	(*ret)->lifeline = call->lifeline;
-	call->lifeline = (struct pal__lifeline)PAL__LIFELINE_INIT;
+	take_child(call, pal__launch_finish(&call->launch, pid, pidfd), ret);
 	if (call->launch.plan->namespaces.init)
 		(*ret)->report = &PAL_TAKE_POINTER(call->page)->report;
 	return 0;
 }
 
-static int prepare(
-	struct fork_call *call, struct pal_builder *builder, struct pal_error *error)
+/* Process 1 of a pid namespace goes on to use the page, which then is its handle's. */
+static int get_page(struct fork_call *call, const struct pal_builder *builder, struct pal_error *error)
 {
+	if (builder->fork_memory && !pal__namespaces_init(builder, false)) {
+		call->page = builder->fork_memory;
+		call->page_is_callers = true;
+		memset(call->page, 0, sizeof *call->page);
+		return 0;
+	}
 	call->page = mmap(NULL, sizeof *call->page, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (call->page == MAP_FAILED) {
@@ -164,9 +201,18 @@ static int prepare(
 		return pal_error_set(
 			error, PAL_STAGE_STACK, -errno, "report page of a forked child");
 	}
-	if (builder->parent_death && builder->death_of_process) {
-		int r = pal__lifeline_open(&call->lifeline, builder->parent_death);
+	return 0;
+}
 
+static int prepare(
+	struct fork_call *call, struct pal_builder *builder, struct pal_error *error)
+{
+	int r = get_page(call, builder, error);
+
+	if (r < 0)
+		return r;
+	if (builder->parent_death && builder->death_of_process) {
+		r = pal__lifeline_open(&call->lifeline, builder->parent_death);
 		if (r < 0)
 			return pal_error_set(error, PAL_STAGE_PARENT_DEATH, r,
 				"sockets that tell a child of the end of this process");
@@ -185,7 +231,7 @@ static int fork_with(struct fork_call *call, struct pal_builder *builder,
 		r = do_fork(call, builder, ret, error);
 	pal__launch_clear(&call->launch);
 	pal__lifeline_end(&call->lifeline, pal__process_mark());
-	if (call->page)
+	if (call->page && !call->page_is_callers)
 		munmap(call->page, sizeof *call->page);
 	return r;
 }
@@ -203,4 +249,11 @@ int pal_fork(struct pal_builder *builder, int (*fn)(void *arg), void *arg, struc
 	r = fork_with(&call, builder, ret, error);
 	pthread_setcancelstate(cancel_state, NULL);
 	return r;
+}
+
+int pal_builder_fork_error(const struct pal_builder *builder, struct pal_error *error)
+{
+	const struct fork_page *page = builder ? builder->fork_memory : NULL;
+
+	return page && page->report.code < 0 ? pal__report_error(builder, &page->report, error) : 0;
 }

@@ -8,7 +8,7 @@
 #include <pal/socket.h>
 #include <pal/util-priv.h>
 
-static int check_builder(const struct pal_builder *builder, bool program, struct pal_error *error)
+int pal_builder_error(const struct pal_builder *builder, struct pal_error *error)
 {
 	if (!builder)
 		return pal_error_set(error, PAL_STAGE_MEMORY, -ENOMEM, "builder");
@@ -17,9 +17,16 @@ static int check_builder(const struct pal_builder *builder, bool program, struct
 			*error = builder->first_error;
 		return builder->first_error.code;
 	}
-	if (program && !builder->program)
-		return pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL, "no program to execute");
 	return 0;
+}
+
+static int check_builder(const struct pal_builder *builder, bool program, struct pal_error *error)
+{
+	int r = pal_builder_error(builder, error);
+
+	if (r == 0 && program && !builder->program)
+		r = pal_error_set(error, PAL_STAGE_ARGUMENT, -EINVAL, "no program to execute");
+	return r;
 }
 
 static bool is_open(const struct pal_builder *builder, int fd)

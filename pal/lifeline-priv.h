@@ -30,7 +30,10 @@ void pal__lifeline_tie(const struct pal__lifeline *lifeline, pid_t pid, int pidf
 /* For the child: it is not to hold itself. Async-signal-safe. */
 void pal__lifeline_drop(const struct pal__lifeline *lifeline);
 
-/* Nobody is sent anything any more. In a fork of the process (`owner`, a mark, is another one), only its copy is closed. */
+/*
+ * Nobody is sent anything any more. In a fork of the process (`owner`, a mark, is another one), only
+ * its copy is closed.
+ */
 void pal__lifeline_end(struct pal__lifeline *lifeline, uint64_t owner);
 
 #endif

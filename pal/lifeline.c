@@ -37,7 +37,10 @@ int pal__lifeline_open(struct pal__lifeline *lifeline, int signal)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, lifeline->ends) < 0)
 		return -errno;
-	/* A child that inherits them from us and writes to them must not be taken for our end: bytes would signal, too. */
+	/*
+	 * A child that inherits them from us and writes to them must not be taken for our end:
+	 * bytes would signal, too.
+	 */
 	shutdown(lifeline->ends[0], SHUT_RDWR);
 	r = lift_both(lifeline->ends);
 	for (int i = 0; i < 2 && r == 0; i++)

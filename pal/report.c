@@ -3,6 +3,9 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
+
+#include <pal/util-priv.h>
 
 /* What the child reported, in the words and numbers of whoever filled the builder. */
 
@@ -102,6 +105,38 @@ static int mount_error(const struct pal_builder *builder, const struct pal__repo
 	return report->code;
 }
 
+static int limit_error(const struct pal__report *report, struct pal_error *error)
+{
+	static const char *const names[] = {
+		[RLIMIT_CPU] = "CPU",
+		[RLIMIT_FSIZE] = "FSIZE",
+		[RLIMIT_DATA] = "DATA",
+		[RLIMIT_STACK] = "STACK",
+		[RLIMIT_CORE] = "CORE",
+		[RLIMIT_RSS] = "RSS",
+		[RLIMIT_NPROC] = "NPROC",
+		[RLIMIT_NOFILE] = "NOFILE",
+		[RLIMIT_MEMLOCK] = "MEMLOCK",
+		[RLIMIT_AS] = "AS",
+		[RLIMIT_LOCKS] = "LOCKS",
+		[RLIMIT_SIGPENDING] = "SIGPENDING",
+		[RLIMIT_MSGQUEUE] = "MSGQUEUE",
+		[RLIMIT_NICE] = "NICE",
+		[RLIMIT_RTPRIO] = "RTPRIO",
+		[RLIMIT_RTTIME] = "RTTIME",
+	};
+	size_t resource = (size_t)report->index;
+
+	if (resource < PAL_ARRAY_LENGTH(names) && names[resource])
+		pal_error_set(
+			error, report->stage, report->code, "limit RLIMIT_%s", names[resource]);
+	else
+		pal_error_set(error, report->stage, report->code, "limit %d", report->index);
+	if (error)
+		error->index = report->index;
+	return report->code;
+}
+
 int pal__report_error(const struct pal_builder *builder, const struct pal__report *report,
 	struct pal_error *error)
 {
@@ -116,6 +151,8 @@ int pal__report_error(const struct pal_builder *builder, const struct pal__repor
 		return step_error(builder, report, error);
 	case PAL_STAGE_CHDIR:
 		return chdir_error(builder, report, error);
+	case PAL_STAGE_RLIMIT:
+		return limit_error(report, error);
 	case PAL_STAGE_EXEC:
 		return pal_error_set(
 			error, report->stage, report->code, "%s %s", name, builder->program);

@@ -19,13 +19,13 @@
 #define HANDLER 0
 #endif
 
-static const unsigned long default_action[ACTION_WORDS];
-static const unsigned long ignore_action[ACTION_WORDS] = {[HANDLER] = 1 /* SIG_IGN */};
-
-static int set_action(int signal, const unsigned long *action)
+/* On the stack, which is there: a constant would be a page fault of its own in a forked child. */
+static int set_action(int signal, __sighandler_t handler)
 {
+	unsigned long action[ACTION_WORDS] = {[HANDLER] = (uintptr_t)handler};
+
 	return pal__child_result(
-		syscall(SYS_rt_sigaction, signal, action, NULL, PAL__KERNEL_SIGSET_SIZE));
+		pal__syscall(SYS_rt_sigaction, signal, action, NULL, PAL__KERNEL_SIGSET_SIZE));
 }
 
 /* For pal_builder_keep_ignored_signals: resets it unless it is ignored. */
@@ -33,21 +33,21 @@ static int reset_handled(int signal)
 {
 	unsigned long now[ACTION_WORDS];
 	int r = pal__child_result(
-		syscall(SYS_rt_sigaction, signal, NULL, now, PAL__KERNEL_SIGSET_SIZE));
+		pal__syscall(SYS_rt_sigaction, signal, NULL, now, PAL__KERNEL_SIGSET_SIZE));
 
 	if (r < 0 || now[HANDLER] == (uintptr_t)SIG_DFL || now[HANDLER] == (uintptr_t)SIG_IGN)
 		return r;
-	return set_action(signal, default_action);
+	return set_action(signal, SIG_DFL);
 }
 
 static int set_disposition(
 	const struct pal__signals *wanted, int signal, bool handlers_cleared)
 {
 	if (pal__sigset_has(&wanted->ignored, signal))
-		return set_action(signal, ignore_action);
+		return set_action(signal, SIG_IGN);
 	if (wanted->keep_ignored && !pal__sigset_has(&wanted->reset, signal))
 		return handlers_cleared ? 0 : reset_handled(signal);
-	return set_action(signal, default_action);
+	return set_action(signal, SIG_DFL);
 }
 
 int pal__child_dispositions(const struct pal__child_args *args)
@@ -71,24 +71,24 @@ int pal__child_default_sigchld(bool *ret_ignored)
 {
 	unsigned long now[ACTION_WORDS];
 	int r = pal__child_result(
-		syscall(SYS_rt_sigaction, SIGCHLD, NULL, now, PAL__KERNEL_SIGSET_SIZE));
+		pal__syscall(SYS_rt_sigaction, SIGCHLD, NULL, now, PAL__KERNEL_SIGSET_SIZE));
 
 	if (r < 0 || now[HANDLER] != (uintptr_t)SIG_IGN)
 		return r;
 	*ret_ignored = true;
-	return set_action(SIGCHLD, default_action);
+	return set_action(SIGCHLD, SIG_DFL);
 }
 
 int pal__child_ignore_sigchld(void)
 {
-	return set_action(SIGCHLD, ignore_action);
+	return set_action(SIGCHLD, SIG_IGN);
 }
 
 /* Last of all, when nothing of the parent's can run on delivery any more. */
 int pal__child_open_mask(const struct pal__plan *plan, struct pal__report *report)
 {
 	/* under the filter, which may let it pass for the key */
-	int r = pal__child_result(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &plan->mask, NULL,
+	int r = pal__child_result(pal__syscall(SYS_rt_sigprocmask, SIG_SETMASK, &plan->mask, NULL,
 		PAL__KERNEL_SIGSET_SIZE, 0UL, plan->sandbox->start_key));
 
 	return r < 0 ? pal__report_fail(report, PAL_STAGE_SIGNALS, 0, r) : 0;

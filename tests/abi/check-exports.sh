@@ -63,12 +63,15 @@ check pal pal pal
 check pal_event pal-event pal_child_event
 check pal_profile profile pal_profile
 check isolate isolate isolate
+check isolate_event isolate-event isolate_event
+# left out without libdw
+[ ! -e .libs/libprocmesh-isolate-symbols.so ] || check isolate_symbols isolate-symbols isolate_symbols
 check mesh mesh mesh mesh_Resource_msg # of mesh/resource.proto
 check mesh_process process mesh_process
 
 # A program that only starts processes loads no event loop, and none but those with profiles as text a reader of those.
 for library in pal isolate; do
-	if readelf -d ".libs/libprocmesh-$library.so" | grep -E 'NEEDED.*lib(event|inih)'; then
+	if readelf -d ".libs/libprocmesh-$library.so" | grep -E 'NEEDED.*lib(event|inih|dw)'; then
 		fail "libprocmesh-$library needs too much"
 	fi
 done

@@ -21,7 +21,7 @@ compile() {
 }
 
 count=0
-for path in "$top"/pal/*.h "$top"/pal_event/*.h "$top"/pal_profile/*.h "$top"/isolate/*.h "$top"/mesh/*.h "$top"/mesh_process/*.h; do
+for path in "$top"/pal/*.h "$top"/pal_event/*.h "$top"/pal_profile/*.h "$top"/isolate/*.h "$top"/isolate_event/*.h "$top"/isolate_symbols/*.h "$top"/mesh/*.h "$top"/mesh_process/*.h; do
 	case $path in *-priv.h) continue ;; esac
 	header=${path#"$top"/}
 	count=$((count + 1))
@@ -36,6 +36,8 @@ for path in "$top"/pal/*.h "$top"/pal_event/*.h "$top"/pal_profile/*.h "$top"/is
 	for cxx in g++ clang++; do
 		command -v $cxx >/dev/null || continue
 		for std in c++98 c++11 c++20; do
+			# nanopb's own headers need C++11.
+			[ "$std" = c++98 ] && grep -q 'include <pb_' "$path" && continue
 			compile "$header" $cxx -std=$std "$source/a.cc"
 		done
 	done

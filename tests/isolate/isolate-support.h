@@ -13,7 +13,7 @@ PAL_BEGIN_DECLS
 #include "support.h"
 PAL_END_DECLS
 
-/* ThreadSanitizer makes a fork many times slower: the counts of calls are divided by this. */
+/* ThreadSanitizer makes a fork many times slower: the counts of calls are divided by this. It has a thread, too. */
 #if defined __SANITIZE_THREAD__
 #define SLOWNESS 5
 #elif defined __has_feature
@@ -21,7 +21,10 @@ PAL_END_DECLS
 #define SLOWNESS 5
 #endif
 #endif
-#ifndef SLOWNESS
+#ifdef SLOWNESS
+#define THREADS_OF_THE_SANITIZER 1
+#else
+#define THREADS_OF_THE_SANITIZER 0
 #define SLOWNESS 1
 #endif
 
@@ -56,6 +59,41 @@ PAL_END_DECLS
 		ck_assert_ptr_null((result_ptr)->data); \
 		ck_assert_uint_eq((result_ptr)->size, 0); \
 	} while (0)
+
+/* Of the environment; `otherwise` where that has no positive one. */
+static inline int number_of_environment(const char *name, int otherwise)
+{
+	const char *value = getenv(name);
+
+	return value && atoi(value) > 0 ? atoi(value) : otherwise;
+}
+
+/* For `.ci/run nightly`: how many times over a test of load goes on, and how long eight threads call. */
+static inline int stress(void)
+{
+	return number_of_environment("PROCMESH_STRESS", 1);
+}
+
+static inline int stress_seconds(void)
+{
+	return number_of_environment("PROCMESH_STRESS_SECONDS", 0);
+}
+
+/* What valgrind does on its own account: it has low descriptors, keeps limits, runs one thread at a time. */
+#define skip_under_valgrind(why) \
+	do { \
+		if (getenv("PROCMESH_UNDER_VALGRIND")) \
+			support_skip("under valgrind: %s", why); \
+	} while (0)
+
+/* As support_tcase, which would take the memory that is kept between calls for a leak. */
+static inline TCase *isolate_tcase(Suite *suite, const char *name)
+{
+	TCase *tcase = support_tcase(suite, name);
+
+	tcase_add_checked_fixture(tcase, NULL, isolate_trim);
+	return tcase;
+}
 
 /* Memory that parent and child both see: what the child really did, told past the library. */
 static inline void *shared_memory(size_t size)

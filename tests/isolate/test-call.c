@@ -161,6 +161,27 @@ START_TEST(a_limit_on_file_sizes_is_an_error_and_no_signal)
 }
 END_TEST
 
+/* To the byte, also in memory that has served before. */
+START_TEST(a_limit_on_file_sizes_is_exact)
+{
+	size_t size = 300000;
+	struct order order = {size, _i ? 1000 : size};
+	struct isolate_result result;
+	struct isolate_rlimit limit = {RLIMIT_FSIZE, {size, size}};
+	struct isolate_options options = {
+		ISOLATE_OPTIONS_INIT, .rlimits = &limit, .rlimit_count = 1};
+
+	for (int i = 0; i < 3; i++) {
+		isolate_call(write_pattern, &order, &options, &result);
+		check_pattern(&result, size);
+		isolate_result_clear(&result);
+	}
+	limit.limit.rlim_cur--;
+	isolate_call(write_pattern, &order, &options, &result);
+	ck_assert_failure(&result, ISOLATE_EXECUTED, ISOLATE_STAGE_RESULT, -EFBIG);
+}
+END_TEST
+
 static int misuse_the_writer(struct isolate_writer *out, void *arg)
 {
 	(void)arg;
@@ -373,9 +394,9 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/call");
-	TCase *result = support_tcase(suite, "result");
-	TCase *memory = support_tcase(suite, "memory");
-	TCase *arguments = support_tcase(suite, "arguments");
+	TCase *result = isolate_tcase(suite, "result");
+	TCase *memory = isolate_tcase(suite, "memory");
+	TCase *arguments = isolate_tcase(suite, "arguments");
 
 	tcase_add_test(result, the_bytes_the_value_and_the_status_come_back);
 	tcase_add_loop_test(
@@ -385,6 +406,7 @@ static Suite *make_suite(void)
 		sizeof bounds / sizeof *bounds);
 	tcase_add_test(result, a_bound_beyond_all_memory_is_no_bound);
 	tcase_add_test(result, a_limit_on_file_sizes_is_an_error_and_no_signal);
+	tcase_add_loop_test(result, a_limit_on_file_sizes_is_exact, 0, 2);
 	tcase_add_test(result, a_result_outlives_the_thread_that_called);
 	tcase_add_test(memory, what_the_function_does_to_memory_stays_in_the_child);
 	tcase_add_test(memory, a_leak_in_the_function_ends_with_it);

@@ -40,7 +40,7 @@ enum call {
 };
 
 #define LONG_RESULT 200000
-#define SHORT_RESULT 12345 /* nobody else allocates that */
+#define SHORT_RESULT 7777 /* nobody else allocates that */
 
 static struct {
 	enum call call;
@@ -188,7 +188,7 @@ static const struct row {
 	{WRITE, EINTR, 3, LONG_RESULT, ISOLATE_RETURNED, 0},
 	{WAIT, ECHILD, 0, SHORT_RESULT, ISOLATE_RETURNED, 0},
 	{ALLOCATE_RESULT, ENOMEM, 0, SHORT_RESULT, ISOLATE_EXECUTED, ISOLATE_STAGE_RESULT},
-	{SEAL, EBUSY, 0, LONG_RESULT, ISOLATE_EXECUTED, ISOLATE_STAGE_RESULT},
+	{SEAL, EBUSY, 0, LONG_RESULT, ISOLATE_RETURNED, 0},
 	{STAT_RESULT, EIO, 1, LONG_RESULT, ISOLATE_EXECUTED, ISOLATE_STAGE_RESULT},
 	{MAP_RESULT, ENOMEM, 0, LONG_RESULT, ISOLATE_EXECUTED, ISOLATE_STAGE_RESULT},
 };
@@ -332,7 +332,7 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/faults");
-	TCase *calls = support_tcase(suite, "calls");
+	TCase *calls = isolate_tcase(suite, "calls");
 
 	tcase_add_loop_test(
 		calls, each_failure_has_its_documented_answer, 0, sizeof rows / sizeof *rows);

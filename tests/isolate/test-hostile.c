@@ -210,9 +210,9 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/hostile");
-	TCase *descriptors = support_tcase(suite, "descriptors");
-	TCase *memory = support_tcase(suite, "memory");
-	TCase *survivor = support_tcase(suite, "survivor");
+	TCase *descriptors = isolate_tcase(suite, "descriptors");
+	TCase *memory = isolate_tcase(suite, "memory");
+	TCase *survivor = isolate_tcase(suite, "survivor");
 
 	tcase_add_test(descriptors, a_short_result_survives_the_closing_of_everything);
 	tcase_add_test(descriptors, a_long_result_is_lost_by_closing_everything);

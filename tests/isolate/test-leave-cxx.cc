@@ -2,6 +2,7 @@
 
 /* An exception thrown by the function, with and without a handler for it in the caller. S113 */
 #include <errno.h>
+#include <exception>
 #include <pthread.h>
 #include <stdexcept>
 #include <stdlib.h>
@@ -62,14 +63,38 @@ START_TEST(an_exception_does_not_reach_the_callers_handler)
 }
 END_TEST
 
-START_TEST(an_exception_without_any_handler_ends_the_child)
+/* noexcept: as main, when nobody above it catches anything. */
+static void call_without_handlers(isolate_fn fn, isolate_result *result) noexcept
+{
+	call_in_a_frame_of_the_caller(fn, result);
+}
+
+static void counts_and_aborts()
+{
+	seen->handlers++;
+	abort();
+}
+
+static int throws_past_a_local(struct isolate_writer *out, void *arg)
+{
+	counted local;
+
+	return throws_out(out, arg);
+}
+
+START_TEST(an_exception_without_any_handler_ends_the_child_and_terminates_nothing)
 {
 	isolate_result result;
+	std::terminate_handler before = std::set_terminate(counts_and_aborts);
 
 	seen = static_cast<trespass *>(shared_memory(sizeof *seen));
-	call_in_a_frame_of_the_caller(throws_out, &result);
+	call_without_handlers(throws_past_a_local, &result);
+	std::set_terminate(before);
 	ck_assert_failure(&result, ISOLATE_UNKNOWN, ISOLATE_STAGE_RUN, -ECHILD);
-	ck_assert_int_eq(seen->destructors, 1);
+	ck_assert_int_eq(result.status.signaled, 0);
+	ck_assert_int_eq(result.status.code, 1);
+	ck_assert_int_eq(seen->handlers, 0);
+	ck_assert_int_eq(seen->destructors, 2); /* the function's, in the child, and the parent's own */
 	munmap(seen, sizeof *seen);
 }
 END_TEST
@@ -120,10 +145,10 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/leave-cxx");
-	TCase *leave = support_tcase(suite, "leave");
+	TCase *leave = isolate_tcase(suite, "leave");
 
 	tcase_add_test(leave, an_exception_does_not_reach_the_callers_handler);
-	tcase_add_test(leave, an_exception_without_any_handler_ends_the_child);
+	tcase_add_test(leave, an_exception_without_any_handler_ends_the_child_and_terminates_nothing);
 	tcase_add_test(leave, an_exception_caught_in_the_function_is_its_own_affair);
 	tcase_add_test(leave, exit_runs_thread_local_destructors_and_still_has_its_status);
 	return suite;

@@ -3,6 +3,7 @@
 /* Many calls: one after the other, at once, nested, and beside threads that hold locks. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <pal/deadline.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -57,14 +58,15 @@ START_TEST(a_thousand_calls_leave_nothing)
 	struct isolate_result result;
 	size_t before = count_mappings();
 
-	for (int i = 0; i < 1000 / SLOWNESS; i++) {
-		size_t count = i % 10 == 0 ? 20000 : (size_t)i + 1;
+	for (int i = 0; i < stress() * 1000 / SLOWNESS; i++) {
+		size_t count = i % 10 == 0 ? 20000 : (size_t)i % 1000 + 1;
 
 		isolate_call(echo, &count, NULL, &result);
 		ck_assert_answer(&result, ISOLATE_RETURNED);
 		ck_assert(is_echo(&result, count));
 		isolate_result_clear(&result);
 	}
+	isolate_trim();
 	ck_assert_uint_eq(count_mappings(), before);
 }
 END_TEST
@@ -74,15 +76,17 @@ END_TEST
 struct caller {
 	pthread_t thread;
 	size_t first;
+	pal_deadline until; /* at least */
 	int wrong;
 };
 
 static void *call_many(void *arg)
 {
 	struct caller *caller = arg;
+	size_t at_least = (size_t)stress() * 40 / SLOWNESS;
 
-	for (size_t i = 0; i < 40 / SLOWNESS; i++) {
-		size_t count = caller->first + i * 997;
+	for (size_t i = 0; i < at_least || pal_deadline_left_ms(caller->until) > 0; i++) {
+		size_t count = caller->first + i % 40 * 997;
 		struct isolate_result result;
 
 		isolate_call(echo, &count, NULL, &result);
@@ -93,13 +97,14 @@ static void *call_many(void *arg)
 	return NULL;
 }
 
-/* S121 */
+/* S121. `.ci/run nightly` has them call for a minute, under ThreadSanitizer */
 START_TEST(calls_from_eight_threads_do_not_mix_their_answers)
 {
 	struct caller callers[THREADS];
+	pal_deadline until = PAL_DEADLINE_MS(stress_seconds() * 1000);
 
 	for (size_t i = 0; i < THREADS; i++) {
-		callers[i] = (struct caller){.first = 1 + i};
+		callers[i] = (struct caller){.first = 1 + i, .until = until};
 		ck_assert_int_eq(
 			pthread_create(&callers[i].thread, NULL, call_many, &callers[i]), 0);
 	}
@@ -257,9 +262,10 @@ static void call_under_hammers(int calls)
 
 /*
  * S109: the child is copied at any point of what the other threads do: 10,000
- * calls, beside each hammer alone and beside all. The deadline turns a child
+ * calls in all, beside each hammer alone and beside all. The deadline turns a child
  * that hangs on a lock into a failure of this test, which so asks for more than
- * the clean timeout that would be allowed. Only a sanitizer gets fewer calls.
+ * the clean timeout that would be allowed. All of it takes some 10 s of a
+ * processor; only a sanitizer gets fewer calls.
  */
 START_TEST(locks_of_other_threads_hold_up_neither_child_nor_parent)
 {
@@ -273,7 +279,7 @@ START_TEST(locks_of_other_threads_hold_up_neither_child_nor_parent)
 	atomic_store(&over, false);
 	for (size_t i = first; i < end; i++)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, hammer, (void *)&hammers[i]), 0);
-	call_under_hammers(SLOWNESS > 1 ? 50 : 2500);
+	call_under_hammers(stress() * (SLOWNESS > 1 ? 50 : 2500));
 	atomic_store(&over, true);
 	for (size_t i = first; i < end; i++)
 		pthread_join(threads[i], NULL);
@@ -283,8 +289,9 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/load");
-	TCase *calls = support_tcase(suite, "calls");
+	TCase *calls = isolate_tcase(suite, "calls");
 
+	tcase_set_timeout(calls, 60.0 * stress() + stress_seconds());
 	tcase_add_test(calls, a_thousand_calls_leave_nothing);
 	tcase_add_test(calls, calls_from_eight_threads_do_not_mix_their_answers);
 	tcase_add_loop_test(calls, calls_nest_eight_deep, 0, 2);

@@ -89,7 +89,7 @@ static const struct row {
 START_TEST(each_state_of_knowledge_has_one_answer)
 {
 	const struct row *row = &rows[_i];
-	struct isolate__call call = {.deadline_ms = 200};
+	struct isolate__call call = {.options.deadline_ms = 200};
 	struct isolate_result result = {0};
 	bool returned = row->answer == ISOLATE_RETURNED || row->answer == ISOLATE_EXECUTED;
 
@@ -117,7 +117,7 @@ END_TEST
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/outcome");
-	TCase *judge = support_tcase(suite, "judge");
+	TCase *judge = isolate_tcase(suite, "judge");
 
 	tcase_add_loop_test(
 		judge, each_state_of_knowledge_has_one_answer, 0, sizeof rows / sizeof *rows);

@@ -14,7 +14,11 @@ export PKG_CONFIG_PATH="$lib"
 LD_LIBRARY_PATH=$(dirname "$lib")
 export LD_LIBRARY_PATH
 
-for name in pal pal-event profile isolate mesh process; do
+symbols=
+if [ -e "$lib/libprocmesh-isolate-symbols.pc" ]; then # left out without libdw
+	symbols=isolate-symbols
+fi
+for name in pal pal-event profile isolate isolate-event $symbols mesh process; do
 	flags=$(pkg-config --cflags --libs "libprocmesh-$name")
 	if [ "$(pkg-config --cflags --libs "procmesh-$name")" != "$flags" ]; then
 		echo "FAILED: procmesh-$name is another name for it"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
-/* A program that knows only what is installed: one call that returns, one that crashes. */
+/* A program that knows only what is installed: one call that returns, one that crashes, one of a pool. */
 #include <isolate/isolate.h>
+#include <isolate/pool.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,26 @@ static int crash(struct isolate_writer *out, void *arg)
 	abort();
 }
 
+static int repeat(struct isolate_writer *out, const void *in, size_t in_size)
+{
+	return isolate_write(out, in, in_size);
+}
+
+static int use_pool(void)
+{
+	struct isolate_result result;
+	struct isolate_pool *pool;
+	int good;
+
+	if (isolate_pool_new(NULL, &pool, NULL) < 0)
+		return 0;
+	good = isolate_pool_call(pool, repeat, "hello", 5, NULL, &result) == ISOLATE_RETURNED && result.size == 5 &&
+	       !memcmp(result.data, "hello", 5);
+	isolate_result_clear(&result);
+	isolate_pool_free(pool);
+	return good;
+}
+
 int main(void)
 {
 	struct isolate_options options = {ISOLATE_OPTIONS_INIT, .deadline_ms = 10000};
@@ -29,5 +50,5 @@ int main(void)
 	isolate_result_clear(&result);
 	good = good && isolate_call(crash, NULL, NULL, &result) == ISOLATE_UNKNOWN && result.status.signaled;
 	isolate_result_clear(&result);
-	return good ? 0 : 1;
+	return good && use_pool() ? 0 : 1;
 }

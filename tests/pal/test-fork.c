@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -49,6 +50,77 @@ START_TEST(the_function_s_return_is_the_exit_status)
 	ck_assert_int_eq(wait_take(fork_take(pal_builder_new(NULL), return_it, &code)).code, 42);
 	code = 256 + 7;
 	ck_assert_int_eq(wait_take(fork_take(pal_builder_new(NULL), return_it, &code)).code, 7);
+}
+END_TEST
+
+/* One after the other in the same memory, with a failure in between. */
+START_TEST(the_caller_s_memory_serves_in_place_of_a_mapping)
+{
+	void *memory = mmap(NULL, PAL_FORK_MEMORY, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct pal_builder *builder = pal_builder_new(NULL);
+	struct pal_child *child;
+	struct pal_error error = {0};
+	int code = 42;
+
+	ck_assert(memory != MAP_FAILED);
+	pal_builder_fork_memory(NULL, memory);
+	pal_builder_fork_memory(builder, memory);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_ok(pal_fork(builder, return_it, &code, &child, &error), &error);
+		memset(memory, 0xff, PAL_FORK_MEMORY); /* it is the caller's again */
+		ck_assert_int_eq(wait_take(child).code, 42);
+	}
+	pal_builder_cwd(builder, "/no/such/folder");
+	ck_assert_int_eq(pal_fork(builder, return_it, &code, &child, &error), -ENOENT);
+	ck_assert_int_eq(error.stage, PAL_STAGE_CHDIR);
+	pal_builder_cwd(builder, "/");
+	ck_assert_ok(pal_fork(builder, return_it, &code, &child, &error), &error);
+	ck_assert_int_eq(wait_take(child).code, 42);
+	pal_builder_free(builder);
+	munmap(memory, PAL_FORK_MEMORY);
+}
+END_TEST
+
+static int wait_for_end_of_file(void *arg)
+{
+	const int *ends = arg;
+	char byte;
+
+	close(ends[1]);
+	return read(ends[0], &byte, 1) == 0 ? 9 : 1;
+}
+
+START_TEST(a_fork_that_is_not_waited_for_tells_afterwards)
+{
+	void *memory = mmap(NULL, PAL_FORK_MEMORY, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct pal_builder *builder = pal_builder_new(NULL);
+	struct pal_child *child;
+	struct pal_error error = {0};
+	int ends[2];
+
+	ck_assert(memory != MAP_FAILED);
+	ck_assert_int_eq(pal_builder_fork_error(NULL, NULL), 0);
+	pal_builder_fork_unwaited(NULL, true);
+	pal_builder_close_others(builder, false);
+	pal_builder_fork_unwaited(builder, true);
+	pal_builder_fork_memory(builder, memory);
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	ck_assert_ok(pal_fork(builder, wait_for_end_of_file, ends, &child, &error), &error);
+	close(ends[0]);
+	close(ends[1]);
+	ck_assert_int_eq(wait_take(child).code, 9);
+	ck_assert_int_eq(pal_builder_fork_error(builder, &error), 0);
+
+	pal_builder_cwd(builder, "/no/such/folder");
+	ck_assert_ok(pal_fork(builder, wait_for_end_of_file, ends, &child, &error), &error);
+	ck_assert_int_eq(wait_take(child).code, 127);
+	ck_assert_int_eq(pal_builder_fork_error(builder, &error), -ENOENT);
+	ck_assert_int_eq(error.stage, PAL_STAGE_CHDIR);
+	ck_assert_ptr_nonnull(strstr(error.text, "/no/such/folder"));
+	pal_builder_free(builder);
+	munmap(memory, PAL_FORK_MEMORY);
 }
 END_TEST
 
@@ -473,6 +545,8 @@ static Suite *make_suite(void)
 	TCase *process = support_tcase(suite, "process");
 
 	tcase_add_test(function, the_function_s_return_is_the_exit_status);
+	tcase_add_test(function, the_caller_s_memory_serves_in_place_of_a_mapping);
+	tcase_add_test(function, a_fork_that_is_not_waited_for_tells_afterwards);
 	tcase_add_loop_test(function, pipes_connect_to_the_function, 0, 2);
 	tcase_add_loop_test(function, the_function_sees_the_end_of_its_input, 0, 2);
 	tcase_add_test(function,

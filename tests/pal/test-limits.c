@@ -77,6 +77,23 @@ START_TEST(a_limit_above_the_hard_one_is_an_error)
 }
 END_TEST
 
+START_TEST(a_limit_that_is_refused_is_named)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+	struct pal_error error = {0};
+	struct pal_child *child;
+
+	pal_builder_rlimit(builder, RLIMIT_CPU, 2, 1);
+	ck_assert_int_eq(pal_fork(builder, open_something, NULL, &child, &error), -EINVAL);
+	ck_assert_str_eq(error.text, "limit RLIMIT_CPU: Invalid argument");
+	pal_builder_rlimit(builder, RLIMIT_CPU, 1, 2);
+	pal_builder_rlimit(builder, RLIMIT_RTTIME, 2, 1);
+	ck_assert_int_eq(pal_fork(builder, open_something, NULL, &child, &error), -EINVAL);
+	ck_assert_str_eq(error.text, "limit RLIMIT_RTTIME: Invalid argument");
+	pal_builder_free(builder);
+}
+END_TEST
+
 static int core_limit(void *arg)
 {
 	struct rlimit limit;
@@ -131,6 +148,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(limits, a_child_has_its_own_umask, 0, KINDS);
 	tcase_add_test(limits, a_child_may_open_nothing);
 	tcase_add_loop_test(limits, a_limit_above_the_hard_one_is_an_error, 0, KINDS);
+	tcase_add_test(limits, a_limit_that_is_refused_is_named);
 	tcase_add_test(limits, a_child_that_changes_its_user_may_have_its_limits_raised);
 	return suite;
 }

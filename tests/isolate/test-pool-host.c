@@ -1,0 +1,677 @@
+/* SPDX-License-Identifier: MIT */
+
+/* What happens to pools: their snapshot dies, the host dies, forks, refreshes; many callers; code that is not there. */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <isolate/pool-priv.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "pool-support.h"
+
+/* What the functions tell past the library. */
+static struct board {
+	volatile pid_t pid;
+	volatile int go;
+	volatile int entered;
+} *board;
+
+static void set_board(void)
+{
+	board = shared_memory(sizeof *board);
+}
+
+static void drop_board(void)
+{
+	munmap(board, sizeof *board);
+}
+
+/* Until the test lets it go. */
+static int stay(struct isolate_writer *out, const void *in, size_t in_size)
+{
+	(void)in;
+	(void)in_size;
+	board->pid = getpid();
+	__atomic_add_fetch(&board->entered, 1, __ATOMIC_SEQ_CST);
+	while (!board->go)
+		usleep(500);
+	return isolate_write(out, "stayed", 6);
+}
+
+static void await_entered(int count)
+{
+	while (board->entered < count)
+		usleep(500);
+}
+
+struct caller {
+	pthread_t thread;
+	struct isolate_pool *pool;
+	isolate_pool_fn fn;
+	const struct isolate_options *options;
+	struct isolate_result result;
+};
+
+static void *call(void *arg)
+{
+	struct caller *caller = arg;
+
+	isolate_pool_call(caller->pool, caller->fn, NULL, 0, caller->options, &caller->result);
+	return NULL;
+}
+
+static void start_caller(struct caller *caller)
+{
+	ck_assert_int_eq(pthread_create(&caller->thread, NULL, call, caller), 0);
+}
+
+static void join(struct caller *caller)
+{
+	ck_assert_int_eq(pthread_join(caller->thread, NULL), 0);
+}
+
+static void await_busy(struct isolate_pool *pool)
+{
+	for (unsigned busy = 0; !busy; usleep(100)) {
+		pthread_mutex_lock(&pool->lock);
+		busy = pool->current->busy;
+		pthread_mutex_unlock(&pool->lock);
+	}
+}
+
+/* ---- the snapshot's death ---- */
+
+static void kill_snapshot(struct isolate_pool *pool)
+{
+	int pidfd = open_pidfd(isolate_pool_pid(pool));
+
+	kill(isolate_pool_pid(pool), SIGKILL);
+	await_end(pidfd);
+}
+
+static void check_lost(struct isolate_pool *pool)
+{
+	struct isolate_result result;
+
+	isolate_pool_call(pool, echo, "", 0, NULL, &result);
+	ck_assert_failure(
+		&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_SNAPSHOT, -EOWNERDEAD);
+}
+
+START_TEST(without_its_snapshot_a_pool_executes_nothing_until_it_is_refreshed)
+{
+	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .reuse = _i ? 10 : 0};
+	struct isolate_pool *pool = new_pool(&options);
+
+	for (int i = 0; i < 3; i++) {
+		if (i > 0) /* in the first turn no copy has been made yet */
+			check_that_it_works(pool);
+		kill_snapshot(pool);
+		check_lost(pool);
+		check_lost(pool);
+		refresh(pool);
+		check_that_it_works(pool);
+	}
+	isolate_pool_free(pool);
+}
+END_TEST
+
+START_TEST(calls_under_way_when_the_snapshot_dies_are_unknown)
+{
+	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .reuse = _i ? 10 : 0};
+	struct caller caller = {.fn = stay};
+	int worker;
+
+	set_board();
+	caller.pool = new_pool(&options);
+	start_caller(&caller);
+	await_entered(1);
+	worker = open_pidfd(board->pid);
+	kill_snapshot(caller.pool);
+	join(&caller);
+	ck_assert_failure(
+		&caller.result, ISOLATE_UNKNOWN, ISOLATE_STAGE_SNAPSHOT, -EOWNERDEAD);
+	await_end(worker);
+	check_lost(caller.pool);
+	refresh(caller.pool);
+	check_that_it_works(caller.pool);
+	isolate_pool_free(caller.pool);
+	drop_board();
+}
+END_TEST
+
+/* Stopped, so that it never comes to fork: killed with the order unread. */
+START_TEST(an_order_that_the_snapshot_did_not_come_to_is_not_executed)
+{
+	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .no_spare = true};
+	struct caller caller = {.fn = stay};
+
+	set_board();
+	caller.pool = new_pool(&options);
+	kill(isolate_pool_pid(caller.pool), SIGSTOP);
+	start_caller(&caller);
+	await_busy(caller.pool);
+	usleep(1000 * _i); /* before or after it was sent: the answer is the same */
+	kill_snapshot(caller.pool);
+	join(&caller);
+	ck_assert_failure(
+		&caller.result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_SNAPSHOT, -EOWNERDEAD);
+	ck_assert_int_eq(board->entered, 0);
+	isolate_pool_free(caller.pool);
+	drop_board();
+}
+END_TEST
+
+/* A function may do that to its parent. It is past no deadline for long. */
+START_TEST(a_snapshot_that_stands_still_is_given_up)
+{
+	struct isolate_options deadline = {ISOLATE_OPTIONS_INIT, .deadline_ms = 100};
+	struct caller caller = {.fn = stay, .options = _i ? &deadline : NULL};
+	struct isolate_result result;
+
+	set_board();
+	caller.pool = new_pool(NULL);
+	if (_i) { /* it has not made a copy: nothing has happened, and it may go on */
+		kill(isolate_pool_pid(caller.pool), SIGSTOP);
+		isolate_pool_call(caller.pool, echo, "", 0, &deadline, &result);
+		ck_assert_failure(
+			&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT);
+		kill(isolate_pool_pid(caller.pool), SIGCONT);
+		check_that_it_works(caller.pool);
+	} else {
+		deadline.deadline_ms = 1000;
+		caller.options = &deadline;
+		start_caller(&caller);
+		await_entered(1);
+		kill(isolate_pool_pid(caller.pool), SIGSTOP);
+		join(&caller);
+		ck_assert_failure(
+			&caller.result, ISOLATE_UNKNOWN, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT);
+		check_lost(caller.pool);
+	}
+	isolate_pool_free(caller.pool);
+	drop_board();
+}
+END_TEST
+
+/* ---- refresh ---- */
+
+static volatile int memory;
+
+static int give_memory(struct isolate_writer *out, const void *in, size_t in_size)
+{
+	(void)out;
+	(void)in;
+	(void)in_size;
+	return memory;
+}
+
+static int stay_and_give_memory(struct isolate_writer *out, const void *in, size_t in_size)
+{
+	int r = stay(out, in, in_size);
+
+	return r < 0 ? r : memory;
+}
+
+static void check_memory(struct isolate_pool *pool, int expected)
+{
+	struct isolate_result result;
+
+	isolate_pool_call(pool, give_memory, NULL, 0, NULL, &result);
+	ck_assert_answer(&result, ISOLATE_RETURNED);
+	ck_assert_int_eq(result.value, expected);
+}
+
+START_TEST(memory_is_that_of_the_last_snapshot)
+{
+	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .reuse = _i ? 10 : 0};
+	struct isolate_pool *pool;
+
+	memory = 1;
+	pool = new_pool(&options);
+	for (int i = 1; i < 4; i++) {
+		memory = i + 1;
+		check_memory(pool, i);
+		check_memory(pool, i);
+		refresh(pool);
+		check_memory(pool, i + 1);
+	}
+	isolate_pool_free(pool);
+}
+END_TEST
+
+START_TEST(calls_under_way_end_on_the_old_snapshot)
+{
+	struct caller caller = {.fn = stay_and_give_memory};
+	int old;
+
+	set_board();
+	memory = 1;
+	caller.pool = new_pool(NULL);
+	start_caller(&caller);
+	await_entered(1);
+	memory = 2;
+	old = open_pidfd(isolate_pool_pid(caller.pool));
+	refresh(caller.pool);
+	check_memory(caller.pool, 2);
+	board->go = 1;
+	join(&caller);
+	ck_assert_answer(&caller.result, ISOLATE_RETURNED);
+	ck_assert_int_eq(caller.result.value, 1);
+	isolate_result_clear(&caller.result);
+	await_end(old);
+	check_memory(caller.pool, 2);
+	isolate_pool_free(caller.pool);
+	drop_board();
+}
+END_TEST
+
+/* ---- the host ---- */
+
+/* A host that is killed in a call; writes the pids of snapshot, worker and idle worker. */
+static void be_host(int to, const struct isolate_pool_options *options)
+{
+	struct isolate_pool *pool;
+	struct caller caller = {.fn = stay};
+	pid_t pids[3];
+
+	pool = new_pool(options);
+	caller.pool = pool;
+	start_caller(&caller);
+	await_entered(1);
+	pids[0] = isolate_pool_pid(pool);
+	pids[1] = board->pid;
+	pids[2] = call_for_pid(pool);
+	if (options->reuse < 2)
+		pids[2] = pids[1];
+	if (write(to, pids, sizeof pids) != sizeof pids)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+/* S105 */
+START_TEST(nothing_is_left_of_a_host_that_was_killed)
+{
+	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .reuse = _i ? 10 : 0};
+	int ends[2], pidfds[3];
+	pid_t pids[3], host;
+
+	set_board();
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	host = fork();
+	if (host == 0)
+		be_host(ends[1], &options);
+	ck_assert_int_eq(read(ends[0], pids, sizeof pids), sizeof pids);
+	for (int i = 0; i < 3; i++)
+		pidfds[i] = open_pidfd(pids[i]);
+	kill(host, SIGKILL);
+	for (int i = 0; i < 3; i++)
+		await_end(pidfds[i]);
+	ck_assert_int_eq(waitpid(host, NULL, 0), host);
+	close(ends[0]);
+	close(ends[1]);
+	drop_board();
+}
+END_TEST
+
+/* S58, S117 */
+START_TEST(with_sigchld_ignored_the_status_is_known_all_the_same)
+{
+	struct isolate_pool *pool;
+	struct isolate_result result;
+
+	signal(SIGCHLD, SIG_IGN);
+	pool = new_pool(NULL);
+	isolate_pool_call(pool, echo, "x", 1, NULL, &result);
+	ck_assert_answer(&result, ISOLATE_RETURNED);
+	ck_assert(result.status_known);
+	isolate_result_clear(&result);
+	isolate_pool_free(pool);
+}
+END_TEST
+
+static int use_copy(struct isolate_pool *pool)
+{
+	struct isolate_result result;
+	struct pal_error error;
+
+	if (isolate_pool_call(pool, echo, "", 0, NULL, &result) != ISOLATE_NOT_EXECUTED ||
+		result.error.code != -EPERM || result.error.stage != ISOLATE_STAGE_SNAPSHOT)
+		return 1;
+	if (isolate_pool_refresh(pool, &error) != -EPERM)
+		return 2;
+	isolate_pool_free(pool);
+	return 0;
+}
+
+START_TEST(in_a_fork_there_is_a_copy_that_says_so)
+{
+	struct isolate_pool *pool = new_pool(NULL);
+	int status;
+	pid_t pid;
+
+	check_that_it_works(pool);
+	pid = fork();
+	if (pid == 0)
+		_exit(use_copy(pool));
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	check_that_it_works(pool);
+	isolate_pool_free(pool);
+}
+END_TEST
+
+static struct isolate_pool *own_pool;
+
+static int use_own_pool(struct isolate_writer *out, const void *in, size_t in_size)
+{
+	(void)out;
+	(void)in;
+	(void)in_size;
+	return use_copy(own_pool);
+}
+
+START_TEST(a_function_has_no_more_than_a_copy_of_its_pool)
+{
+	struct isolate_result result;
+
+	own_pool = new_pool(NULL);
+	for (int i = 0; i < 2; i++) {
+		refresh(own_pool); /* so that the snapshot has the pointer, and a pool with another snapshot */
+		isolate_pool_call(own_pool, use_own_pool, NULL, 0, NULL, &result);
+		ck_assert_answer(&result, ISOLATE_RETURNED);
+		ck_assert_int_eq(result.value, 0);
+	}
+	isolate_pool_free(own_pool);
+}
+END_TEST
+
+START_TEST(pools_stand_beside_each_other)
+{
+	struct isolate_pool *pools[3];
+
+	for (int i = 0; i < 3; i++)
+		pools[i] = new_pool(NULL);
+	for (int i = 0; i < 3; i++)
+		check_that_it_works(pools[i]);
+	isolate_pool_free(pools[0]);
+	check_that_it_works(pools[2]);
+	kill_snapshot(pools[2]);
+	check_that_it_works(pools[1]);
+	isolate_pool_free(pools[1]);
+	isolate_pool_free(pools[2]);
+}
+END_TEST
+
+/* ---- many callers ---- */
+
+#define CALLERS 8
+
+START_TEST(eight_threads_share_three_places)
+{
+	struct isolate_pool_options options = {
+		ISOLATE_POOL_OPTIONS_INIT, .at_once = 3, .queue = 5, .reuse = _i ? 7 : 0};
+	struct caller callers[CALLERS];
+	struct isolate_pool *pool = new_pool(&options);
+
+	for (int round = 0; round < 100 / SLOWNESS; round++) {
+		for (int i = 0; i < CALLERS; i++) {
+			callers[i] = (struct caller){.pool = pool, .fn = give_pid};
+			start_caller(&callers[i]);
+		}
+		for (int i = 0; i < CALLERS; i++) {
+			join(&callers[i]);
+			ck_assert_answer(&callers[i].result, ISOLATE_RETURNED);
+			isolate_result_clear(&callers[i].result);
+		}
+	}
+	isolate_pool_free(pool);
+}
+END_TEST
+
+static void await_waiting(struct isolate_pool *pool, unsigned count)
+{
+	for (unsigned waiting = 0; waiting < count; usleep(100)) {
+		pthread_mutex_lock(&pool->lock);
+		waiting = pool->waiting;
+		pthread_mutex_unlock(&pool->lock);
+	}
+}
+
+START_TEST(who_comes_to_a_full_queue_is_sent_away)
+{
+	struct isolate_pool_options options = {
+		ISOLATE_POOL_OPTIONS_INIT, .at_once = 1, .queue = _i ? 2 : -1};
+	struct caller callers[3];
+	struct isolate_result result;
+	struct isolate_pool *pool;
+	int count = _i ? 3 : 1;
+
+	set_board();
+	pool = new_pool(&options);
+	for (int i = 0; i < count; i++) {
+		callers[i] = (struct caller){.pool = pool, .fn = i ? echo : stay};
+		start_caller(&callers[i]);
+		if (i == 0)
+			await_entered(1);
+	}
+	await_waiting(pool, (unsigned)count - 1);
+	isolate_pool_call(pool, echo, "", 0, NULL, &result);
+	ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_QUEUE, -EAGAIN);
+	board->go = 1;
+	for (int i = 0; i < count; i++) {
+		join(&callers[i]);
+		ck_assert_answer(&callers[i].result, ISOLATE_RETURNED);
+		isolate_result_clear(&callers[i].result);
+	}
+	isolate_pool_free(pool);
+	drop_board();
+}
+END_TEST
+
+START_TEST(the_deadline_counts_in_the_queue)
+{
+	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .at_once = 1};
+	struct isolate_options deadline = {ISOLATE_OPTIONS_INIT, .deadline_ms = 50};
+	struct caller caller = {.fn = stay};
+	struct isolate_result result;
+
+	set_board();
+	caller.pool = new_pool(&options);
+	start_caller(&caller);
+	await_entered(1);
+	for (int i = 0; i < 2; i++) {
+		isolate_pool_call(caller.pool, echo, "", 0, &deadline, &result);
+		ck_assert_failure(
+			&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT);
+	}
+	board->go = 1;
+	join(&caller);
+	isolate_result_clear(&caller.result);
+	check_that_it_works(caller.pool);
+	isolate_pool_free(caller.pool);
+	drop_board();
+}
+END_TEST
+
+/* Those that wait are told of a snapshot's end, or are served by a new one. */
+START_TEST(who_waits_is_told_what_became_of_the_snapshot)
+{
+	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .at_once = 1};
+	struct caller callers[2];
+	struct isolate_pool *pool;
+
+	set_board();
+	pool = new_pool(&options);
+	for (int i = 0; i < 2; i++) {
+		callers[i] = (struct caller){.pool = pool, .fn = stay};
+		start_caller(&callers[i]);
+		if (i == 0)
+			await_entered(1);
+	}
+	await_waiting(pool, 1);
+	if (_i) {
+		refresh(pool); /* the other one has a place there at once */
+		await_entered(2);
+		board->go = 1;
+	} else {
+		kill_snapshot(pool);
+	}
+	for (int i = 0; i < 2; i++) {
+		join(&callers[i]);
+		if (_i)
+			ck_assert_answer(&callers[i].result, ISOLATE_RETURNED);
+		else
+			ck_assert_failure(&callers[i].result,
+				i ? ISOLATE_NOT_EXECUTED : ISOLATE_UNKNOWN, ISOLATE_STAGE_SNAPSHOT,
+				-EOWNERDEAD);
+		isolate_result_clear(&callers[i].result);
+	}
+	isolate_pool_free(pool);
+	drop_board();
+}
+END_TEST
+
+static void *refresh_often(void *pool)
+{
+	for (int i = 0; i < 20 / SLOWNESS; i++)
+		refresh(pool);
+	return NULL;
+}
+
+START_TEST(refreshing_while_others_call_costs_no_call)
+{
+	struct isolate_pool *pool;
+	pthread_t thread;
+
+	if (!ALLOCATOR_SURVIVES_FORK)
+		support_skip("AddressSanitizer's allocator does not survive the fork of a process with threads");
+	pool = new_pool(NULL);
+	ck_assert_int_eq(pthread_create(&thread, NULL, refresh_often, pool), 0);
+	for (int i = 0; i < 200 / SLOWNESS; i++)
+		check_that_it_works(pool);
+	pthread_join(thread, NULL);
+	isolate_pool_free(pool);
+}
+END_TEST
+
+/* Fewer where a sanitizer makes each fork slow. */
+START_TEST(ten_thousand_calls_leave_nothing_behind)
+{
+	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .reuse = _i ? 100 : 0};
+	struct isolate_pool *pool = new_pool(&options);
+	static const char bytes[70000];
+	size_t before;
+
+	check_that_it_works(pool);
+	before = support_open_fds();
+	for (int i = 0; i < (ALLOCATOR_SURVIVES_FORK ? 10000 : 1000) / SLOWNESS; i++) {
+		struct isolate_result result;
+
+		isolate_pool_call(pool, echo, bytes, i % 10 ? 100 : sizeof bytes, NULL, &result);
+		ck_assert_answer(&result, ISOLATE_RETURNED);
+		isolate_result_clear(&result);
+	}
+	ck_assert_uint_eq(support_open_fds(), before);
+	isolate_pool_free(pool);
+}
+END_TEST
+
+/* ---- code ---- */
+
+static int call_at(struct isolate_pool *pool, void *at)
+{
+	struct isolate_result result;
+	isolate_pool_fn fn;
+
+	memcpy(&fn, &at, sizeof fn);
+	isolate_pool_call(pool, fn, NULL, 0, NULL, &result);
+	if (result.answer == ISOLATE_RETURNED)
+		return result.value;
+	ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_SNAPSHOT, -ENOEXEC);
+	return -ENOEXEC;
+}
+
+/* Made, as by a compiler at run time: no library tells of it. */
+START_TEST(code_that_was_made_later_is_not_there_before_a_refresh)
+{
+	struct isolate_pool *pool = new_pool(NULL);
+	void *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert(code != MAP_FAILED);
+#if defined __x86_64__
+	memcpy(code, "\xf3\x0f\x1e\xfa\xb8\x2a\x00\x00\x00\xc3", 10); /* returns 42 */
+#endif
+	ck_assert_int_eq(call_at(pool, code), -ENOEXEC); /* data */
+	ck_assert_int_eq(mprotect(code, 4096, PROT_READ | PROT_EXEC), 0);
+	ck_assert_int_eq(call_at(pool, code), -ENOEXEC);
+	check_that_it_works(pool);
+#if defined __x86_64__
+	refresh(pool);
+	ck_assert_int_eq(call_at(pool, code), 42);
+#endif
+	munmap(code, 4096);
+	isolate_pool_free(pool);
+}
+END_TEST
+
+START_TEST(what_was_unloaded_is_not_believed_when_it_comes_back)
+{
+	void *library = dlopen("libresolv.so.2", RTLD_NOW | RTLD_LOCAL), *function;
+	struct isolate__code *code;
+	struct pal_error error;
+
+	function = library ? dlsym(library, "ns_get16") : NULL;
+	if (!function)
+		support_skip("no libresolv.so.2 with ns_get16");
+	ck_assert_ok(isolate__code_new(&code, &error), &error);
+	ck_assert(isolate__code_has(code, function));
+	dlclose(library);
+	if (dlopen("libresolv.so.2", RTLD_NOW | RTLD_NOLOAD))
+		support_skip("somebody else uses libresolv.so.2");
+	ck_assert(!isolate__code_has(code, function));
+	library = dlopen("libresolv.so.2", RTLD_NOW | RTLD_LOCAL);
+	ck_assert(!isolate__code_has(code, dlsym(library, "ns_get16")));
+	ck_assert(isolate__code_has(code, (const void *)echo));
+	dlclose(library);
+	isolate__code_free(code);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+	Suite *suite = suite_create("isolate/pool-host");
+	TCase *death = isolate_tcase(suite, "death");
+	TCase *refreshes = isolate_tcase(suite, "refresh");
+	TCase *host = isolate_tcase(suite, "host");
+	TCase *callers = isolate_tcase(suite, "callers");
+
+	tcase_set_timeout(death, 60);
+	tcase_set_timeout(callers, 120);
+	tcase_add_loop_test(death,
+		without_its_snapshot_a_pool_executes_nothing_until_it_is_refreshed, 0, 2);
+	tcase_add_loop_test(death, calls_under_way_when_the_snapshot_dies_are_unknown, 0, 2);
+	tcase_add_loop_test(
+		death, an_order_that_the_snapshot_did_not_come_to_is_not_executed, 0, 3);
+	tcase_add_loop_test(death, a_snapshot_that_stands_still_is_given_up, 0, 2);
+	tcase_add_loop_test(refreshes, memory_is_that_of_the_last_snapshot, 0, 2);
+	tcase_add_test(refreshes, calls_under_way_end_on_the_old_snapshot);
+	tcase_add_loop_test(host, nothing_is_left_of_a_host_that_was_killed, 0, 2);
+	tcase_add_test(host, with_sigchld_ignored_the_status_is_known_all_the_same);
+	tcase_add_test(host, in_a_fork_there_is_a_copy_that_says_so);
+	tcase_add_test(host, a_function_has_no_more_than_a_copy_of_its_pool);
+	tcase_add_test(host, pools_stand_beside_each_other);
+	tcase_add_test(host, code_that_was_made_later_is_not_there_before_a_refresh);
+	tcase_add_test(host, what_was_unloaded_is_not_believed_when_it_comes_back);
+	tcase_add_loop_test(callers, eight_threads_share_three_places, 0, 2);
+	tcase_add_loop_test(callers, who_comes_to_a_full_queue_is_sent_away, 0, 2);
+	tcase_add_test(callers, the_deadline_counts_in_the_queue);
+	tcase_add_loop_test(callers, who_waits_is_told_what_became_of_the_snapshot, 0, 2);
+	tcase_add_test(callers, refreshing_while_others_call_costs_no_call);
+	tcase_add_loop_test(callers, ten_thousand_calls_leave_nothing_behind, 0, 2);
+	return suite;
+}
+SUPPORT_MAIN(make_suite)

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+
+/* What a pool meets where this process has no room for what it needs: no call is executed in vain. */
+#include <fcntl.h>
+#include <isolate/pool-priv.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "pool-support.h"
+
+#define LONG_RESULT 100000
+
+static volatile int *entered;
+
+static int write_long(struct isolate_writer *out, const void *in, size_t in_size)
+{
+	static const char bytes[LONG_RESULT];
+
+	(void)in;
+	(void)in_size;
+	(*entered)++;
+	return isolate_write(out, bytes, sizeof bytes);
+}
+
+/* With SIGXFSZ as it is by default: it would end the test. */
+START_TEST(files_that_may_not_be_that_long_are_an_error)
+{
+	static const char bytes[ISOLATE__AREA_SIZE];
+	struct rlimit old, limit;
+	struct isolate_pool *pool = new_pool(NULL);
+	struct isolate_result result;
+
+	if (_i)
+		check_that_it_works(pool);
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
+	limit = old;
+	limit.rlim_cur = _i ? ISOLATE__AREA_SIZE : ISOLATE__AREA_SIZE - 1;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	isolate_pool_call(pool, echo, bytes, _i ? sizeof bytes : 1, NULL, &result);
+	ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_PREPARE, -EFBIG);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &old), 0);
+	check_that_it_works(pool);
+	isolate_pool_free(pool);
+}
+END_TEST
+
+/* Every number is taken: as many descriptors of one pipe as there may be. */
+START_TEST(without_a_number_for_the_result_nothing_is_executed)
+{
+	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .reuse = _i ? 100 : 1};
+	struct isolate_pool *pool;
+	struct isolate_result result;
+	struct rlimit old, limit;
+	int fds[64], count = 0;
+
+	entered = shared_memory(sizeof *entered);
+	pool = new_pool(&options);
+	check_that_it_works(pool);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	limit = old;
+	limit.rlim_cur = 64;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	while (count < 64 && (fds[count] = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)) >= 0)
+		count++;
+	isolate_pool_call(pool, write_long, NULL, 0, NULL, &result);
+	ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_PREPARE, -EMFILE);
+	ck_assert_int_eq(*entered, 0);
+	close(fds[--count]);
+	isolate_pool_call(pool, write_long, NULL, 0, NULL, &result);
+	ck_assert_answer(&result, ISOLATE_RETURNED);
+	ck_assert_uint_eq(result.size, LONG_RESULT);
+	isolate_result_clear(&result);
+	while (count > 0)
+		close(fds[--count]);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	isolate_pool_free(pool);
+	munmap((void *)entered, sizeof *entered);
+}
+END_TEST
+
+START_TEST(what_is_kept_has_to_be_open)
+{
+	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 500), kept[] = {fd};
+	struct isolate_options worker = {ISOLATE_OPTIONS_INIT};
+	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .worker = &worker};
+	struct isolate_pool *pool;
+	struct pal_error error = {0};
+
+	if (_i == 0) {
+		worker.keep_fds = kept;
+		worker.keep_fd_count = 1;
+	} else {
+		worker.std_out = PAL_STDIO_FD(fd);
+	}
+	pool = new_pool(&options);
+	close(fd);
+	ck_assert_int_eq(isolate_pool_refresh(pool, &error), -EBADF);
+	ck_assert_int_eq(error.stage, ISOLATE_STAGE_PREPARE);
+	check_that_it_works(pool);
+	isolate_pool_free(pool);
+	ck_assert_int_eq(isolate_pool_new(&options, &pool, &error), -EBADF);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+	Suite *suite = suite_create("isolate/pool-limits");
+	TCase *limits = isolate_tcase(suite, "limits");
+
+	tcase_add_loop_test(limits, files_that_may_not_be_that_long_are_an_error, 0, 2);
+	tcase_add_loop_test(limits, without_a_number_for_the_result_nothing_is_executed, 0, 2);
+	tcase_add_loop_test(limits, what_is_kept_has_to_be_open, 0, 2);
+	return suite;
+}
+SUPPORT_MAIN(make_suite)

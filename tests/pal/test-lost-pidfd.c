@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Children whose pidfd the program closes, or replaces, behind the back of the handle. */
+#include <pal/child.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <pal/builder.h>
+#include <pal/process.h>
+
+#include "spawn-support.h"
+#include "support.h"
+
+/* Long enough for any machine: only where the defect under test would be a hang. */
+#define A_HANG_MS 30000
+
+/* Until its standard input, the gate, is closed. */
+static int pass_the_gate(void *unused)
+{
+	char byte;
+
+	(void)unused;
+	return read(STDIN_FILENO, &byte, 1) == 0 ? 7 : 8;
+}
+
+static struct pal_child *start(int *gate)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+	struct pal_error error = {0};
+	struct pal_child *child;
+
+	pal_builder_stdin(builder, PAL_STDIO_PIPE);
+	pal_builder_process_group(builder, 0);
+	ck_assert_ok(pal_fork(builder, pass_the_gate, NULL, &child, &error), &error);
+	pal_builder_free(builder);
+	*gate = pal_child_steal_stdin(child);
+	return child;
+}
+
+enum loss {
+	CLOSED,
+	READY,  /* another file, which can always be read */
+	SILENT, /* and one that never can */
+	LOSSES
+};
+
+struct other {
+	int fd; /* -1: none */
+	int pipe[2];
+};
+
+static struct other lose_pidfd(const struct pal_child *child, enum loss loss)
+{
+	struct other other = {.fd = pal_child_peek_pidfd(child), .pipe = {-1, -1}};
+	int null = -1;
+
+	switch (loss) {
+	case READY:
+		null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		ck_assert_int_eq(dup3(null, other.fd, O_CLOEXEC), other.fd);
+		close(null);
+		break;
+	case SILENT:
+		ck_assert_int_eq(pipe2(other.pipe, O_CLOEXEC), 0);
+		ck_assert_int_eq(dup3(other.pipe[0], other.fd, O_CLOEXEC), other.fd);
+		break;
+	default:
+		close(other.fd);
+		other.fd = -1;
+	}
+	return other;
+}
+
+/* It is the program's, and nothing of the handle's: still open. */
+static void close_other(struct other *other)
+{
+	if (other->fd >= 0)
+		ck_assert_int_eq(close(other->fd), 0);
+	if (other->pipe[0] >= 0) {
+		close(other->pipe[0]);
+		close(other->pipe[1]);
+	}
+}
+
+START_TEST(a_child_is_waited_for_all_the_same)
+{
+	int gate;
+	struct pal_child *child = start(&gate);
+	struct other other = lose_pidfd(child, _i);
+	struct pal_status status;
+	struct pal_error error;
+
+	ck_assert_int_eq(pal_child_try_wait(child, &status, &error), 0);
+	ck_assert_int_ne(pal_child_peek_pidfd(child), -1);
+	ck_assert_int_ne(pal_child_peek_pidfd(child), other.fd);
+	ck_assert_int_eq(pal_child_wait(child, pal_deadline_after_ms(1), &status, NULL), -ETIMEDOUT);
+	close(gate);
+	ck_assert_ok(pal_child_wait(child, pal_deadline_after_ms(A_HANG_MS), &status, &error), &error);
+	ck_assert(!status.signaled);
+	ck_assert_int_eq(status.code, 7);
+	pal_child_free(child);
+	close_other(&other);
+}
+END_TEST
+
+/* Its loss is noticed by the wait itself, with and without a deadline. */
+START_TEST(a_wait_that_begins_without_a_pidfd_ends_with_the_child)
+{
+	int gate;
+	struct pal_child *child = start(&gate);
+	struct other other = lose_pidfd(child, _i % SILENT);
+	struct pal_status status;
+	struct pal_error error;
+
+	close(gate);
+	ck_assert_ok(pal_child_wait(child,
+			     _i < SILENT ? PAL_DEADLINE_NONE : pal_deadline_after_ms(A_HANG_MS),
+			     &status, &error),
+		&error);
+	ck_assert_int_eq(status.code, 7);
+	pal_child_free(child);
+	close_other(&other);
+}
+END_TEST
+
+START_TEST(a_child_can_be_signalled_and_a_dead_one_cannot)
+{
+	int gate;
+	struct pal_child *child = start(&gate);
+	struct other other = lose_pidfd(child, _i);
+	struct pal_status status;
+	struct pal_error error;
+	siginfo_t info;
+
+	ck_assert_int_eq(pal_child_signal(child, 0), 0);
+	ck_assert_int_eq(pal_child_signal(child, SIGTERM), 0);
+	ck_assert_int_eq(waitid(P_PID, (id_t)pal_child_pid(child), &info, WEXITED | WNOWAIT), 0);
+	ck_assert_int_eq(pal_child_signal(child, SIGKILL), -ESRCH);
+	ck_assert_ok(pal_child_wait(child, PAL_DEADLINE_NONE, &status, &error), &error);
+	ck_assert(status.signaled);
+	ck_assert_int_eq(status.code, SIGTERM);
+	ck_assert_int_eq(pal_child_signal(child, SIGKILL), -ESRCH);
+	pal_child_free(child);
+	close(gate);
+	close_other(&other);
+}
+END_TEST
+
+START_TEST(a_group_can_be_signalled)
+{
+	int gate;
+	struct pal_child *child = start(&gate);
+	struct other other = lose_pidfd(child, _i);
+	struct pal_status status;
+	struct pal_error error;
+
+	ck_assert_int_eq(pal_child_signal_group(child, SIGTERM), 0);
+	ck_assert_ok(pal_child_wait(child, PAL_DEADLINE_NONE, &status, &error), &error);
+	ck_assert_int_eq(status.code, SIGTERM);
+	pal_child_free(child);
+	close(gate);
+	close_other(&other);
+}
+END_TEST
+
+START_TEST(a_child_is_killed_with_its_handle)
+{
+	int gate;
+	struct pal_child *child = start(&gate);
+	struct other other = lose_pidfd(child, _i);
+
+	pal_child_free(child); /* the fixture looks for zombies */
+	close(gate);
+	close_other(&other);
+}
+END_TEST
+
+/* No descriptor can be opened, as if the table were full. */
+START_TEST(without_room_for_another_it_goes_by_the_pid)
+{
+	struct rlimit before, none;
+	int gate;
+	struct pal_child *child = start(&gate);
+	struct pal_status status;
+	struct pal_error error;
+	int code = 0;
+
+	lose_pidfd(child, CLOSED);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){3, before.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_int_eq(pal_child_try_wait(child, &status, &error), 0);
+	ck_assert_int_eq(pal_child_peek_pidfd(child), -1);
+	ck_assert_int_eq(pal_child_signal(child, SIGTERM), -EMFILE);
+	if (_i == 0) {
+		close(gate);
+		code = pal_child_wait(child, pal_deadline_after_ms(A_HANG_MS), &status, &error);
+	}
+	pal_child_free(child);
+	setrlimit(RLIMIT_NOFILE, &before);
+	ck_assert_ok(code, &error);
+	if (_i == 0)
+		ck_assert_int_eq(status.code, 7);
+	else
+		close(gate);
+}
+END_TEST
+
+/* Somebody else has waited for it: its pid may be anybody's. */
+START_TEST(a_child_that_was_reaped_by_others_has_ended)
+{
+	int gate;
+	struct pal_child *child = start(&gate);
+	struct other other = lose_pidfd(child, _i);
+	struct pal_status status;
+	int code;
+
+	close(gate);
+	ck_assert_int_eq(waitpid(pal_child_pid(child), &code, 0), pal_child_pid(child));
+	ck_assert_int_eq(pal_child_signal(child, SIGKILL), -ESRCH);
+	ck_assert_int_eq(pal_child_wait(child, PAL_DEADLINE_NONE, &status, NULL), -ECHILD);
+	pal_child_free(child);
+	close_other(&other);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+	Suite *suite = suite_create("pal/lost-pidfd");
+	TCase *lost = support_tcase(suite, "lost");
+
+	tcase_add_loop_test(lost, a_child_is_waited_for_all_the_same, 0, LOSSES);
+	tcase_add_loop_test(lost, a_wait_that_begins_without_a_pidfd_ends_with_the_child, 0, 2 * SILENT);
+	tcase_add_loop_test(lost, a_child_can_be_signalled_and_a_dead_one_cannot, 0, LOSSES);
+	tcase_add_loop_test(lost, a_group_can_be_signalled, 0, LOSSES);
+	tcase_add_loop_test(lost, a_child_is_killed_with_its_handle, 0, LOSSES);
+	tcase_add_loop_test(lost, without_room_for_another_it_goes_by_the_pid, 0, 2);
+	tcase_add_loop_test(lost, a_child_that_was_reaped_by_others_has_ended, 0, LOSSES);
+	return suite;
+}
+SUPPORT_MAIN(make_suite)
