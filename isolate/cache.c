@@ -116,10 +116,9 @@ int isolate__cache_take(struct isolate__kept *ret)
 	return 0;
 }
 
-/* In the child, too: madvise(2) in place, see syscall-priv.h. */
 bool isolate__cache_seclude(struct isolate__shared *shared)
 {
-	return pal__syscall(SYS_madvise, shared, sizeof *shared, MADV_DONTFORK) == 0;
+	return madvise(shared, sizeof *shared, MADV_DONTFORK) == 0;
 }
 
 void isolate__cache_put(struct isolate__kept *kept, bool secluded)

@@ -412,9 +412,14 @@ static void conclude(struct pool_call *c, struct isolate_result *result)
 {
 	uint32_t forced = c->facts.marks.progress;
 
-	/* Nobody comes for it late; who has it already is known to have ended. */
-	(void)take_back(&c->slot->area->job);
-	c->facts.marks = c->slot->area->shared.marks;
+	if (c->slot->area) {
+		/* Nobody comes for it late; who has it already is known to have ended. */
+		(void)take_back(&c->slot->area->job);
+		c->facts.marks = c->slot->area->shared.marks;
+	} else { /* the job was taken back, and there was nothing to put it into again */
+		c->call.shared = NULL;
+		c->facts.marks.progress = ISOLATE__PREPARED;
+	}
 	if (forced && c->facts.marks.progress == ISOLATE__PREPARED)
 		c->facts.marks.progress = forced;
 	check_memfd(c);

@@ -213,7 +213,6 @@ int isolate__work(void *userdata)
 {
 	struct isolate__seat *seat = userdata;
 	struct isolate__job *job = &seat->area->job;
-
 	int r;
 
 	set_up(seat);

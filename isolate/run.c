@@ -63,7 +63,7 @@ void isolate__conclude(struct isolate__call *call, const struct isolate__facts *
 		result->status = facts->status;
 		result->status_known = 1;
 	}
-	if (call->options.crash_report)
+	if (call->options.crash_report && call->shared)
 		result->crash = isolate__crash_collect(
 			&call->shared->crash, result->status_known ? &result->status : NULL);
 	if (result->answer != ISOLATE_RETURNED)

@@ -41,7 +41,8 @@ void isolate__watch_forget_child(struct isolate_run *run)
 static int watch_child(struct isolate_run *run)
 {
 	/* In the end it is what nobody can read away: it shows the end for ever. */
-	bool wanted = (run->phase <= ISOLATE__KILLED && !run->held) || run->phase == ISOLATE__DONE;
+	bool is_done = run->phase == ISOLATE__DONE;
+	bool wanted = (run->phase <= ISOLATE__KILLED && !run->held) || (is_done && run->call.child);
 	int r = 0;
 
 	if (!wanted) {
@@ -50,7 +51,7 @@ static int watch_child(struct isolate_run *run)
 		r = add(run, pal_child_peek_pidfd(run->call.child));
 		run->watch.child = r == 0;
 	}
-	return r;
+	return is_done ? 0 : r;
 }
 
 static void set_timer(const struct isolate_run *run)

@@ -25,7 +25,7 @@ static int set_action(int signal, __sighandler_t handler)
 	unsigned long action[ACTION_WORDS] = {[HANDLER] = (uintptr_t)handler};
 
 	return pal__child_result(
-		pal__syscall(SYS_rt_sigaction, signal, action, NULL, PAL__KERNEL_SIGSET_SIZE));
+		syscall(SYS_rt_sigaction, signal, action, NULL, PAL__KERNEL_SIGSET_SIZE));
 }
 
 /* For pal_builder_keep_ignored_signals: resets it unless it is ignored. */
@@ -33,7 +33,7 @@ static int reset_handled(int signal)
 {
 	unsigned long now[ACTION_WORDS];
 	int r = pal__child_result(
-		pal__syscall(SYS_rt_sigaction, signal, NULL, now, PAL__KERNEL_SIGSET_SIZE));
+		syscall(SYS_rt_sigaction, signal, NULL, now, PAL__KERNEL_SIGSET_SIZE));
 
 	if (r < 0 || now[HANDLER] == (uintptr_t)SIG_DFL || now[HANDLER] == (uintptr_t)SIG_IGN)
 		return r;
@@ -71,7 +71,7 @@ int pal__child_default_sigchld(bool *ret_ignored)
 {
 	unsigned long now[ACTION_WORDS];
 	int r = pal__child_result(
-		pal__syscall(SYS_rt_sigaction, SIGCHLD, NULL, now, PAL__KERNEL_SIGSET_SIZE));
+		syscall(SYS_rt_sigaction, SIGCHLD, NULL, now, PAL__KERNEL_SIGSET_SIZE));
 
 	if (r < 0 || now[HANDLER] != (uintptr_t)SIG_IGN)
 		return r;
@@ -88,7 +88,7 @@ int pal__child_ignore_sigchld(void)
 int pal__child_open_mask(const struct pal__plan *plan, struct pal__report *report)
 {
 	/* under the filter, which may let it pass for the key */
-	int r = pal__child_result(pal__syscall(SYS_rt_sigprocmask, SIG_SETMASK, &plan->mask, NULL,
+	int r = pal__child_result(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &plan->mask, NULL,
 		PAL__KERNEL_SIGSET_SIZE, 0UL, plan->sandbox->start_key));
 
 	return r < 0 ? pal__report_fail(report, PAL_STAGE_SIGNALS, 0, r) : 0;

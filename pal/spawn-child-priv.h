@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <pal/plan-priv.h>
 #include <pal/report-priv.h>
-#include <pal/syscall-priv.h>
 
 /* The child's half. See the rules at the top of spawn-child.c. */
 

@@ -43,9 +43,9 @@ static int copy_to_gap(const struct pal__fd_plan *plan, int fd)
 			i++;
 		if (i == plan->used_count)
 			break;
-		if (plan->used[i] == number || pal__syscall(SYS_fcntl, number, F_GETFD) >= 0)
+		if (plan->used[i] == number || syscall(SYS_fcntl, number, F_GETFD) >= 0)
 			continue;
-		if (pal__syscall(SYS_dup3, fd, number, O_CLOEXEC) >= 0)
+		if (syscall(SYS_dup3, fd, number, O_CLOEXEC) >= 0)
 			return number;
 		break; /* beyond RLIMIT_NOFILE */
 	}
@@ -57,7 +57,7 @@ static int copy_aside(const struct pal__fd_plan *plan, int fd)
 {
 	int highest = plan->used_count ? plan->used[plan->used_count - 1] : 2;
 	int lowest_free = highest < 2 ? 3 : highest < INT_MAX ? highest + 1 : highest;
-	int r = pal__child_result(pal__syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest_free));
+	int r = pal__child_result(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest_free));
 
 	return r == -EMFILE || r == -EINVAL ? copy_to_gap(plan, fd) : r;
 }
@@ -69,20 +69,20 @@ static int make_step(
 
 	switch (step->kind) {
 	case PAL__FD_DUP:
-		r = pal__child_result(pal__syscall(SYS_dup3, step->from, step->to, 0));
+		r = pal__child_result(syscall(SYS_dup3, step->from, step->to, 0));
 		if (r != -EBADF || !step->optional)
 			return r;
-		pal__syscall(SYS_close, step->to); /* stderr as the stdout that there is not */
+		syscall(SYS_close, step->to); /* stderr as the stdout that there is not */
 		return 0;
 	case PAL__FD_KEEP:
-		r = pal__child_result(pal__syscall(SYS_fcntl, step->to, F_SETFD, 0));
+		r = pal__child_result(syscall(SYS_fcntl, step->to, F_SETFD, 0));
 		return r == -EBADF && step->optional ? 0 : r;
 	case PAL__FD_SAVE:
 		*temporary = copy_aside(plan, step->from);
 		return *temporary;
 	case PAL__FD_RESTORE:
-		r = pal__child_result(pal__syscall(SYS_dup3, *temporary, step->to, 0));
-		pal__syscall(SYS_close, *temporary);
+		r = pal__child_result(syscall(SYS_dup3, *temporary, step->to, 0));
+		syscall(SYS_close, *temporary);
 		return r;
 	}
 	return -EINVAL;
@@ -103,7 +103,7 @@ static int carry(
 		if (carried[i] < 0)
 			return pal__report_fail(report, PAL_STAGE_FDS, -1, carried[i]);
 		if (i != PAL__CARRY_CWD)
-			pal__syscall(SYS_close, plan->carried[i]);
+			syscall(SYS_close, plan->carried[i]);
 	}
 	return 0;
 }
@@ -119,7 +119,7 @@ static int move_fds(const struct pal__fd_plan *plan, struct pal__report *report)
 			return pal__report_fail(report, PAL_STAGE_FDS, plan->steps[i].request, r);
 	}
 	for (size_t i = 0; i < plan->close_count; i++)
-		pal__syscall(SYS_close, plan->closes[i]);
+		syscall(SYS_close, plan->closes[i]);
 	return 0;
 }
 
@@ -144,7 +144,7 @@ static unsigned next_kept(
 /* Before anything else is done to descriptors. What is left out of the copy is not even counted. */
 static int leave_shared_files(const struct pal__fd_plan *plan, struct pal__report *report)
 {
-	int r = pal__child_result(pal__syscall(
+	int r = pal__child_result(syscall(
 		SYS_close_range, plan->leave_from, UINT_MAX, (unsigned)CLOSE_RANGE_UNSHARE));
 
 	return r < 0 ? pal__report_fail(report, PAL_STAGE_CLOSE_OTHERS, 0, r) : 0;
@@ -160,7 +160,7 @@ int pal__child_close_from(
 
 		next = next_kept(from, kept, kept_count, carried);
 		if (next > from)
-			r = pal__child_result(pal__syscall(
+			r = pal__child_result(syscall(
 				SYS_close_range, from, next == UINT_MAX ? next : next - 1, 0));
 		if (r < 0)
 			return r;
@@ -186,10 +186,10 @@ static bool parent_has_died(const struct pal__plan *plan, int parent_fd)
 {
 	struct pollfd end = {.fd = parent_fd, .events = POLLIN};
 	const struct timespec now = {0};
-	pid_t parent = (pid_t)pal__syscall(SYS_getppid);
+	pid_t parent = (pid_t)syscall(SYS_getppid);
 
 	if (parent_fd >= 0)
-		return pal__syscall(SYS_ppoll, &end, 1, &now, NULL, 0) != 0;
+		return syscall(SYS_ppoll, &end, 1, &now, NULL, 0) != 0;
 	/* 0 is a parent outside of this child's pid namespace */
 	return parent != plan->parent && parent != 0;
 }
@@ -201,14 +201,14 @@ static int arm_parent_death(
 
 	if (!plan->parent_death)
 		return 0;
-	r = pal__child_result(pal__syscall(SYS_prctl, PR_SET_PDEATHSIG, plan->parent_death, 0, 0, 0));
+	r = pal__child_result(syscall(SYS_prctl, PR_SET_PDEATHSIG, plan->parent_death, 0, 0, 0));
 	if (r < 0)
 		return pal__report_fail(report, PAL_STAGE_PARENT_DEATH, 0, r);
 	/* It may have died before that. */
 	if (parent_has_died(plan, parent_fd))
 		return pal__report_fail(report, PAL_STAGE_PARENT_DEATH, 0, -ESRCH);
 	if (parent_fd >= 0)
-		pal__syscall(SYS_close, parent_fd);
+		syscall(SYS_close, parent_fd);
 	return 0;
 }
 
@@ -217,20 +217,20 @@ static int change_folder(const struct pal__plan *plan, struct pal__report *repor
 	int r = 0;
 
 	if (plan->cwd)
-		r = pal__child_result(pal__syscall(SYS_chdir, plan->cwd));
+		r = pal__child_result(syscall(SYS_chdir, plan->cwd));
 	else if (carried_cwd >= 0)
-		r = pal__child_result(pal__syscall(SYS_fchdir, carried_cwd));
+		r = pal__child_result(syscall(SYS_fchdir, carried_cwd));
 	if (r < 0)
 		return pal__report_fail(report, PAL_STAGE_CHDIR, 0, r);
 	if (carried_cwd >= 0)
-		pal__syscall(SYS_close, carried_cwd);
+		syscall(SYS_close, carried_cwd);
 	return 0;
 }
 
 /* The last three arguments are for a seccomp filter to see: see seccomp-priv.h. */
 static int try_candidate(const struct pal__plan *plan, size_t i)
 {
-	return pal__child_result(pal__syscall(SYS_execve, plan->candidates.items[i], plan->argv,
+	return pal__child_result(syscall(SYS_execve, plan->candidates.items[i], plan->argv,
 		plan->envp, plan->sandbox->exec_key, 0UL, plan->sandbox->start_key));
 }
 
@@ -361,7 +361,7 @@ int pal__child_main(void *child_args)
 	int r;
 
 	if (args->reserved >= 0) /* a step could be about its number */
-		pal__syscall(SYS_close, args->reserved);
+		syscall(SYS_close, args->reserved);
 	if (args->shares_files && leave_shared_files(&args->plan->fds, args->report) < 0)
 		return 127;
 	r = pal__child_setup(args);

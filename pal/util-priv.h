@@ -5,7 +5,6 @@
 /* Small helpers for every library of the toolkit. Header only; not installed. */
 
 #include <errno.h>
-#include <pal/syscall-priv.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

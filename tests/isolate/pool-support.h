@@ -20,6 +20,15 @@ static inline struct isolate_pool *new_pool(const struct isolate_pool_options *o
 	return pool;
 }
 
+/* With a copy for each call, or one for all. */
+static inline struct isolate_pool *pool_of(int reused)
+{
+	struct isolate_pool_options options = {
+		ISOLATE_POOL_OPTIONS_INIT, .reuse = reused ? 1000000 : 0};
+
+	return new_pool(&options);
+}
+
 static inline void refresh(struct isolate_pool *pool)
 {
 	struct pal_error error = {0};

@@ -286,7 +286,8 @@ START_TEST(threads_share_what_is_kept)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, call_many, NULL), 0);
 	for (int i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
-	ck_assert_uint_le(count_pages(), 4);
+	/* Who finds another one at it takes a new page: so more than one for each thread, but bounded. */
+	ck_assert_uint_le(count_pages(), 8);
 }
 END_TEST
 

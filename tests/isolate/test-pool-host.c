@@ -1,95 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 
-/* What happens to pools: their snapshot dies, the host dies, forks, refreshes; many callers; code that is not there. */
+/* What happens to pools: their snapshot dies, the host dies, forks, refreshes; code that is not there. */
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <isolate/pool-priv.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include "pool-support.h"
-
-/* What the functions tell past the library. */
-static struct board {
-	volatile pid_t pid;
-	volatile int go;
-	volatile int entered;
-} *board;
-
-static void set_board(void)
-{
-	board = shared_memory(sizeof *board);
-}
-
-static void drop_board(void)
-{
-	munmap(board, sizeof *board);
-}
-
-/* Until the test lets it go. */
-static int stay(struct isolate_writer *out, const void *in, size_t in_size)
-{
-	(void)in;
-	(void)in_size;
-	board->pid = getpid();
-	__atomic_add_fetch(&board->entered, 1, __ATOMIC_SEQ_CST);
-	while (!board->go)
-		usleep(500);
-	return isolate_write(out, "stayed", 6);
-}
-
-static void await_entered(int count)
-{
-	while (board->entered < count)
-		usleep(500);
-}
-
-struct caller {
-	pthread_t thread;
-	struct isolate_pool *pool;
-	isolate_pool_fn fn;
-	const struct isolate_options *options;
-	struct isolate_result result;
-};
-
-static void *call(void *arg)
-{
-	struct caller *caller = arg;
-
-	isolate_pool_call(caller->pool, caller->fn, NULL, 0, caller->options, &caller->result);
-	return NULL;
-}
-
-static void start_caller(struct caller *caller)
-{
-	ck_assert_int_eq(pthread_create(&caller->thread, NULL, call, caller), 0);
-}
-
-static void join(struct caller *caller)
-{
-	ck_assert_int_eq(pthread_join(caller->thread, NULL), 0);
-}
-
-static void await_busy(struct isolate_pool *pool)
-{
-	for (unsigned busy = 0; !busy; usleep(100)) {
-		pthread_mutex_lock(&pool->lock);
-		busy = pool->current->busy;
-		pthread_mutex_unlock(&pool->lock);
-	}
-}
+#include "pool-callers.h"
 
 /* ---- the snapshot's death ---- */
-
-static void kill_snapshot(struct isolate_pool *pool)
-{
-	int pidfd = open_pidfd(isolate_pool_pid(pool));
-
-	kill(isolate_pool_pid(pool), SIGKILL);
-	await_end(pidfd);
-}
 
 static void check_lost(struct isolate_pool *pool)
 {
@@ -406,180 +326,6 @@ START_TEST(pools_stand_beside_each_other)
 }
 END_TEST
 
-/* ---- many callers ---- */
-
-#define CALLERS 8
-
-START_TEST(eight_threads_share_three_places)
-{
-	struct isolate_pool_options options = {
-		ISOLATE_POOL_OPTIONS_INIT, .at_once = 3, .queue = 5, .reuse = _i ? 7 : 0};
-	struct caller callers[CALLERS];
-	struct isolate_pool *pool = new_pool(&options);
-
-	for (int round = 0; round < 100 / SLOWNESS; round++) {
-		for (int i = 0; i < CALLERS; i++) {
-			callers[i] = (struct caller){.pool = pool, .fn = give_pid};
-			start_caller(&callers[i]);
-		}
-		for (int i = 0; i < CALLERS; i++) {
-			join(&callers[i]);
-			ck_assert_answer(&callers[i].result, ISOLATE_RETURNED);
-			isolate_result_clear(&callers[i].result);
-		}
-	}
-	isolate_pool_free(pool);
-}
-END_TEST
-
-static void await_waiting(struct isolate_pool *pool, unsigned count)
-{
-	for (unsigned waiting = 0; waiting < count; usleep(100)) {
-		pthread_mutex_lock(&pool->lock);
-		waiting = pool->waiting;
-		pthread_mutex_unlock(&pool->lock);
-	}
-}
-
-START_TEST(who_comes_to_a_full_queue_is_sent_away)
-{
-	struct isolate_pool_options options = {
-		ISOLATE_POOL_OPTIONS_INIT, .at_once = 1, .queue = _i ? 2 : -1};
-	struct caller callers[3];
-	struct isolate_result result;
-	struct isolate_pool *pool;
-	int count = _i ? 3 : 1;
-
-	set_board();
-	pool = new_pool(&options);
-	for (int i = 0; i < count; i++) {
-		callers[i] = (struct caller){.pool = pool, .fn = i ? echo : stay};
-		start_caller(&callers[i]);
-		if (i == 0)
-			await_entered(1);
-	}
-	await_waiting(pool, (unsigned)count - 1);
-	isolate_pool_call(pool, echo, "", 0, NULL, &result);
-	ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_QUEUE, -EAGAIN);
-	board->go = 1;
-	for (int i = 0; i < count; i++) {
-		join(&callers[i]);
-		ck_assert_answer(&callers[i].result, ISOLATE_RETURNED);
-		isolate_result_clear(&callers[i].result);
-	}
-	isolate_pool_free(pool);
-	drop_board();
-}
-END_TEST
-
-START_TEST(the_deadline_counts_in_the_queue)
-{
-	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .at_once = 1};
-	struct isolate_options deadline = {ISOLATE_OPTIONS_INIT, .deadline_ms = 50};
-	struct caller caller = {.fn = stay};
-	struct isolate_result result;
-
-	set_board();
-	caller.pool = new_pool(&options);
-	start_caller(&caller);
-	await_entered(1);
-	for (int i = 0; i < 2; i++) {
-		isolate_pool_call(caller.pool, echo, "", 0, &deadline, &result);
-		ck_assert_failure(
-			&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT);
-	}
-	board->go = 1;
-	join(&caller);
-	isolate_result_clear(&caller.result);
-	check_that_it_works(caller.pool);
-	isolate_pool_free(caller.pool);
-	drop_board();
-}
-END_TEST
-
-/* Those that wait are told of a snapshot's end, or are served by a new one. */
-START_TEST(who_waits_is_told_what_became_of_the_snapshot)
-{
-	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .at_once = 1};
-	struct caller callers[2];
-	struct isolate_pool *pool;
-
-	set_board();
-	pool = new_pool(&options);
-	for (int i = 0; i < 2; i++) {
-		callers[i] = (struct caller){.pool = pool, .fn = stay};
-		start_caller(&callers[i]);
-		if (i == 0)
-			await_entered(1);
-	}
-	await_waiting(pool, 1);
-	if (_i) {
-		refresh(pool); /* the other one has a place there at once */
-		await_entered(2);
-		board->go = 1;
-	} else {
-		kill_snapshot(pool);
-	}
-	for (int i = 0; i < 2; i++) {
-		join(&callers[i]);
-		if (_i)
-			ck_assert_answer(&callers[i].result, ISOLATE_RETURNED);
-		else
-			ck_assert_failure(&callers[i].result,
-				i ? ISOLATE_NOT_EXECUTED : ISOLATE_UNKNOWN, ISOLATE_STAGE_SNAPSHOT,
-				-EOWNERDEAD);
-		isolate_result_clear(&callers[i].result);
-	}
-	isolate_pool_free(pool);
-	drop_board();
-}
-END_TEST
-
-static void *refresh_often(void *pool)
-{
-	for (int i = 0; i < 20 / SLOWNESS; i++)
-		refresh(pool);
-	return NULL;
-}
-
-START_TEST(refreshing_while_others_call_costs_no_call)
-{
-	struct isolate_pool *pool;
-	pthread_t thread;
-
-	if (!ALLOCATOR_SURVIVES_FORK)
-		support_skip("AddressSanitizer's allocator does not survive the fork of a process with threads");
-	pool = new_pool(NULL);
-	ck_assert_int_eq(pthread_create(&thread, NULL, refresh_often, pool), 0);
-	for (int i = 0; i < 200 / SLOWNESS; i++)
-		check_that_it_works(pool);
-	pthread_join(thread, NULL);
-	isolate_pool_free(pool);
-}
-END_TEST
-
-/* Fewer where a sanitizer makes each fork slow. */
-START_TEST(ten_thousand_calls_leave_nothing_behind)
-{
-	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .reuse = _i ? 100 : 0};
-	struct isolate_pool *pool = new_pool(&options);
-	static const char bytes[70000];
-	size_t before;
-
-	check_that_it_works(pool);
-	before = support_open_fds();
-	for (int i = 0; i < (ALLOCATOR_SURVIVES_FORK ? 10000 : 1000) / SLOWNESS; i++) {
-		struct isolate_result result;
-
-		isolate_pool_call(pool, echo, bytes, i % 10 ? 100 : sizeof bytes, NULL, &result);
-		ck_assert_answer(&result, ISOLATE_RETURNED);
-		isolate_result_clear(&result);
-	}
-	ck_assert_uint_eq(support_open_fds(), before);
-	isolate_pool_free(pool);
-}
-END_TEST
-
 /* ---- code ---- */
 
 static int call_at(struct isolate_pool *pool, void *at)
@@ -647,10 +393,8 @@ static Suite *make_suite(void)
 	TCase *death = isolate_tcase(suite, "death");
 	TCase *refreshes = isolate_tcase(suite, "refresh");
 	TCase *host = isolate_tcase(suite, "host");
-	TCase *callers = isolate_tcase(suite, "callers");
 
 	tcase_set_timeout(death, 60);
-	tcase_set_timeout(callers, 120);
 	tcase_add_loop_test(death,
 		without_its_snapshot_a_pool_executes_nothing_until_it_is_refreshed, 0, 2);
 	tcase_add_loop_test(death, calls_under_way_when_the_snapshot_dies_are_unknown, 0, 2);
@@ -666,12 +410,6 @@ static Suite *make_suite(void)
 	tcase_add_test(host, pools_stand_beside_each_other);
 	tcase_add_test(host, code_that_was_made_later_is_not_there_before_a_refresh);
 	tcase_add_test(host, what_was_unloaded_is_not_believed_when_it_comes_back);
-	tcase_add_loop_test(callers, eight_threads_share_three_places, 0, 2);
-	tcase_add_loop_test(callers, who_comes_to_a_full_queue_is_sent_away, 0, 2);
-	tcase_add_test(callers, the_deadline_counts_in_the_queue);
-	tcase_add_loop_test(callers, who_waits_is_told_what_became_of_the_snapshot, 0, 2);
-	tcase_add_test(callers, refreshing_while_others_call_costs_no_call);
-	tcase_add_loop_test(callers, ten_thousand_calls_leave_nothing_behind, 0, 2);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

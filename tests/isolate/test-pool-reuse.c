@@ -117,6 +117,33 @@ START_TEST(who_reads_what_is_for_a_copy_keeps_no_call_waiting)
 }
 END_TEST
 
+/* Then the job is taken back, and there is no descriptor for other memory to put it into. */
+START_TEST(a_copy_that_stands_still_when_descriptors_run_out_executes_nothing)
+{
+	struct isolate_options worker = {ISOLATE_OPTIONS_INIT, .crash_report = _i};
+	struct isolate_pool_options options = {
+		ISOLATE_POOL_OPTIONS_INIT, .worker = &worker, .at_once = 1, .reuse = 100};
+	struct isolate_options shortly = {ISOLATE_OPTIONS_INIT, .max_result = 1000};
+	struct isolate_pool *pool = new_pool(&options);
+	struct isolate_result result;
+	const struct rlimit few = {100, 100};
+	int fds[100], count = 0;
+
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	kill(call_for_pid(pool), SIGSTOP);
+	while ((fds[count] = dup(STDIN_FILENO)) >= 0)
+		count++;
+	isolate_pool_call(pool, echo, "", 1, &shortly, &result);
+	while (count > 0)
+		close(fds[--count]);
+	ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_START, -EMFILE);
+	ck_assert_ptr_null(result.crash);
+	isolate_result_clear(&result);
+	check_that_it_works(pool);
+	isolate_pool_free(pool);
+}
+END_TEST
+
 /* Shuts down and fills what it has from its copy, until the test ends it. */
 static int leave_a_vandal(struct isolate_writer *out, const void *in, size_t in_size)
 {
@@ -163,6 +190,8 @@ static Suite *make_suite(void)
 	tcase_set_timeout(whose, 120);
 	tcase_add_loop_test(whose, a_long_result_ends_no_call_before_its_copy_says_so, 1, 4);
 	tcase_add_test(whose, who_reads_what_is_for_a_copy_keeps_no_call_waiting);
+	tcase_add_loop_test(whose,
+		a_copy_that_stands_still_when_descriptors_run_out_executes_nothing, 0, 2);
 	tcase_add_loop_test(whose, who_is_left_behind_costs_no_other_copy_its_long_result, 0, 2);
 	tcase_add_test(whose, no_two_copies_of_a_place_are_numbered_alike);
 	return suite;

@@ -23,6 +23,7 @@
 
 enum call {
 	NO_CALL,
+	AWAIT_START,
 	ALLOCATE_RUN,
 	GROW_CAPTURE,
 	MAKE_SET,
@@ -61,6 +62,18 @@ static void let_fail(enum call call, int code, int skip, int times)
 	type __real_##name(__VA_ARGS__);                                                           \
 	type __wrap_##name(__VA_ARGS__);                                                           \
 	type __wrap_##name(__VA_ARGS__)
+
+/* Shared with the function, which sets it. */
+static volatile bool *entered;
+
+WRAP(int, poll, struct pollfd *events, nfds_t count, int timeout_ms)
+{
+	if (count != 2 || fault.call != AWAIT_START) /* pal_fork's, for the start */
+		return __real_poll(events, count, timeout_ms);
+	while (!*entered)
+		sched_yield();
+	return strikes(AWAIT_START) ? -1 : __real_poll(events, count, timeout_ms);
+}
 
 WRAP(void *, malloc, size_t size)
 {
@@ -175,6 +188,36 @@ START_TEST(a_run_without_memory_is_not_executed)
 	ck_assert_int_eq(isolate_start(print_and_return, &size, NULL, &run, &error), -ENOMEM);
 	ck_assert_int_eq(error.stage, ISOLATE_STAGE_PREPARE);
 	ck_assert_ptr_eq(run, untouched);
+}
+END_TEST
+
+static int enter(struct isolate_writer *out, void *arg)
+{
+	(void)out;
+	(void)arg;
+	*entered = true;
+	return pause();
+}
+
+/* A start that fails when the function has been entered has an outcome, and no child. */
+START_TEST(a_start_that_fails_late_is_a_run_that_is_over)
+{
+	struct pollfd event = {.events = POLLIN};
+	struct isolate_result result;
+	struct isolate_run *run;
+
+	entered = shared_memory(sizeof *entered);
+	let_fail(AWAIT_START, EPERM, 0, 1);
+	ck_assert_int_eq(isolate_start(enter, NULL, NULL, &run, NULL), 0);
+	event.fd = isolate_run_fd(run);
+	ck_assert_int_ge(event.fd, 0);
+	isolate_cancel(run);
+	ck_assert_int_eq(poll(&event, 1, A_HANG_MS), 1);
+	ck_assert_int_eq(isolate_progress(run), 1);
+	ck_assert_int_eq(isolate_finish(run, &result), ISOLATE_UNKNOWN);
+	isolate_result_clear(&result);
+	munmap((void *)entered, sizeof *entered);
+	entered = NULL;
 }
 END_TEST
 
@@ -396,6 +439,7 @@ static Suite *make_suite(void)
 	TCase *streams = isolate_tcase(suite, "streams");
 
 	tcase_add_test(runs, a_run_without_memory_is_not_executed);
+	tcase_add_test(runs, a_start_that_fails_late_is_a_run_that_is_over);
 	tcase_add_loop_test(
 		runs, a_set_that_cannot_be_made_changes_nothing, 0, sizeof sets / sizeof *sets);
 	tcase_add_loop_test(runs, an_end_that_cannot_be_had_is_looked_for_again, 0, 2);
