@@ -24,7 +24,10 @@
 #define MESH__BATCH_USUAL 4u
 #define MESH__BATCH_MAX ((unsigned)PAL_SOCKET_MAX_PACKETS)
 
-/* Where packets are read to, by whoever drives; and where the next one is written, by whoever has the lock. Of all links of a node. */
+/*
+ * Of all links of a node: where packets are read to, by whoever drives; and where the next one is written, by whoever
+ * has the lock.
+ */
 struct mesh__inbox {
 	unsigned most; /* packets at a time; a peer may put descriptors into every one, which the process has to have room for */
 	struct pal_socket_incoming packets[MESH__BATCH_MAX];

@@ -336,8 +336,10 @@ static int send_next(struct mesh__link *link)
 			drop_first(link);
 		if (sent > 0)
 			link->packets_sent += (unsigned)sent;
-		if (sent > 0 || sent == -EAGAIN)
+		if (sent > 0 || sent == -EAGAIN) {
+			link->stuck = false;
 			return sent > 0 ? 0 : 1;
+		}
 	}
 	result = try_send(link, first->data, first->size, &first->memfd, first->fds, first->fd_count);
 	if (!result)

@@ -68,7 +68,8 @@ static bool at_home(struct mesh__poller *poller)
 	return mesh__port_run_ready(node);
 }
 
-static const struct mesh__poller_ops poller_ops = {.unlock = unlock, .settle = settle, .ready = on_ready, .after = after_turn, .home = at_home};
+static const struct mesh__poller_ops poller_ops = {
+	.unlock = unlock, .settle = settle, .ready = on_ready, .after = after_turn, .home = at_home};
 
 static void serve_peers(struct mesh_node *node)
 {

@@ -62,10 +62,10 @@ PAL_EXPORT int mesh_port_send_wait(struct mesh_port *port, struct mesh_message *
 
 /*
  * Has `fn` called once as soon as there is room again, in the way of mesh_port_set_callback, which says where and when this
- * may be used: enough for the message that was refused last on this port, and much less waiting than when it was. So it
- * is called at once where nothing was refused. It is called, too, when the port has ended, when sending drops the message. Calls of
- * `fn` do not overlap those of the port's other callback where both are called in the same thread. A later call replaces an
- * earlier one; NULL removes it. 0, -ENOMEM, -EMFILE (an eventfd is needed), -EINVAL.
+ * may be used: enough for the message that was refused last on this port, and no more waiting than a half of what may wait.
+ * That may be at once. It is called, too, when the port has ended, when sending drops the message. The base has to outlive the
+ * call, not the port. Calls of `fn` do not overlap those of the port's other callback where both are called in the same
+ * thread. A later call replaces an earlier one; NULL removes it. 0, -ENOMEM, -EMFILE (an eventfd is needed), -EINVAL.
  */
 typedef void (*mesh_port_writable_fn)(struct mesh_port *port, void *userdata);
 PAL_EXPORT int mesh_port_on_writable(struct mesh_port *port, struct event_base *base, mesh_port_writable_fn fn,

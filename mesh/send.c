@@ -76,6 +76,7 @@ void mesh__port_forget_senders(struct mesh_node *node)
 	struct mesh__port_waiters *waiters;
 
 	mesh__space_lock(&node->space);
+	node->space.closing = true; /* who comes now is not listed any more */
 	while ((waiters = TAILQ_FIRST(&node->senders))) {
 		TAILQ_REMOVE(&node->senders, waiters, in_senders);
 		waiters->listed = false;
@@ -123,18 +124,38 @@ bool mesh__port_call_writable(struct mesh__space **space, struct mesh__port_wait
 	return false;
 }
 
+/*
+ * The event of a callback that was called or is not wanted any more, to free without the lock. It must not stay in
+ * the base, which may be freed before the port. Not of waiters that went off their port: it is freed with them.
+ */
+static struct event *take_event(struct mesh__port_waiters *waiters)
+{
+	if (waiters->port->waiters != waiters || waiters->writable_fn)
+		return NULL;
+	return PAL_TAKE_POINTER(waiters->writable_event);
+}
+
+static void free_event(struct event *event)
+{
+	if (event)
+		event_free(event); /* a base in another thread may be about to call: that is waited for */
+}
+
 /* A base found the eventfd readable. */
 static void on_base_writable(evutil_socket_t fd, short what, void *argument)
 {
 	struct mesh__port_waiters *waiters = argument;
 	struct mesh__space *space = mesh__port_lock(waiters->port);
 	struct mesh__port_waiters *left = NULL;
+	struct event *done = NULL;
 	uint64_t ticks;
 
 	(void)what;
 	(void)!read(fd, &ticks, sizeof ticks);
-	mesh__port_call_writable(&space, waiters, &left);
+	if (mesh__port_call_writable(&space, waiters, &left))
+		done = take_event(waiters);
 	mesh__space_unlock(space);
+	free_event(done);
 	mesh__port_free_waiters(left);
 }
 
@@ -198,10 +219,10 @@ int mesh_port_on_writable(struct mesh_port *port, struct event_base *base, mesh_
 	} else if (port->waiters) {
 		port->waiters->writable_fn = NULL;
 		update_list(port->waiters);
+		old = take_event(port->waiters);
 	}
 	mesh__space_unlock(space);
-	if (old)
-		event_free(old); /* without the lock: a base in another thread may be about to call */
+	free_event(old);
 	return result;
 }
 

@@ -75,7 +75,6 @@ void mesh__space_close(struct mesh__space *space)
 	HASH_ITER(hh, space->ports, far, next) {
 		struct mesh_port *port = mesh__port_ref(far->port);
 
-
 		mesh__port_break(port, &space->node, NULL, "its node has left");
 		if (port->registered)
 			mesh__port_leave(port, MESH__FAILED);

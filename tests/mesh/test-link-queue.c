@@ -81,6 +81,25 @@ static void fill_socket(struct mesh__link *link)
 		send_bytes(link, 10000, 1, NULL, 0);
 }
 
+/* Otherwise it would go on by time only, though the socket tells when it takes more. */
+START_TEST(a_shortage_is_over_when_several_packets_have_gone)
+{
+	struct seen seen = {0};
+
+	make_links();
+	fill_socket(&near);
+	for (int i = 0; i < 100; i++)
+		send_bytes(&near, 10000, 1, NULL, 0);
+	near.stuck = true; /* as a shortage left it that nothing in the system shows any more */
+	ck_assert_int_eq(mesh__link_receive(&far, 4, &reader, &seen), 0);
+	ck_assert_uint_gt(seen.events, 1);
+	mesh__link_flush(&near);
+	ck_assert_uint_gt(near.queued.packets, 0);
+	ck_assert(mesh__link_wants_write(&near));
+	drop_links();
+}
+END_TEST
+
 static void send_with_fd(struct mesh__link *link)
 {
 	int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
@@ -197,6 +216,7 @@ static Suite *make_suite(void)
 	tcase_add_test(queue, descriptors_that_find_no_place_are_closed_and_cost_the_event_only);
 	tcase_add_test(queue, what_the_socket_does_not_take_is_queued_and_nothing_overtakes);
 	tcase_add_test(queue, a_node_that_does_not_read_costs_no_more_than_the_bound);
+	tcase_add_test(queue, a_shortage_is_over_when_several_packets_have_gone);
 	tcase_add_test(queue, descriptors_that_wait_for_a_node_that_does_not_read_are_limited);
 	tcase_add_test(queue, links_may_share_what_may_wait);
 	tcase_add_test(queue, small_events_are_counted_with_what_they_cost);

@@ -299,6 +299,37 @@ START_TEST(the_event_comes_once_and_at_once_where_there_is_room)
 }
 END_TEST
 
+static void ask_again(struct mesh_port *port, void *userdata)
+{
+	ck_assert_int_eq(mesh_port_on_writable(port, userdata, never, NULL), 0);
+}
+
+/* An event that stayed in it would keep event_base_dispatch from returning, and be freed after the base. */
+START_TEST(a_base_is_done_with_the_event_when_it_came_or_is_not_wanted_any_more)
+{
+	struct event_base *base = event_base_new();
+	struct mesh_port *p, *q;
+	unsigned calls = 0;
+
+	ck_assert_int_eq(mesh_port_pair(&p, &q), 0);
+	ck_assert_int_eq(mesh_port_on_writable(p, base, count_call, &calls), 0);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	ck_assert_uint_eq(calls, 1);
+	ck_assert_int_eq(event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED), 0);
+	ck_assert_int_eq(mesh_port_on_writable(p, base, never, NULL), 0);
+	ck_assert_int_eq(event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED), 1);
+	ck_assert_int_eq(mesh_port_on_writable(p, base, NULL, NULL), 0);
+	ck_assert_int_eq(event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED), 0);
+	ck_assert_int_eq(mesh_port_on_writable(p, base, ask_again, base), 0);
+	event_base_loop(base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
+	ck_assert_int_eq(event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED), 1);
+	ck_assert_int_eq(mesh_port_on_writable(p, base, NULL, NULL), 0);
+	event_base_free(base);
+	mesh_port_free(p);
+	mesh_port_free(q);
+}
+END_TEST
+
 START_TEST(the_event_comes_when_the_port_ends_and_the_port_may_be_freed_in_it)
 {
 	struct flow flow = {FLOW_INIT, .count = 20000, .size = KIB, .free_it = true};
@@ -333,6 +364,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(event, a_callback_at_home_sends_on_when_there_is_room, 0, 2);
 	tcase_add_test(event, a_callback_on_a_base_sends_on_when_there_is_room);
 	tcase_add_test(event, the_event_comes_once_and_at_once_where_there_is_room);
+	tcase_add_test(event, a_base_is_done_with_the_event_when_it_came_or_is_not_wanted_any_more);
 	tcase_add_test(event, the_event_comes_when_the_port_ends_and_the_port_may_be_freed_in_it);
 	return suite;
 }
