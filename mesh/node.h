@@ -48,8 +48,8 @@ struct mesh_node_options {
 	/*
 	 * The most that one node - at the leader: one node and the guests that were invited for it, together - can
 	 * make this one hold: what it has sent and nobody here has received yet, with what that costs in memory; the
-	 * ports that it has sent and that are still open are among the bytes. A node that exceeds one of them loses its connection, and the ports that go through it
-	 * fail: there is no other way to stop it, since what comes behind may be what somebody waits for. A program
+	 * ports that it has sent and that are still open are among the bytes. A node that exceeds one of them loses its
+	 * connection, and the ports that go through it fail: there is no other way to stop it, since what comes behind may be what somebody waits for. A program
 	 * that lets more than this wait unread sets more; one with several peers that it
 	 * does not trust shares out what it can spare. 0: the default.
 	 */
