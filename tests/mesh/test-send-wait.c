@@ -255,6 +255,39 @@ START_TEST(a_callback_on_a_base_sends_on_when_there_is_room)
 }
 END_TEST
 
+/* The other end moves (0), or a bridge joins this one to another (1), with all that fills it. */
+START_TEST(who_was_refused_hears_of_room_though_the_other_end_is_another_one_by_then)
+{
+	const struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .max_port_unread_messages = 100};
+	struct flow flow = {FLOW_INIT, .count = 1000, .size = sizeof(unsigned)};
+	struct mesh_port *q, *x, *y;
+	struct node_pair pair;
+
+	ck_assert_int_eq(mesh_node_new(&options, &pair.leader, NULL), 0);
+	nodes_invite(pair.leader, &pair.host, &pair.at_leader, &pair.at_host);
+	nodes_make_home_pair(&pair, &flow.port, &q);
+	start_pump(&flow);
+	pthread_mutex_lock(&flow.lock);
+	ck_assert_uint_eq(flow.sent, 100);
+	pthread_mutex_unlock(&flow.lock);
+	if (_i == 0) {
+		nodes_send_port(pair.at_leader, "q", q);
+		y = nodes_expect_port(pair.at_host, "q");
+	} else {
+		nodes_make_home_pair(&pair, &x, &y);
+		ck_assert_int_eq(mesh_port_bridge(q, x), 0);
+	}
+	expect_numbers(y, flow.count);
+	pthread_mutex_lock(&flow.lock);
+	ck_assert_uint_eq(flow.sent, flow.count);
+	ck_assert_uint_gt(flow.calls, 0);
+	pthread_mutex_unlock(&flow.lock);
+	mesh_port_free(flow.port);
+	mesh_port_free(y);
+	nodes_free(&pair);
+}
+END_TEST
+
 static void never(struct mesh_port *port, void *userdata)
 {
 	(void)port;
@@ -363,6 +396,8 @@ static Suite *make_suite(void)
 	tcase_add_test(wait, two_nodes_that_send_much_to_one_another_at_once_go_on);
 	tcase_add_loop_test(event, a_callback_at_home_sends_on_when_there_is_room, 0, 2);
 	tcase_add_test(event, a_callback_on_a_base_sends_on_when_there_is_room);
+	tcase_add_loop_test(
+		event, who_was_refused_hears_of_room_though_the_other_end_is_another_one_by_then, 0, 2);
 	tcase_add_test(event, the_event_comes_once_and_at_once_where_there_is_room);
 	tcase_add_test(event, a_base_is_done_with_the_event_when_it_came_or_is_not_wanted_any_more);
 	tcase_add_test(event, the_event_comes_when_the_port_ends_and_the_port_may_be_freed_in_it);
