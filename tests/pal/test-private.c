@@ -311,8 +311,8 @@ START_TEST(a_fork_of_the_program_itself_can_make_children_too)
 	void *failed;
 	int status;
 
-	if (BUILT_WITH_ASAN)
-		support_skip("fork(3) does not know the locks of ASan's allocator");
+	if (BUILT_WITH_ASAN || BUILT_WITH_TSAN)
+		support_skip("fork(3) does not know the locks of a sanitizer's allocator");
 	ck_assert_int_eq(pthread_create(&thread, NULL, spawn_again_and_again, NULL), 0);
 	for (int i = 0; i < ROUNDS / 4; i++) {
 		pid_t pid = fork();
