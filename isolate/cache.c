@@ -9,7 +9,8 @@
  * copied to forks (MADV_DOFORK) just while the child of its call is forked, and
  * the child in turn keeps it from its own forks, which may outlive it, and says
  * in the marks that it has. A child that did not complete counts as having it
- * still: it may have died in the middle of a vfork(2).
+ * still: it may have died in the middle of a vfork(2). Nothing tells of a process that shares the
+ * child's memory and outlives it (CLONE_VM without CLONE_VFORK): that has the page, see doc/isolate.md.
  */
 #include <isolate/isolate-priv.h>
 #include <isolate/warm-priv.h>

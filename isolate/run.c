@@ -90,7 +90,7 @@ static void conclude(struct isolate_run *run, struct isolate_result *result)
 	take_captured(run, result);
 }
 
-/* A fork of it has been kept from having the page, and it is gone itself. */
+/* No copy of it has the page, and it is gone itself; of who shares its memory, see cache.c. */
 static bool is_secluded(const struct isolate_run *run)
 {
 	const struct isolate__facts *facts = &run->facts;
