@@ -66,7 +66,7 @@ struct isolate_writer;
  * whatever follows: -EFBIG beyond max_result or RLIMIT_FSIZE, -ENOMEM, -EBADF where the
  * function closed descriptors that are not its own, or cut what is behind one (up to 64 KiB
  * do not need one), -EINVAL for data NULL. -EPERM, with no effect, in a process that the
- * function forked. For the function, in the child, one thread at a time.
+ * function forked (which is told by getpid(2); where that is refused, only what fork(3) has made is). For the function, in the child, one thread at a time.
  */
 PAL_EXPORT ISOLATE_BOUND_EARLY int isolate_write(struct isolate_writer *writer, const void *data, size_t size);
 
@@ -117,7 +117,8 @@ struct isolate_options {
 	/*
 	 * NULL: none. Its apply holds from before the function. The function may call
 	 * pal_profile_finalize itself. A filter that allows no pwrite64, fstat or prlimit64
-	 * (of oneself) leaves results of up to 64 KiB.
+	 * (of oneself) leaves results of up to 64 KiB. getpid is used, whose error is borne, and which
+	 * should not kill: then the answer is unknown, as with SECCOMP_MODE_STRICT.
 	 */
 	const struct pal_profile *sandbox;
 	int nice; /* added to the calling thread's nice value, within -20 and 19; -EACCES where that needs privilege */
@@ -227,7 +228,8 @@ struct isolate_result {
  * longjmp(3), pthread_exit(3) or a C++ exception. These run none of the caller's
  * frames, atexit handlers and std::terminate handler in the child, and write none of its stdio buffers a
  * second time: exit(3) acts as _exit(2), apart from destructors of thread-local
- * C++ objects of the calling thread. (Nothing of this holds for setcontext(3),
+ * C++ objects of the calling thread. So it does in a process that fn forks: what that has in stdio
+ * buffers is lost, and its own atexit handlers do not run; it should fflush, and _exit. (Nothing of this holds for setcontext(3),
  * quick_exit(3) and, in a program with several threads, exit(3) by a thread that
  * fn started.)
  * A program that fn executes is waited for like fn. Once the result is whole
@@ -237,7 +239,9 @@ struct isolate_result {
  * is killed when this process ends. What it leaves in stdio buffers is
  * not written, nor captured: it should fflush what it prints, and only that.
  *
- * Any thread. In a process with several threads only the calling one exists in
+ * Any thread. Its first call registers a destructor, for which glibc aborts the program where it has no
+ * memory: that is asked for first (-ENOMEM), and all that remains is that another thread takes the last of it in
+ * between. In a process with several threads only the calling one exists in
  * the child: fn may use malloc and stdio (fork(3) takes care of their locks)
  * but must not wait for a lock that another thread may have held. A cancellation
  * request (pthread_cancel) is not acted on in here.
@@ -287,7 +291,8 @@ PAL_EXPORT int isolate_progress(struct isolate_run *run);
 /*
  * Waits for the outcome as isolate_call does, sets *result, frees the run, and returns the
  * answer. `result` may be NULL. In a fork of the process that started it: unknown, -EPERM, at
- * once, and nothing but the copy is freed.
+ * once, and nothing but the copy's memory is freed; descriptors stay as they are, because the
+ * fork may have files of its own at these numbers. They are close-on-exec.
  */
 PAL_EXPORT enum isolate_answer isolate_finish(struct isolate_run *run, struct isolate_result *result);
 

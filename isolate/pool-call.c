@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <pal/process-mark.h>
 #include <pal/socket.h>
 #include <pal/util-priv.h>
 
@@ -442,7 +443,7 @@ static int check(struct pool_call *c, const struct isolate_options *options, str
 {
 	int r;
 
-	if (c->pool->owner != getpid())
+	if (c->pool->owner != pal_process_mark())
 		return pal_error_set(error, ISOLATE_STAGE_SNAPSHOT, -EPERM,
 			"another process has made this pool");
 	r = isolate__pool_call_options(c->pool, options, &c->call.options, error);

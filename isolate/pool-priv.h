@@ -151,7 +151,7 @@ struct isolate__snapshot {
 
 struct isolate_pool {
 	struct pal_private private;
-	pid_t owner;
+	uint64_t owner; /* pal_process_mark */
 	struct isolate_options options; /* what they point to is the caller's, and gone */
 	int *kept_fds; /* what the snapshot keeps, where it does not keep all */
 	size_t kept_fd_count;

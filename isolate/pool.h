@@ -135,7 +135,7 @@ PAL_EXPORT pid_t isolate_pool_pid(struct isolate_pool *pool);
 
 /*
  * Ends the snapshot and all its copies. No call may be under way, or begin. In a fork of the
- * process whose pool it is: frees the copy, and nothing else. Takes NULL; keeps errno.
+ * process whose pool it is: frees the copy's memory, closes nothing, and does nothing else. Takes NULL; keeps errno.
  */
 PAL_EXPORT void isolate_pool_free(struct isolate_pool *pool);
 

@@ -34,7 +34,7 @@ struct isolate__warm {
 	struct pal_private_file file; /* the same */
 	unsigned char *view; /* MAP_PRIVATE; NULL: not mapped yet */
 	size_t view_size;
-	pid_t owner;
+	uint64_t owner; /* pal_process_mark */
 	size_t lent;                 /* bytes of the result; 0: it is not lent */
 	struct isolate__forks since; /* when it was lent, or came back */
 

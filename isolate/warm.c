@@ -11,6 +11,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <pal/process-mark.h>
 #include <pal/util-priv.h>
 
 #include <isolate/isolate-priv.h>
@@ -89,7 +90,7 @@ struct isolate__warm *isolate__warm_new(int memfd)
 
 	if (!warm)
 		return NULL;
-	*warm = (struct isolate__warm){.fd = -1, .owner = getpid()};
+	*warm = (struct isolate__warm){.fd = -1, .owner = pal_process_mark()};
 	pal_private_add(&warm->private, &private_layout);
 	if (open_file(warm, memfd))
 		return warm;
@@ -112,7 +113,7 @@ struct isolate__warm *isolate__warm_new_buffer(void)
 		return NULL;
 	}
 	*warm = (struct isolate__warm){
-		.fd = -1, .view = view, .view_size = ISOLATE__BUFFER_SIZE, .owner = getpid()};
+		.fd = -1, .view = view, .view_size = ISOLATE__BUFFER_SIZE, .owner = pal_process_mark()};
 	return warm;
 }
 
@@ -123,7 +124,7 @@ void isolate__warm_free(struct isolate__warm *warm)
 	if (!warm)
 		return;
 	/* A fork has no mapping of what was not lent, and may have another one there. */
-	if (warm->view && (warm->lent || warm->owner == getpid()))
+	if (warm->view && (warm->lent || warm->owner == pal_process_mark()))
 		munmap(warm->view, warm->view_size);
 	close_file(warm);
 	pal_private_remove(&warm->private);
@@ -260,7 +261,7 @@ static bool is_nobody_elses(const struct isolate__warm *warm)
 bool isolate__warm_take_back(struct isolate__warm *warm)
 {
 	/* From now on forks do not get it: before it is asked which there have been. */
-	if (warm->owner != getpid() || madvise(warm->view, warm->view_size, MADV_DONTFORK) < 0 ||
+	if (warm->owner != pal_process_mark() || madvise(warm->view, warm->view_size, MADV_DONTFORK) < 0 ||
 		!is_nobody_elses(warm))
 		return false;
 	warm->lent = 0;

@@ -153,7 +153,7 @@ int isolate_write(struct isolate_writer *writer, const void *data, size_t size)
 
 	if (!writer)
 		return -EINVAL;
-	if (getpid() != writer->owner)
+	if (!isolate__writer_is_here(writer))
 		return -EPERM;
 	if (writer->error || size == 0)
 		return writer->error;

@@ -42,6 +42,11 @@ struct pal_profile;
  */
 PAL_EXPORT struct pal_builder *pal_builder_new(const char *program);
 PAL_EXPORT void pal_builder_free(struct pal_builder *builder);
+/*
+ * Frees its memory and closes nothing that it owns: for the copy in a fork, which may have files of
+ * its own at these numbers. Takes NULL; keeps errno.
+ */
+PAL_EXPORT void pal_builder_forget(struct pal_builder *builder);
 
 /*
  * What spawn would return before it does anything: the first invalid value, or -ENOMEM for

@@ -16,7 +16,7 @@
 
 struct pal_child {
 	struct pal_private private;
-	uint64_t owner; /* pal__process_mark of whose child it is; its forks have copies of the handle */
+	uint64_t owner; /* pal_process_mark of whose child it is; its forks have copies of the handle */
 	pid_t pid;
 	int pidfd;          /* -1: it was lost, see pal__child_waitid */
 	int stdio[3];       /* our ends of pipes, -1: none */

@@ -158,6 +158,13 @@ PAL_EXPORT pid_t pal_child_steal_pid(struct pal_child *child);
  */
 PAL_EXPORT void pal_child_free(struct pal_child *child);
 
+/*
+ * In a fork of the process that started the child: frees the memory of the handle's copy, and closes
+ * nothing: a fork that has closed what it inherited may have files of its own at these
+ * numbers. Elsewhere as pal_child_free. Takes NULL; keeps errno.
+ */
+PAL_EXPORT void pal_child_forget(struct pal_child *child);
+
 PAL_END_DECLS
 
 #endif

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include <pal/builder-priv.h>
-#include <pal/process-mark-priv.h>
+#include <pal/process-mark.h>
 #include <pal/util-priv.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -61,7 +61,7 @@ __attribute__((constructor)) static void watch_forks(void)
 
 void pal_private_add(struct pal_private *node, const struct pal_private_layout *layout)
 {
-	uint64_t mark = pal__process_mark();
+	uint64_t mark = pal_process_mark();
 	bool held = pal_private_begin();
 
 	if (owner != mark)
@@ -78,7 +78,7 @@ void pal_private_remove(struct pal_private *node)
 {
 	bool held;
 
-	if (!node->layout || node->owner != pal__process_mark())
+	if (!node->layout || node->owner != pal_process_mark())
 		return;
 	held = pal_private_begin();
 	*node->link = node->next;
@@ -86,6 +86,22 @@ void pal_private_remove(struct pal_private *node)
 		node->next->link = node->link;
 	pal_private_end(held);
 	*node = (struct pal_private){0};
+}
+
+/* Of the layout's i-th one. */
+static int *variable(struct pal_private *node, size_t i)
+{
+	return (int *)(void *)((char *)node + node->layout->places[i]);
+}
+
+void pal_private_disown(struct pal_private *node)
+{
+	const struct pal_private_layout *layout = node->layout;
+
+	if (!layout || layout->are_same || node->owner == pal_process_mark())
+		return;
+	for (size_t i = 0; i < layout->count; i++)
+		*variable(node, i) = -1;
 }
 
 void pal_private_close(int *fd)
@@ -148,7 +164,7 @@ static void drop(struct pal_private *node, const struct pal__fd_plan *plan)
 		return;
 	}
 	for (size_t i = 0; i < layout->count; i++) {
-		int *fd = (int *)(void *)((char *)node + layout->places[i]);
+		int *fd = variable(node, i);
 
 		if (*fd < 0)
 			continue;

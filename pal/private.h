@@ -57,6 +57,12 @@ PAL_EXPORT void pal_private_end(bool held);
 PAL_EXPORT void pal_private_add(struct pal_private *node, const struct pal_private_layout *layout);
 /* Of no effect on what was not added, and in a fork of the process that has added it. */
 PAL_EXPORT void pal_private_remove(struct pal_private *node);
+/*
+ * In a fork of the process that has added it: sets its variables to -1 and closes nothing, because
+ * the fork may have files of its own at these numbers by now. For what frees a copy, before
+ * it closes. Of no effect elsewhere, and where there is `are_same`.
+ */
+PAL_EXPORT void pal_private_disown(struct pal_private *node);
 
 /* Closes *fd, if it is not -1, and sets it to -1. Any thread; not between begin and end. */
 PAL_EXPORT void pal_private_close(int *fd);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <isolate/isolate-priv.h>
 #include <pal/builder.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 
 enum call {
 	NO_CALL,
+	MAKE_ROOM,
 	MAP_PAGE,
 	MAKE_MEMFD,
 	MOVE_MEMFD,
@@ -41,6 +43,7 @@ enum call {
 
 #define LONG_RESULT 200000
 #define SHORT_RESULT 7777 /* nobody else allocates that */
+#define ROOM_FOR_REGISTERING 4096 /* guard.c's; nobody else in a call does */
 
 static struct {
 	enum call call;
@@ -150,6 +153,8 @@ WRAP(int, pal_child_wait, struct pal_child *child, pal_deadline deadline, struct
 
 WRAP(void *, malloc, size_t size)
 {
+	if (size == ROOM_FOR_REGISTERING && strikes(MAKE_ROOM))
+		return NULL;
 	return size == SHORT_RESULT && strikes(ALLOCATE_RESULT) ? NULL : __real_malloc(size);
 }
 
@@ -232,6 +237,28 @@ START_TEST(each_failure_has_its_documented_answer)
 	/* S106: nothing is left that makes the next call fail */
 	call_with(&rows[0], &result);
 	ck_assert_answer(&result, ISOLATE_RETURNED);
+	isolate_result_clear(&result);
+}
+END_TEST
+
+static void *call_first(void *result)
+{
+	const struct row row = {
+		MAKE_ROOM, ENOMEM, 0, SHORT_RESULT, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_PREPARE};
+
+	call_with(&row, result);
+	return NULL;
+}
+
+/* glibc would abort, where it has no memory for a destructor of the thread. */
+START_TEST(no_memory_at_the_first_call_of_a_thread_is_an_answer)
+{
+	struct isolate_result result;
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, call_first, &result), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_PREPARE, -ENOMEM);
 	isolate_result_clear(&result);
 }
 END_TEST
@@ -336,6 +363,7 @@ static Suite *make_suite(void)
 
 	tcase_add_loop_test(
 		calls, each_failure_has_its_documented_answer, 0, sizeof rows / sizeof *rows);
+	tcase_add_test(calls, no_memory_at_the_first_call_of_a_thread_is_an_answer);
 	tcase_add_test(calls, a_write_of_nothing_is_an_error_and_no_loop);
 	tcase_add_test(calls, a_child_killed_while_it_writes_the_rest_was_executed);
 	tcase_add_test(calls, a_child_killed_at_any_write_is_no_short_success);

@@ -309,6 +309,47 @@ START_TEST(in_a_fork_there_is_a_copy_that_says_so)
 }
 END_TEST
 
+static int count_open(void)
+{
+	int count = 0;
+
+	for (int fd = 3; fd < 200; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* In a fork that has closed all that it inherited, as daemons do, and opened files of its own. */
+static int drop_copy(struct isolate_pool *pool)
+{
+	int before;
+
+	for (int fd = 3; fd < 200; fd++)
+		close(fd);
+	for (int i = 0; i < 40; i++)
+		if (open("/dev/null", O_RDONLY | O_CLOEXEC) < 0)
+			return 1;
+	before = count_open();
+	isolate_pool_free(pool);
+	return count_open() == before ? 0 : 2;
+}
+
+START_TEST(who_drops_a_copy_closes_no_files_of_its_own)
+{
+	struct isolate_pool *pool = new_pool(NULL);
+	int status;
+	pid_t pid;
+
+	check_that_it_works(pool);
+	pid = fork();
+	if (pid == 0)
+		_exit(drop_copy(pool));
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	check_that_it_works(pool);
+	isolate_pool_free(pool);
+}
+END_TEST
+
 static struct isolate_pool *own_pool;
 
 static int use_own_pool(struct isolate_writer *out, const void *in, size_t in_size)
@@ -431,6 +472,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(host, nothing_is_left_of_a_host_that_was_killed, 0, 2);
 	tcase_add_test(host, with_sigchld_ignored_the_status_is_known_all_the_same);
 	tcase_add_test(host, in_a_fork_there_is_a_copy_that_says_so);
+	tcase_add_test(host, who_drops_a_copy_closes_no_files_of_its_own);
 	tcase_add_test(host, a_function_has_no_more_than_a_copy_of_its_pool);
 	tcase_add_test(host, pools_stand_beside_each_other);
 	tcase_add_test(host, code_that_was_made_later_is_not_there_before_a_refresh);

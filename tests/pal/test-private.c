@@ -413,6 +413,62 @@ START_TEST(an_object_is_kept_for_whom_it_belongs_to_and_until_it_is_removed)
 }
 END_TEST
 
+/* ---- a fork by others ---- */
+
+struct copies {
+	struct pal_child *child;
+	struct pal_builder *builder;
+	struct object *object;
+};
+
+/* All that was inherited is closed, and the numbers are those of the fork's own files. */
+static int drop_copies(const struct copies *copies)
+{
+	int lost = 0;
+
+	for (int fd = 3; fd < NUMBERS; fd++)
+		if (dup2(0, fd) != fd)
+			return NUMBERS;
+	pal_child_forget(copies->child);
+	pal_builder_forget(copies->builder);
+	pal_private_disown(&copies->object->private);
+	pal_private_close(&copies->object->before);
+	pal_private_close(&copies->object->fd);
+	for (int fd = 3; fd < NUMBERS; fd++)
+		lost += fcntl(fd, F_GETFD) < 0;
+	return lost;
+}
+
+START_TEST(a_fork_that_forgets_its_copies_closes_nothing)
+{
+	struct object object = {.before = -1, .fd = -1};
+	struct copies copies = {fork_other(), pal_builder_new(NULL), &object};
+	int fd = dup(0), status;
+	pid_t pid;
+
+	ck_assert_int_ge(pal_child_stdout(copies.child), 3);
+	pal_builder_take_fd(copies.builder, fd, 99);
+	pal_private_add(&object.private, &layout);
+	object.fd = dup(0);
+	pid = fork();
+	if (pid == 0)
+		_exit(drop_copies(&copies));
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+
+	/* Whose they are loses them as ever. */
+	pal_private_disown(&object.private);
+	ck_assert_int_ge(object.fd, 3);
+	pal_private_close(&object.fd);
+	pal_private_remove(&object.private);
+	pal_private_disown(&object.private);
+	pal_child_forget(copies.child);
+	pal_builder_free(copies.builder);
+	pal_child_forget(NULL);
+	pal_builder_forget(NULL);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/private");
@@ -426,6 +482,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(tcase, nor_of_spawns_that_are_under_way_or_detached, 0, 2);
 	tcase_add_test(tcase, a_fork_of_the_program_itself_can_make_children_too);
 	tcase_add_test(tcase, a_file_that_is_known_is_not_taken_for_another_at_its_number);
+	tcase_add_loop_test(tcase, an_object_that_is_asked_says_which_are_still_its_own, 0, 2);
+	tcase_add_test(tcase, a_fork_that_forgets_its_copies_closes_nothing);
 	tcase_add_test(tcase, an_object_is_kept_for_whom_it_belongs_to_and_until_it_is_removed);
 	return suite;
 }
