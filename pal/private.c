@@ -98,7 +98,7 @@ void pal_private_disown(struct pal_private *node)
 {
 	const struct pal_private_layout *layout = node->layout;
 
-	if (!layout || layout->are_same || node->owner == pal_process_mark())
+	if (!layout || layout->file || node->owner == pal_process_mark())
 		return;
 	for (size_t i = 0; i < layout->count; i++)
 		*variable(node, i) = -1;

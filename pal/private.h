@@ -60,7 +60,7 @@ PAL_EXPORT void pal_private_remove(struct pal_private *node);
 /*
  * In a fork of the process that has added it: sets its variables to -1 and closes nothing, because
  * the fork may have files of its own at these numbers by now. For what frees a copy, before
- * it closes. Of no effect elsewhere, and where there is `are_same`.
+ * it closes. Of no effect elsewhere, and on objects that are asked (`file`).
  */
 PAL_EXPORT void pal_private_disown(struct pal_private *node);
 

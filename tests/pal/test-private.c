@@ -482,7 +482,6 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(tcase, nor_of_spawns_that_are_under_way_or_detached, 0, 2);
 	tcase_add_test(tcase, a_fork_of_the_program_itself_can_make_children_too);
 	tcase_add_test(tcase, a_file_that_is_known_is_not_taken_for_another_at_its_number);
-	tcase_add_loop_test(tcase, an_object_that_is_asked_says_which_are_still_its_own, 0, 2);
 	tcase_add_test(tcase, a_fork_that_forgets_its_copies_closes_nothing);
 	tcase_add_test(tcase, an_object_is_kept_for_whom_it_belongs_to_and_until_it_is_removed);
 	return suite;
