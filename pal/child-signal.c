@@ -2,8 +2,10 @@
 #include <pal/child-priv.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include <pal/poll-priv.h>
 #include <pal/util-priv.h>
@@ -171,6 +173,21 @@ int pal_child_stop_group(
 	return r < 0 ? r : pal_child_wait(child, PAL_DEADLINE_NONE, ret, error);
 }
 
+/* One that is not let poll, by a filter, looks again and again. */
+static void await_killed(struct pal_child *child)
+{
+	static const struct timespec nap = {.tv_nsec = PAL__TRACED_NAP_MS * 1000000L};
+	pal_deadline deadline = pal_deadline_after_ms(KILLED_WITHIN_MS);
+	int cancel_state, r = pal__child_await(child, deadline);
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	while (r < 0 && r != -ETIMEDOUT && pal_deadline_left_ms(deadline) > 0) {
+		nanosleep(&nap, NULL);
+		r = pal__child_reap(child);
+	}
+	pthread_setcancelstate(cancel_state, NULL);
+}
+
 void pal__child_kill(struct pal_child *child)
 {
 	int r;
@@ -183,5 +200,5 @@ void pal__child_kill(struct pal_child *child)
 	r = pal_child_signal(child, SIGKILL);
 	if (r < 0 && r != -ESRCH && kill(child->pid, SIGKILL) < 0)
 		return;
-	pal__child_await(child, pal_deadline_after_ms(KILLED_WITHIN_MS));
+	await_killed(child);
 }
