@@ -401,6 +401,9 @@ static const struct isolate_options nonsense[] = {
 	{INIT, .rlimit_count = 1},
 	{INIT, .keep_fd_count = 1},
 	{INIT, .std_in = {.kind = PAL_STDIO_KIND_PIPE}},
+	{INIT, .std_in = {.kind = PAL_STDIO_KIND_STDOUT}},
+	{INIT, .std_out = {.kind = PAL_STDIO_KIND_STDOUT}},
+	{INIT, .std_err = {.kind = (enum pal_stdio_kind)(PAL_STDIO_KIND_STDOUT + 1)}},
 	{INIT, .core = (enum isolate_core)(ISOLATE_CORE_ON + 1)},
 };
 
