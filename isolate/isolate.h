@@ -234,7 +234,9 @@ struct isolate_result {
  * nothing takes it back: where the child is killed after that, `status` says so.
  *
  * fn starts with all signals at their default disposition (but see crash_report) and none blocked, and
- * is killed when this process ends. What it leaves in stdio buffers is
+ * is killed when this process ends: here, but not with isolate_start or a pool, only as long as it does
+ * not change its user or group, execute a set-user-ID program, or take that back with
+ * prctl(PR_SET_PDEATHSIG). What it leaves in stdio buffers is
  * not written, nor captured: it should fflush what it prints, and only that.
  *
  * Any thread. In a process with several threads only the calling one exists in

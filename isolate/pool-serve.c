@@ -6,7 +6,7 @@
  * nothing but handlers of pthread_atfork(3).
  *
  * It ends with the process that made it: by that one's lifeline, and because it looks at its
- * pidfd, which no fork of that process keeps open. Workers end with it by their parent-death signal.
+ * pidfd, which no fork of that process keeps open. Workers end with it by theirs.
  */
 #include <isolate/pool-priv.h>
 
