@@ -16,7 +16,7 @@
 
 /* How long the snapshot may take to tell of the end of a worker that was to be killed. */
 #define KILLED_WITHIN_MS 2000
-/* How long a copy that listens at its line may take to take a job. */
+/* How long a copy that waits for a job may take to take it. */
 #define HEARD_WITHIN_MS 100
 /* More than a line holds: who goes on writing to it is not waited for. */
 #define LINE_MESSAGES 1024
@@ -32,7 +32,7 @@ struct pool_call {
 	size_t in_size;
 	enum isolate__phase phase;
 	pal_deadline next; /* when to give the phase up */
-	pal_deadline heard; /* when to give up a copy that listens */
+	pal_deadline heard; /* when to give up a copy that waited */
 	int64_t began_us;
 	int reserved;   /* keeps a number for the descriptor of a long result; -1 */
 	int next_line;  /* of the worker that is made now; -1 */
@@ -73,12 +73,12 @@ static void write_job(struct pool_call *c)
 
 static int post(struct pool_call *c)
 {
-	bool listens;
+	bool waits;
 	int r;
 
 	c->began_us = now_us();
-	r = isolate__job_post(c->slot, &listens);
-	c->heard = listens ? PAL_DEADLINE_MS(HEARD_WITHIN_MS) : PAL_DEADLINE_NONE;
+	r = isolate__job_post(c->slot, &waits);
+	c->heard = waits ? PAL_DEADLINE_MS(HEARD_WITHIN_MS) : PAL_DEADLINE_NONE;
 	return r;
 }
 
@@ -210,6 +210,26 @@ static int reserve_number(struct pool_call *c)
 	return r;
 }
 
+static void kill_worker(struct pool_call *c)
+{
+	c->facts.killed = true;
+	order_signal(c, SIGKILL);
+	c->phase = ISOLATE__KILLED;
+	c->next = PAL_DEADLINE_MS(KILLED_WITHIN_MS);
+}
+
+/* Whether or not the copy may be used again: SIGTERM may still be on its way to it. */
+static void job_is_done(struct pool_call *c)
+{
+	if (c->phase == ISOLATE__RUNS) {
+		c->facts.wait_code = -ECHILD;
+		c->slot->stocked = c->settled = true;
+		is_over(c);
+	} else if (c->phase == ISOLATE__TOLD) {
+		kill_worker(c);
+	}
+}
+
 /* What the worker says is only a reason to look; the descriptor is judged with the marks. */
 static void take_line(struct pool_call *c)
 {
@@ -234,22 +254,11 @@ static void take_line(struct pool_call *c)
 		pal_private_close(&c->slot->line); /* has been shut down */
 		return;
 	}
-	if (c->phase == ISOLATE__RUNS && isolate__job_is_done(c->slot)) {
-		c->facts.wait_code = -ECHILD;
-		c->slot->stocked = c->settled = true;
-		is_over(c);
-	}
+	if (isolate__job_is_done(c->slot))
+		job_is_done(c);
 }
 
 /* ---- time ---- */
-
-static void kill_worker(struct pool_call *c)
-{
-	c->facts.killed = true;
-	order_signal(c, SIGKILL);
-	c->phase = ISOLATE__KILLED;
-	c->next = PAL_DEADLINE_MS(KILLED_WITHIN_MS);
-}
 
 static void out_of_time(struct pool_call *c)
 {
@@ -287,10 +296,10 @@ static void give_up(struct pool_call *c)
 static int start(struct pool_call *c, struct pal_error *error);
 
 /*
- * A process that an earlier call of a copy left behind has read what was for it, or it stands
- * still. What it could take is taken back, and stays behind with it.
+ * The copy stands still, or a process that an earlier call of it left behind has read what was
+ * for it. What it could take is taken back, and stays behind with it.
  */
-static void give_up_listener(struct pool_call *c)
+static void give_up_waiting_copy(struct pool_call *c)
 {
 	struct pal_error error;
 	int r;
@@ -329,7 +338,7 @@ static void await_event(struct pool_call *c)
 	if (c->phase != ISOLATE__DONE && pal_deadline_left_ms(c->next) == 0)
 		give_up(c);
 	if (c->phase == ISOLATE__RUNS && pal_deadline_left_ms(c->heard) == 0)
-		give_up_listener(c);
+		give_up_waiting_copy(c);
 }
 
 /* ---- the whole ---- */
@@ -461,11 +470,8 @@ static int check(struct pool_call *c, const struct isolate_options *options, str
 
 static int call_in_slot(struct pool_call *c, struct isolate_result *result, struct pal_error *error)
 {
-	int r = 0;
+	int r = isolate__code_check(c->slot->snapshot->code, (const void *)c->fn, error);
 
-	if (!isolate__code_has(c->slot->snapshot->code, (const void *)c->fn))
-		r = pal_error_set(error, ISOLATE_STAGE_SNAPSHOT, -ENOEXEC,
-			"the snapshot has no function at %p", (const void *)c->fn);
 	if (r == 0)
 		r = start(c, error);
 	if (r < 0) {
