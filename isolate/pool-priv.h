@@ -97,7 +97,10 @@ struct isolate__order {
 	uint64_t in_size;
 };
 
-/* From the snapshot: that worker has ended, or there will be none. With `next` its line comes. */
+/*
+ * From the snapshot: that worker has ended, or there will be none. With `next` its line comes.
+ * Generation 0: it has come to an order to kill.
+ */
 struct isolate__notice {
 	uint32_t generation;
 	uint32_t next; /* the generation of the one that is made now; 0: none is */

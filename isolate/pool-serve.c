@@ -28,6 +28,8 @@
 /* What an event is about: a seat's number, doubled, and whether it is the worker. */
 #define HOST_ENDED UINT32_MAX
 #define EVENTS_AT_ONCE 16
+/* How long a copy that has to make room for another may take for that. */
+#define DIES_WITHIN_MS 100
 
 static int watch(int set, int fd, uint32_t what)
 {
@@ -50,6 +52,21 @@ static void end_worker(struct isolate__seat *seat, int set)
 		return;
 	forget(set, pal_child_peek_pidfd(seat->worker));
 	pal_child_free(PAL_TAKE_POINTER(seat->worker));
+}
+
+/* As that, but one that goes on dying is not waited for by all other places. */
+static void replace_worker(struct isolate__seat *seat, int set)
+{
+	struct pal_child *worker = PAL_TAKE_POINTER(seat->worker);
+
+	if (!worker)
+		return;
+	forget(set, pal_child_peek_pidfd(worker));
+	(void)pal_child_signal(worker, SIGKILL);
+	if (pal_child_wait(worker, PAL_DEADLINE_MS(DIES_WITHIN_MS), NULL, NULL) == -ETIMEDOUT)
+		(void)pal_child_detach(worker, NULL); /* else a zombie remains, of this process only */
+	else
+		pal_child_free(worker);
 }
 
 /* Not without reaping: who inherits them may never do so. */
@@ -229,7 +246,7 @@ static void make_worker(struct isolate__seat *seat, int set, const struct isolat
 	struct isolate__notice notice = {.generation = order->generation, .wait_code = -ECHILD};
 	int r = fds_lost ? -EMFILE : 0;
 
-	end_worker(seat, set);
+	replace_worker(seat, set);
 	seat->generation = order->generation;
 	if (fd_count == 2)
 		r = take_area(seat, fds);
@@ -242,6 +259,15 @@ static void make_worker(struct isolate__seat *seat, int set, const struct isolat
 	notice.start_code = r;
 	if (r < 0)
 		tell(seat, &notice, NULL);
+}
+
+static void signal_worker(struct isolate__seat *seat, const struct isolate__order *order)
+{
+	if (seat->worker && seat->generation == order->generation)
+		(void)pal_child_signal(seat->worker, (int)order->signal);
+	/* The caller waits for an end: where that does not come it is not because of the snapshot. */
+	if (order->signal == SIGKILL)
+		tell(seat, &(struct isolate__notice){.generation = 0}, NULL);
 }
 
 static void take_order(struct isolate__seat *seat, int set)
@@ -259,10 +285,10 @@ static void take_order(struct isolate__seat *seat, int set)
 		end(seat->snapshot, set); /* it has been shut down */
 	if (size != sizeof order)
 		return; /* no host says that */
-	if (!order.signal)
+	if (order.signal)
+		signal_worker(seat, &order);
+	else
 		make_worker(seat, set, &order, fds, fd_count, fds_lost);
-	else if (seat->worker && seat->generation == order.generation)
-		(void)pal_child_signal(seat->worker, (int)order.signal);
 }
 
 /* ---- the loop ---- */
