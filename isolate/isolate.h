@@ -65,7 +65,7 @@ struct isolate_writer;
  * the negative errno of the first failure, after which the result is lost
  * whatever follows: -EFBIG beyond max_result or RLIMIT_FSIZE, -ENOMEM, -EBADF where the
  * function closed descriptors that are not its own, or cut what is behind one (up to 64 KiB
- * do not need one), -EINVAL for data NULL. -EPERM, with no effect, in a process that the
+ * do not need one), -EMFILE in a pool, where the function has left no number for one, -EINVAL for data NULL. -EPERM, with no effect, in a process that the
  * function forked. For the function, in the child, one thread at a time.
  */
 PAL_EXPORT ISOLATE_BOUND_EARLY int isolate_write(struct isolate_writer *writer, const void *data, size_t size);

@@ -252,6 +252,9 @@ static void make_worker(struct isolate__seat *seat, int set, const struct isolat
 		r = take_area(seat, fds);
 	if (r == 0)
 		r = map_input(seat, order->in_size);
+	/* Its caller has gone. Many such may be read at once, after this process stood still. */
+	if (pal_deadline_left_ms(order->deadline) == 0)
+		return;
 	if (r < 0)
 		pal_error_set(&notice.start_error, ISOLATE_STAGE_START, r, "map the area of a worker");
 	else

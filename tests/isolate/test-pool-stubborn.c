@@ -48,6 +48,41 @@ START_TEST(a_waiting_copy_that_was_stopped_is_replaced)
 }
 END_TEST
 
+static int *forks; /* of all processes */
+
+static void count_fork(void)
+{
+	++*forks;
+}
+
+/* They are many, if a snapshot stood still for long, and a copy for each would end with the next. */
+START_TEST(orders_of_callers_who_have_gone_are_not_carried_out)
+{
+	struct isolate_pool_options options = {
+		ISOLATE_POOL_OPTIONS_INIT, .at_once = 1, .no_spare = true};
+	struct isolate_options shortly = {ISOLATE_OPTIONS_INIT, .deadline_ms = 1};
+	struct isolate_pool *pool;
+	struct isolate_result result;
+
+	forks = shared_memory(sizeof *forks);
+	pool = new_pool(&options);
+	ck_assert_int_eq(pthread_atfork(count_fork, NULL, NULL), 0);
+	refresh(pool);
+	kill(isolate_pool_pid(pool), SIGSTOP);
+	for (int i = 0; i < 10; i++) {
+		isolate_pool_call(pool, echo, "", 0, &shortly, &result);
+		ck_assert_failure(
+			&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT);
+	}
+	*forks = 0;
+	kill(isolate_pool_pid(pool), SIGCONT);
+	check_that_it_works(pool);
+	ck_assert_int_eq(*forks, 1);
+	isolate_pool_free(pool);
+	munmap(forks, sizeof *forks);
+}
+END_TEST
+
 static volatile sig_atomic_t was_told;
 
 static void note(int signal)
@@ -135,6 +170,7 @@ static Suite *make_suite(void)
 
 	tcase_set_timeout(copies, 60);
 	tcase_add_test(copies, a_waiting_copy_that_was_stopped_is_replaced);
+	tcase_add_test(copies, orders_of_callers_who_have_gone_are_not_carried_out);
 	tcase_add_loop_test(copies, what_is_complete_in_the_grace_time_is_not_waited_for, 0, 2);
 	tcase_add_loop_test(copies, a_copy_that_does_not_die_costs_no_other_call, 0, 2);
 	return suite;
