@@ -18,10 +18,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <pal/process.h>
 #include <pal/socket.h>
 #include <pal/util-priv.h>
 
@@ -345,6 +347,22 @@ static void handle(struct isolate__snapshot *snapshot, int set, uint32_t what)
 		take_order(&snapshot->seats[what / 2], set);
 }
 
+/*
+ * For each place a snapshot has a socket and a line, and for its copy a pidfd and a lifeline of two:
+ * more than the process has that made it. Copies begin with the limit as it was.
+ */
+static void raise_limit(struct pal_builder *workers)
+{
+	struct rlimit limit, other;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	if (!pal_builder_get_rlimit(workers, RLIMIT_NOFILE, &other))
+		pal_builder_rlimit(workers, RLIMIT_NOFILE, limit.rlim_cur, limit.rlim_max);
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int isolate__serve(void *userdata)
 {
 	struct isolate__snapshot *snapshot = userdata;
@@ -356,6 +374,7 @@ int isolate__serve(void *userdata)
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	keep_from_workers(snapshot);
+	raise_limit(snapshot->pool->builder);
 	set = open_set(snapshot);
 	while (set >= 0) {
 		int count = epoll_wait(set, events, EVENTS_AT_ONCE, -1);

@@ -110,6 +110,10 @@ PAL_EXPORT int isolate_pool_new(const struct isolate_pool_options *options, stru
  * returns all the same, status unknown, and the copy is left behind. A snapshot that stands still before it has made a copy is waited for until
  * the deadline, without one for ever: -ETIMEDOUT each time, and isolate_pool_refresh is for the caller.
  *
+ * A number for the descriptor of a result of more than 64 KiB is kept free from the start. Where other
+ * threads take all that come free in the moment of its arrival, and go on to for a second, that
+ * result is lost: ISOLATE_EXECUTED, -EMFILE at ISOLATE_STAGE_RESULT.
+ *
  * A process that a function leaves behind has the descriptors of the copy that it is a fork of, and of no other, also
  * the one that long results are told through. With `reuse` it can keep later calls of that copy from
  * having theirs: ISOLATE_EXECUTED, with an error at ISOLATE_STAGE_RESULT, and never a wrong one.
