@@ -65,10 +65,11 @@ struct isolate_writer;
  * the negative errno of the first failure, after which the result is lost
  * whatever follows: -EFBIG beyond max_result or RLIMIT_FSIZE, -ENOMEM, -EBADF where the
  * function closed descriptors that are not its own, or cut what is behind one (up to 64 KiB
- * do not need one), -EINVAL for data NULL, -EFAULT for other data that cannot be read, if it is
- * not for up to 64 KiB, where that is SIGSEGV. -EPERM, with no effect, in a process that the
- * function forked (which is told by getpid(2); where that is refused, only what fork(3) has
- * made is). For the function, in the child, one thread at a time.
+ * do not need one), -EMFILE in a pool, where the function has left no number for one, -EINVAL for
+ * data NULL, -EFAULT for other data that cannot be read, if it is not for up to 64 KiB, where
+ * that is SIGSEGV. -EPERM, with no effect, in a process that the function forked (which is told
+ * by getpid(2); where that is refused, only what fork(3) has made is). For the function, in
+ * the child, one thread at a time.
  */
 PAL_EXPORT ISOLATE_BOUND_EARLY int isolate_write(struct isolate_writer *writer, const void *data, size_t size);
 
@@ -246,7 +247,9 @@ struct isolate_result {
  * nothing takes it back: where the child is killed after that, `status` says so.
  *
  * fn starts with all signals at their default disposition (but see crash_report) and none blocked, and
- * is killed when this process ends. What it leaves in stdio buffers is
+ * is killed when this process ends: here, but not with isolate_start or a pool, only as long as it does
+ * not change its user or group, execute a set-user-ID program, or take that back with
+ * prctl(PR_SET_PDEATHSIG). What it leaves in stdio buffers is
  * not written, nor captured: it should fflush what it prints, and only that.
  *
  * Any thread. Its first call registers a destructor, for which glibc aborts the program where it has no

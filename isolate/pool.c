@@ -110,7 +110,8 @@ void isolate_pool_free(struct isolate_pool *pool)
 {
 	int saved = errno, cancel_state;
 
-	if (!pool)
+	/* What a function frees of its own copy of the pool, that copy still needs for its result. */
+	if (!pool || isolate__works_for(pool))
 		return;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	release(pool);
