@@ -115,6 +115,7 @@ struct isolate__facts {
 	bool timed_out; /* its end was asked for at the deadline; not with `cancelled` */
 	bool cancelled;
 	bool killed; /* because of either */
+	bool withdrawn; /* at the deadline: no child had it yet, and none was ended for it */
 	struct pal_status status;
 };
 

@@ -64,7 +64,11 @@ static void judge_not_entered(const struct isolate__call *call, const struct iso
 	if (facts->start_code < 0 && !facts->timed_out) {
 		result->error = facts->start_error;
 		result->error.stage = ISOLATE_STAGE_START;
-	} else
+	} else if (facts->withdrawn)
+		say(result, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT,
+			"out of time after %lld ms, before a process was ready for the function",
+			(long long)call->options.deadline_ms);
+	else
 		say_end(result, call, facts, ISOLATE_STAGE_START, "before the function");
 }
 

@@ -211,6 +211,8 @@ static void out_of_time(struct pool_call *c)
 	c->slot->stocked = false;
 	if (isolate__job_take_back(c->slot)) {
 		c->facts.wait_code = -ECHILD;
+		c->facts.withdrawn = true;
+		order_signal(c, SIGKILL); /* who comes late for it finds nothing, and would wait for more */
 		is_over(c);
 	} else if (grace_ms == 0) {
 		kill_worker(c);
@@ -311,8 +313,10 @@ static int start(struct pool_call *c, struct pal_error *error)
 	r = isolate__slot_prepare(slot, c->in_size);
 	if (r == 0)
 		r = isolate__slot_fill(slot, c->in, c->in_size);
-	if (r < 0)
+	if (r < 0) {
+		isolate__slot_shrink(slot, c->in_size);
 		return pal_error_set(error, ISOLATE_STAGE_PREPARE, r, "memory for a call");
+	}
 	write_job(c);
 	c->call.shared = &slot->area->shared;
 	c->was_stocked = slot->stocked;

@@ -2,13 +2,16 @@
 #include <isolate/pool-priv.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <pal/util-priv.h>
+
+/* Of a struct isolate__slot: its socket, its line, its area. */
+#define FDS_PER_PLACE 3
 
 static int invalid(struct pal_error *error, const char *what)
 {
@@ -52,31 +55,68 @@ static int check_worker(const struct isolate_options *worker, struct pal_error *
 	return 0;
 }
 
+static int bad_kept(struct pal_error *error, int fd)
+{
+	return pal_error_set(error, ISOLATE_STAGE_PREPARE, -EBADF,
+		"pool: descriptor %d, which it is to keep", fd);
+}
+
+static int keep(struct isolate_pool *pool, int fd, struct pal_error *error)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return bad_kept(error, fd);
+	pool->kept[pool->kept_count++] =
+		(struct isolate__kept_fd){.fd = fd, .device = st.st_dev, .inode = st.st_ino};
+	return 0;
+}
+
 /* The snapshot has them to give them to workers. */
-static int keep_fds(struct isolate_pool *pool)
+static int keep_fds(struct isolate_pool *pool, struct pal_error *error)
 {
 	const struct isolate_options *options = &pool->options;
 	const struct pal_stdio *streams[] = {
 		&options->std_in, &options->std_out, &options->std_err};
+	int r = 0;
 
-	pool->kept_fds = calloc(options->keep_fd_count + 3, sizeof *pool->kept_fds);
-	if (!pool->kept_fds)
-		return -ENOMEM;
-	for (size_t i = 0; i < options->keep_fd_count; i++)
-		pool->kept_fds[pool->kept_fd_count++] = options->keep_fds[i];
-	for (size_t i = 0; i < 3; i++)
+	pool->kept = calloc(options->keep_fd_count + 3, sizeof *pool->kept);
+	if (!pool->kept)
+		return pal_error_set(
+			error, ISOLATE_STAGE_PREPARE, -ENOMEM, "pool: memory for its options");
+	for (size_t i = 0; i < options->keep_fd_count && r == 0; i++)
+		r = keep(pool, options->keep_fds[i], error);
+	for (size_t i = 0; i < 3 && r == 0; i++)
 		if (streams[i]->kind == PAL_STDIO_KIND_FD)
-			pool->kept_fds[pool->kept_fd_count++] = streams[i]->fd;
-	return 0;
+			r = keep(pool, streams[i]->fd, error);
+	return r;
 }
 
 int isolate__pool_check_kept(const struct isolate_pool *pool, struct pal_error *error)
 {
-	for (size_t i = 0; i < pool->kept_fd_count; i++)
-		if (fcntl(pool->kept_fds[i], F_GETFD) < 0)
-			return pal_error_set(error, ISOLATE_STAGE_PREPARE, -errno,
-				"pool: descriptor %d, which it is to keep", pool->kept_fds[i]);
+	for (size_t i = 0; i < pool->kept_count; i++) {
+		const struct isolate__kept_fd *kept = &pool->kept[i];
+		struct stat st;
+
+		/* The number may have gone to what the pool itself has: its memory, its sockets. */
+		if (fstat(kept->fd, &st) < 0 || st.st_dev != kept->device ||
+			st.st_ino != kept->inode)
+			return bad_kept(error, kept->fd);
+	}
 	return 0;
+}
+
+/* Where all places are used at the same time they cannot do with less. */
+static int check_limit(const struct isolate_pool *pool, struct pal_error *error)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY ||
+		limit.rlim_cur >= (rlim_t)pool->at_once * FDS_PER_PLACE)
+		return 0;
+	return pal_error_set(error, ISOLATE_STAGE_PREPARE, -EMFILE,
+		"pool: %u calls at once, of %d descriptors each, and %llu there may be",
+		pool->at_once, FDS_PER_PLACE, (unsigned long long)limit.rlim_cur);
 }
 
 static int make_builder(struct isolate_pool *pool, struct pal_error *error)
@@ -132,10 +172,9 @@ int isolate__pool_configure(struct isolate_pool *pool, const struct isolate_pool
 	pool->spare = !options.no_spare && !pool->options.sandbox;
 	if (pool->options.crash_report) /* what workers cannot do for themselves */
 		isolate__crash_unwind_warm();
-	if (keep_fds(pool) < 0)
-		return pal_error_set(
-			error, ISOLATE_STAGE_PREPARE, -ENOMEM, "pool: memory for its options");
-	r = isolate__pool_check_kept(pool, error); /* before there is one of ours at that number */
+	r = check_limit(pool, error);
+	if (r == 0)
+		r = keep_fds(pool, error); /* before there is one of ours at such a number */
 	return r < 0 ? r : make_builder(pool, error);
 }
 

@@ -152,12 +152,19 @@ struct isolate__snapshot {
 	bool lost; /* the process has ended */
 };
 
+/* A descriptor of the caller's, and which file it was when the pool was made. */
+struct isolate__kept_fd {
+	int fd;
+	dev_t device;
+	ino_t inode;
+};
+
 struct isolate_pool {
 	struct pal_private private;
 	uint64_t owner; /* pal_process_mark */
 	struct isolate_options options; /* what they point to is the caller's, and gone */
-	int *kept_fds; /* what the snapshot keeps, where it does not keep all */
-	size_t kept_fd_count;
+	struct isolate__kept_fd *kept; /* what the snapshot keeps, where it does not keep all */
+	size_t kept_count;
 	size_t max_result;
 	unsigned at_once;
 	unsigned queue;
@@ -177,7 +184,7 @@ struct isolate_pool {
 /* pool-options.c: 0 or a negative errno; half made on failure. */
 int isolate__pool_configure(struct isolate_pool *pool, const struct isolate_pool_options *given,
 	struct pal_error *error);
-/* 0, or -EBADF: one of those that the caller has to keep open for its snapshots is closed. */
+/* 0, or -EBADF: one of those that the caller has to keep open is closed, or is another file now. */
 int isolate__pool_check_kept(const struct isolate_pool *pool, struct pal_error *error);
 /* What a call asks for, with the pool's where it does not. */
 int isolate__pool_call_options(const struct isolate_pool *pool, const struct isolate_options *given,

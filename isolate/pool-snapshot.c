@@ -86,8 +86,8 @@ static struct pal_builder *make_builder(const struct isolate__snapshot *snapshot
 	pal_builder_parent_death(builder, SIGKILL);
 	pal_builder_parent_death_of_process(builder, true);
 	pal_builder_close_others(builder, closes);
-	for (size_t i = 0; closes && i < pool->kept_fd_count; i++)
-		pal_builder_dup_fd(builder, pool->kept_fds[i], pool->kept_fds[i]);
+	for (size_t i = 0; closes && i < pool->kept_count; i++)
+		pal_builder_dup_fd(builder, pool->kept[i].fd, pool->kept[i].fd);
 	/* What it has of this pool: it is nobody else's. */
 	for (unsigned i = 0; i < pool->at_once; i++)
 		pal_builder_dup_fd(
@@ -166,8 +166,12 @@ void isolate__snapshot_free(struct isolate__snapshot *snapshot)
 	if (!snapshot)
 		return;
 	if (snapshot->process && snapshot->pool->owner == pal_process_mark()) {
-		/* It reaps what it has started; should it not come to that, they all end with it. */
+		/*
+		 * It reaps what it has started, also where somebody has stopped it; should it not
+		 * come to that, they all end with it.
+		 */
 		shutdown(snapshot->slots[0].socket, SHUT_RDWR);
+		(void)pal_child_signal(snapshot->process, SIGCONT);
 		(void)!pal_child_wait(snapshot->process, PAL_DEADLINE_MS(END_WITHIN_MS), NULL, NULL);
 	}
 	pal_child_forget(snapshot->process); /* in a fork; else: frees it */

@@ -21,7 +21,7 @@ static void release(struct isolate_pool *pool)
 	pal_private_disown(&pool->private);
 	pal_private_close(&pool->reserved);
 	pal_private_remove(&pool->private);
-	free(pool->kept_fds);
+	free(pool->kept);
 	free(pool);
 }
 

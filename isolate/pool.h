@@ -34,11 +34,19 @@ struct isolate_pool_options {
 	 * is about the moments when a snapshot is made. deadline_ms, grace_ms and max_result are
 	 * what calls get that say nothing. Standard streams: PAL_STDIO_INHERIT (the
 	 * snapshot's), NULL, FD, and STDOUT. Descriptors that are named, kept ones too, have to stay
-	 * open for isolate_pool_refresh, under the same numbers: -EBADF where one is closed.
+	 * open for isolate_pool_refresh, the same files under the same numbers: -EBADF where one
+	 * is closed, or its number is another file's by now (but one without an inode of its own,
+	 * such as an eventfd, is not told from another such). keep_fds that is not NULL, with
+	 * keep_fd_count 0, keeps none but the standard streams.
 	 * -EINVAL for the others, and for max_capture and drain_ms: nothing is captured.
 	 */
 	const struct isolate_options *worker;
-	unsigned at_once; /* calls at the same time; 0: ISOLATE_POOL_AT_ONCE; up to ISOLATE_POOL_AT_ONCE_MAX */
+	/*
+	 * Calls at the same time on one snapshot; 0: ISOLATE_POOL_AT_ONCE; up to
+	 * ISOLATE_POOL_AT_ONCE_MAX. Those that are under way at an isolate_pool_refresh do not count
+	 * against the new snapshot.
+	 */
+	unsigned at_once;
 	/* Callers that may wait while at_once others are served; 0: ISOLATE_POOL_QUEUE; negative: none. */
 	int queue;
 	/*
@@ -78,8 +86,11 @@ typedef int (*isolate_pool_fn)(struct isolate_writer *out, const void *in, size_
  * little: an allocator has to survive the fork of a process with several threads, as libc's does.
  * Variables that are set after this are as they were, to functions: `pool` itself, as a rule.
  *
- * In this process a pool takes up to four descriptors for each of at_once, and a few for itself;
- * twice as many for a while during isolate_pool_refresh.
+ * In this process a pool takes up to five descriptors for each call that is under way, three for
+ * each place of at_once that has been used, one for each other place, and five for itself.
+ * An old snapshot that still has a call under way after isolate_pool_refresh has its own, for all its
+ * places. -EMFILE where RLIMIT_NOFILE is less than three for each of at_once. Where there are
+ * fewer than these, this may succeed all the same, and calls fail (see isolate_pool_call).
  */
 PAL_EXPORT int isolate_pool_new(const struct isolate_pool_options *options, struct isolate_pool **ret,
 	struct pal_error *error) PAL_MUST_CHECK;
@@ -87,7 +98,8 @@ PAL_EXPORT int isolate_pool_new(const struct isolate_pool_options *options, stru
 /*
  * Calls fn(writer, in, in_size) in a copy of the snapshot, and waits for its answer, as
  * isolate_call does: the answers and their codes mean the same, and the copy is gone and reaped
- * when this returns, but for one that will be used again. `in` may be NULL where in_size is 0.
+ * when this returns, but for one that will be used again, and one that was ordered and did not
+ * come before the deadline: it ends as soon as it comes. `in` may be NULL where in_size is 0.
  *
  * Of `options` (NULL: none) deadline_ms, grace_ms and max_result count, 0 being the pool's;
  * max_result beyond the pool's, and anything else that is set, is -EINVAL: it would have to
@@ -97,9 +109,11 @@ PAL_EXPORT int isolate_pool_new(const struct isolate_pool_options *options, stru
  *	-EAGAIN, ISOLATE_STAGE_QUEUE       too many callers are waiting
  *	-ETIMEDOUT, ISOLATE_STAGE_DEADLINE also while waiting: the deadline counts from the call on
  *	-EMFILE, ISOLATE_STAGE_PREPARE     no descriptor is left for a result of more than 64 KiB
- *	-EFBIG, ISOLATE_STAGE_PREPARE      RLIMIT_FSIZE is less than the input, or 192 KiB
+ *	-EFBIG, ISOLATE_STAGE_PREPARE      RLIMIT_FSIZE is less than 192 KiB, or than the input
+ *	                                   and 128 KiB
  *	-ENOEXEC, ISOLATE_STAGE_SNAPSHOT   the snapshot has no such function: it was loaded since, or
- *	                                   unloaded
+ *	                                   unloaded, or is in memory that was not executable then (but
+ *	                                   what was written since to memory that was is not noticed)
  *	-EOWNERDEAD, ISOLATE_STAGE_SNAPSHOT the snapshot process has ended, as everything that is
  *	                                   killed does; isolate_pool_refresh makes another
  *	-EPERM, ISOLATE_STAGE_SNAPSHOT     in a fork of the process whose pool it is
@@ -126,7 +140,9 @@ PAL_EXPORT enum isolate_answer isolate_pool_call(struct isolate_pool *pool, isol
 
 /*
  * A new snapshot: calls that begin after this see the memory as it is now. Those under way
- * end on the old one, which then ends. On failure nothing is changed. Any thread; one
+ * end on the old one, which then ends: whoever ends its last call waits for that, as this function
+ * does where there is none; up to two seconds where a tracer holds the snapshot. On failure nothing is
+ * changed. Any thread; one
  * after the other, and each makes a snapshot. Where several threads may see -EOWNERDEAD, see
  * doc/isolate-pool.md for how only one of them does.
  */
@@ -139,8 +155,10 @@ PAL_EXPORT int isolate_pool_refresh(struct isolate_pool *pool, struct pal_error 
 PAL_EXPORT pid_t isolate_pool_pid(struct isolate_pool *pool);
 
 /*
- * Ends the snapshot and all its copies. No call may be under way, or begin. In a fork of the
- * process whose pool it is: frees the copy's memory, closes nothing, and does nothing else. Takes NULL; keeps errno.
+ * Ends the snapshot and all its copies. No call may be under way, or begin; there is no way to
+ * cancel one: calls end by their deadlines, or all of them by a SIGKILL to
+ * isolate_pool_pid (see doc/isolate-pool.md). In a fork of the process whose pool it is:
+ * frees the copy's memory, closes nothing, and does nothing else. Takes NULL; keeps errno.
  */
 PAL_EXPORT void isolate_pool_free(struct isolate_pool *pool);
 

@@ -35,8 +35,12 @@ static const struct row {
 		ISOLATE_STAGE_START, -ECHILD, "before the function: SIGKILL"},
 	{{MARKS(ISOLATE__PREPARED), .wait_code = -ECHILD}, ISOLATE_NOT_EXECUTED,
 		ISOLATE_STAGE_START, -ECHILD, "status is lost"},
-	{{MARKS(ISOLATE__PREPARED), .timed_out = 1, .status = KILLED(SIGKILL)},
-		ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT, "before the function"},
+	{{MARKS(ISOLATE__PREPARED), .timed_out = 1, .killed = 1, .status = KILLED(SIGKILL)},
+		ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT,
+		"out of time after 200 ms, killed before the function"},
+	{{MARKS(ISOLATE__PREPARED), .timed_out = 1, .withdrawn = 1, .wait_code = -ECHILD},
+		ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT,
+		"out of time after 200 ms, before a process was ready"},
 
 	/* entered: a start that failed afterwards makes no retry safe */
 	{{MARKS(ISOLATE__ENTERED), .start_code = -ECHILD, .wait_code = -ECHILD}, ISOLATE_UNKNOWN,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /* What happens to pools: their snapshot dies, the host dies, forks, refreshes. */
+#include <fcntl.h>
 #include <isolate/pool-priv.h>
 #include <linux/sockios.h>
 #include <pthread.h>
@@ -138,6 +139,76 @@ START_TEST(a_snapshot_that_stands_still_is_given_up)
 	}
 	isolate_pool_free(caller.pool);
 	drop_board();
+}
+END_TEST
+
+static bool has_copies(pid_t snapshot)
+{
+	char path[64], pids[32] = "";
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)snapshot, (int)snapshot);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		support_skip("no list of children in /proc");
+	ck_assert_int_ge(read(fd, pids, sizeof pids - 1), 0);
+	close(fd);
+	return pids[0];
+}
+
+/* Two places: the order for the one has been read when the other one's next call returns. */
+START_TEST(a_copy_that_comes_late_for_its_call_ends)
+{
+	struct isolate_pool_options options = {
+		ISOLATE_POOL_OPTIONS_INIT, .at_once = 2, .no_spare = true};
+	struct isolate_options deadline = {ISOLATE_OPTIONS_INIT, .deadline_ms = 100};
+	struct caller caller = {.fn = stay};
+	struct isolate_result result;
+	pid_t snapshot;
+
+	set_board();
+	caller.pool = new_pool(&options);
+	snapshot = isolate_pool_pid(caller.pool);
+	start_caller(&caller);
+	await_entered(1);
+	kill(snapshot, SIGSTOP);
+	isolate_pool_call(caller.pool, echo, "", 0, &deadline, &result);
+	ck_assert_failure(
+		&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT);
+	ck_assert(strstr(result.error.text, "before a process was ready") != NULL);
+	kill(snapshot, SIGCONT);
+	support_tell(&board->go, 1);
+	join(&caller);
+	ck_assert_answer(&caller.result, ISOLATE_RETURNED);
+	isolate_result_clear(&caller.result);
+	check_that_it_works(caller.pool);
+	SUPPORT_LOOK_UNTIL(!has_copies(snapshot));
+	isolate_pool_free(caller.pool);
+	drop_board();
+}
+END_TEST
+
+/* Seen by who reaps the copy that it has: this process would get it from one that was killed. */
+START_TEST(a_snapshot_that_stands_still_ends_in_order)
+{
+	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .at_once = 1, .reuse = 10};
+	struct isolate_pool *pool = new_pool(&options);
+	siginfo_t unused;
+	pid_t worker;
+
+	ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	worker = call_for_pid(pool);
+	kill(isolate_pool_pid(pool), SIGSTOP);
+	if (_i)
+		refresh(pool);
+	else
+		isolate_pool_free(pool);
+	ck_assert_int_eq(waitid(P_PID, (id_t)worker, &unused, WEXITED), -1);
+	ck_assert_int_eq(errno, ECHILD);
+	if (_i) {
+		check_that_it_works(pool);
+		isolate_pool_free(pool);
+	}
 }
 END_TEST
 
@@ -429,6 +500,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(
 		death, an_order_that_the_snapshot_did_not_come_to_is_not_executed, 0, 3);
 	tcase_add_loop_test(death, a_snapshot_that_stands_still_is_given_up, 0, 2);
+	tcase_add_test(death, a_copy_that_comes_late_for_its_call_ends);
+	tcase_add_loop_test(death, a_snapshot_that_stands_still_ends_in_order, 0, 2);
 	tcase_add_loop_test(refreshes, memory_is_that_of_the_last_snapshot, 0, 2);
 	tcase_add_test(refreshes, calls_under_way_end_on_the_old_snapshot);
 	tcase_add_loop_test(host, nothing_is_left_of_a_host_that_was_killed, 0, 4);

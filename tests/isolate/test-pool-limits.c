@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "pool-callers.h"
@@ -57,7 +58,8 @@ START_TEST(files_that_may_not_be_that_long_are_an_error)
 	limit = old;
 	limit.rlim_cur = _i ? ISOLATE__AREA_SIZE : ISOLATE__AREA_SIZE - 1;
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-	isolate_pool_call(pool, echo, bytes, _i ? sizeof bytes : 1, NULL, &result);
+	isolate_pool_call(
+		pool, echo, bytes, _i ? ISOLATE__INPUT_ROOM + 1 : 1, NULL, &result);
 	ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_PREPARE, -EFBIG);
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &old), 0);
 	check_that_it_works(pool);
@@ -174,6 +176,83 @@ START_TEST(what_is_kept_has_to_be_open)
 }
 END_TEST
 
+/* What came to its number is nobody's to be given: most of all not what the pool itself has. */
+START_TEST(what_is_kept_has_to_be_the_same_file)
+{
+	int ends[2], others[2], fd;
+	struct isolate_options worker = {ISOLATE_OPTIONS_INIT,
+		.keep_fds = &fd,
+		.keep_fd_count = 1,
+		.max_result = 1000}; /* for which no number is kept free */
+	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .worker = &worker};
+	struct isolate_pool *pool;
+	struct pal_error error = {0};
+
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC) | pipe2(others, O_CLOEXEC), 0);
+	fd = ends[0];
+	pool = new_pool(&options);
+	refresh(pool);
+	close(fd);
+	check_that_it_works(pool);
+	if (_i) /* the program's own */
+		ck_assert_int_eq(dup3(others[0], fd, O_CLOEXEC), fd);
+	ck_assert_int_ge(fcntl(fd, F_GETFD), 0); /* the lowest number: the pool's area by now */
+	ck_assert_int_eq(isolate_pool_refresh(pool, &error), -EBADF);
+	ck_assert_int_eq(error.stage, ISOLATE_STAGE_PREPARE);
+	check_that_it_works(pool);
+	isolate_pool_free(pool);
+	if (_i)
+		close(fd);
+	close(ends[1]);
+	close(others[0]);
+	close(others[1]);
+}
+END_TEST
+
+START_TEST(more_places_than_descriptors_are_refused)
+{
+	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .at_once = 22};
+	struct isolate_pool *pool;
+	struct rlimit old, limit;
+	struct pal_error error = {0};
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	limit = old;
+	limit.rlim_cur = 64;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	ck_assert_int_eq(isolate_pool_new(&options, &pool, &error), -EMFILE);
+	ck_assert_int_eq(error.stage, ISOLATE_STAGE_PREPARE);
+	ck_assert_msg(strstr(error.text, "22 calls at once") != NULL, "%s", error.text);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	pool = new_pool(&options);
+	check_that_it_works(pool);
+	isolate_pool_free(pool);
+}
+END_TEST
+
+START_TEST(input_that_cannot_be_read_leaves_no_memory_behind)
+{
+	const size_t size = (size_t)4 << 20, page = 4096;
+	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .at_once = 1};
+	struct isolate_pool *pool = new_pool(&options);
+	struct isolate_result result;
+	struct stat st;
+	char *in = mmap(
+		NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert(in != MAP_FAILED);
+	ck_assert_int_eq(mprotect(in + size - page, page, PROT_NONE), 0);
+	check_that_it_works(pool);
+	isolate_pool_call(pool, echo, in, size, NULL, &result);
+	ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_PREPARE, -EFAULT);
+	ck_assert_int_eq(fstat(pool->current->slots[0].area_fd, &st), 0);
+	ck_assert_int_eq(st.st_size, ISOLATE__AREA_SIZE);
+	check_that_it_works(pool);
+	munmap(in, size);
+	isolate_pool_free(pool);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/pool-limits");
@@ -183,6 +262,9 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(limits, without_a_number_for_the_result_nothing_is_executed, 0, 2);
 	tcase_add_test(limits, where_there_are_numbers_for_all_calls_there_are_for_all_copies);
 	tcase_add_loop_test(limits, what_is_kept_has_to_be_open, 0, 2);
+	tcase_add_loop_test(limits, what_is_kept_has_to_be_the_same_file, 0, 2);
+	tcase_add_test(limits, more_places_than_descriptors_are_refused);
+	tcase_add_test(limits, input_that_cannot_be_read_leaves_no_memory_behind);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -39,6 +39,13 @@ eval "$(sed -n 's/^    \(cc -o example .*\)$/\1/p' "$here/../../README.md")" | g
 cd "$OLDPWD"
 echo "ok: README.md's first example"
 
+# doc/isolate-pool.md's program, the same way.
+awk '/^```c$/ { shown = 1; next } /^```$/ && shown { exit } shown' "$here/../../doc/isolate-pool.md" >"$work/words.c"
+cd "$work"
+eval "$(sed -n 's/^    \(cc -o words .*\)$/\1/p' "$here/../../doc/isolate-pool.md")" | grep -x '"one two three": 3 words'
+cd "$OLDPWD"
+echo "ok: doc/isolate-pool.md's program"
+
 # The module for unmodified programs finds pal by itself.
 unset LD_LIBRARY_PATH
 printf 'all:\n\t@echo "ok: preloaded into make"; :\n' |
