@@ -14,7 +14,7 @@
 
 /* ---- joining over a socket that both have from the fork ---- */
 
-static struct mesh_port *invite(struct mesh_node *node, int socket)
+struct mesh_port *bench_mesh_invite(struct mesh_node *node, int socket)
 {
 	struct mesh_invitation invitation;
 	struct mesh_port *here, *there;
@@ -27,7 +27,7 @@ static struct mesh_port *invite(struct mesh_node *node, int socket)
 	return here;
 }
 
-static struct mesh_port *join(int socket, const struct mesh_node_options *options)
+struct mesh_port *bench_mesh_join(int socket, const struct mesh_node_options *options)
 {
 	int fds[PAL_SOCKET_MAX_FDS];
 	struct mesh_invitation invitation;
@@ -59,7 +59,7 @@ static struct mesh_port *blocking_port;
 
 static void blocking_echo(int socket)
 {
-	struct mesh_port *port = join(socket, NULL);
+	struct mesh_port *port = bench_mesh_join(socket, NULL);
 	struct mesh_message *message;
 
 	while (mesh_port_recv(port, PAL_DEADLINE_NONE, &message, NULL) == 0)
@@ -76,7 +76,7 @@ void procmesh_blocking_start(void)
 	struct mesh_node *node;
 
 	bench_check(mesh_node_new(NULL, &node, NULL), "mesh_node_new");
-	blocking_port = invite(node, blocking_socket);
+	blocking_port = bench_mesh_invite(node, blocking_socket);
 }
 
 void procmesh_blocking_run(unsigned count)
@@ -120,7 +120,7 @@ static void received(struct mesh_port *port, int status, struct mesh_message *me
 static void callback_echo(int socket)
 {
 	struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .base = event_base_new()};
-	struct mesh_port *port = join(socket, &options);
+	struct mesh_port *port = bench_mesh_join(socket, &options);
 
 	bench_check(mesh_port_set_callback(port, NULL, echo_received, NULL), "mesh_port_set_callback");
 	event_base_dispatch(options.base);
@@ -138,7 +138,7 @@ void procmesh_callback_start(void)
 
 	base = options.base = event_base_new();
 	bench_check(mesh_node_new(&options, &node, NULL), "mesh_node_new");
-	callback_port = invite(node, callback_socket);
+	callback_port = bench_mesh_invite(node, callback_socket);
 	bench_check(mesh_port_set_callback(callback_port, NULL, received, NULL), "mesh_port_set_callback");
 }
 

@@ -92,10 +92,24 @@ static const struct bench_candidate blocking[] = {
 	{NULL, NULL, NULL, NULL},
 };
 
+static const struct bench_candidate oneway_64[] = {
+	{"floor", NULL, oneway_floor_64, NULL},
+	{"procmesh", oneway_procmesh_start, oneway_procmesh_64, NULL},
+	{NULL, NULL, NULL, NULL},
+};
+
+static const struct bench_candidate oneway_1k[] = {
+	{"floor", NULL, oneway_floor_1k, NULL},
+	{"procmesh", oneway_procmesh_start, oneway_procmesh_1k, NULL},
+	{NULL, NULL, NULL, NULL},
+};
+
 int main(void)
 {
 	bench_one_cpu();
 	floor_socket = bench_fork_peer(SOCK_SEQPACKET, floor_echo);
+	oneway_floor_fork();
+	oneway_procmesh_fork();
 	procmesh_callback_fork();
 	procmesh_blocking_fork();
 	event_fork();
@@ -113,6 +127,8 @@ int main(void)
 #endif
 	bench_run(&(struct bench_measure){"mesh.rtt.64B.onecpu.callback", "us", 200, 51, callback});
 	bench_run(&(struct bench_measure){"mesh.rtt.64B.onecpu.blocking", "us", 200, 51, blocking});
+	bench_run(&(struct bench_measure){"mesh.oneway.64B", "us", 2000, 51, oneway_64});
+	bench_run(&(struct bench_measure){"mesh.oneway.1KiB", "us", 2000, 51, oneway_1k});
 	end_peers();
 	return 0;
 }

@@ -9,6 +9,10 @@
 
 #include <stddef.h>
 
+struct mesh_node;
+struct mesh_node_options;
+struct mesh_port;
+
 #define MESSAGE_SIZE 64
 
 /*
@@ -45,5 +49,18 @@ void procmesh_blocking_run(unsigned count);
 void procmesh_callback_fork(void);
 void procmesh_callback_start(void);
 void procmesh_callback_run(unsigned count);
+
+/* A node for a forked process, over the socket that both have from the fork; each gets an end of a pair. */
+struct mesh_port *bench_mesh_invite(struct mesh_node *node, int socket);
+struct mesh_port *bench_mesh_join(int socket, const struct mesh_node_options *options);
+
+void oneway_floor_fork(void);
+void oneway_floor_64(unsigned count);
+void oneway_floor_1k(unsigned count);
+
+void oneway_procmesh_fork(void);
+void oneway_procmesh_start(void);
+void oneway_procmesh_64(unsigned count);
+void oneway_procmesh_1k(unsigned count);
 
 #endif

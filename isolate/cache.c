@@ -9,7 +9,8 @@
  * copied to forks (MADV_DOFORK) just while the child of its call is forked, and
  * the child in turn keeps it from its own forks, which may outlive it, and says
  * in the marks that it has. A child that did not complete counts as having it
- * still: it may have died in the middle of a vfork(2).
+ * still: it may have died in the middle of a vfork(2). Nothing tells of a process that shares the
+ * child's memory and outlives it (CLONE_VM without CLONE_VFORK): that has the page, see doc/isolate.md.
  */
 #include <isolate/isolate-priv.h>
 #include <isolate/warm-priv.h>
@@ -19,8 +20,8 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
+#include <pal/process-mark.h>
 #include <pal/util-priv.h>
 
 #define IDLE_MAX 8
@@ -31,7 +32,7 @@
 /* The lock is never waited for: in a fork, a thread that is not there may have it. */
 static struct {
 	pthread_mutex_t lock;
-	pid_t owner; /* a fork has the pointers and not the pages */
+	uint64_t owner; /* pal_process_mark: a fork has the pointers and not the pages */
 	size_t count;
 	struct isolate__kept idle[IDLE_MAX];
 	size_t buffer_count;
@@ -58,14 +59,14 @@ static void forget_all(void)
 	while (cache.buffer_count)
 		isolate__warm_free(cache.buffers[--cache.buffer_count]);
 	cache.warm.sum = 0;
-	cache.owner = getpid();
+	cache.owner = pal_process_mark();
 }
 
 static bool lock(void)
 {
 	if (pthread_mutex_trylock(&cache.lock))
 		return false;
-	if (cache.owner != getpid())
+	if (cache.owner != pal_process_mark())
 		forget_all();
 	return true;
 }

@@ -62,7 +62,7 @@ static bool grow(struct isolate__capture *capture)
  * Where this kernel has no reads of pipes that do not wait: no more than is there. Only
  * somebody who takes that away at this very moment could make us wait.
  */
-static ssize_t read_what_is_there(int fd, void *buffer, size_t size)
+static ssize_t read_what_is_there(int fd, const struct iovec *into)
 {
 	struct pollfd pipe = {.fd = fd, .events = POLLIN};
 	int there;
@@ -70,7 +70,8 @@ static ssize_t read_what_is_there(int fd, void *buffer, size_t size)
 	if (poll(&pipe, 1, 0) < 0 || ioctl(fd, FIONREAD, &there) < 0)
 		return -1;
 	if (there > 0)
-		return read(fd, buffer, (size_t)there < size ? (size_t)there : size);
+		return read(fd, into->iov_base,
+			(size_t)there < into->iov_len ? (size_t)there : into->iov_len);
 	if (pipe.revents & POLLHUP) /* nobody is left who could write */
 		return 0;
 	errno = pipe.revents & POLLNVAL ? EBADF : EAGAIN;
@@ -78,34 +79,41 @@ static ssize_t read_what_is_there(int fd, void *buffer, size_t size)
 }
 
 /* As read(2) does of a pipe that is O_NONBLOCK. */
-static ssize_t read_at_once(int fd, void *buffer, size_t size)
+static ssize_t read_at_once(int fd, const struct iovec *into, int count)
 {
-	struct iovec into = {buffer, size};
-	ssize_t got = preadv2(fd, &into, 1, -1, RWF_NOWAIT);
+	ssize_t got = preadv2(fd, into, count, -1, RWF_NOWAIT);
 
 	if (got >= 0 || errno == EAGAIN || errno == EINTR)
 		return got;
-	return read_what_is_there(fd, buffer, size); /* an older kernel, or a filter of the host */
+	return read_what_is_there(fd, into); /* an older kernel, or a filter of the host */
 }
 
-/* What there is no room for has to be read all the same: its writer would wait for ever. */
+/*
+ * What there is no room for has to be read all the same: its writer would wait for ever. Many
+ * times to the same place: the caller's stack may be one of PTHREAD_STACK_MIN.
+ */
 static ssize_t skip(struct isolate__capture *capture)
 {
-	char nowhere[16 << 10];
-	ssize_t got = read_at_once(capture->fd, nowhere, sizeof nowhere);
+	char nowhere[1 << 10];
+	struct iovec into[16];
+	ssize_t got;
 
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(into); i++)
+		into[i] = (struct iovec){nowhere, sizeof nowhere};
+	got = read_at_once(capture->fd, into, PAL_ARRAY_LENGTH(into));
 	capture->truncated = capture->truncated || got > 0;
 	return got;
 }
 
 static ssize_t read_once(struct isolate__capture *capture)
 {
+	struct iovec into;
 	ssize_t got;
 
 	if (capture->truncated || !grow(capture))
 		return skip(capture);
-	got = read_at_once(
-		capture->fd, capture->data + capture->size, capture->room - capture->size);
+	into = (struct iovec){capture->data + capture->size, capture->room - capture->size};
+	got = read_at_once(capture->fd, &into, 1);
 	if (got > 0)
 		capture->size += (size_t)got;
 	return got;

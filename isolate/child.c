@@ -19,8 +19,10 @@ static void reach(struct isolate__shared *shared, enum isolate__progress progres
 
 int isolate__child_arm(struct isolate_writer *writer)
 {
-	int r = isolate__guard_arm(writer);
+	int r;
 
+	isolate__forks_arm();
+	r = isolate__guard_arm(writer);
 	if (r == 0 && writer->call->options.crash_report)
 		r = isolate__crash_arm(&writer->shared->crash);
 	return r;
@@ -34,7 +36,7 @@ void isolate__child_call(struct isolate_writer *writer)
 
 	reach(shared, ISOLATE__ENTERED);
 	value = isolate__guarded(call->fn, call->arg, writer);
-	if (getpid() != writer->owner)
+	if (!isolate__writer_is_here(writer))
 		_exit(EXIT_FAILURE); /* the function forked; this is not the one waited for */
 
 	shared->marks.value = value;

@@ -87,6 +87,12 @@ static bool was_sent(int code)
 	return code == SI_USER || code == SI_TKILL || code == SI_QUEUE || code == SI_MESGQ;
 }
 
+/* Where x86 checks alignment it tells no address; 0 is aligned. */
+static bool is_misaligned_somewhere(int signal, const siginfo_t *info)
+{
+	return signal == SIGBUS && info->si_code == BUS_ADRALN && !info->si_addr;
+}
+
 static void note_cause(
 	struct isolate_crash *report, int signal, const siginfo_t *info, const ucontext_t *context)
 {
@@ -103,8 +109,8 @@ static void note_cause(
 	if (caused && signal == SIGSYS)
 		report->system_call = info->si_syscall;
 	/* SI_KERNEL: x86 knows no address of a general protection fault, nor of a breakpoint. */
-	report->address_known =
-		caused && info->si_code != SI_KERNEL && signal != SIGSYS && signal != SIGABRT;
+	report->address_known = caused && info->si_code != SI_KERNEL && signal != SIGSYS &&
+				signal != SIGABRT && !is_misaligned_somewhere(signal, info);
 	if (report->address_known)
 		report->address = (uintptr_t)info->si_addr;
 	if (report->address_known && (signal == SIGSEGV || signal == SIGBUS))

@@ -48,12 +48,25 @@ static bool is_reported(int signal)
 	return false;
 }
 
-/* A report that the process survived is of something else than its end. */
-static bool fits(const struct isolate_crash *report, const struct pal_status *status)
+/*
+ * Whether a process that was about to die of `signal` died so: by that, by SIGILL where it could
+ * not (end_anyhow), or by anything while it was still looking for frames.
+ */
+static bool is_its_end(int signal, bool whole, const struct pal_status *status)
 {
+	return status->signaled && (status->code == signal || status->code == SIGILL || !whole);
+}
+
+/* A report that the process survived is of something else than its end. */
+static bool fits(const struct isolate__crash_area *area, const struct pal_status *status)
+{
+	const struct isolate_crash *report = &area->report;
+	bool whole = area->stage == ISOLATE__CRASH_WHOLE;
+
 	switch (report->kind) {
 	case ISOLATE_CRASH_BY_SIGNAL:
-		return is_reported(report->signal) && (!status || status->signaled);
+		return is_reported(report->signal) &&
+		       (!status || is_its_end(report->signal, whole, status));
 	case ISOLATE_CRASH_BY_SANITIZER:
 		return report->signal == 0 &&
 		       (!status || status->signaled || status->code != EXIT_SUCCESS);
@@ -90,7 +103,7 @@ struct isolate_crash *isolate__crash_collect(
 
 	if (copy.stage != ISOLATE__CRASH_FACTS && copy.stage != ISOLATE__CRASH_WHOLE)
 		return NULL;
-	if (!fits(&copy.report, status))
+	if (!fits(&copy, status))
 		return NULL;
 	report = malloc(sizeof *report);
 	if (!report)

@@ -28,6 +28,11 @@ bool isolate__forks_none_by_others(const struct isolate__forks *then);
 /* Whether all children of this library have ended that were forked before then; not theirs. */
 bool isolate__forks_have_ended(const struct isolate__forks *then);
 
+/* In a child of this library: what it was forked from does not count from now on. */
+void isolate__forks_arm(void);
+/* Whether this thread is what a fork(3) by the function has made of one. Not seen: _Fork(3), clone(2). */
+bool isolate__forks_is_copy(void);
+
 /* Around a fork of this library, whichever way it ends. The epoch is for when the child is gone. */
 unsigned isolate__forks_begin(void);
 void isolate__forks_end(void);

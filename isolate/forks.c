@@ -13,9 +13,10 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
-static atomic_int owner ISOLATE__WRITTEN_BY_CALLS; /* in a fork the rest is the parent's */
+#include <pal/process-mark.h>
+
+static _Atomic uint64_t owner ISOLATE__WRITTEN_BY_CALLS; /* in a fork the rest is the parent's */
 static atomic_uint epoch ISOLATE__WRITTEN_BY_CALLS;
 /* Children of this epoch, and of the last one: by its lowest bit. */
 static atomic_uint alive[2] ISOLATE__WRITTEN_BY_CALLS;
@@ -26,15 +27,19 @@ static bool watching ISOLATE__WRITTEN_BY_CALLS;         /* the handlers are ther
 /* What the fork of this thread is. Found without a call, which a child has no page for. */
 #define FOUND_DIRECTLY __attribute__((tls_model("initial-exec")))
 static _Thread_local bool ours FOUND_DIRECTLY, theirs FOUND_DIRECTLY;
+/* How many forks by others lie between this thread and the one that began as a child of ours. */
+static _Thread_local unsigned depth FOUND_DIRECTLY;
 
 static void own(void)
 {
-	if (atomic_load(&owner) == getpid())
+	uint64_t mark = pal_process_mark();
+
+	if (atomic_load(&owner) == mark)
 		return;
 	atomic_store(&alive[0], 0);
 	atomic_store(&alive[1], 0);
 	atomic_store(&under_way, 0);
-	atomic_store(&owner, getpid());
+	atomic_store(&owner, mark);
 }
 
 static void before_any_fork(void)
@@ -44,6 +49,7 @@ static void before_any_fork(void)
 	if (!theirs)
 		return;
 	own();
+	depth++;
 	atomic_fetch_add(&under_way, 1);
 	atomic_fetch_add(&by_others, 1);
 }
@@ -53,12 +59,25 @@ static void after_any_fork(void)
 	if (!theirs)
 		return;
 	theirs = false;
+	depth--;
 	atomic_fetch_sub(&under_way, 1);
 }
 
+/* Who is asked before a fork is not to allocate then: hence the mark. */
 __attribute__((constructor)) static void watch(void)
 {
+	(void)pal_process_mark();
 	watching = pthread_atfork(before_any_fork, after_any_fork, NULL) == 0;
+}
+
+void isolate__forks_arm(void)
+{
+	depth = 0;
+}
+
+bool isolate__forks_is_copy(void)
+{
+	return depth > 0;
 }
 
 unsigned isolate__forks_begin(void)

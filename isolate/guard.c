@@ -32,6 +32,9 @@ extern void _pthread_cleanup_push(
 	struct _pthread_cleanup_buffer *buffer, void (*routine)(void *), void *arg);
 extern void _pthread_cleanup_pop(struct _pthread_cleanup_buffer *buffer, int execute);
 
+/* Too much for what allocators put aside for a thread: freed, it serves any smaller block. */
+#define ROOM_FOR_REGISTERING 4096
+
 static _Thread_local bool registered; /* exit_has_begun, in this thread */
 
 /*
@@ -44,7 +47,7 @@ static _Thread_local struct isolate_writer *writer_of_child
 /* Only for the child that is waited for: a process that the function forked leaves as it likes. */
 static void note(struct isolate_writer *writer, enum isolate__left left, int status)
 {
-	if (getpid() != writer->owner)
+	if (!isolate__writer_is_here(writer))
 		return;
 	writer->shared->marks.left_status = status;
 	__atomic_store_n(&writer->shared->marks.left, left, __ATOMIC_RELEASE);
@@ -73,12 +76,21 @@ static void exit_has_begun(void *unused)
  * that fork(2) knows nothing of. Nor on_exit: its lock may be held for ever
  * where another thread was registering a handler at the fork.
  */
-void isolate__guard_register(void)
+int isolate__guard_register(void)
 {
+	void *room;
+
 	if (registered)
-		return;
+		return 0;
+	/* glibc aborts where it has no memory for a few bytes. These it has, or we hear of it. */
+	room = malloc(ROOM_FOR_REGISTERING);
+	if (!room)
+		return -ENOMEM;
+	__asm__ volatile("" : "+r"(room)); /* or the compiler would take both away */
+	free(room);
 	__cxa_thread_atexit_impl(exit_has_begun, NULL, (void *)exit_has_begun);
 	registered = true;
+	return 0;
 }
 
 static void __attribute__((noreturn)) left_by_unwinding(void *writer)

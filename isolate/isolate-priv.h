@@ -3,6 +3,7 @@
 #define PROCMESH_ISOLATE_ISOLATE_PRIV_H
 
 #include <isolate/crash-priv.h>
+#include <isolate/forks-priv.h>
 #include <isolate/isolate.h>
 #include <pal/builder.h>
 #include <pal/child.h>
@@ -12,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 /*
  * One call, in time:
@@ -150,7 +152,7 @@ struct isolate_run {
 	bool secluded; /* the page, as far as it is this process's affair */
 	bool held; /* its end shows, and cannot be had before a tracer lets go */
 	bool cut_off;
-	pid_t owner;
+	uint64_t owner; /* pal_process_mark */
 	unsigned epoch; /* of its fork */
 	struct isolate__watch { /* isolate_run_fd; -1: not asked for */
 		int epoll;
@@ -269,6 +271,19 @@ struct isolate_writer {
 	int error;       /* the first one; sticky */
 	uint64_t error_limit;
 };
+/*
+ * Whether this is the child itself. Where the function may not ask for its pid any more, a fork
+ * that libc knows of is still told; another one is taken for the child.
+ */
+static inline bool isolate__writer_is_here(const struct isolate_writer *writer)
+{
+	pid_t pid;
+
+	if (isolate__forks_is_copy())
+		return false;
+	pid = getpid();
+	return pid == writer->owner || pid <= 0;
+}
 /* Moves the rest to where the parent looks for it; then size and error are final. */
 void isolate__writer_finish(struct isolate_writer *writer);
 
@@ -281,8 +296,8 @@ int isolate__child(void *call);
 int isolate__child_arm(struct isolate_writer *writer);
 void isolate__child_call(struct isolate_writer *writer);
 
-/* guard.c: in the parent, in the thread that will fork */
-void isolate__guard_register(void);
+/* guard.c: in the parent, in the thread that will fork. 0 or -ENOMEM. */
+int isolate__guard_register(void);
 /*
  * pal_fork, to isolate__child. What it leaves in the thread the child has already: armed there, it
  * would be code that nothing else in the child comes to, and another page fault.

@@ -65,8 +65,11 @@ struct isolate_writer;
  * the negative errno of the first failure, after which the result is lost
  * whatever follows: -EFBIG beyond max_result or RLIMIT_FSIZE, -ENOMEM, -EBADF where the
  * function closed descriptors that are not its own, or cut what is behind one (up to 64 KiB
- * do not need one), -EINVAL for data NULL. -EPERM, with no effect, in a process that the
- * function forked. For the function, in the child, one thread at a time.
+ * do not need one), -EMFILE in a pool, where the function has left no number for one, -EINVAL for
+ * data NULL, -EFAULT for other data that cannot be read, if it is not for up to 64 KiB, where
+ * that is SIGSEGV. -EPERM, with no effect, in a process that the function forked (which is told
+ * by getpid(2); where that is refused, only what fork(3) has made is). For the function, in
+ * the child, one thread at a time.
  */
 PAL_EXPORT ISOLATE_BOUND_EARLY int isolate_write(struct isolate_writer *writer, const void *data, size_t size);
 
@@ -117,7 +120,8 @@ struct isolate_options {
 	/*
 	 * NULL: none. Its apply holds from before the function. The function may call
 	 * pal_profile_finalize itself. A filter that allows no pwrite64, fstat or prlimit64
-	 * (of oneself) leaves results of up to 64 KiB.
+	 * (of oneself) leaves results of up to 64 KiB. getpid is used, whose error is borne, and which
+	 * should not kill: then the answer is unknown, as with SECCOMP_MODE_STRICT.
 	 */
 	const struct pal_profile *sandbox;
 	int nice; /* added to the calling thread's nice value, within -20 and 19; -EACCES where that needs privilege */
@@ -142,8 +146,9 @@ struct isolate_options {
 	/*
 	 * NULL: the function has every descriptor of the caller, but those that the library has open
 	 * for other calls, runs and pools (pal/private.h). Otherwise the standard
-	 * streams and these, which a program that it executes has, too; all others are closed.
-	 * -EBADF.
+	 * streams and these, which a program that it executes has, too; all others are closed, but
+	 * for a memfd of the library's (close-on-exec) where max_result is more than 64 KiB.
+	 * For no others any address that is not NULL, and a count of 0. -EBADF.
 	 */
 	const int *keep_fds;
 	size_t keep_fd_count;
@@ -165,13 +170,18 @@ struct isolate_options {
 	 * The function finds handlers for these signals, which it may replace by its own, and an
 	 * alternate signal stack for its thread; what it forks or executes has no part in it. No
 	 * report: a signal that the function has blocked, handles or ignores, and a thread that
-	 * it started and that overflows its own stack without an alternate one. Costs eleven short
+	 * it started and that overflows its own stack without an alternate one; nor is there one of the
+	 * SIGSYS of a filter that kills by itself (SECCOMP_RET_KILL_PROCESS). Costs eleven short
 	 * system calls in the child, some 9 us. A sandbox that refuses mprotect, sigaltstack or
 	 * rt_sigaction there makes it not executed, at ISOLATE_STAGE_START; those of profile.h
 	 * do not. See doc/crash-reports.md.
 	 */
 	bool crash_report;
 };
+/*
+ * For { ISOLATE_OPTIONS_INIT, .deadline_ms = 5 }: C, and C++20. For earlier C++, and where g++ -Wextra is
+ * to say nothing of members that are not named: struct isolate_options o = {}; o.size = sizeof o;
+ */
 #define ISOLATE_OPTIONS_INIT .size = sizeof(struct isolate_options)
 #define ISOLATE_DEFAULT_MAX_RESULT ((size_t)1 << 30)
 #define ISOLATE_DEFAULT_MAX_CAPTURE ((size_t)1 << 20)
@@ -227,17 +237,24 @@ struct isolate_result {
  * longjmp(3), pthread_exit(3) or a C++ exception. These run none of the caller's
  * frames, atexit handlers and std::terminate handler in the child, and write none of its stdio buffers a
  * second time: exit(3) acts as _exit(2), apart from destructors of thread-local
- * C++ objects of the calling thread. (Nothing of this holds for setcontext(3),
+ * C++ objects of the calling thread. So it does in a process that fn forks: what that has in stdio
+ * buffers is lost, and its own atexit handlers do not run; it should fflush, and _exit. (Nothing of this holds for setcontext(3),
  * quick_exit(3) and, in a program with several threads, exit(3) by a thread that
- * fn started.)
+ * fn started. And the std::terminate handler does run where C++ itself calls it: an exception
+ * leaves a thread that fn started, a stack of makecontext(3), a destructor, or a noexcept
+ * function, be it fn.)
  * A program that fn executes is waited for like fn. Once the result is whole
  * nothing takes it back: where the child is killed after that, `status` says so.
  *
  * fn starts with all signals at their default disposition (but see crash_report) and none blocked, and
- * is killed when this process ends. What it leaves in stdio buffers is
+ * is killed when this process ends: here, but not with isolate_start or a pool, only as long as it does
+ * not change its user or group, execute a set-user-ID program, or take that back with
+ * prctl(PR_SET_PDEATHSIG). What it leaves in stdio buffers is
  * not written, nor captured: it should fflush what it prints, and only that.
  *
- * Any thread. In a process with several threads only the calling one exists in
+ * Any thread. Its first call registers a destructor, for which glibc aborts the program where it has no
+ * memory: that is asked for first (-ENOMEM), and all that remains is that another thread takes the last of it in
+ * between. In a process with several threads only the calling one exists in
  * the child: fn may use malloc and stdio (fork(3) takes care of their locks)
  * but must not wait for a lock that another thread may have held. A cancellation
  * request (pthread_cancel) is not acted on in here.
@@ -287,7 +304,8 @@ PAL_EXPORT int isolate_progress(struct isolate_run *run);
 /*
  * Waits for the outcome as isolate_call does, sets *result, frees the run, and returns the
  * answer. `result` may be NULL. In a fork of the process that started it: unknown, -EPERM, at
- * once, and nothing but the copy is freed.
+ * once, and nothing but the copy's memory is freed; descriptors stay as they are, because the
+ * fork may have files of its own at these numbers. They are close-on-exec.
  */
 PAL_EXPORT enum isolate_answer isolate_finish(struct isolate_run *run, struct isolate_result *result);
 

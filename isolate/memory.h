@@ -14,9 +14,10 @@ PAL_BEGIN_DECLS
  * unmapped forgets it; memory for free(3) must be kept again first, or what the
  * allocator gives out next is missing in forks. Any thread.
  *
- * 0, or a negative errno; then no page of the range is left out or wiped any
- * more: -EINVAL for a range that wraps around or as said below, -ENOMEM where a
- * part of it is not mapped, or the kernel has no memory to divide a mapping.
+ * 0, or a negative errno. -EINVAL for a range that wraps around, or whose borders are not as said
+ * below: nothing is changed. Otherwise no page of the range is left out or wiped any more: -ENOMEM
+ * where a part of it is not mapped, or the kernel has no memory to divide a mapping; -EINVAL for
+ * memory that cannot be wiped.
  */
 
 /*

@@ -21,7 +21,9 @@ static inline bool isolate_nanopb_put_(pb_ostream_t *stream, const pb_byte_t *by
 /*
  * Appends the encoded message; with nothing else written it is the result for
  * isolate_result_message. 0, isolate_write's errors, or -EINVAL for what nanopb cannot
- * encode; then nothing is appended. For the function. A message whose fields all have their
+ * encode; then nothing is appended. nanopb encodes twice, first to count: where a callback
+ * encodes something else the second time (an iterator that is used up), it is -EINVAL, too, and if a part is
+ * written already the result is lost. For the function. A message whose fields all have their
  * defaults may have no bytes: then the result is empty, with data NULL, and is that message.
  */
 static inline int isolate_write_message(
@@ -35,8 +37,10 @@ static inline int isolate_write_message(
 	stream.callback = isolate_nanopb_put_;
 	stream.state = out;
 	stream.max_size = size;
-	if (pb_encode(&stream, fields, message))
+	if (pb_encode(&stream, fields, message) && stream.bytes_written == size)
 		return 0;
+	if (stream.bytes_written > 0)
+		return isolate_write(out, NULL, 1); /* the first error, or -EINVAL from now on */
 	return isolate_write(out, "", 0) < 0 ? isolate_write(out, "", 0) : -EINVAL;
 }
 

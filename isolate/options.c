@@ -17,6 +17,24 @@ static int invalid(struct pal_error *error, const char *name, const char *why)
 	return pal_error_set(error, ISOLATE_STAGE_PREPARE, -EINVAL, "options.%s %s", name, why);
 }
 
+static int check_streams(const struct isolate_options *options, struct pal_error *error)
+{
+	static const char *const names[] = {"std_in", "std_out", "std_err"};
+	const enum pal_stdio_kind kinds[] = {
+		options->std_in.kind, options->std_out.kind, options->std_err.kind};
+
+	for (int i = 0; i < 3; i++) {
+		/* As a number: it may be any. */
+		if ((unsigned)kinds[i] > PAL_STDIO_KIND_STDOUT)
+			return invalid(error, names[i], "is of no kind");
+		if (kinds[i] == PAL_STDIO_KIND_STDOUT && i != STDERR_FILENO)
+			return invalid(error, names[i], "is PAL_STDIO_STDOUT, which is for std_err");
+	}
+	if (kinds[STDIN_FILENO] == PAL_STDIO_KIND_PIPE)
+		return invalid(error, "std_in", "cannot be captured");
+	return 0;
+}
+
 static int check_numbers(const struct isolate_options *options, struct pal_error *error)
 {
 	if (options->deadline_ms < 0)
@@ -27,8 +45,6 @@ static int check_numbers(const struct isolate_options *options, struct pal_error
 		return invalid(error, "rlimits", "is NULL");
 	if (options->keep_fd_count && !options->keep_fds)
 		return invalid(error, "keep_fds", "is NULL");
-	if (options->std_in.kind == PAL_STDIO_KIND_PIPE)
-		return invalid(error, "std_in", "cannot be captured");
 	if (options->core < ISOLATE_CORE_AS_CALLER || options->core > ISOLATE_CORE_ON)
 		return invalid(error, "core", "is none of its values");
 	return 0;
@@ -76,6 +92,8 @@ int isolate__options_read(
 			given->size < sizeof options ? given->size : sizeof options);
 	}
 	r = check_numbers(&options, error);
+	if (r == 0)
+		r = check_streams(&options, error);
 	if (r == 0)
 		r = check_fds(&options, error);
 	if (r == 0)

@@ -1,46 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 
 /* One call, from its place in the queue to its answer. */
-#include <isolate/pool-priv.h>
+#include <isolate/pool-call-priv.h>
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <pal/process-mark.h>
 #include <pal/socket.h>
 #include <pal/util-priv.h>
 
 /* How long the snapshot may take to tell of the end of a worker that was to be killed. */
 #define KILLED_WITHIN_MS 2000
-/* How long a copy that listens at its line may take to take a job. */
+/* How long a copy that waits for a job may take to take it. */
 #define HEARD_WITHIN_MS 100
-/* More than a line holds: who goes on writing to it is not waited for. */
-#define LINE_MESSAGES 1024
-
-struct pool_call {
-	struct pal_private private;
-	struct isolate_pool *pool;
-	struct isolate__slot *slot;
-	struct isolate__call call;
-	struct isolate__facts facts;
-	isolate_pool_fn fn;
-	const void *in;
-	size_t in_size;
-	enum isolate__phase phase;
-	pal_deadline next; /* when to give the phase up */
-	pal_deadline heard; /* when to give up a copy that listens */
-	int64_t began_us;
-	int reserved;   /* keeps a number for the descriptor of a long result; -1 */
-	int next_line;  /* of the worker that is made now; -1 */
-	int line_error; /* that descriptor did not come */
-	bool was_stocked; /* the worker was there before the call */
-	bool settled;     /* that worker has ended, or waits again */
-	bool lost;        /* the snapshot */
-};
 
 #define PLACE(fd) PAL_PRIVATE_PLACE(struct pool_call, private, fd)
 static const ptrdiff_t private_places[] = {PLACE(call.memfd), PLACE(reserved), PLACE(next_line)};
@@ -73,12 +49,12 @@ static void write_job(struct pool_call *c)
 
 static int post(struct pool_call *c)
 {
-	bool listens;
+	bool waits;
 	int r;
 
 	c->began_us = now_us();
-	r = isolate__job_post(c->slot, &listens);
-	c->heard = listens ? PAL_DEADLINE_MS(HEARD_WITHIN_MS) : PAL_DEADLINE_NONE;
+	r = isolate__job_post(c->slot, &waits);
+	c->heard = waits ? PAL_DEADLINE_MS(HEARD_WITHIN_MS) : PAL_DEADLINE_NONE;
 	return r;
 }
 
@@ -191,57 +167,12 @@ static bool take_notice(struct pool_call *c)
 	pal_private_end(held);
 	if (size != sizeof notice)
 		return false;
-	if (notice.generation == c->slot->generation)
+	if (notice.generation == 0)
+		c->snapshot_answers = true;
+	else if (notice.generation == c->slot->generation)
 		worker_ended(c, &notice);
 	return true;
 }
-
-static int reserve_number(struct pool_call *c)
-{
-	bool held;
-	int r;
-
-	if (c->reserved >= 0 || c->call.max_result <= ISOLATE__BUFFER_SIZE)
-		return 0;
-	held = pal_private_begin();
-	c->reserved = isolate__lift(eventfd(0, EFD_CLOEXEC));
-	r = c->reserved < 0 ? -errno : 0;
-	pal_private_end(held);
-	return r;
-}
-
-/* What the worker says is only a reason to look; the descriptor is judged with the marks. */
-static void take_line(struct pool_call *c)
-{
-	int fds[PAL_SOCKET_MAX_FDS];
-	size_t fd_count;
-	bool fds_lost, held = pal_private_begin();
-	char byte;
-	ssize_t size;
-
-	c->reserved = pal_close(c->reserved);
-	size = pal_socket_receive_partial(c->slot->line, &byte, 1, fds, &fd_count, &fds_lost);
-	keep_last(fds, size > 0 ? fd_count : 0, &c->call.memfd);
-	pal_private_end(held);
-	if (c->call.memfd < 0 && fd_count == 0)
-		(void)reserve_number(c);
-	/* A wake-up was not read before the worker ended: told once, before what it has sent. */
-	if (size == -EAGAIN || size == -ECONNRESET)
-		return;
-	if (fds_lost)
-		c->line_error = -EMFILE;
-	if (size <= 0 && size != -EMSGSIZE) {
-		pal_private_close(&c->slot->line); /* has been shut down */
-		return;
-	}
-	if (c->phase == ISOLATE__RUNS && isolate__job_is_done(c->slot)) {
-		c->facts.wait_code = -ECHILD;
-		c->slot->stocked = c->settled = true;
-		is_over(c);
-	}
-}
-
-/* ---- time ---- */
 
 static void kill_worker(struct pool_call *c)
 {
@@ -250,6 +181,27 @@ static void kill_worker(struct pool_call *c)
 	c->phase = ISOLATE__KILLED;
 	c->next = PAL_DEADLINE_MS(KILLED_WITHIN_MS);
 }
+
+/* Whether or not the copy may be used again: SIGTERM may still be on its way to it. */
+static void job_is_done(struct pool_call *c)
+{
+	if (c->phase == ISOLATE__RUNS) {
+		c->facts.wait_code = -ECHILD;
+		c->slot->stocked = c->settled = true;
+		is_over(c);
+	} else if (c->phase == ISOLATE__TOLD) {
+		kill_worker(c);
+	}
+}
+
+static void take_line(struct pool_call *c)
+{
+	isolate__long_result_receive(c);
+	if (isolate__job_is_done(c->slot))
+		job_is_done(c);
+}
+
+/* ---- time ---- */
 
 static void out_of_time(struct pool_call *c)
 {
@@ -271,6 +223,16 @@ static void out_of_time(struct pool_call *c)
 	}
 }
 
+/*
+ * It has been killed, and takes longer to end: it has much memory and no CPU to give that back
+ * with, or a tracer or a device holds it. That is its place's affair, and no other call's.
+ */
+static void abandon_copy(struct pool_call *c)
+{
+	c->facts.wait_code = -ECHILD;
+	is_over(c);
+}
+
 static void give_up(struct pool_call *c)
 {
 	switch (c->phase) {
@@ -280,7 +242,12 @@ static void give_up(struct pool_call *c)
 	case ISOLATE__TOLD:
 		kill_worker(c);
 		break;
-	default: /* the snapshot is stopped, or hangs in a handler of fork(3) */
+	default:
+		if (c->snapshot_answers) {
+			abandon_copy(c);
+			break;
+		}
+		/* It is stopped, or hangs in a handler of fork(3). */
 		pal_child_signal(c->slot->snapshot->process, SIGKILL);
 		snapshot_ended(c);
 	}
@@ -289,10 +256,10 @@ static void give_up(struct pool_call *c)
 static int start(struct pool_call *c, struct pal_error *error);
 
 /*
- * A process that an earlier call of a copy left behind has read what was for it, or it stands
- * still. What it could take is taken back, and stays behind with it.
+ * The copy stands still, or a process that an earlier call of it left behind has read what was
+ * for it. What it could take is taken back, and stays behind with it.
  */
-static void give_up_listener(struct pool_call *c)
+static void give_up_waiting_copy(struct pool_call *c)
 {
 	struct pal_error error;
 	int r;
@@ -331,7 +298,7 @@ static void await_event(struct pool_call *c)
 	if (c->phase != ISOLATE__DONE && pal_deadline_left_ms(c->next) == 0)
 		give_up(c);
 	if (c->phase == ISOLATE__RUNS && pal_deadline_left_ms(c->heard) == 0)
-		give_up_listener(c);
+		give_up_waiting_copy(c);
 }
 
 /* ---- the whole ---- */
@@ -339,7 +306,7 @@ static void await_event(struct pool_call *c)
 static int start(struct pool_call *c, struct pal_error *error)
 {
 	struct isolate__slot *slot = c->slot;
-	int r = reserve_number(c);
+	int r = isolate__long_result_reserve(c);
 
 	if (r < 0)
 		return pal_error_set(error, ISOLATE_STAGE_PREPARE, r, "a number for a long result");
@@ -364,43 +331,12 @@ static int start(struct pool_call *c, struct pal_error *error)
 	return 0;
 }
 
-/* The descriptor that came last has to be the file that the marks are about. Whether it is. */
-static bool find_memfd(struct pool_call *c)
-{
-	const struct isolate__job *job = &c->slot->area->job;
-	struct stat st;
-
-	for (int i = 0; i < LINE_MESSAGES; i++) {
-		struct pollfd more = {.fd = c->slot->line, .events = POLLIN};
-
-		if (c->call.memfd >= 0 && fstat(c->call.memfd, &st) == 0 &&
-			st.st_dev == job->memfd_device && st.st_ino == job->memfd_inode) {
-			c->call.memfd_device = st.st_dev;
-			c->call.memfd_inode = st.st_ino;
-			return true;
-		}
-		if (c->slot->line < 0 || poll(&more, 1, 0) <= 0)
-			break;
-		take_line(c);
-	}
-	return false;
-}
-
-static void check_memfd(struct pool_call *c)
-{
-	struct isolate__marks *marks = &c->facts.marks;
-
-	if (marks->progress == ISOLATE__COMPLETE && !marks->write_error &&
-		marks->size > ISOLATE__BUFFER_SIZE && !find_memfd(c))
-		marks->write_error = c->line_error ? c->line_error : -EPIPE;
-}
-
 static void conclude(struct pool_call *c, struct isolate_result *result)
 {
 	uint32_t forced = c->facts.marks.progress;
 
 	if (c->slot->area) {
-		/* Nobody comes for it late; who has it already is known to have ended. */
+		/* Nobody comes for it late; who has it already has ended, or was killed. */
 		(void)isolate__job_take_back(c->slot);
 		c->facts.marks = c->slot->area->shared.marks;
 	} else { /* the job was taken back, and there was nothing to put it into again */
@@ -409,7 +345,7 @@ static void conclude(struct pool_call *c, struct isolate_result *result)
 	}
 	if (forced && c->facts.marks.progress == ISOLATE__PREPARED)
 		c->facts.marks.progress = forced;
-	check_memfd(c);
+	isolate__long_result_check(c);
 	isolate__conclude(&c->call, &c->facts, result);
 	if (c->lost && !c->facts.timed_out && result->error.code == -EOWNERDEAD)
 		result->error.stage = ISOLATE_STAGE_SNAPSHOT;
@@ -446,7 +382,7 @@ static int check(struct pool_call *c, const struct isolate_options *options, str
 {
 	int r;
 
-	if (c->pool->owner != getpid())
+	if (c->pool->owner != pal_process_mark())
 		return pal_error_set(error, ISOLATE_STAGE_SNAPSHOT, -EPERM,
 			"another process has made this pool");
 	r = isolate__pool_call_options(c->pool, options, &c->call.options, error);
@@ -465,11 +401,8 @@ static int check(struct pool_call *c, const struct isolate_options *options, str
 
 static int call_in_slot(struct pool_call *c, struct isolate_result *result, struct pal_error *error)
 {
-	int r = 0;
+	int r = isolate__code_check(c->slot->snapshot->code, (const void *)c->fn, error);
 
-	if (!isolate__code_has(c->slot->snapshot->code, (const void *)c->fn))
-		r = pal_error_set(error, ISOLATE_STAGE_SNAPSHOT, -ENOEXEC,
-			"the snapshot has no function at %p", (const void *)c->fn);
 	if (r == 0)
 		r = start(c, error);
 	if (r < 0) {

@@ -50,17 +50,10 @@ static unsigned long long unloaded_so_far(void)
 	return count;
 }
 
-/* Adds what a line of /proc/self/maps tells, if it is code. */
-static int add_line(struct mappings *mappings, const char *line)
+static int add(struct mappings *mappings, const struct mapping *found)
 {
-	struct mapping *items = mappings->items, found;
-	char executable;
+	struct mapping *items = mappings->items;
 
-	if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*c%*c%c%*c %llx %x:%x %llu", &found.from,
-		    &found.to, &executable, &found.offset, &found.major, &found.minor,
-		    &found.inode) != 7 ||
-		executable != 'x')
-		return 0;
 	if (!(mappings->count & (mappings->count - 1))) { /* a power of two: full, or nothing yet */
 		items = reallocarray(
 			items, mappings->count ? 2 * mappings->count : 1, sizeof *items);
@@ -68,11 +61,28 @@ static int add_line(struct mappings *mappings, const char *line)
 			return -ENOMEM;
 		mappings->items = items;
 	}
-	items[mappings->count++] = found;
+	items[mappings->count++] = *found;
 	return 0;
 }
 
-/* /proc/self/maps. A function that had it could read on in it, and the pool would lack what it has read. */
+/* Adds what a line of that tells, if it is code. */
+static int add_line(struct mappings *mappings, const char *line)
+{
+	struct mapping found;
+	char executable;
+
+	if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*c%*c%c%*c %llx %x:%x %llu", &found.from,
+		    &found.to, &executable, &found.offset, &found.major, &found.minor,
+		    &found.inode) != 7 ||
+		executable != 'x')
+		return 0;
+	return add(mappings, &found);
+}
+
+/*
+ * That of this thread: the process's own is empty once its first thread has ended. A function that had it could read on in it, and the
+ * pool would lack what it has read.
+ */
 struct source {
 	struct pal_private private;
 	int fd;
@@ -85,7 +95,7 @@ static int open_source(struct source *source)
 	bool held = pal_private_begin();
 	int r;
 
-	source->fd = isolate__lift(open("/proc/self/maps", O_RDONLY | O_CLOEXEC));
+	source->fd = isolate__lift(open("/proc/thread-self/maps", O_RDONLY | O_CLOEXEC));
 	r = source->fd < 0 ? -errno : 0;
 	pal_private_end(held);
 	return r;
@@ -113,7 +123,7 @@ static int read_lines(struct mappings *ret, struct source *source)
 		return -ENOMEM;
 	while (r == 0 && getline(&line, &room, file) > 0)
 		r = add_line(ret, line);
-	if (r == 0 && ferror(file))
+	if (r == 0 && (ferror(file) || ret->count == 0))
 		r = -EIO;
 	free(line);
 	fclose(file);
@@ -149,7 +159,7 @@ int isolate__code_new(struct isolate__code **ret, struct pal_error *error)
 	if (r < 0) {
 		free(code);
 		return pal_error_set(error, ISOLATE_STAGE_SNAPSHOT, r,
-			"/proc/self/maps, for what a snapshot can call");
+			"/proc/thread-self/maps, for what a snapshot can call");
 	}
 	pthread_mutex_init(&code->lock, NULL);
 	*ret = code;
@@ -164,7 +174,8 @@ void isolate__code_free(struct isolate__code *code)
 	free(code);
 }
 
-static const struct mapping *find(const struct mappings *mappings, uintptr_t address)
+/* The first one that does not end before there; or NULL. */
+static const struct mapping *find_from(const struct mappings *mappings, uintptr_t address)
 {
 	size_t low = 0, high = mappings->count;
 
@@ -176,45 +187,95 @@ static const struct mapping *find(const struct mappings *mappings, uintptr_t add
 		else
 			high = middle;
 	}
-	return low < mappings->count && mappings->items[low].from <= address ? &mappings->items[low]
-									     : NULL;
+	return low < mappings->count ? &mappings->items[low] : NULL;
 }
 
-/* Or has grown: neighbours may become one. */
+/* Between these addresses, which are in it. */
+static struct mapping cut_out(const struct mapping *mapping, uintptr_t from, uintptr_t to)
+{
+	struct mapping part = *mapping;
+
+	part.from = from;
+	part.to = to;
+	if (mapping->inode)
+		part.offset += from - mapping->from;
+	return part;
+}
+
 static bool is_same(const struct mapping *a, const struct mapping *b)
 {
-	return b && a->to <= b->to && a->offset == b->offset + (b->inode ? a->from - b->from : 0) &&
-	       a->inode == b->inode && a->major == b->major && a->minor == b->minor;
+	return a->offset == b->offset && a->inode == b->inode && a->major == b->major &&
+	       a->minor == b->minor;
+}
+
+/* Adds what there is of `known`, in pieces: it may have been divided, or have become one with others. */
+static int add_present(
+	struct mappings *ret, const struct mapping *known, const struct mappings *present)
+{
+	int r = 0;
+
+	for (uintptr_t at = known->from; at < known->to && r == 0;) {
+		const struct mapping *there = find_from(present, at);
+		uintptr_t from, to;
+		struct mapping piece, now;
+
+		if (!there || there->from >= known->to)
+			break;
+		from = there->from > at ? there->from : at;
+		to = there->to < known->to ? there->to : known->to;
+		piece = cut_out(known, from, to);
+		now = cut_out(there, from, to);
+		if (is_same(&piece, &now))
+			r = add(ret, &piece);
+		at = to;
+	}
+	return r;
 }
 
 /* Forgets what is not there any more, for good: what will be loaded in its place is not known there. */
 static int forget_unloaded(struct isolate__code *code, unsigned long long unloaded)
 {
-	struct mappings present;
-	size_t kept = 0;
+	struct mappings present, kept = {0};
 	int r = read_mappings(&present);
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < code->known.count; i++)
-		if (is_same(&code->known.items[i], find(&present, code->known.items[i].from)))
-			code->known.items[kept++] = code->known.items[i];
-	code->known.count = kept;
-	code->unloaded = unloaded;
+	for (size_t i = 0; i < code->known.count && r == 0; i++)
+		r = add_present(&kept, &code->known.items[i], &present);
 	free(present.items);
+	if (r < 0) {
+		free(kept.items);
+		return r;
+	}
+	free(code->known.items);
+	code->known = kept;
+	code->unloaded = unloaded;
 	return 0;
 }
 
-bool isolate__code_has(struct isolate__code *code, const void *address)
+static bool has(const struct mappings *mappings, uintptr_t address)
+{
+	const struct mapping *found = find_from(mappings, address);
+
+	return found && found->from <= address;
+}
+
+int isolate__code_check(struct isolate__code *code, const void *address, struct pal_error *error)
 {
 	unsigned long long unloaded = unloaded_so_far();
+	bool is_known;
 	int r = 0;
-	bool has;
 
 	pthread_mutex_lock(&code->lock);
 	if (code->unloaded != unloaded)
 		r = forget_unloaded(code, unloaded);
-	has = r == 0 && find(&code->known, (uintptr_t)address);
+	is_known = has(&code->known, (uintptr_t)address);
 	pthread_mutex_unlock(&code->lock);
-	return has;
+	if (r < 0)
+		return pal_error_set(error, ISOLATE_STAGE_SNAPSHOT, r,
+			"/proc/thread-self/maps, for what is still loaded");
+	if (!is_known)
+		return pal_error_set(error, ISOLATE_STAGE_SNAPSHOT, -ENOEXEC,
+			"the snapshot has no function at %p", address);
+	return 0;
 }

@@ -9,13 +9,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-int isolate__job_post(struct isolate__slot *slot, bool *ret_listens)
+int isolate__job_post(struct isolate__slot *slot, bool *ret_waits)
 {
 	struct isolate__job *job = &slot->area->job;
 	uint32_t before = atomic_exchange(&job->state, ISOLATE__JOB_POSTED) & ISOLATE__JOB_KIND;
 	long r = 0;
 
-	*ret_listens = before == ISOLATE__JOB_LISTENED;
+	*ret_waits = before == ISOLATE__JOB_LISTENED || before == ISOLATE__JOB_AWAITED;
 	if (before == ISOLATE__JOB_LISTENED)
 		r = syscall(SYS_sendto, slot->line, "", 1, MSG_NOSIGNAL, NULL, 0);
 	else if (before == ISOLATE__JOB_AWAITED)

@@ -140,6 +140,11 @@ static int make_builder(struct isolate_pool *pool, struct pal_error *error)
 			error->stage = ISOLATE_STAGE_PREPARE;
 		return r;
 	}
+	/*
+	 * By a lifeline of its own: what the kernel would do for a child that asks for it, a function
+	 * takes back with its user id, or with prctl(2).
+	 */
+	pal_builder_parent_death_of_process(pool->builder, true);
 	/* With a filter that has to be attended to, or one that could not be loaded. */
 	pal_builder_fork_unwaited(pool->builder, !pool->options.sandbox);
 	return 0;

@@ -97,7 +97,10 @@ struct isolate__order {
 	uint64_t in_size;
 };
 
-/* From the snapshot: that worker has ended, or there will be none. With `next` its line comes. */
+/*
+ * From the snapshot: that worker has ended, or there will be none. With `next` its line comes.
+ * Generation 0: it has come to an order to kill.
+ */
 struct isolate__notice {
 	uint32_t generation;
 	uint32_t next; /* the generation of the one that is made now; 0: none is */
@@ -158,7 +161,7 @@ struct isolate__kept_fd {
 
 struct isolate_pool {
 	struct pal_private private;
-	pid_t owner;
+	uint64_t owner; /* pal_process_mark */
 	struct isolate_options options; /* what they point to is the caller's, and gone */
 	struct isolate__kept_fd *kept; /* what the snapshot keeps, where it does not keep all */
 	size_t kept_count;
@@ -217,8 +220,8 @@ int isolate__slot_order(struct isolate__slot *slot, const struct isolate__order 
 bool isolate__area_is_clean(const struct isolate__area *area);
 
 /* pool-job.c: all of a slot that has an area */
-/* 0, or a negative errno: the worker may sleep on. `ret_listens`, always written: it is at its line. */
-int isolate__job_post(struct isolate__slot *slot, bool *ret_listens);
+/* 0, or a negative errno: the worker may sleep on. `ret_waits`, always written: it did, for this. */
+int isolate__job_post(struct isolate__slot *slot, bool *ret_waits);
 /* Whether no worker has taken it: then none will. */
 bool isolate__job_take_back(struct isolate__slot *slot);
 /* Whether nobody has taken it, or done anything with it. */
@@ -229,13 +232,19 @@ bool isolate__job_is_done(const struct isolate__slot *slot);
 /* pool-code.c */
 int isolate__code_new(struct isolate__code **ret, struct pal_error *error);
 void isolate__code_free(struct isolate__code *code);
-/* Whether what can be called there now could be called there then, and is the same. Any thread. */
-bool isolate__code_has(struct isolate__code *code, const void *address);
+/*
+ * 0: what can be called there now could be called there then, and is the same. -ENOEXEC, or why that
+ * is not known. Any thread.
+ */
+int isolate__code_check(
+	struct isolate__code *code, const void *address, struct pal_error *error);
 
 /* pool-serve.c: the function of pal_fork; `snapshot` is a struct isolate__snapshot. */
 int isolate__serve(void *snapshot);
 
 /* pool-worker.c: the same; `seat` is a struct isolate__seat. */
 int isolate__work(void *seat);
+/* Whether this process is a worker of that pool, or a fork of one. */
+bool isolate__works_for(const struct isolate_pool *pool);
 
 #endif

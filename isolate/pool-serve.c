@@ -6,7 +6,7 @@
  * nothing but handlers of pthread_atfork(3).
  *
  * It ends with the process that made it: by that one's lifeline, and because it looks at its
- * pidfd, which no fork of that process keeps open. Workers end with it by their parent-death signal.
+ * pidfd, which no fork of that process keeps open. Workers end with it by theirs.
  */
 #include <isolate/pool-priv.h>
 
@@ -18,16 +18,20 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <pal/process.h>
 #include <pal/socket.h>
 #include <pal/util-priv.h>
 
 /* What an event is about: a seat's number, doubled, and whether it is the worker. */
 #define HOST_ENDED UINT32_MAX
 #define EVENTS_AT_ONCE 16
+/* How long a copy that has to make room for another may take for that. */
+#define DIES_WITHIN_MS 100
 
 static int watch(int set, int fd, uint32_t what)
 {
@@ -50,6 +54,21 @@ static void end_worker(struct isolate__seat *seat, int set)
 		return;
 	forget(set, pal_child_peek_pidfd(seat->worker));
 	pal_child_free(PAL_TAKE_POINTER(seat->worker));
+}
+
+/* As that, but one that goes on dying is not waited for by all other places. */
+static void replace_worker(struct isolate__seat *seat, int set)
+{
+	struct pal_child *worker = PAL_TAKE_POINTER(seat->worker);
+
+	if (!worker)
+		return;
+	forget(set, pal_child_peek_pidfd(worker));
+	(void)pal_child_signal(worker, SIGKILL);
+	if (pal_child_wait(worker, PAL_DEADLINE_MS(DIES_WITHIN_MS), NULL, NULL) == -ETIMEDOUT)
+		(void)pal_child_detach(worker, NULL); /* else a zombie remains, of this process only */
+	else
+		pal_child_free(worker);
 }
 
 /* Not without reaping: who inherits them may never do so. */
@@ -229,12 +248,15 @@ static void make_worker(struct isolate__seat *seat, int set, const struct isolat
 	struct isolate__notice notice = {.generation = order->generation, .wait_code = -ECHILD};
 	int r = fds_lost ? -EMFILE : 0;
 
-	end_worker(seat, set);
+	replace_worker(seat, set);
 	seat->generation = order->generation;
 	if (fd_count == 2)
 		r = take_area(seat, fds);
 	if (r == 0)
 		r = map_input(seat, order->in_size);
+	/* Its caller has gone. Many such may be read at once, after this process stood still. */
+	if (pal_deadline_left_ms(order->deadline) == 0)
+		return;
 	if (r < 0)
 		pal_error_set(&notice.start_error, ISOLATE_STAGE_START, r, "map the area of a worker");
 	else
@@ -242,6 +264,15 @@ static void make_worker(struct isolate__seat *seat, int set, const struct isolat
 	notice.start_code = r;
 	if (r < 0)
 		tell(seat, &notice, NULL);
+}
+
+static void signal_worker(struct isolate__seat *seat, const struct isolate__order *order)
+{
+	if (seat->worker && seat->generation == order->generation)
+		(void)pal_child_signal(seat->worker, (int)order->signal);
+	/* The caller waits for an end: where that does not come it is not because of the snapshot. */
+	if (order->signal == SIGKILL)
+		tell(seat, &(struct isolate__notice){.generation = 0}, NULL);
 }
 
 static void take_order(struct isolate__seat *seat, int set)
@@ -259,10 +290,10 @@ static void take_order(struct isolate__seat *seat, int set)
 		end(seat->snapshot, set); /* it has been shut down */
 	if (size != sizeof order)
 		return; /* no host says that */
-	if (!order.signal)
+	if (order.signal)
+		signal_worker(seat, &order);
+	else
 		make_worker(seat, set, &order, fds, fd_count, fds_lost);
-	else if (seat->worker && seat->generation == order.generation)
-		(void)pal_child_signal(seat->worker, (int)order.signal);
 }
 
 /* ---- the loop ---- */
@@ -316,6 +347,22 @@ static void handle(struct isolate__snapshot *snapshot, int set, uint32_t what)
 		take_order(&snapshot->seats[what / 2], set);
 }
 
+/*
+ * For each place a snapshot has a socket and a line, and for its copy a pidfd and a lifeline of two:
+ * more than the process has that made it. Copies begin with the limit as it was.
+ */
+static void raise_limit(struct pal_builder *workers)
+{
+	struct rlimit limit, other;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	if (!pal_builder_get_rlimit(workers, RLIMIT_NOFILE, &other))
+		pal_builder_rlimit(workers, RLIMIT_NOFILE, limit.rlim_cur, limit.rlim_max);
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int isolate__serve(void *userdata)
 {
 	struct isolate__snapshot *snapshot = userdata;
@@ -327,6 +374,7 @@ int isolate__serve(void *userdata)
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	keep_from_workers(snapshot);
+	raise_limit(snapshot->pool->builder);
 	set = open_set(snapshot);
 	while (set >= 0) {
 		int count = epoll_wait(set, events, EVENTS_AT_ONCE, -1);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <pal/process-mark.h>
 #include <pal/socket.h>
 #include <pal/util-priv.h>
 
@@ -97,11 +98,14 @@ static struct pal_builder *make_builder(const struct isolate__snapshot *snapshot
 
 static int start(struct isolate__snapshot *snapshot, struct pal_error *error)
 {
-	struct pal_builder *builder = make_builder(snapshot);
+	struct pal_builder *builder;
 	struct isolate__crash_area unused;
-	int r;
+	int r = isolate__guard_register();
 
-	isolate__guard_register();
+	if (r < 0)
+		return pal_error_set(error, ISOLATE_STAGE_SNAPSHOT, r,
+			"memory for a destructor of this thread");
+	builder = make_builder(snapshot);
 	if (snapshot->pool->options.crash_report)
 		isolate__crash_prepare(&unused); /* what is done once, copies are to have */
 	r = pal_fork(builder, isolate__serve, snapshot, &snapshot->process, error);
@@ -137,16 +141,17 @@ int isolate__snapshot_new(
 	return r;
 }
 
-/* In a fork nothing is mapped at the areas' addresses, or something else. */
+/* In a fork nothing is mapped at the areas' addresses, or something else; as with descriptors. */
 static void free_places(struct isolate__snapshot *snapshot)
 {
-	bool is_own = snapshot->host == getpid();
+	bool is_own = snapshot->pool->owner == pal_process_mark();
 
 	for (unsigned i = 0; snapshot->slots && i < snapshot->pool->at_once; i++) {
 		struct isolate__slot *slot = &snapshot->slots[i];
 
 		if (!is_own)
 			slot->area = NULL;
+		pal_private_disown(&slot->private);
 		isolate__slot_drop(slot);
 		pal_private_close(&slot->socket);
 		pal_private_close(&slot->seat_socket);
@@ -160,7 +165,7 @@ void isolate__snapshot_free(struct isolate__snapshot *snapshot)
 {
 	if (!snapshot)
 		return;
-	if (snapshot->process && snapshot->host == getpid()) {
+	if (snapshot->process && snapshot->pool->owner == pal_process_mark()) {
 		/*
 		 * It reaps what it has started, also where somebody has stopped it; should it not
 		 * come to that, they all end with it.
@@ -169,7 +174,7 @@ void isolate__snapshot_free(struct isolate__snapshot *snapshot)
 		(void)pal_child_signal(snapshot->process, SIGCONT);
 		(void)!pal_child_wait(snapshot->process, PAL_DEADLINE_MS(END_WITHIN_MS), NULL, NULL);
 	}
-	pal_child_free(snapshot->process);
+	pal_child_forget(snapshot->process); /* in a fork; else: frees it */
 	free_places(snapshot);
 	isolate__code_free(snapshot->code);
 	free(snapshot);

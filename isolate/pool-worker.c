@@ -197,6 +197,11 @@ static void set_up(struct isolate__seat *seat)
 			  madvise(seat->area, seat->mapped, MADV_DONTFORK) == 0;
 }
 
+bool isolate__works_for(const struct isolate_pool *pool)
+{
+	return worker.seat && worker.seat->snapshot->pool == pool;
+}
+
 int isolate__work(void *userdata)
 {
 	struct isolate__seat *seat = userdata;

@@ -3,19 +3,22 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include <pal/process-mark.h>
 #include <pal/util-priv.h>
 
 /* In a fork, too, where another thread may have had the locks: there they are left as they are. */
 static void release(struct isolate_pool *pool)
 {
 	isolate__snapshot_free(pool->current);
-	if (pool->owner == getpid()) {
+	if (pool->owner == pal_process_mark()) {
 		pthread_mutex_destroy(&pool->lock);
 		pthread_mutex_destroy(&pool->refreshing);
+		pal_builder_free(pool->builder);
+	} else {
+		pal_builder_forget(pool->builder);
 	}
-	pal_builder_free(pool->builder);
+	pal_private_disown(&pool->private);
 	pal_private_close(&pool->reserved);
 	pal_private_remove(&pool->private);
 	free(pool->kept);
@@ -48,7 +51,7 @@ static int make(const struct isolate_pool_options *options, struct isolate_pool 
 
 	if (!pool)
 		return pal_error_set(error, ISOLATE_STAGE_PREPARE, -ENOMEM, "memory for a pool");
-	pool->owner = getpid();
+	pool->owner = pal_process_mark();
 	pool->reserved = -1;
 	pal_private_add(&pool->private, &private_layout);
 	pool->last = &pool->first;
@@ -79,7 +82,7 @@ int isolate_pool_refresh(struct isolate_pool *pool, struct pal_error *error)
 {
 	int cancel_state, r;
 
-	if (pool->owner != getpid())
+	if (pool->owner != pal_process_mark())
 		return pal_error_set(error, ISOLATE_STAGE_SNAPSHOT, -EPERM,
 			"another process has made this pool");
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
@@ -92,7 +95,7 @@ int isolate_pool_refresh(struct isolate_pool *pool, struct pal_error *error)
 
 pid_t isolate_pool_pid(struct isolate_pool *pool)
 {
-	bool is_own = pool->owner == getpid();
+	bool is_own = pool->owner == pal_process_mark();
 	pid_t pid;
 
 	if (is_own)
@@ -107,7 +110,8 @@ void isolate_pool_free(struct isolate_pool *pool)
 {
 	int saved = errno, cancel_state;
 
-	if (!pool)
+	/* What a function frees of its own copy of the pool, that copy still needs for its result. */
+	if (!pool || isolate__works_for(pool))
 		return;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	release(pool);

@@ -80,7 +80,7 @@ typedef int (*isolate_pool_fn)(struct isolate_writer *out, const void *in, size_
 /*
  * Makes a pool and its first snapshot: the memory as it is now, and the calling thread. 0, or
  * a negative errno with its stage: invalid options (-EINVAL, -E2BIG, -EBADF), what keeps
- * isolate_call from executing, no /proc/self/maps (its errno).
+ * isolate_call from executing, no list of what is mapped in /proc (its errno).
  *
  * The snapshot forks as fork(3) does, handlers of pthread_atfork(3) included, and allocates a
  * little: an allocator has to survive the fork of a process with several threads, as libc's does.
@@ -119,10 +119,15 @@ PAL_EXPORT int isolate_pool_new(const struct isolate_pool_options *options, stru
  *	                                   killed does; isolate_pool_refresh makes another
  *	-EPERM, ISOLATE_STAGE_SNAPSHOT     in a fork of the process whose pool it is
  * Calls that are under way when the snapshot process ends get, with -EOWNERDEAD, the answer that is
- * known; their copies are killed. The same where it does not tell within two seconds of the end of a
- * copy that it was to kill: it stands still, or that copy cannot die, since a tracer holds it. Then all
- * of the pool is lost. A snapshot that stands still before it has made a copy is waited for until
+ * known; their copies are killed. The same where it does nothing for two seconds when it is to kill a
+ * copy, because it stands still: then all of the pool is lost. Where it does, and that copy has not
+ * ended by then, since a tracer holds it or it has no CPU to give its memory back with, the call
+ * returns all the same, status unknown, and the copy is left behind. A snapshot that stands still before it has made a copy is waited for until
  * the deadline, without one for ever: -ETIMEDOUT each time, and isolate_pool_refresh is for the caller.
+ *
+ * A number for the descriptor of a result of more than 64 KiB is kept free from the start. Where other
+ * threads take all that come free in the moment of its arrival, and go on to for a second, that
+ * result is lost: ISOLATE_EXECUTED, -EMFILE at ISOLATE_STAGE_RESULT.
  *
  * A process that a function leaves behind has the descriptors of the copy that it is a fork of, and of no other, also
  * the one that long results are told through. With `reuse` it can keep later calls of that copy from
@@ -153,8 +158,8 @@ PAL_EXPORT pid_t isolate_pool_pid(struct isolate_pool *pool);
 /*
  * Ends the snapshot and all its copies. No call may be under way, or begin; there is no way to
  * cancel one: calls end by their deadlines, or all of them by a SIGKILL to
- * isolate_pool_pid (see doc/isolate-pool.md). In a fork of the
- * process whose pool it is: frees the copy, and nothing else. Takes NULL; keeps errno.
+ * isolate_pool_pid (see doc/isolate-pool.md). In a fork of the process whose pool it is:
+ * frees the copy's memory, closes nothing, and does nothing else. Takes NULL; keeps errno.
  */
 PAL_EXPORT void isolate_pool_free(struct isolate_pool *pool);
 

@@ -10,8 +10,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <unistd.h>
 
+#include <pal/process-mark.h>
 #include <pal/util-priv.h>
 
 /*
@@ -158,7 +158,7 @@ int isolate_progress(struct isolate_run *run)
 	int cancel_state;
 
 	/* In a fork the child is somebody else's: that is all there is to know. */
-	if (!run || run->owner != getpid())
+	if (!run || run->owner != pal_process_mark())
 		return 1;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	isolate__run_advance(run);

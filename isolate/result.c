@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <pal/process-mark.h>
 #include <pal/util-priv.h>
 
 #ifndef MFD_NOEXEC_SEAL
@@ -169,7 +170,7 @@ static void release_memfd(struct isolate__call *call)
 	struct isolate__warm *warm = PAL_TAKE_POINTER(call->warm);
 
 	pal_private_close(&call->memfd);
-	if (warm && warm->owner == getpid() && isolate__warm_is_read_only(warm))
+	if (warm && warm->owner == pal_process_mark() && isolate__warm_is_read_only(warm))
 		isolate__cache_put_warm(warm, 0);
 	else
 		isolate__warm_free(warm);

@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include <pal/process-mark.h>
 #include <pal/util-priv.h>
 
 static void take_captured(struct isolate_run *run, struct isolate_result *result)
@@ -90,20 +90,34 @@ static void conclude(struct isolate_run *run, struct isolate_result *result)
 	take_captured(run, result);
 }
 
-/* A fork of it has been kept from having the page, and it is gone itself. */
+/* No copy of it has the page, and it is gone itself; of who shares its memory, see cache.c. */
 static bool is_secluded(const struct isolate_run *run)
 {
 	const struct isolate__facts *facts = &run->facts;
 
-	return run->owner == getpid() && run->secluded &&
+	return run->owner == pal_process_mark() && run->secluded &&
 	       (facts->wait_code == 0 || facts->wait_code == -ECHILD) &&
 	       facts->marks.progress == ISOLATE__COMPLETE &&
 	       facts->marks.secluded == ISOLATE__SECLUDED;
 }
 
-/* Of a run that is over, or that is a copy in a fork of its process. */
+/*
+ * Of what a fork of its process has a copy of, the memory alone is the fork's: the page is not there
+ * (isolate__cache_seclude), and something else may be, as at the descriptors' numbers.
+ */
+static void keep_to_memory(struct isolate_run *run)
+{
+	pal_private_disown(&run->private);
+	pal_child_forget(PAL_TAKE_POINTER(run->call.child));
+	pal_builder_forget(PAL_TAKE_POINTER(run->call.builder));
+	run->call.shared = NULL;
+}
+
+/* Of a run that is over, or that is a copy. */
 static void release(struct isolate_run *run)
 {
+	if (run->owner != pal_process_mark())
+		keep_to_memory(run);
 	isolate__watch_close(run);
 	for (int i = 0; i < 2; i++) {
 		pal_private_close(&run->captures[i].fd);
@@ -117,7 +131,7 @@ static void release(struct isolate_run *run)
 void isolate__run_finish(struct isolate_run *run, struct isolate_result *result)
 {
 	*result = (struct isolate_result){.answer = ISOLATE_UNKNOWN};
-	if (run->owner != getpid()) {
+	if (run->owner != pal_process_mark()) {
 		pal_error_set(&result->error, ISOLATE_STAGE_WAIT, -EPERM,
 			"another process has started this");
 	} else {
@@ -176,7 +190,7 @@ void isolate_cancel(struct isolate_run *run)
 {
 	int cancel_state;
 
-	if (!run || run->owner != getpid())
+	if (!run || run->owner != pal_process_mark())
 		return;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	isolate__run_advance(run); /* what ended by itself was not cancelled */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <pal/builder.h>
+#include <pal/process-mark.h>
 #include <pal/util-priv.h>
 
 /* ---- that no other thread exists ---- */
@@ -62,7 +63,10 @@ static int prepare(
 		call->options.max_result ? call->options.max_result : ISOLATE_DEFAULT_MAX_RESULT;
 	call->deadline = call->options.deadline_ms ? PAL_DEADLINE_MS(call->options.deadline_ms)
 						   : PAL_DEADLINE_NONE;
-	isolate__guard_register();
+	r = isolate__guard_register();
+	if (r < 0)
+		return pal_error_set(
+			error, ISOLATE_STAGE_PREPARE, r, "memory for a destructor of this thread");
 	r = isolate__result_prepare(call, error);
 	if (r == 0 && call->options.crash_report)
 		isolate__crash_prepare(&call->shared->crash);
@@ -131,7 +135,7 @@ int isolate__run_start(struct isolate_run *run, isolate_fn fn, void *arg,
 	*run = (struct isolate_run){
 		.call = {.fn = fn, .arg = arg, .memfd = -1},
 		.captures = {{.fd = -1}, {.fd = -1}},
-		.owner = getpid(),
+		.owner = pal_process_mark(),
 		.watch = {.epoll = -1, .timer = -1},
 	};
 	pal_private_add(&run->private, &private_layout);

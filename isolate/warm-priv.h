@@ -31,9 +31,10 @@ struct isolate__warm {
 	int fd; /* read-only, to open the memfd anew, and to ask by; -1: there is none */
 	dev_t device;
 	ino_t inode;
+	struct pal_private_file file; /* the same */
 	unsigned char *view; /* MAP_PRIVATE; NULL: not mapped yet */
 	size_t view_size;
-	pid_t owner;
+	uint64_t owner; /* pal_process_mark */
 	size_t lent;                 /* bytes of the result; 0: it is not lent */
 	struct isolate__forks since; /* when it was lent, or came back */
 

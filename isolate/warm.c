@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <pal/process-mark.h>
 #include <pal/util-priv.h>
 
 #include <isolate/isolate-priv.h>
@@ -55,34 +57,31 @@ static void close_file(struct isolate__warm *warm)
 		pal_private_close(&warm->fd);
 }
 
-static bool is_same(const struct pal_private *private)
-{
-	struct stat st;
-
-	return is_there(PAL_CONTAINER_OF(private, const struct isolate__warm, private), &st);
-}
-
 static const ptrdiff_t private_places[] = {PAL_PRIVATE_PLACE(struct isolate__warm, private, fd)};
 static const struct pal_private_layout private_layout = {
-	.count = 1, .places = private_places, .are_same = is_same};
+	.count = 1,
+	.places = private_places,
+	.file = PAL_PRIVATE_PLACE(struct isolate__warm, private, file)};
 
-/* 0 or a negative errno. */
-static int open_file(struct isolate__warm *warm, int memfd)
+/* Whether it can be opened anew. */
+static bool open_file(struct isolate__warm *warm, int memfd)
 {
 	bool held = pal_private_begin();
 	struct stat st;
-	int r;
+	bool opened;
 
 	warm->fd = open_again(memfd, O_RDONLY);
-	r = warm->fd < 0 || fstat(warm->fd, &st) < 0 ? -errno : 0;
-	if (r == 0) {
+	opened = warm->fd >= 0 && fstat(warm->fd, &st) == 0;
+	if (opened) {
 		warm->device = st.st_dev;
 		warm->inode = st.st_ino;
+		warm->file = (struct pal_private_file){
+			st.st_ino, major(st.st_dev), minor(st.st_dev)};
 	} else {
 		warm->fd = pal_close(warm->fd);
 	}
 	pal_private_end(held);
-	return r;
+	return opened;
 }
 
 struct isolate__warm *isolate__warm_new(int memfd)
@@ -91,9 +90,9 @@ struct isolate__warm *isolate__warm_new(int memfd)
 
 	if (!warm)
 		return NULL;
-	*warm = (struct isolate__warm){.fd = -1, .owner = getpid()};
+	*warm = (struct isolate__warm){.fd = -1, .owner = pal_process_mark()};
 	pal_private_add(&warm->private, &private_layout);
-	if (open_file(warm, memfd) == 0)
+	if (open_file(warm, memfd))
 		return warm;
 	pal_private_remove(&warm->private);
 	free(warm);
@@ -114,7 +113,7 @@ struct isolate__warm *isolate__warm_new_buffer(void)
 		return NULL;
 	}
 	*warm = (struct isolate__warm){
-		.fd = -1, .view = view, .view_size = ISOLATE__BUFFER_SIZE, .owner = getpid()};
+		.fd = -1, .view = view, .view_size = ISOLATE__BUFFER_SIZE, .owner = pal_process_mark()};
 	return warm;
 }
 
@@ -125,7 +124,7 @@ void isolate__warm_free(struct isolate__warm *warm)
 	if (!warm)
 		return;
 	/* A fork has no mapping of what was not lent, and may have another one there. */
-	if (warm->view && (warm->lent || warm->owner == getpid()))
+	if (warm->view && (warm->lent || warm->owner == pal_process_mark()))
 		munmap(warm->view, warm->view_size);
 	close_file(warm);
 	pal_private_remove(&warm->private);
@@ -262,7 +261,7 @@ static bool is_nobody_elses(const struct isolate__warm *warm)
 bool isolate__warm_take_back(struct isolate__warm *warm)
 {
 	/* From now on forks do not get it: before it is asked which there have been. */
-	if (warm->owner != getpid() || madvise(warm->view, warm->view_size, MADV_DONTFORK) < 0 ||
+	if (warm->owner != pal_process_mark() || madvise(warm->view, warm->view_size, MADV_DONTFORK) < 0 ||
 		!is_nobody_elses(warm))
 		return false;
 	warm->lent = 0;

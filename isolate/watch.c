@@ -12,6 +12,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <pal/process-mark.h>
 #include <pal/util-priv.h>
 
 #define NS_PER_SECOND 1000000000
@@ -128,7 +129,7 @@ int isolate_run_fd(struct isolate_run *run)
 
 	if (!run)
 		return -EINVAL;
-	if (run->owner != getpid())
+	if (run->owner != pal_process_mark())
 		return -EPERM;
 	if (run->watch.epoll >= 0)
 		return run->watch.epoll;

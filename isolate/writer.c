@@ -4,6 +4,7 @@
 #include <isolate/isolate-priv.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -34,6 +35,17 @@ static int check_file_size(struct isolate_writer *writer, size_t size)
 	return 0;
 }
 
+/*
+ * As fstat(3), which gives the kernel an empty path that lies in libc, on a page that a fork has no
+ * entry for. The stack is there.
+ */
+static int look_at(int fd, struct stat *ret)
+{
+	char empty[] = "";
+
+	return fstatat(fd, empty, ret, AT_EMPTY_PATH);
+}
+
 /* A function that closes what it does not own may have another file under our number by now. */
 static int check_memfd(struct isolate_writer *writer)
 {
@@ -45,7 +57,7 @@ static int check_memfd(struct isolate_writer *writer)
 		r = isolate__result_open(call);
 		return r < 0 ? fail(writer, r, 0) : 0;
 	}
-	if (fstat(call->memfd, &st) < 0)
+	if (look_at(call->memfd, &st) < 0)
 		return fail(writer, -errno, 0);
 	if (st.st_dev != call->memfd_device || st.st_ino != call->memfd_inode ||
 		(uint64_t)st.st_size < writer->spilled) /* or have cut this one */
@@ -104,13 +116,25 @@ static void map_around(const volatile unsigned char *to, size_t size)
 		(void)to[at];
 }
 
-/* Without memcpy(3), where that is a call: in a fork its code may be another page to be found. */
-static void copy_word_or_two(unsigned char *to, const unsigned char *from, size_t size)
-{
-	size_t last = size - sizeof(uint64_t);
+#define CHUNK 64 /* for memcpy(3) in place, in registers */
 
-	memcpy(to, from, sizeof(uint64_t));
-	memcpy(to + last, from + last, sizeof(uint64_t));
+/*
+ * Without a call of memcpy(3): a fork has no page table entry for its code, and making one costs
+ * more than copying a full page does. `at` is hidden from the compiler, or it would make this loop
+ * such a call.
+ */
+static void copy(unsigned char *to, const unsigned char *from, size_t size)
+{
+	size_t at = 0;
+
+	for (; size - at >= CHUNK; at += CHUNK) {
+		__asm__("" : "+r"(at));
+		memcpy(to + at, from + at, CHUNK);
+	}
+	for (; at < size; at++) {
+		__asm__("" : "+r"(at));
+		to[at] = from[at];
+	}
 }
 
 static void gather(struct isolate_writer *writer, const unsigned char *data, size_t size)
@@ -119,10 +143,7 @@ static void gather(struct isolate_writer *writer, const unsigned char *data, siz
 
 	if (size > PAGE)
 		map_around(to, size);
-	if (size >= sizeof(uint64_t) && size <= 2 * sizeof(uint64_t))
-		copy_word_or_two(to, data, size);
-	else
-		memcpy(to, data, size);
+	copy(to, data, size);
 	writer->buffered += size;
 }
 
@@ -132,7 +153,7 @@ int isolate_write(struct isolate_writer *writer, const void *data, size_t size)
 
 	if (!writer)
 		return -EINVAL;
-	if (getpid() != writer->owner)
+	if (!isolate__writer_is_here(writer))
 		return -EPERM;
 	if (writer->error || size == 0)
 		return writer->error;

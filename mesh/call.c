@@ -8,20 +8,37 @@
 
 /* Requests and their answers: nothing but ports and messages, as a user could write it. */
 
-int mesh_port_request(struct mesh_port *port, struct mesh_message *request, struct mesh_port **ret_answers)
+/* Adds the port for the answer. Consumes the request on failure. */
+static int add_answer_port(struct mesh_message *request, struct mesh_port **ret_answers)
 {
 	struct mesh_port *answers, *theirs;
-	int result = port && request && ret_answers ? mesh_port_pair(&answers, &theirs) : -EINVAL;
+	int result = mesh_port_pair(&answers, &theirs);
 
-	if (result < 0) {
-		mesh_message_free(request);
-		return result;
+	if (!result) {
+		result = mesh_message_put_port(request, theirs);
+		if (result < 0)
+			mesh_port_free(answers);
 	}
-	result = mesh_message_put_port(request, theirs);
 	if (result < 0)
 		mesh_message_free(request);
 	else
-		result = mesh_port_send(port, request);
+		*ret_answers = answers;
+	return result;
+}
+
+int mesh_port_request(struct mesh_port *port, struct mesh_message *request, struct mesh_port **ret_answers)
+{
+	struct mesh_port *answers;
+	int result;
+
+	if (!port || !request || !ret_answers) {
+		mesh_message_free(request);
+		return -EINVAL;
+	}
+	result = add_answer_port(request, &answers);
+	if (result < 0)
+		return result;
+	result = mesh_port_send(port, request);
 	if (result < 0)
 		mesh_port_free(answers);
 	else
@@ -33,11 +50,17 @@ int mesh_port_call(struct mesh_port *port, struct mesh_message *request, pal_dea
 	struct mesh_message **ret, struct pal_error *error)
 {
 	struct mesh_port *answers;
-	int result = mesh_port_request(port, request, &answers);
+	int result = port && request ? 0 : -EINVAL;
 
 	if (result < 0)
+		mesh_message_free(request);
+	else
+		result = add_answer_port(request, &answers);
+	if (result < 0)
 		return pal_error_set(error, MESH_STAGE_PORT, result, "sending a request");
-	result = mesh_port_recv(answers, deadline, ret, error);
+	result = mesh_port_send_wait(port, request, deadline, error);
+	if (!result)
+		result = mesh_port_recv(answers, deadline, ret, error);
 	mesh_port_free(answers);
 	return result;
 }

@@ -57,6 +57,11 @@ int mesh__control_write_invitation(struct mesh_invitation *invitation, struct me
 int mesh__control_read_invitation(struct mesh_message *message, struct mesh_invitation *ret, struct pal_error *error)
 	PAL_MUST_CHECK;
 
+/* The same invitation where it is not sent on a port but handed over (handoff.c); in the message it is resource 0. */
+int mesh__control_write_handoff(struct mesh_invitation *invitation, struct mesh_message **ret) PAL_MUST_CHECK;
+int mesh__control_read_handoff(struct mesh_message *message, struct mesh_invitation *ret, struct pal_error *error)
+	PAL_MUST_CHECK;
+
 /* ---- leader to node ---- */
 
 struct mesh__order {

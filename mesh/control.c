@@ -240,29 +240,62 @@ static int check_socket(const struct reading *reading, size_t index)
 	return 0;
 }
 
+static int take_invitation(
+        const struct reading *reading, const mesh_wire_Invitation *wire, struct mesh_invitation *ret)
+{
+	struct mesh_invitation invitation = MESH_INVITATION_INIT;
+	size_t fd = 0;
+	int r;
+
+	if (mesh__invitation_read_address(&wire->address, &invitation) < 0)
+		return refuse(reading, "an id is zero");
+	r = read_fd(reading, &wire->fd, &fd);
+	if (r == 0)
+		r = check_socket(reading, fd);
+	if (r < 0)
+		return r;
+	invitation.fd = mesh_message_take_fd(reading->message, fd);
+	*ret = invitation;
+	return 0;
+}
+
 int mesh__control_read_invitation(
         struct mesh_message *message, struct mesh_invitation *ret, struct pal_error *error)
 {
 	const struct reading reading = {message, "invitation", MESH_STAGE_INVITATION, error};
 	mesh_wire_InvitationEnvelope envelope = mesh_wire_InvitationEnvelope_init_zero;
-	struct mesh_invitation invitation = MESH_INVITATION_INIT;
-	size_t fd = 0;
 	int r = decode(&reading, mesh_wire_InvitationEnvelope_fields, &envelope);
 
 	if (r < 0)
 		return r;
 	if (envelope.which_payload != mesh_wire_InvitationEnvelope_value_tag)
 		return refuse(&reading, "the leader sent something else");
-	if (mesh__invitation_read_address(&envelope.value.address, &invitation) < 0)
-		return refuse(&reading, "an id is zero");
-	r = read_fd(&reading, &envelope.value.fd, &fd);
-	if (r == 0)
-		r = check_socket(&reading, fd);
+	return take_invitation(&reading, &envelope.value, ret);
+}
+
+int mesh__control_write_handoff(struct mesh_invitation *invitation, struct mesh_message **ret)
+{
+	mesh_wire_Invitation wire = {.fd = {1}};
+	struct mesh_message *carrier;
+	int r;
+
+	if (!mesh__invitation_has_ids(invitation) || invitation->fd < 0)
+		return -EINVAL;
+	r = carry_fd(pal_take_fd(&invitation->fd), &carrier);
 	if (r < 0)
 		return r;
-	invitation.fd = mesh_message_take_fd(message, fd);
-	*ret = invitation;
-	return 0;
+	mesh__invitation_write_address(invitation, &wire.address);
+	return mesh_nanopb_encode(mesh_wire_Invitation_fields, &wire, carrier, 0, ret);
+}
+
+int mesh__control_read_handoff(
+        struct mesh_message *message, struct mesh_invitation *ret, struct pal_error *error)
+{
+	const struct reading reading = {message, "invitation", MESH_STAGE_INVITATION, error};
+	mesh_wire_Invitation wire = mesh_wire_Invitation_init_zero;
+	int r = decode(&reading, mesh_wire_Invitation_fields, &wire);
+
+	return r < 0 ? r : take_invitation(&reading, &wire, ret);
 }
 
 /* ---- orders ---- */

@@ -411,8 +411,9 @@ static void answer_invite(struct mesh_node *node, struct mesh__invite_request *r
 	admitted = !result;
 	if (!result)
 		result = mesh__control_write_invitation(&invitation, &message);
+	/* Whatever waits for that node already: the guest has been made. */
 	if (!result)
-		result = mesh_port_send(request->reply, message);
+		result = mesh_port_send_and_free(PAL_TAKE_POINTER(request->reply), message);
 	if (result < 0)
 		pal_log(PAL_LOG_WARNING, "mesh: an invitation that a node asked for failed: %s", strerrordesc_np(-result));
 	mesh_port_free(request->reply);

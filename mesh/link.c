@@ -2,24 +2,73 @@
 #include <mesh/link-priv.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
+#include <mesh/pool-priv.h>
 #include <pal/log.h>
 #include <pal/socket.h>
 #include <pal/util-priv.h>
 
-/* One event that has not been sent: its bytes behind room for a packet header. */
+/* One event that has not been sent. */
 struct mesh__packet {
 	STAILQ_ENTRY(mesh__packet) next;
-	uint8_t *data;
 	size_t size;  /* of the event; what it costs here is counted against max_queued */
 	int memfd;    /* -1 until a large event has one */
 	size_t fd_count;
-	int fds[];
+	int *fds;
+	uint8_t data[]; /* a packet header, and the event */
 };
+
+static size_t packet_size(size_t event_size)
+{
+	return sizeof(struct mesh__packet) + MESH__PACKET_HEADER_SIZE + event_size;
+}
+
+static struct mesh__packet *new_packet(size_t event_size)
+{
+	struct mesh__packet *packet = mesh__pool_get(packet_size(event_size));
+
+	if (packet)
+		*packet = (struct mesh__packet){.size = event_size, .memfd = -1};
+	return packet;
+}
+
+static void free_packet(struct mesh__packet *packet)
+{
+	pal_close(packet->memfd);
+	free(packet->fds);
+	mesh__pool_put(packet, packet_size(packet->size));
+}
+
+static struct mesh__packet *packet_of(uint8_t *event)
+{
+	return (struct mesh__packet *)(void *)(event - MESH__PACKET_HEADER_SIZE - offsetof(struct mesh__packet, data));
+}
+
+_Static_assert(sizeof(struct mesh__packet) + MESH__PACKET_MAX <= sizeof ((struct mesh__inbox *)0)->draft,
+	"a packet and what is kept with it");
+
+static struct mesh__packet *draft_of(const struct mesh__link *link)
+{
+	return (struct mesh__packet *)(void *)link->inbox->draft;
+}
+
+/*
+ * Most events are sent at once, and written to the same place one after the other. Those that will be queued, and
+ * large ones, get a place of their own.
+ */
+uint8_t *mesh__link_room(struct mesh__link *link, size_t size)
+{
+	struct mesh__packet *packet = draft_of(link);
+
+	if (size > MESH__INLINE_EVENT_MAX || !STAILQ_EMPTY(&link->queue))
+		packet = new_packet(size);
+	else
+		*packet = (struct mesh__packet){.size = size, .memfd = -1};
+	return packet ? packet->data + MESH__PACKET_HEADER_SIZE : NULL;
+}
 
 static void close_all(const int *fds, size_t count)
 {
@@ -27,47 +76,82 @@ static void close_all(const int *fds, size_t count)
 		pal_close(fds[i]);
 }
 
-/* Small events cost more than their bytes. */
-static size_t cost(size_t size, size_t fd_count)
-{
-	return sizeof(struct mesh__packet) + MESH__PACKET_HEADER_SIZE + size + fd_count * sizeof(int);
-}
-
 static const struct mesh__queued *limited(const struct mesh__link *link)
 {
 	return link->shared ? link->shared : &link->queued;
 }
 
-static void count(struct mesh__queued *queued, size_t size, size_t fd_count)
+struct mesh__queued mesh__queued_cost(size_t size, size_t fd_count)
 {
-	queued->bytes += cost(size, fd_count);
-	queued->fds += fd_count;
+	return (struct mesh__queued){.bytes = packet_size(size) + fd_count * sizeof(int), .packets = 1, .fds = fd_count};
 }
 
-static void count_off(struct mesh__queued *queued, size_t size, size_t fd_count)
+void mesh__queued_add(struct mesh__queued *queued, const struct mesh__queued *more)
 {
-	queued->bytes -= cost(size, fd_count);
-	queued->fds -= fd_count;
+	queued->bytes += more->bytes;
+	queued->packets += more->packets;
+	queued->fds += more->fds;
 }
 
-void mesh__link_init(struct mesh__link *link, int fd, const struct mesh__queued *max_queued, size_t max_message)
+static void take_off(struct mesh__queued *queued, const struct mesh__queued *less)
 {
-	*link = (struct mesh__link){.fd = fd, .max_queued = *max_queued, .max_message = max_message};
+	queued->bytes -= less->bytes;
+	queued->packets -= less->packets;
+	queued->fds -= less->fds;
+}
+
+static bool is_within(size_t have, size_t more, size_t most)
+{
+	return have <= most && more <= most - have;
+}
+
+/* Where nothing waits any one event is: a bound is not a size. */
+static bool fits(const struct mesh__queued *queued, const struct mesh__queued *more, const struct mesh__queued *most)
+{
+	if (!queued->packets && more->packets == 1)
+		return true;
+	return is_within(queued->bytes, more->bytes, most->bytes) && is_within(queued->packets, more->packets, most->packets) &&
+		is_within(queued->fds, more->fds, most->fds);
+}
+
+bool mesh__queued_has_room(const struct mesh__queued *queued, const struct mesh__queue_bounds *max_queued,
+	const struct mesh__queued *more, bool emptier)
+{
+	struct mesh__queued most = max_queued->program;
+
+	if (emptier)
+		most = (struct mesh__queued){.bytes = most.bytes / 2, .packets = most.packets / 2, .fds = most.fds / 2};
+	return fits(queued, more, &most);
+}
+
+bool mesh__link_has_room(const struct mesh__link *link, const struct mesh__queued *more, bool emptier)
+{
+	return link->shut || link->finishing || (STAILQ_EMPTY(&link->queue) && more->packets == 1) ||
+		mesh__queued_has_room(limited(link), &link->max_queued, more, emptier);
+}
+
+void mesh__link_init(struct mesh__link *link, int fd, struct mesh__inbox *inbox, const struct mesh__queue_bounds *max_queued,
+	size_t max_message)
+{
+	*link = (struct mesh__link){.fd = fd,
+		.inbox = inbox,
+		.batch = 1,
+		.max_queued = *max_queued,
+		.max_message = max_message};
 	STAILQ_INIT(&link->queue);
 }
 
 static void drop_first(struct mesh__link *link)
 {
 	struct mesh__packet *packet = STAILQ_FIRST(&link->queue);
+	struct mesh__queued cost = mesh__queued_cost(packet->size, packet->fd_count);
 
 	STAILQ_REMOVE_HEAD(&link->queue, next);
-	count_off(&link->queued, packet->size, packet->fd_count);
+	take_off(&link->queued, &cost);
 	if (link->shared)
-		count_off(link->shared, packet->size, packet->fd_count);
+		take_off(link->shared, &cost);
 	close_all(packet->fds, packet->fd_count);
-	pal_close(packet->memfd);
-	free(packet->data);
-	free(packet);
+	free_packet(packet);
 }
 
 static void drop_queue(struct mesh__link *link)
@@ -148,35 +232,64 @@ static int try_send(struct mesh__link *link, uint8_t *data, size_t size, int *me
 	return link->stuck || result == -EAGAIN ? 1 : result;
 }
 
-static int append(struct mesh__link *link, uint8_t *data, size_t size, int memfd, const int *fds, size_t fd_count)
+/* Of an event that was to be sent at once: a copy to be kept. */
+static struct mesh__packet *copy_draft(const struct mesh__packet *draft)
 {
-	const struct mesh__queued *queued = limited(link);
-	struct mesh__packet *packet;
+	struct mesh__packet *packet = new_packet(draft->size);
 
-	if (queued->bytes > link->max_queued.bytes || cost(size, fd_count) > link->max_queued.bytes - queued->bytes ||
-		queued->fds > link->max_queued.fds || fd_count > link->max_queued.fds - queued->fds)
+	if (packet)
+		memcpy(packet->data, draft->data, MESH__PACKET_HEADER_SIZE + draft->size);
+	return packet;
+}
+
+/* The packet is the queue's if that succeeds. */
+static int append(struct mesh__link *link, struct mesh__packet *packet, const int *fds, size_t fd_count)
+{
+	struct mesh__queued cost = mesh__queued_cost(packet->size, fd_count);
+
+	if (!fits(limited(link), &cost, &link->max_queued.all))
 		return -ENOBUFS;
-	packet = malloc(sizeof *packet + fd_count * sizeof *fds);
-	if (!packet)
-		return -ENOMEM;
-	*packet = (struct mesh__packet){.data = data, .size = size, .memfd = memfd, .fd_count = fd_count};
-	for (size_t i = 0; i < fd_count; i++)
-		packet->fds[i] = fds[i];
+	if (fd_count) {
+		packet->fds = malloc(fd_count * sizeof *fds);
+		if (!packet->fds)
+			return -ENOMEM;
+		memcpy(packet->fds, fds, fd_count * sizeof *fds);
+	}
+	packet->fd_count = fd_count;
 	STAILQ_INSERT_TAIL(&link->queue, packet, next);
-	count(&link->queued, size, fd_count);
+	mesh__queued_add(&link->queued, &cost);
 	if (link->shared)
-		count(link->shared, size, fd_count);
+		mesh__queued_add(link->shared, &cost);
 	return 0;
 }
 
-void mesh__link_send(struct mesh__link *link, uint8_t *packet, size_t size, int *fds, size_t fd_count)
+static int append_or_copy(struct mesh__link *link, struct mesh__packet **packet, const int *fds, size_t fd_count)
 {
-	int result = link->shut || link->finishing ? 0 : 1, memfd = -1;
+	struct mesh__packet *own = *packet == draft_of(link) ? copy_draft(*packet) : *packet;
+	int result = own ? append(link, own, fds, fd_count) : -ENOMEM;
+
+	if (!result)
+		*packet = NULL;
+	else if (own && own != *packet)
+		free_packet(own);
+	return result;
+}
+
+void mesh__link_drop_room(struct mesh__link *link, uint8_t *event)
+{
+	if (packet_of(event) != draft_of(link))
+		free_packet(packet_of(event));
+}
+
+void mesh__link_send(struct mesh__link *link, uint8_t *event, int *fds, size_t fd_count)
+{
+	struct mesh__packet *packet = packet_of(event);
+	int result = link->shut || link->finishing ? 0 : 1;
 
 	if (result == 1 && STAILQ_EMPTY(&link->queue))
-		result = try_send(link, packet, size, &memfd, fds, fd_count);
+		result = try_send(link, packet->data, packet->size, &packet->memfd, fds, fd_count);
 	if (result == 1) {
-		result = append(link, packet, size, memfd < 0 ? -1 : memfd, fds, fd_count);
+		result = append_or_copy(link, &packet, fds, fd_count);
 		if (!result)
 			return;
 		pal_log(PAL_LOG_WARNING, "mesh: giving up a link: %s",
@@ -187,16 +300,57 @@ void mesh__link_send(struct mesh__link *link, uint8_t *packet, size_t size, int 
 		shut(link, SHUT_WR);
 	}
 	close_all(fds, fd_count);
-	pal_close(memfd);
-	free(packet);
+	if (packet != draft_of(link))
+		free_packet(packet);
+}
+
+/* Those at the head that are packets of one call, which is all but the large ones. */
+static size_t collect(const struct mesh__link *link, struct pal_socket_outgoing *ret)
+{
+	struct mesh__packet *packet;
+	size_t count = 0;
+
+	STAILQ_FOREACH(packet, &link->queue, next) {
+		if (count == PAL_SOCKET_MAX_PACKETS || packet->size > MESH__INLINE_EVENT_MAX)
+			break;
+		mesh__packet_header_write(packet->data, MESH__PACKET_EVENT);
+		ret[count++] = (struct pal_socket_outgoing){.data = packet->data,
+			.size = MESH__PACKET_HEADER_SIZE + packet->size,
+			.fds = packet->fds,
+			.fd_count = packet->fd_count};
+	}
+	return count;
+}
+
+/* The next ones of the queue, as try_send. */
+static int send_next(struct mesh__link *link)
+{
+	struct pal_socket_outgoing packets[PAL_SOCKET_MAX_PACKETS];
+	struct mesh__packet *first = STAILQ_FIRST(&link->queue);
+	size_t count = collect(link, packets);
+	int sent = 0, result;
+
+	if (count > 1) {
+		sent = pal_socket_send_many(link->fd, packets, count);
+		for (int i = 0; i < sent; i++)
+			drop_first(link);
+		if (sent > 0)
+			link->packets_sent += (unsigned)sent;
+		if (sent > 0 || sent == -EAGAIN) {
+			link->stuck = false;
+			return sent > 0 ? 0 : 1;
+		}
+	}
+	result = try_send(link, first->data, first->size, &first->memfd, first->fds, first->fd_count);
+	if (!result)
+		drop_first(link);
+	return result;
 }
 
 void mesh__link_flush(struct mesh__link *link)
 {
 	while (!STAILQ_EMPTY(&link->queue)) {
-		struct mesh__packet *packet = STAILQ_FIRST(&link->queue);
-		int result = try_send(
-			link, packet->data, packet->size, &packet->memfd, packet->fds, packet->fd_count);
+		int result = send_next(link);
 
 		if (result == 1)
 			return;
@@ -204,7 +358,6 @@ void mesh__link_flush(struct mesh__link *link)
 			shut(link, SHUT_WR);
 			return;
 		}
-		drop_first(link);
 	}
 	if (link->finishing && !link->shut)
 		shut(link, SHUT_WR);
@@ -215,132 +368,4 @@ void mesh__link_finish(struct mesh__link *link)
 	link->finishing = true;
 	if (!link->shut)
 		mesh__link_flush(link);
-}
-
-/*
- * recvmsg returns 0 both for an empty packet and for the end of file; only the
- * end of file comes with a hang-up. (An empty packet in front of the end of file
- * is taken for it, which is what follows anyway.)
- */
-static int end_or_empty(const struct mesh__link *link)
-{
-	struct pollfd poller = {.fd = link->fd, .events = POLLRDHUP};
-
-	if (poll(&poller, 1, 0) == 1 && poller.revents & (POLLRDHUP | POLLHUP))
-		return -EPIPE;
-	return -EBADMSG;
-}
-
-/* Called and returns with the lock, which it releases for the reading. */
-static int read_large(struct mesh__link *link, int memfd, struct mesh__incoming *event,
-	const struct mesh__link_reader *reader, void *userdata)
-{
-	size_t max_message = link->max_message;
-	int result;
-
-	/* Only the thread that drives ends a link, and it is here: the link is still there afterwards. */
-	if (reader->unlock)
-		reader->unlock(userdata);
-	result = mesh__large_event_read_head(memfd, max_message, event);
-	if (reader->lock)
-		reader->lock(userdata);
-	if (result < 0 || (reader->wants && !reader->wants(userdata, event)))
-		return result;
-	link->bodies_read++;
-	if (reader->unlock)
-		reader->unlock(userdata);
-	result = mesh__large_event_read_body(memfd, max_message, event);
-	if (reader->lock)
-		reader->lock(userdata);
-	if (result < 0)
-		free((void *)event->data);
-	return result;
-}
-
-static int receive_large(struct mesh__link *link, int *fds, size_t fd_count, size_t *ret_size,
-	const struct mesh__link_reader *reader, void *userdata)
-{
-	struct mesh__incoming event;
-	int result;
-
-	if (!fd_count)
-		return -EBADMSG;
-	result = read_large(link, fds[0], &event, reader, userdata);
-	pal_close(fds[0]);
-	if (result < 0) {
-		close_all(fds + 1, fd_count - 1);
-		return result;
-	}
-	*ret_size = event.size;
-	result = reader->deliver(userdata, &event, fds + 1, fd_count - 1);
-	free((void *)event.data);
-	return result;
-}
-
-/*
- * `lost`: descriptors of the packet found no place here (RLIMIT_NOFILE). An event
- * is delivered without any, and the port that misses them fails; the memfd of a
- * large event cannot be missed. *size becomes that of a large event.
- */
-static int receive_packet(struct mesh__link *link, const uint8_t *packet, size_t *size, int *fds, size_t fd_count,
-	bool lost, const struct mesh__link_reader *reader, void *userdata)
-{
-	struct mesh__incoming event;
-	enum mesh__packet_type type;
-
-	link->packets_received++;
-	if (mesh__packet_header_read(packet, *size, &type) < 0) {
-		close_all(fds, fd_count);
-		return -EBADMSG;
-	}
-	switch (type) {
-	case MESH__PACKET_EVENT:
-		event = (struct mesh__incoming){
-			.data = packet + MESH__PACKET_HEADER_SIZE, .size = *size - MESH__PACKET_HEADER_SIZE};
-		return reader->deliver(userdata, &event, fds, fd_count);
-	case MESH__PACKET_LARGE_EVENT:
-		if (lost)
-			return -EMFILE;
-		return receive_large(link, fds, fd_count, size, reader, userdata);
-	case MESH__PACKET_RELEASE_FDS: /* for systems where a sender must keep its descriptors; nothing to do */
-	default:
-		close_all(fds, fd_count);
-		return 0;
-	}
-}
-
-int mesh__link_receive(struct mesh__link *link, unsigned limit, const struct mesh__link_reader *reader, void *userdata)
-{
-	_Alignas(8) uint8_t packet[MESH__PACKET_MAX];
-	int fds[PAL_SOCKET_MAX_FDS];
-	size_t bytes = 0;
-	bool reset = false;
-
-	/* After a reset everything that is left is read at once: the next call would meet the end first. */
-	for (unsigned n = 0; (n < limit && bytes < MESH__BYTES_PER_CALL) || reset; n++) {
-		size_t fd_count, event_size;
-		bool lost;
-		ssize_t size = pal_socket_receive_partial(link->fd, packet, sizeof packet, fds, &fd_count, &lost);
-		int result;
-
-		/* Comes once, before what the other end sent before it closed with our packets unread. */
-		if (size == -ECONNRESET && !reset) {
-			reset = true;
-			continue;
-		}
-		if (size == -EAGAIN)
-			return reset ? -ECONNRESET : 0;
-		if (size == -EMSGSIZE)
-			return -EBADMSG;
-		if (size < 0)
-			return (int)size;
-		if (size == 0)
-			return reset ? -ECONNRESET : end_or_empty(link);
-		event_size = (size_t)size;
-		result = receive_packet(link, packet, &event_size, fds, fd_count, lost, reader, userdata);
-		if (result < 0)
-			return result;
-		bytes += event_size;
-	}
-	return 0;
 }

@@ -10,7 +10,9 @@
  *   space-encode.c    an event into bytes for another node
  *   port-core.c       the owner's side: make, send, close, take, give up
  *   port-state.c      the events by state
+ *   port-end.c        how a port ends, and who is told
  *   port-move.c       a port leaves for another node, arrives from one, changes its space
+ *   port-bridge.c     two ports leave for one another's peers
  */
 
 #include <mesh/space-priv.h>
@@ -33,6 +35,15 @@ static inline bool mesh__ref_is_on(const struct mesh__ref *ref, const struct mes
 	return ref->kind == MESH__REF_REMOTE && ref->remote == remote;
 }
 
+/* ---- what only some ports have (port-core.c) ---- */
+
+static inline bool mesh__port_has_far(const struct mesh_port *port)
+{
+	return port->far != mesh__nowhere;
+}
+/* 0, -ENOMEM. */
+int mesh__port_need_far(struct mesh_port *port);
+
 /* ---- accounts (ref.c) ---- */
 
 /* `charge` is a clear one. */
@@ -44,6 +55,18 @@ void mesh__charge_clear(struct mesh__charge *charge);
  * the receiver of the port, who may never acknowledge, cannot make it lose its link.
  */
 bool mesh__charge_park(struct mesh__charge *charge);
+
+/* `sign` 1: so much more, -1: less. Takes NULL: an event without a message. */
+void mesh__count_resources(struct mesh_traffic *traffic, const struct mesh_message *message, int sign);
+static inline void mesh__count(struct mesh_traffic *traffic, const struct mesh_message *message, int sign)
+{
+	uint64_t one = (uint64_t)sign; /* unsigned arithmetic: less is as much more as makes it so */
+
+	traffic->messages += one;
+	traffic->bytes += message ? one * message->size : 0;
+	if (message && message->resource_count)
+		mesh__count_resources(traffic, message, sign);
+}
 
 /* ---- events (ref.c) ---- */
 
@@ -84,6 +107,9 @@ void mesh__port_peer_up(struct mesh_port *a, struct mesh_port *b);
 /* Closes; queues the close for the peer. */
 void mesh__port_emit_close(struct mesh_port *port);
 void mesh__port_drop_queue(struct mesh_port *port);
+/* A message, or NULL for an event without one, is stored at the port, or was. */
+void mesh__port_stored_more(struct mesh_port *port, const struct mesh_message *message);
+void mesh__port_stored_less(struct mesh_port *port, const struct mesh_message *message);
 /* The next message to be sent on: like mesh__port_take, but it stays on its sender's account. */
 struct mesh_message *mesh__port_next(struct mesh_port *port);
 /*
@@ -103,6 +129,17 @@ void mesh__port_set_state(struct mesh_port *port, enum mesh__port_state state);
 /* `from`: the node that sent it; NULL: a port of this space. Consumes the event. */
 void mesh__port_deliver(
         struct mesh_port *port, struct mesh__event *event, const struct mesh__remote *from);
+/* Tells the peer of the close, as the event of that number. The caller holds a reference. */
+void mesh__port_say_close(struct mesh_port *port, uint64_t seq);
+/* Short cut for plain messages between two ports that have only to do with one another. Whether it could be taken. */
+bool mesh__port_give_to_pair(struct mesh_port *port, struct mesh_message *message);
+/* Processes what is due among the pending events. */
+void mesh__port_drain(struct mesh_port *port);
+/* Sends an event on to the target. */
+void mesh__port_forward(struct mesh_port *port, struct mesh__event *event);
+
+/* ---- ends (port-end.c) ---- */
+
 /*
  * Fails the port. `blamed` of zero: this node. `from`, if not NULL, is the node
  * that said so, and need not be told. The caller holds a reference.
@@ -111,12 +148,16 @@ void mesh__port_break(struct mesh_port *port, const struct mesh_id *blamed,
         const struct mesh__remote *from, const char *why);
 /* The same because the peer broke a rule: its node is to blame. */
 void mesh__port_accuse(struct mesh_port *port, const char *why);
+/* The same for an event that broke it, which is dropped. */
+void mesh__port_refuse(struct mesh_port *port, struct mesh__event *event, const char *why);
+/* Consumes an event that came for a port that has ended. */
+void mesh__port_drop_late(struct mesh_port *port, struct mesh__event *event);
+/* The same for ACK_PORT and FAIL_PORT. */
+void mesh__port_answered_late(struct mesh_port *port, struct mesh__event *event, const struct mesh__remote *from);
+/* Calls the hook of the application's side. */
+void mesh__port_notify(struct mesh_port *port);
 /* The end of a port, without telling anybody. The caller holds a reference. */
 void mesh__port_leave(struct mesh_port *port, enum mesh__port_state state);
-/* Processes what is due among the pending events. */
-void mesh__port_drain(struct mesh_port *port);
-/* Sends an event on to the target. */
-void mesh__port_forward(struct mesh_port *port, struct mesh__event *event);
 /* Fails a port that has a failed peer on its own node. 0, or -1 when it did. */
 int mesh__port_check_peer(struct mesh_port *port);
 /* Fails a port whose former owner is lost with the last of what a peer on this node has sent. No local event may wait. */
@@ -135,6 +176,24 @@ void mesh__port_check_origin(struct mesh_port *port);
 int mesh__move_prepare(struct mesh__remote *to, struct mesh_port *port, struct mesh__record *ret);
 /* ACK_PORT came: the event becomes the CHANGE_PEER. */
 void mesh__move_start_proxy(struct mesh_port *port, struct mesh__event *event);
+/* Its two halves, for any first number: the event becomes the CHANGE_PEER to send, and what was not taken goes on. */
+void mesh__move_become_proxy(struct mesh_port *port, struct mesh__event *event, uint64_t first);
+void mesh__move_forward_backlog(struct mesh_port *port);
+/* So that forwarding will need no memory: an event for each message that came without one. 0, -ENOMEM. */
+int mesh__move_need_events(struct mesh_port *port);
+/* Takes a pair of the local space, or an ended port, into a node's space. Whether the port is now in it. */
+bool mesh__move_adopt(struct mesh__space *space, struct mesh_port *port);
+/*
+ * A port that is Done has no peer, and only a port with a peer moves: it gets a new one with which it agrees on both
+ * numbers. The caller closes that one (mesh__port_emit_close) when the port is on its way, and drops the reference.
+ * NULL when memory runs out.
+ */
+struct mesh_port *mesh__move_reopen(struct mesh_port *port);
+/*
+ * Of a port that is about to leave, the one that does. A port that its owner has closed is not free to: it waits for
+ * its peer's close. One that is Done goes in its place.
+ */
+struct mesh_port *mesh__move_stand_in(struct mesh_port *port);
 /*
  * A port arrives; the caller's. The event for its former owner is added to
  * `answers`. NULL when memory runs out or the id is in use.

@@ -20,11 +20,15 @@
  *   port.h        pairs, send, receive by blocking call, callback or fd, request and answer
  *   message.h     bytes and resources
  *   node.h        make or join a mesh, invite, shut down
+ *   counters.h    what a node's ports are and have done
  *   invitation.h  what a new node needs to join, also as text
+ *   handoff.h     how a program that is no child gets an invitation
  *   encoding.h    the protobuf dialect in which messages name their resources
  */
 
+#include <mesh/counters.h>
 #include <mesh/encoding.h>
+#include <mesh/handoff.h>
 #include <mesh/id.h>
 #include <mesh/invitation.h>
 #include <mesh/message.h>

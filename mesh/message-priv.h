@@ -17,6 +17,7 @@ struct mesh__resource {
 struct mesh_message {
 	uint8_t *data; /* right behind this struct, in one allocation with it */
 	size_t size;
+	size_t room;   /* that many bytes there are for them; not less than size */
 	struct mesh__resource *resources;
 	size_t resource_count, resource_room;
 	bool fail_ports; /* freeing it fails its ports in place of closing them */

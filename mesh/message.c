@@ -9,6 +9,7 @@
 #include <pal/util-priv.h>
 
 #include <mesh/message-priv.h>
+#include <mesh/pool-priv.h>
 #include <mesh/space-priv.h>
 
 /* The data stand behind the struct, as aligned as malloc(3) would make them. */
@@ -26,18 +27,24 @@ static struct mesh_message *message_alloc(size_t size, void *(*allocate)(size_t 
 	message = allocate(DATA_OFFSET + size);
 	if (!message)
 		return NULL;
-	*message = (struct mesh_message){.data = (uint8_t *)message + DATA_OFFSET, .size = size};
+	*message = (struct mesh_message){.data = (uint8_t *)message + DATA_OFFSET, .size = size, .room = size};
 	return message;
 }
 
+/* Much of it as the kernel gives it, which is zero already. */
 static void *zeroed(size_t size)
 {
-	return calloc(1, size);
+	void *memory;
+
+	if (!mesh__pool_has(size))
+		return calloc(1, size);
+	memory = mesh__pool_get(size);
+	return memory ? memset(memory, 0, size) : NULL;
 }
 
 struct mesh_message *mesh_message_new(const void *data, size_t size)
 {
-	struct mesh_message *message = message_alloc(size, malloc);
+	struct mesh_message *message = message_alloc(size, mesh__pool_get);
 
 	if (message && size)
 		memcpy(message->data, data, size);
@@ -52,18 +59,32 @@ struct mesh_message *mesh_message_new_sized(size_t size)
 
 struct mesh_message *mesh__message_new_undefined(size_t size)
 {
-	return message_alloc(size, malloc);
+	return message_alloc(size, mesh__pool_get);
+}
+
+static struct mesh_message *reallocate(struct mesh_message *message, size_t size)
+{
+	struct mesh_message *other;
+
+	if (!mesh__pool_has(DATA_OFFSET + message->room) && !mesh__pool_has(DATA_OFFSET + size))
+		return realloc(message, DATA_OFFSET + size);
+	other = mesh__pool_get(DATA_OFFSET + size);
+	if (!other)
+		return NULL;
+	memcpy(other, message, DATA_OFFSET + (size < message->size ? size : message->size));
+	mesh__pool_put(message, DATA_OFFSET + message->room);
+	return other;
 }
 
 struct mesh_message *mesh__message_resize(struct mesh_message *message, size_t size)
 {
 	if (size > PTRDIFF_MAX - DATA_OFFSET)
 		return NULL;
-	message = realloc(message, DATA_OFFSET + size);
+	message = reallocate(message, size);
 	if (!message)
 		return NULL;
 	message->data = (uint8_t *)message + DATA_OFFSET;
-	message->size = size;
+	message->size = message->room = size;
 	return message;
 }
 
@@ -77,9 +98,9 @@ static void free_one(struct mesh_message *message)
 		else if (resource->kind == MESH__RESOURCE_PORT)
 			mesh__port_release(resource->port, message->fail_ports);
 	}
-	free(message->spare);
+	mesh__event_release(message->spare);
 	free(message->resources);
-	free(message);
+	mesh__pool_put(message, DATA_OFFSET + message->room);
 }
 
 /*
@@ -114,6 +135,13 @@ void mesh_message_free(struct mesh_message *message)
 
 	if (!message)
 		return;
+	if (!message->resource_count) {
+		int saved = errno;
+
+		free_one(message);
+		errno = saved;
+		return;
+	}
 	STAILQ_INSERT_TAIL(&list, message, next);
 	mesh__message_free_all(&list);
 }

@@ -39,7 +39,7 @@ struct mesh__peer {
 	bool writing;               /* EPOLLOUT is asked for */
 	bool asked;                 /* follower: the leader may still have an answer to give */
 	STAILQ_HEAD(, mesh__parked_event) parked;
-	size_t parked_count;
+	struct mesh__queued parked_cost;
 	struct mesh__guest_list *guest_list; /* leader: a reference, as long as anything is on its account */
 	bool is_guest;                       /* leader: asked for by a follower; counted as long as there is the link */
 	enum mesh__peer_task { MESH__TASK_NONE, MESH__TASK_CONNECT, MESH__TASK_LOSE } task;
@@ -84,15 +84,17 @@ struct mesh__invite_request {
 struct mesh_node {
 	struct mesh__space space; /* first */
 	struct mesh__poller poller;
+	struct mesh__inbox *inbox; /* of whoever drives */
 	struct event_base *base;
 	size_t max_message;
-	struct mesh__queued max_queued;
+	struct mesh__queue_bounds max_queued;
 	unsigned max_guests, max_introductions;
 	struct mesh__peer *peers;
 	size_t connected_count;
 	TAILQ_HEAD(, mesh__peer) due_peers;
 	struct mesh__control_list controls, due_controls;
 	struct mesh__ready_list ready; /* ports with a callback at home and something for it */
+	struct mesh__ready_list senders; /* ports on which somebody waits until more may be sent */
 	bool leader, joining;
 	bool leaving; /* no new members; what is on its way is finished */
 	bool parting; /* no new links either */
@@ -113,6 +115,14 @@ static inline struct mesh_node *mesh__node_of(struct mesh__space *space)
 void mesh__node_serve(struct mesh_node *node);
 /* The leader protocol alone. */
 void mesh__node_serve_controls(struct mesh_node *node);
+
+/* ---- options (node-options.c) ---- */
+
+/* With the defaults for what is not set. `options` may be NULL. 0, -EINVAL, -E2BIG. */
+int mesh__node_read_options(const struct mesh_node_options *options, struct mesh_node_options *ret);
+struct mesh__queue_bounds mesh__node_queue_bounds(const struct mesh_node_options *options);
+/* How many packets a link may read at a time: with a quarter of the process's descriptors at most. */
+unsigned mesh__node_max_batch(void);
 
 /* ---- peers (peer.c) ---- */
 
@@ -155,6 +165,10 @@ void mesh__follower_ask(struct mesh_node *node, struct mesh__peer *peer);
 
 /* ---- the application's side of ports (port.c) ---- */
 
+/* After a turn: tells those who wait to send on a port that has room again. */
+void mesh__port_tell_senders(struct mesh_node *node);
+/* The node goes: nobody waits for it any more. */
+void mesh__port_forget_senders(struct mesh_node *node);
 /* At home: runs due callbacks; releases the lock for each. Whether there are more. */
 bool mesh__port_run_ready(struct mesh_node *node);
 #endif

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 
 #include <mesh/control-priv.h>
 #include <mesh/port.h>
@@ -57,6 +56,7 @@ static void after_turn(struct mesh__poller *poller)
 	}
 	TAILQ_FOREACH(waiter, &node->idle_waiters, of_port)
 		mesh__waiter_wake(waiter);
+	mesh__port_tell_senders(node);
 }
 
 static bool at_home(struct mesh__poller *poller)
@@ -68,7 +68,8 @@ static bool at_home(struct mesh__poller *poller)
 	return mesh__port_run_ready(node);
 }
 
-static const struct mesh__poller_ops poller_ops = {.unlock = unlock, .settle = settle, .ready = on_ready, .after = after_turn, .home = at_home};
+static const struct mesh__poller_ops poller_ops = {
+	.unlock = unlock, .settle = settle, .ready = on_ready, .after = after_turn, .home = at_home};
 
 static void serve_peers(struct mesh_node *node)
 {
@@ -132,53 +133,25 @@ void mesh__node_serve(struct mesh_node *node)
 
 /* ---- making ---- */
 
-/* A part of the table, so that a peer cannot fill it alone; but no single message is too much. */
-static size_t part_of_fds(unsigned part)
+static struct mesh_node *alloc_node(void)
 {
-	struct rlimit limit;
+	struct mesh_node *node = calloc(1, sizeof *node);
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / part < MESH_MESSAGE_MAX_FDS)
-		return MESH_MESSAGE_MAX_FDS;
-	return limit.rlim_cur / part < SIZE_MAX ? (size_t)(limit.rlim_cur / part) : SIZE_MAX;
-}
-
-static void set_defaults(struct mesh_node_options *options)
-{
-	if (!options->max_message)
-		options->max_message = MESH_DEFAULT_MAX_MESSAGE;
-	if (!options->max_queued)
-		options->max_queued = MESH_DEFAULT_MAX_QUEUED;
-	if (!options->max_unread)
-		options->max_unread = MESH_DEFAULT_MAX_UNREAD;
-	if (!options->max_unread_messages)
-		options->max_unread_messages = MESH_DEFAULT_MAX_UNREAD_MESSAGES;
-	if (!options->max_unread_fds)
-		options->max_unread_fds = part_of_fds(2);
-	if (!options->max_queued_fds)
-		options->max_queued_fds = part_of_fds(4);
-	if (!options->max_guests)
-		options->max_guests = MESH_DEFAULT_MAX_GUESTS;
-	if (!options->max_introductions)
-		options->max_introductions = MESH_DEFAULT_MAX_INTRODUCTIONS;
-}
-
-static int read_options(const struct mesh_node_options *options, struct mesh_node_options *ret)
-{
-	const size_t least = offsetof(struct mesh_node_options, base);
-
-	*ret = (struct mesh_node_options){MESH_NODE_OPTIONS_INIT};
-	if (options) {
-		size_t size = options->size < sizeof *ret ? options->size : sizeof *ret;
-
-		if (options->size < least)
-			return -EINVAL;
-		for (size_t i = sizeof *ret; i < options->size; i++)
-			if (((const char *)options)[i])
-				return -E2BIG; /* asks for something that this version does not know */
-		memcpy(ret, options, size);
+	if (node)
+		node->inbox = malloc(sizeof *node->inbox);
+	if (node && !node->inbox) {
+		free(node);
+		return NULL;
 	}
-	set_defaults(ret);
-	return 0;
+	if (node)
+		node->inbox->most = mesh__node_max_batch();
+	return node;
+}
+
+static void free_node(struct mesh_node *node)
+{
+	free(node->inbox);
+	free(node);
 }
 
 static int new_node(const struct mesh_id *id, const struct mesh_node_options *options, bool leader,
@@ -188,17 +161,20 @@ static int new_node(const struct mesh_id *id, const struct mesh_node_options *op
 	struct mesh_node *node;
 	int result;
 
-	result = read_options(options, &wanted);
+	result = mesh__node_read_options(options, &wanted);
 	if (result < 0)
 		return pal_error_set(error, MESH_STAGE_NODE, result, "options of a mesh node");
-	node = calloc(1, sizeof *node);
+	node = alloc_node();
 	if (!node)
 		return pal_error_set(error, MESH_STAGE_NODE, -ENOMEM, "a mesh node");
 	mesh__space_init(&node->space, &mesh__node_space_ops, id);
 	node->space.max_message = node->max_message = wanted.max_message;
 	node->space.max_held = (struct mesh__held){
 		.bytes = wanted.max_unread, .events = wanted.max_unread_messages, .fds = wanted.max_unread_fds};
-	node->max_queued = (struct mesh__queued){.bytes = wanted.max_queued, .fds = wanted.max_queued_fds};
+	node->space.max_stored = (struct mesh__held){.bytes = wanted.max_port_unread,
+		.events = wanted.max_port_unread_messages,
+		.fds = wanted.max_port_unread_fds};
+	node->max_queued = mesh__node_queue_bounds(&wanted);
 	node->max_guests = wanted.max_guests;
 	node->max_introductions = wanted.max_introductions;
 	node->base = wanted.base;
@@ -209,11 +185,12 @@ static int new_node(const struct mesh_id *id, const struct mesh_node_options *op
 	TAILQ_INIT(&node->due_controls);
 	STAILQ_INIT(&node->invite_requests);
 	TAILQ_INIT(&node->ready);
+	TAILQ_INIT(&node->senders);
 	TAILQ_INIT(&node->idle_waiters);
 	result = mesh__poller_init(&node->poller, &poller_ops, &node->space.lock, wanted.base);
 	if (result < 0) {
 		mesh__space_deinit(&node->space);
-		free(node);
+		free_node(node);
 		return pal_error_set(error, MESH_STAGE_NODE, result, "epoll, eventfd or thread of a mesh node");
 	}
 	*ret = node;
@@ -397,14 +374,16 @@ static bool wait_until(struct mesh_node *node, bool (*done)(struct mesh_node *),
 static bool nothing_moves(struct mesh_node *node)
 {
 	struct mesh__peer *peer, *next;
-	struct mesh_port *port, *other;
+	struct mesh__port_far *far, *other;
 
-	HASH_ITER(hh, node->space.ports, port, other) {
+	HASH_ITER(hh, node->space.ports, far, other) {
+		const struct mesh_port *port = far->port;
+
 		if (port->local_closed && port->state == MESH__PEERED)
 			return false;
 	}
 	HASH_ITER(hh, node->peers, peer, next) {
-		if (!peer->connected && peer->parked_count)
+		if (!peer->connected && peer->parked_cost.packets)
 			return false;
 	}
 	return mesh__space_moving(&node->space) == 0;
@@ -464,8 +443,9 @@ void mesh_node_free(struct mesh_node *node)
 		return;
 	(void)mesh_node_shutdown(node, PAL_DEADLINE_NOW, NULL);
 	mesh__poller_deinit(&node->poller); /* with a last turn at home, which refuses the invitations still asked for */
+	mesh__port_forget_senders(node);
 	mesh__space_deinit(&node->space);
-	free(node);
+	free_node(node);
 	errno = saved;
 }
 

@@ -38,14 +38,18 @@ struct mesh_node_options {
 	 */
 	struct event_base *base;
 	size_t max_message;      /* largest message sent or taken, bytes; 0: MESH_DEFAULT_MAX_MESSAGE */
-	size_t max_queued;       /* most bytes, with what they cost in memory, that are queued for one node that does not
-	                          * read - at the leader: for it and the guests that were invited for it, together;
-	                          * 0: MESH_DEFAULT_MAX_QUEUED; beyond that its connection is given up, and its ports fail */
+	/*
+	 * Most bytes, with what they cost in memory, that are queued for one node that does not read - at the leader: for it and
+	 * the guests that were invited for it, together. A program's own messages may use a half of it; then
+	 * sending says -EAGAIN (port.h). The rest is for what the node has to say by itself; beyond that the connection is
+	 * given up, and its ports fail. One message is taken however large it is. 0: MESH_DEFAULT_MAX_QUEUED
+	 */
+	size_t max_queued;
 	/*
 	 * The most that one node - at the leader: one node and the guests that were invited for it, together - can
-	 * make this one hold: what it has sent and nobody here has received yet, with what that costs in memory; the ports that it has sent and that are still open are among the
-	 * bytes. A node that exceeds one of them loses its connection, and the ports that go through it
-	 * fail: there is no other way to stop it, since what comes behind may be what somebody waits for. A program
+	 * make this one hold: what it has sent and nobody here has received yet, with what that costs in memory; the
+	 * ports that it has sent and that are still open are among the bytes. A node that exceeds one of them loses its
+	 * connection, and the ports that go through it fail: there is no other way to stop it, since what comes behind may be what somebody waits for. A program
 	 * that lets more than this wait unread sets more; one with several peers that it
 	 * does not trust shares out what it can spare. 0: the default.
 	 */
@@ -60,12 +64,23 @@ struct mesh_node_options {
 	/* Everywhere: */
 	size_t max_queued_fds;      /* the same as max_queued, for descriptors; 0: a quarter of the soft RLIMIT_NOFILE when
 	                             * the node is made, 64 at least */
+	size_t max_queued_messages; /* and for messages; 0: MESH_DEFAULT_MAX_QUEUED_MESSAGES */
+	/*
+	 * The most that may wait unread on one port; one message may always. What another node sends beyond it fails the port
+	 * (-ECONNRESET, at both ends); what comes from a port of this node is refused where it is sent, with -EAGAIN.
+	 * 0: a half of the above.
+	 */
+	size_t max_port_unread, max_port_unread_messages, max_port_unread_fds;
 };
 #define MESH_NODE_OPTIONS_INIT .size = sizeof(struct mesh_node_options)
 #define MESH_DEFAULT_MAX_MESSAGE ((size_t)1 << 30)
 #define MESH_DEFAULT_MAX_QUEUED ((size_t)4 << 30)
+#define MESH_DEFAULT_MAX_QUEUED_MESSAGES ((size_t)1 << 20)
 #define MESH_DEFAULT_MAX_UNREAD ((size_t)2 << 30)
 #define MESH_DEFAULT_MAX_UNREAD_MESSAGES ((size_t)1 << 20)
+/* Of a pair that belongs to no node; no limit for descriptors. */
+#define MESH_DEFAULT_MAX_PORT_UNREAD (MESH_DEFAULT_MAX_UNREAD / 2)
+#define MESH_DEFAULT_MAX_PORT_UNREAD_MESSAGES (MESH_DEFAULT_MAX_UNREAD_MESSAGES / 2)
 #define MESH_DEFAULT_MAX_GUESTS 64u
 #define MESH_DEFAULT_MAX_INTRODUCTIONS 64u
 

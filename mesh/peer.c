@@ -30,23 +30,46 @@ static void send_event(struct mesh_node *node, struct mesh__peer *peer, const st
 {
 	int fds[MESH_MESSAGE_MAX_FDS], result;
 	size_t size, fd_count;
-	uint8_t *packet;
+	uint8_t *room;
 
-	result = mesh__space_encode(&peer->remote, port, event, MESH__PACKET_HEADER_SIZE, &packet, &size, fds, &fd_count);
-	if (result == -ENOMEM) {
+	if (mesh__space_check_encoding(&peer->remote, port, event, &size) < 0)
+		return;
+	room = mesh__link_room(&peer->link, size);
+	result = mesh__space_encode_at(&peer->remote, port, event, room, fds, &fd_count);
+	if (result < 0) {
 		/* The event is lost, and with it the order of a port: only the loss of the link is an honest answer. */
+		if (room)
+			mesh__link_drop_room(&peer->link, room);
 		mesh__link_give_up(&peer->link);
 		return;
 	}
-	if (result < 0)
-		return;
-	mesh__link_send(&peer->link, packet, size, fds, fd_count);
+	mesh__link_send(&peer->link, room, fds, fd_count);
 	update_writing(node, peer);
+}
+
+static struct mesh__queued as_packets(const struct mesh__held *cost)
+{
+	struct mesh__queued queued = mesh__queued_cost(cost->bytes, cost->fds);
+
+	queued.packets = cost->events;
+	return queued;
+}
+
+static bool has_room(struct mesh__remote *remote, const struct mesh__held *cost, bool emptier)
+{
+	const struct mesh__peer *peer = peer_of(remote);
+	struct mesh__queued more = as_packets(cost);
+
+	if (peer->connected)
+		return mesh__link_has_room(&peer->link, &more, emptier);
+	return mesh__queued_has_room(&peer->parked_cost, &mesh__node_of(remote->space)->max_queued, &more, emptier);
 }
 
 static void park(struct mesh_node *node, struct mesh__peer *peer, const struct mesh_id *port, struct mesh__event *event)
 {
 	struct mesh__parked_event *parked = malloc(sizeof *parked);
+	struct mesh__queued more;
+	struct mesh__held cost;
 
 	if (!parked) {
 		mesh__event_free(event);
@@ -55,7 +78,9 @@ static void park(struct mesh_node *node, struct mesh__peer *peer, const struct m
 	}
 	*parked = (struct mesh__parked_event){.port = *port, .event = event};
 	STAILQ_INSERT_TAIL(&peer->parked, parked, next);
-	peer->parked_count++;
+	cost = mesh__message_cost(event->message);
+	more = as_packets(&cost);
+	mesh__queued_add(&peer->parked_cost, &more);
 }
 
 static void post(struct mesh__remote *remote, const struct mesh_id *port, struct mesh__event *event)
@@ -85,7 +110,7 @@ static void give_up(struct mesh__remote *remote)
 		mesh__peer_set_task(mesh__node_of(remote->space), peer, MESH__TASK_LOSE);
 }
 
-static const struct mesh__remote_ops remote_ops = {.post = post, .free = free_peer, .give_up = give_up};
+static const struct mesh__remote_ops remote_ops = {.post = post, .free = free_peer, .give_up = give_up, .has_room = has_room};
 
 struct mesh__peer *mesh__peer_find(struct mesh_node *node, const struct mesh_id *id)
 {
@@ -149,7 +174,7 @@ static void drop_parked(struct mesh__peer *peer)
 		mesh__event_free(parked->event);
 		free(parked);
 	}
-	peer->parked_count = 0;
+	peer->parked_cost = (struct mesh__queued){0};
 }
 
 int mesh__peer_connect(struct mesh_node *node, struct mesh__peer *peer, int socket)
@@ -162,7 +187,7 @@ int mesh__peer_connect(struct mesh_node *node, struct mesh__peer *peer, int sock
 		pal_close(socket);
 		return result;
 	}
-	mesh__link_init(&peer->link, socket, &node->max_queued, node->max_message);
+	mesh__link_init(&peer->link, socket, node->inbox, &node->max_queued, node->max_message);
 	if (peer->guest_list)
 		peer->link.shared = &peer->guest_list->queued;
 	peer->connected = true;
@@ -171,10 +196,10 @@ int mesh__peer_connect(struct mesh_node *node, struct mesh__peer *peer, int sock
 	node->links_made++;
 	while ((parked = STAILQ_FIRST(&peer->parked))) {
 		STAILQ_REMOVE_HEAD(&peer->parked, next);
-		peer->parked_count--;
 		send_event(node, peer, &parked->port, parked->event);
 		free(parked);
 	}
+	peer->parked_cost = (struct mesh__queued){0};
 	return 0;
 }
 

@@ -8,6 +8,23 @@
 
 /* ---- life ---- */
 
+static const struct mesh__port_far nowhere;
+struct mesh__port_far *const mesh__nowhere = (struct mesh__port_far *)&nowhere;
+
+int mesh__port_need_far(struct mesh_port *port)
+{
+	struct mesh__port_far *far;
+
+	if (mesh__port_has_far(port))
+		return 0;
+	far = calloc(1, sizeof *far);
+	if (!far)
+		return -ENOMEM;
+	far->port = port;
+	port->far = far;
+	return 0;
+}
+
 struct mesh_port *mesh__port_new(struct mesh__space *space)
 {
 	struct mesh_port *port = calloc(1, sizeof *port);
@@ -16,11 +33,12 @@ struct mesh_port *mesh__port_new(struct mesh__space *space)
 		return NULL;
 	port->space = space;
 	port->refs = 1;
+	port->far = mesh__nowhere;
 	port->state = MESH__PEERED;
 	port->next_local_seq = port->next_peer_seq = 1;
 	STAILQ_INIT(&port->queue);
-	pthread_mutex_init(&port->guard, NULL);
 	LIST_INSERT_HEAD(&space->all, port, in_space);
+	space->counters.ports++;
 	return port;
 }
 
@@ -37,9 +55,12 @@ void mesh__port_unref(struct mesh_port *port)
 	/* Nothing is pending: a port that is not ended is known to the table or to its peer. */
 	mesh__port_drop_queue(port);
 	mesh__port_refer(port, &port->peer, (struct mesh__ref){0});
-	mesh__charge_clear(&port->charge);
 	LIST_REMOVE(port, in_space);
-	pthread_mutex_destroy(&port->guard);
+	port->space->counters.ports--;
+	if (mesh__port_has_far(port)) {
+		mesh__charge_clear(&port->far->charge);
+		free(port->far);
+	}
 	free(port);
 }
 
@@ -103,7 +124,7 @@ int mesh__port_new_remote(struct mesh__space *space, const struct mesh_id *id,
 /* Whether a message can become an event for any other node, whoever its receiver is at the moment. */
 static int check_size(const struct mesh__space *space, const struct mesh_message *message)
 {
-	size_t fds = mesh__message_fd_count(message), records = 0, most, size;
+	size_t fds = message->resource_count ? mesh__message_fd_count(message) : 0, records = 0, most, size;
 
 	if (message->size > space->max_message ||
 	        message->resource_count > MESH__MAX_RECORDS)
@@ -181,6 +202,41 @@ static void post_numbered(struct mesh_port *port, struct mesh__event *event)
 	mesh__space_post(port->space, mesh__ref_copy(&port->peer), event);
 }
 
+static bool stores_little(const struct mesh_port *port, const struct mesh__held *cost, bool emptier)
+{
+	struct mesh__held most = port->space->max_stored;
+
+	if (emptier)
+		most = (struct mesh__held){.bytes = most.bytes / 2, .events = most.events / 2, .fds = most.fds / 2};
+	return !port->stored.events || mesh__held_fits(&port->stored, cost, &most);
+}
+
+static bool remote_has_room(struct mesh__remote *remote, const struct mesh__held *cost, bool emptier)
+{
+	return remote->failed || !remote->ops->has_room || remote->ops->has_room(remote, cost, emptier);
+}
+
+bool mesh__port_has_room(const struct mesh_port *port, const struct mesh__held *cost, bool emptier)
+{
+	const struct mesh__ref *peer = &port->peer;
+	struct mesh__held sum = *cost;
+
+	if (port->state != MESH__PEERED || port->local_closed)
+		return true; /* it will be dropped */
+	if (peer->kind == MESH__REF_REMOTE)
+		return remote_has_room(peer->remote, cost, emptier);
+	if (peer->kind != MESH__REF_LOCAL)
+		return true;
+	if (!stores_little(peer->port, cost, emptier))
+		return false;
+	/* One that has left sends on what comes for it, and what it stores until it is acknowledged, too. */
+	sum.bytes += peer->port->stored.bytes;
+	sum.events += peer->port->stored.events;
+	sum.fds += peer->port->stored.fds;
+	return peer->port->far->target.kind != MESH__REF_REMOTE ||
+	       remote_has_room(peer->port->far->target.remote, &sum, emptier);
+}
+
 static bool can_send(struct mesh_port *port)
 {
 	return port->state == MESH__PEERED && !port->local_closed && !mesh__port_check_peer(port);
@@ -206,11 +262,16 @@ int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool c
 		mesh__event_message_free(space, message);
 		return r;
 	}
+	if (!close && mesh__port_give_to_pair(port, message)) {
+		mesh__count(&space->counters.sent, message, 1);
+		return 0;
+	}
 	event = mesh__event_wrap(message);
 	if (!event) {
 		mesh__event_message_free(space, message);
 		return -ENOMEM;
 	}
+	mesh__count(&space->counters.sent, message, 1);
 	if (close)
 		event->flags |= MESH__FLAG_CLOSE;
 	post_numbered(port, event);
@@ -222,6 +283,26 @@ int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool c
 
 /* ---- receiving ---- */
 
+void mesh__port_stored_more(struct mesh_port *port, const struct mesh_message *message)
+{
+	struct mesh__held cost = mesh__message_cost(message);
+
+	port->stored.bytes += cost.bytes;
+	port->stored.events += cost.events;
+	port->stored.fds += cost.fds;
+	mesh__count(&port->space->counters.waiting, message, 1);
+}
+
+void mesh__port_stored_less(struct mesh_port *port, const struct mesh_message *message)
+{
+	struct mesh__held cost = mesh__message_cost(message);
+
+	port->stored.bytes -= cost.bytes;
+	port->stored.events -= cost.events;
+	port->stored.fds -= cost.fds;
+	mesh__count(&port->space->counters.waiting, message, -1);
+}
+
 struct mesh_message *mesh__port_next(struct mesh_port *port)
 {
 	struct mesh_message *message = STAILQ_FIRST(&port->queue);
@@ -229,6 +310,7 @@ struct mesh_message *mesh__port_next(struct mesh_port *port)
 	if (message) {
 		STAILQ_REMOVE_HEAD(&port->queue, next);
 		port->queue_count--;
+		mesh__port_stored_less(port, message);
 	}
 	return message;
 }
@@ -237,8 +319,11 @@ struct mesh_message *mesh__port_take(struct mesh_port *port)
 {
 	struct mesh_message *message = mesh__port_next(port);
 
-	if (message && message->spare)
+	if (!message)
+		return NULL;
+	if (message->spare)
 		mesh__charge_clear(&message->spare->charge);
+	mesh__count(&port->space->counters.received, message, 1);
 	return message;
 }
 
@@ -261,12 +346,11 @@ void mesh__port_drop_queue(struct mesh_port *port)
 
 void mesh__port_emit_close(struct mesh_port *port)
 {
+	if (!mesh__port_has_far(port))
+		mesh__space_run(port->space); /* so that nothing is under way between the two ends any more */
 	if (can_send(port)) {
-		struct mesh__event *event =
-		        mesh__event_own(port, MESH__OWN_CLOSE, MESH__EVENT_MESSAGE);
-
-		event->flags = MESH__FLAG_CLOSE;
-		post_numbered(port, event);
+		port->local_closed = true;
+		mesh__port_say_close(port, port->next_local_seq++);
 	}
 	closed_by_owner(port);
 }

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include <pal/util-priv.h>
+
 /*
  * A port on the move. Its node sends a record of it and keeps the object, which
  * collects what arrives (Sending), until the new node has acknowledged; then it
@@ -11,8 +13,7 @@
 
 /* ---- leaving ---- */
 
-/* Takes a pair of the local space, or an ended port, into a node's space. Whether the port is now in it. */
-static bool adopt(struct mesh__space *space, struct mesh_port *port)
+bool mesh__move_adopt(struct mesh__space *space, struct mesh_port *port)
 {
 	struct mesh__space *local = mesh__local_space();
 	struct mesh_port *peer = NULL;
@@ -55,11 +56,7 @@ int mesh__move_address(struct mesh__space *space, const struct mesh__ref *ref,
 	return 0;
 }
 
-/*
- * A port that has ended has no peer, and only a port with a peer moves: it gets
- * a new one with which it agrees on both numbers. The caller closes that one.
- */
-static struct mesh_port *reopen(struct mesh_port *port)
+struct mesh_port *mesh__move_reopen(struct mesh_port *port)
 {
 	struct mesh_port *peer = mesh__port_new(port->space);
 
@@ -71,6 +68,23 @@ static struct mesh_port *reopen(struct mesh_port *port)
 	port->local_closed = false;
 	mesh__port_set_state(port, MESH__PEERED);
 	return peer;
+}
+
+struct mesh_port *mesh__move_stand_in(struct mesh_port *port)
+{
+	struct mesh_port *done;
+
+	if (port->state != MESH__PEERED || !port->local_closed)
+		return port;
+	done = mesh__port_new(port->space);
+	if (!done) {
+		mesh__port_break(port, &port->space->node, NULL, "no memory to move it");
+		return port;
+	}
+	mesh__port_set_state(done, MESH__DONE);
+	done->owned = true;
+	mesh__port_disown(port);
+	return done;
 }
 
 /* The record of a port that cannot travel, or that has failed: it arrives failed. */
@@ -91,19 +105,22 @@ static int start_sending(
 	int r;
 
 	if (port->state == MESH__DONE) {
-		fresh_peer = reopen(port);
+		fresh_peer = mesh__move_reopen(port);
 		if (!fresh_peer)
 			return -ENOMEM;
 	}
 	r = mesh__space_register(port, NULL);
+	if (!r)
+		r = mesh__move_need_events(port);
 	if (!r)
 		r = mesh__move_address(
 		        port->space, &port->peer, &record->peer_node, &record->peer_port);
 	if (!r) {
 		record->old_node = port->space->node;
 		record->old_port = port->id;
-		mesh__port_refer(port, &port->target, mesh__ref_remote(mesh__remote_ref(to), &record->id));
+		mesh__port_refer(port, &port->far->target, mesh__ref_remote(mesh__remote_ref(to), &record->id));
 		mesh__port_set_state(port, MESH__SENDING);
+		port->space->counters.ports_left++;
 	}
 	if (fresh_peer) {
 		mesh__port_emit_close(fresh_peer);
@@ -120,12 +137,13 @@ int mesh__move_prepare(struct mesh__remote *to, struct mesh_port *port, struct m
 	if (mesh__id_random(&record.id) < 0)
 		record.id =
 		        space->node; /* no id, no port: it only has to be one that is not zero */
-	if (!adopt(space, port)) {
+	if (!mesh__move_adopt(space, port)) {
 		record.next_local_seq = 1;
 		record_failed(space, &space->node, &record);
 		*ret = record;
 		return -EXDEV;
 	}
+	port = mesh__move_stand_in(port);
 	record.next_local_seq = port->next_local_seq + 1;
 	/* The owner's reference goes, and the table has its own as long as the port is Sending. */
 	port->owned = false;
@@ -141,23 +159,53 @@ int mesh__move_prepare(struct mesh__remote *to, struct mesh_port *port, struct m
 }
 
 /*
- * The new place numbers what it gets from 1, so the peer has to go back by what
- * its old place has consumed. The peer is told before the backlog goes out: if
- * both are for the same node, the new place might otherwise come to its end with
- * the backlog, and nobody would know it when the peer is told of it.
+ * The place that a port goes on to numbers what it gets from `first`, so the peer has to go back by what its old
+ * place has consumed.
+ */
+void mesh__move_become_proxy(struct mesh_port *port, struct mesh__event *event, uint64_t first)
+{
+	event->type = MESH__EVENT_CHANGE_PEER;
+	event->seq = port->next_local_seq;
+	event->new_peer = mesh__ref_copy(&port->far->target);
+	event->delta = port->next_peer_seq - first - port->queue_count;
+	port->next_local_seq = first;
+	mesh__port_set_state(port, MESH__PROXYING);
+}
+
+int mesh__move_need_events(struct mesh_port *port)
+{
+	struct mesh_message *message;
+
+	STAILQ_FOREACH(message, &port->queue, next) {
+		if (message->spare)
+			continue;
+		message->spare = mesh__event_new(MESH__EVENT_MESSAGE);
+		if (!message->spare)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+void mesh__move_forward_backlog(struct mesh_port *port)
+{
+	struct mesh_message *message;
+
+	while ((message = mesh__port_next(port)))
+		mesh__port_forward(port,
+		        mesh__event_wrap(message)); /* it has its spare: nothing to allocate */
+	mesh__port_drain(port);
+}
+
+/*
+ * The peer is told before the backlog goes out: if both are for the same node, the new place might otherwise come
+ * to its end with the backlog, and nobody would know it when the peer is told of it.
  */
 void mesh__move_start_proxy(struct mesh_port *port, struct mesh__event *event)
 {
 	struct mesh__space *space = port->space;
 	struct mesh__ref peer = mesh__ref_copy(&port->peer);
-	struct mesh_message *message;
 
-	event->type = MESH__EVENT_CHANGE_PEER;
-	event->seq = port->next_local_seq;
-	event->new_peer = mesh__ref_copy(&port->target);
-	event->delta = port->next_peer_seq - 1 - port->queue_count;
-	port->next_local_seq = 1;
-	mesh__port_set_state(port, MESH__PROXYING);
+	mesh__move_become_proxy(port, event, 1);
 	if (mesh__port_check_peer(port) < 0) {
 		mesh__ref_clear(&peer);
 		mesh__event_drop(space, event);
@@ -165,15 +213,21 @@ void mesh__move_start_proxy(struct mesh_port *port, struct mesh__event *event)
 	}
 	if (!space->backlog_first)
 		mesh__space_post(space, mesh__ref_take(&peer), event);
-	while ((message = mesh__port_next(port)))
-		mesh__port_forward(port,
-		        mesh__event_wrap(message)); /* it has its spare: nothing to allocate */
-	mesh__port_drain(port);
+	mesh__move_forward_backlog(port);
 	if (space->backlog_first)
 		mesh__space_post(space, mesh__ref_take(&peer), event);
 }
 
 /* ---- arriving ---- */
+
+static bool failed_on_its_way(const struct mesh__space *space, const struct mesh_id *id)
+{
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(space->early_failures); i++) {
+		if (mesh__id_equal(&space->early_failures[i], id))
+			return true;
+	}
+	return false;
+}
 
 /* Whom the new port talks to. Why it arrives as a failed one, if it does; -ENOMEM in *ret_error. */
 static const char *find_peer(
@@ -185,6 +239,8 @@ static const char *find_peer(
 	port->blamed = record->peer_node;
 	if (mesh__id_is_zero(&record->peer_port))
 		return "it had failed before it was sent";
+	if (failed_on_its_way(space, &record->id))
+		return "it failed on its way";
 	if (mesh__id_equal(&record->peer_node, &space->node)) {
 		struct mesh_port *peer = mesh__space_find(space, &record->peer_port);
 
@@ -205,21 +261,24 @@ static const char *find_peer(
 static int arrive(struct mesh_port *port, struct mesh__remote *from,
         const struct mesh__record *record, struct mesh__event *answer)
 {
-	int r = 0;
+	int r;
 
 	port->next_local_seq = record->next_local_seq;
-	port->why = find_peer(port, record, &r);
-	if (!r && !port->why)
+	r = mesh__port_need_far(port);
+	if (r < 0)
+		return r;
+	port->far->why = find_peer(port, record, &r);
+	if (!r && !port->far->why)
 		r = mesh__space_register(port, &record->id);
 	if (r < 0)
 		return r;
-	if (port->why) {
+	if (port->far->why) {
 		mesh__port_refer(port, &port->peer, (struct mesh__ref){0});
 		mesh__port_set_state(port, MESH__FAILED);
 		answer->type = MESH__EVENT_FAIL_PORT;
 		answer->blamed = port->blamed;
 	} else {
-		mesh__port_refer(port, &port->origin, mesh__ref_remote(mesh__remote_ref(from), &record->old_port));
+		mesh__port_refer(port, &port->far->origin, mesh__ref_remote(mesh__remote_ref(from), &record->old_port));
 	}
 	return 0;
 }
@@ -239,7 +298,8 @@ struct mesh_port *mesh__move_receive(struct mesh__remote *from, const struct mes
 		return NULL;
 	}
 	port->owned = true;
-	mesh__charge_put(&port->charge, from, sizeof *port, 0, 0);
+	space->counters.ports_came++;
+	mesh__charge_put(&port->far->charge, from, sizeof *port + sizeof *port->far, 0, 0);
 	/* A port that had failed before it was sent is not waited for. */
 	if (mesh__id_is_zero(&record->peer_port)) {
 		mesh__event_drop(space, answer);

@@ -6,8 +6,6 @@
  * data: what does not fit fails the port, and only that.
  */
 
-#define NOBODY ((struct mesh__ref){0})
-
 void mesh__port_set_state(struct mesh_port *port, enum mesh__port_state state)
 {
 	bool moved = port->state == MESH__SENDING || port->state == MESH__PROXYING;
@@ -17,207 +15,11 @@ void mesh__port_set_state(struct mesh_port *port, enum mesh__port_state state)
 	port->state = state;
 }
 
-/* ---- the end ---- */
-
-/*
- * An event for a port that has ended. The old place of a peer that moved knows
- * this port as its peer, and perhaps is not known to it: what it moved to, when
- * told, tells it.
- */
-static void drop_late(struct mesh_port *port, struct mesh__event *event)
-{
-	if (event->type != MESH__EVENT_CHANGE_PEER) {
-		mesh__event_drop(port->space, event);
-		return;
-	}
-	event->type = MESH__EVENT_FAIL_PORT;
-	event->blamed = port->state == MESH__FAILED ? port->blamed : port->space->node;
-	mesh__space_post(port->space, mesh__ref_take(&event->new_peer), event);
-}
-
-static void drop_pending(struct mesh_port *port)
-{
-	struct mesh__event *event, *next;
-
-	HASH_ITER(hh, port->pending, event, next) {
-		HASH_DELETE(hh, port->pending, event);
-		drop_late(port, event);
-	}
-	port->pending_count = 0;
-}
-
-static void notify(struct mesh_port *port)
-{
-	if (port->notify)
-		port->notify(port);
-}
-
-/*
- * Those that have this failed port as their peer. The one that it knew as its own is
- * told; another one is told by who stands between them, if that is not lost.
- */
-static void leave_forlorn(struct mesh_port *port)
-{
-	struct mesh__tie *tie;
-
-	LIST_FOREACH(tie, &port->named_by, next)
-		mesh__space_add_forlorn(tie->holder);
-}
-
-static void end(struct mesh_port *port, enum mesh__port_state state)
-{
-	mesh__port_set_state(port, state);
-	drop_pending(port);
-	if (state == MESH__FAILED)
-		leave_forlorn(port);
-	mesh__space_remove_forlorn(port);
-	mesh__port_refer(port, &port->origin, NOBODY);
-	mesh__port_refer(port, &port->peer, NOBODY);
-	mesh__charge_clear(&port->charge);
-	notify(port);
-}
-
-static void forget(struct mesh_port *port)
-{
-	mesh__port_refer(port, &port->target, NOBODY);
-	mesh__space_unregister(port);
-}
-
-void mesh__port_leave(struct mesh_port *port, enum mesh__port_state state)
-{
-	end(port, state);
-	forget(port);
-}
-
-static void tell(struct mesh_port *port, const struct mesh__ref *whom, enum mesh__own which)
-{
-	struct mesh__event *event = mesh__event_own(port, which, MESH__EVENT_FAIL_PORT);
-
-	event->blamed = port->blamed;
-	mesh__space_post(port->space, mesh__ref_copy(whom), event);
-}
-
-void mesh__port_break(struct mesh_port *port, const struct mesh_id *blamed,
-        const struct mesh__remote *from, const char *why)
-{
-	if (mesh__port_ended(port))
-		return;
-	port->blamed = mesh__id_is_zero(blamed) ? port->space->node : *blamed;
-	port->why = why;
-	/*
-	 * Also those on the node that said so. The event does not name the port that failed:
-	 * it may be an older place of the peer, or a newer one that is not known here yet.
-	 */
-	tell(port, &port->peer, MESH__OWN_FAIL_PEER);
-	tell(port, &port->target, MESH__OWN_FAIL_TARGET);
-	/* That may still be a proxy, and wait for a peer that has failed too and does not know of it. */
-	tell(port, &port->origin, MESH__OWN_FAIL_ORIGIN);
-	if (port->state == MESH__SENDING && port->target.remote != from &&
-	        !port->target.remote->failed)
-		end(port, MESH__FAILED); /* and stays for the answer to its record */
-	else
-		mesh__port_leave(port, MESH__FAILED);
-}
-
-/*
- * ACK_PORT or FAIL_PORT for a port that failed while its record was under way:
- * what it told its target may have come before the record, and found nobody.
- */
-static void answered_late(
-        struct mesh_port *port, struct mesh__event *event, const struct mesh__remote *from)
-{
-	bool answers = from && mesh__ref_is_on(&port->target, from);
-
-	if (answers && event->type == MESH__EVENT_ACK_PORT) {
-		event->type = MESH__EVENT_FAIL_PORT;
-		event->blamed = port->blamed;
-		mesh__space_post(port->space, mesh__port_unrefer(port, &port->target), event);
-	} else {
-		mesh__event_drop(port->space, event);
-	}
-	if (answers)
-		forget(port);
-}
-
-void mesh__port_accuse(struct mesh_port *port, const char *why)
-{
-	struct mesh_id blamed = port->space->node;
-
-	if (port->peer.kind == MESH__REF_REMOTE)
-		blamed = port->peer.remote->id;
-	mesh__port_break(port, &blamed, NULL, why);
-}
-
-static void refuse(struct mesh_port *port, struct mesh__event *event, const char *why)
-{
-	mesh__port_accuse(port, why);
-	mesh__event_drop(port->space, event);
-}
-
-/*
- * A peer that failed has told whom it knew: that may have been this port's old
- * place, which is gone.
- */
-int mesh__port_check_peer(struct mesh_port *port)
-{
-	const struct mesh_port *peer = port->peer.port;
-
-	if (port->peer.kind != MESH__REF_LOCAL || peer->state != MESH__FAILED)
-		return 0;
-	mesh__port_break(port, &peer->blamed, NULL, "its peer failed");
-	return -1;
-}
-
-/*
- * Whether a peer on the same node, which talks to this very port, has sent more
- * than came here. Only where no event is under way within the node.
- */
-static bool misses_something(const struct mesh_port *port)
-{
-	const struct mesh_port *peer = port->peer.port;
-
-	return port->peer.kind == MESH__REF_LOCAL && peer->peer.kind == MESH__REF_LOCAL &&
-	       peer->peer.port == port &&
-	       port->next_peer_seq + port->pending_count != peer->next_local_seq;
-}
-
-void mesh__port_check_arrivals(struct mesh_port *port)
-{
-	struct mesh_id blamed;
-
-	if (mesh__port_ended(port) || port->origin.kind == MESH__REF_NONE ||
-	        !port->origin.remote->failed || !misses_something(port))
-		return;
-	blamed = port->origin.remote->id;
-	mesh__port_break(port, &blamed, NULL, "its former node is lost with the last messages for it");
-}
-
-/*
- * What the former owner still had to forward comes first among a port's
- * numbers. If it is lost while there is a hole before what already came from
- * elsewhere, the hole stays for ever. And if the peer was not told of the move
- * it failed with the former owner and will not answer a close.
- */
-void mesh__port_check_origin(struct mesh_port *port)
-{
-	struct mesh_id blamed;
-
-	if (port->settled || port->origin.kind == MESH__REF_NONE || !port->origin.remote->failed)
-		return;
-	blamed = port->origin.remote->id;
-	if (port->state == MESH__PEERED && port->local_closed &&
-	        port->peer.kind == MESH__REF_REMOTE)
-		mesh__port_leave(port, MESH__DONE);
-	else if (port->state != MESH__SENDING && port->pending)
-		mesh__port_break(
-		        port, &blamed, NULL, "its former node is lost with messages for it");
-}
-
 /* ---- Peered ---- */
 
 static bool came_from_lost(const struct mesh_port *port)
 {
-	return port->origin.kind == MESH__REF_REMOTE && port->origin.remote->failed;
+	return port->far->origin.kind == MESH__REF_REMOTE && port->far->origin.remote->failed;
 }
 
 /*
@@ -235,12 +37,17 @@ static void change_peer(struct mesh_port *port, struct mesh__event *event)
 		return;
 	}
 	if (peer->kind == MESH__REF_LOCAL && peer->port == port) {
-		refuse(port, event, "CHANGE_PEER to itself");
+		mesh__port_refuse(port, event, "CHANGE_PEER to itself");
+		return;
+	}
+	/* Through a bridge a peer on this node may leave that was not this port's when it did. */
+	if (peer->kind == MESH__REF_REMOTE && mesh__port_need_far(port) < 0) {
+		mesh__port_refuse(port, event, "no memory for a peer on another node");
 		return;
 	}
 	/* A peer that has ended in order has got this port's close before. */
 	if (has_ended && !port->local_closed) {
-		refuse(port, event, "CHANGE_PEER to a port that is not there");
+		mesh__port_refuse(port, event, "CHANGE_PEER to a port that is not there");
 		return;
 	}
 	event->type = MESH__EVENT_ACK_CHANGE_PEER;
@@ -259,6 +66,20 @@ static void change_peer(struct mesh_port *port, struct mesh__event *event)
 		mesh__port_leave(port, MESH__DONE);
 }
 
+/*
+ * The wire has no credit that could stop who sends, so a port that would store more than its bound fails. A program here
+ * is stopped where it sends. One message is taken always.
+ */
+static bool may_store(const struct mesh_port *port, const struct mesh__event *event)
+{
+	struct mesh__held cost;
+
+	if (!event->charge.remote || !port->stored.events)
+		return true;
+	cost = mesh__message_cost(event->message);
+	return mesh__held_fits(&port->stored, &cost, &port->space->max_stored);
+}
+
 static bool would_hold_itself(const struct mesh_port *port, const struct mesh_message *message)
 {
 	for (size_t i = 0; i < message->resource_count; i++) {
@@ -270,6 +91,30 @@ static bool would_hold_itself(const struct mesh_port *port, const struct mesh_me
 	return false;
 }
 
+static void store(struct mesh_port *port, struct mesh_message *message)
+{
+	STAILQ_INSERT_TAIL(&port->queue, message, next);
+	port->queue_count++;
+	mesh__port_stored_more(port, message);
+	mesh__port_notify(port);
+}
+
+bool mesh__port_give_to_pair(struct mesh_port *port, struct mesh_message *message)
+{
+	struct mesh__space *space = port->space;
+	struct mesh_port *peer = port->peer.port;
+
+	if (mesh__port_has_far(port) || port->peer.kind != MESH__REF_LOCAL || message->resource_count || space->running ||
+	        !STAILQ_EMPTY(&space->local) || peer->state != MESH__PEERED || peer->local_closed ||
+	        peer->next_peer_seq != port->next_local_seq)
+		return false;
+	port->next_local_seq++;
+	peer->next_peer_seq++;
+	peer->settled = true;
+	store(peer, message);
+	return true;
+}
+
 static void enqueue(struct mesh_port *port, struct mesh__event *event)
 {
 	struct mesh_message *message;
@@ -279,31 +124,63 @@ static void enqueue(struct mesh_port *port, struct mesh__event *event)
 		return;
 	}
 	if (would_hold_itself(port, event->message)) {
-		refuse(port, event, "a port that would be in its own queue");
+		mesh__port_refuse(port, event, "a port that would be in its own queue");
+		return;
+	}
+	if (!may_store(port, event)) {
+		mesh__port_refuse(port, event, "more is unread on it than the node's limits");
 		return;
 	}
 	message = mesh__event_unwrap(event);
-	STAILQ_INSERT_TAIL(&port->queue, message, next);
-	port->queue_count++;
-	notify(port);
+	store(port, message);
 }
 
 /* Every pair exchanges exactly one close in each direction. */
 static void closed_by_peer(struct mesh_port *port)
 {
-	if (port->pending) {
+	if (port->far->pending) {
 		mesh__port_accuse(port, "an event after the close");
 		return;
 	}
-	if (!port->local_closed) {
-		struct mesh__event *answer =
-		        mesh__event_own(port, MESH__OWN_CLOSE, MESH__EVENT_MESSAGE);
-
-		answer->flags = MESH__FLAG_CLOSE;
-		answer->seq = port->next_local_seq;
-		mesh__space_post(port->space, mesh__ref_copy(&port->peer), answer);
-	}
+	if (!port->local_closed)
+		mesh__port_say_close(port, port->next_local_seq);
 	mesh__port_leave(port, MESH__DONE);
+}
+
+static void say_close_by(struct mesh_port *port, struct mesh__event *event, uint64_t seq)
+{
+	event->flags = MESH__FLAG_CLOSE;
+	event->seq = seq;
+	mesh__space_post(port->space, mesh__ref_copy(&port->peer), event);
+}
+
+/* To a peer that it has on this node. No event is needed where that could be processed now. */
+static void close_pair(struct mesh_port *port, uint64_t seq)
+{
+	struct mesh_port *peer = port->peer.port;
+	struct mesh__event *event;
+
+	if (peer->state == MESH__PEERED && seq == peer->next_peer_seq) {
+		mesh__port_ref(peer);
+		peer->next_peer_seq++;
+		peer->settled = true;
+		closed_by_peer(peer);
+		mesh__port_unref(peer);
+	} else if (!mesh__port_ended(peer)) {
+		event = mesh__event_new(MESH__EVENT_MESSAGE);
+		if (event)
+			say_close_by(port, event, seq);
+		else
+			mesh__port_break(port, &port->space->node, NULL, "no memory to close it");
+	}
+}
+
+void mesh__port_say_close(struct mesh_port *port, uint64_t seq)
+{
+	if (mesh__port_has_far(port))
+		say_close_by(port, mesh__event_own(port, MESH__OWN_CLOSE, MESH__EVENT_MESSAGE), seq);
+	else if (port->peer.kind == MESH__REF_LOCAL)
+		close_pair(port, seq);
 }
 
 static void take_message(struct mesh_port *port, struct mesh__event *event)
@@ -325,7 +202,7 @@ static void peered(struct mesh_port *port, struct mesh__event *event)
 	else if (event->type == MESH__EVENT_CHANGE_PEER)
 		change_peer(port, event);
 	else
-		refuse(port, event, "an unexpected ACK_CHANGE_PEER");
+		mesh__port_refuse(port, event, "an unexpected ACK_CHANGE_PEER");
 }
 
 /* ---- Proxying ---- */
@@ -333,13 +210,31 @@ static void peered(struct mesh_port *port, struct mesh__event *event)
 void mesh__port_forward(struct mesh_port *port, struct mesh__event *event)
 {
 	event->seq = port->next_local_seq++;
-	mesh__space_post(port->space, mesh__ref_copy(&port->target), event);
+	port->space->counters.forwarded++;
+	mesh__space_post(port->space, mesh__ref_copy(&port->far->target), event);
+}
+
+/*
+ * Whether the peer has changed in a circle. Who a peer changes to is new each time: a port that was left is not come
+ * back to. But where bridges make a ring, the events that should shorten the ways run round in it for ever. Any
+ * circle comes by a landmark, if that is replaced at longer and longer intervals.
+ */
+static bool goes_in_circles(struct mesh_port *port, const struct mesh__ref *new_peer)
+{
+	if (mesh__ref_equal(new_peer, &port->far->target) || mesh__ref_equal(new_peer, &port->far->landmark))
+		return true;
+	if (port->far->changes++ == port->far->landmark_due) {
+		port->far->landmark_due = 2 * port->far->landmark_due + 1;
+		mesh__ref_clear(&port->far->landmark);
+		port->far->landmark = mesh__ref_copy(new_peer);
+	}
+	return false;
 }
 
 static void proxying(struct mesh_port *port, struct mesh__event *event)
 {
-	if (event->type == MESH__EVENT_ACK_CHANGE_PEER && port->pending) {
-		refuse(port, event, "an event after the end of a proxy");
+	if (event->type == MESH__EVENT_ACK_CHANGE_PEER && port->far->pending) {
+		mesh__port_refuse(port, event, "an event after the end of a proxy");
 		return;
 	}
 	if (event->type == MESH__EVENT_ACK_CHANGE_PEER) {
@@ -348,8 +243,8 @@ static void proxying(struct mesh_port *port, struct mesh__event *event)
 		return;
 	}
 	if (event->type == MESH__EVENT_CHANGE_PEER) {
-		if (mesh__ref_equal(&event->new_peer, &port->target)) {
-			refuse(port, event, "CHANGE_PEER to the port that it forwards to");
+		if (goes_in_circles(port, &event->new_peer)) {
+			mesh__port_refuse(port, event, "a circle of bridges");
 			return;
 		}
 		/* Only to know whom to tell of a failure. */
@@ -376,7 +271,7 @@ static struct mesh__event *find_pending(const struct mesh_port *port, uint64_t s
 {
 	struct mesh__event *event;
 
-	HASH_FIND(hh, port->pending, &seq, sizeof seq, event);
+	HASH_FIND(hh, port->far->pending, &seq, sizeof seq, event);
 	return event;
 }
 
@@ -386,8 +281,9 @@ void mesh__port_drain(struct mesh_port *port)
 
 	while ((port->state == MESH__PEERED || port->state == MESH__PROXYING) &&
 	        (event = find_pending(port, port->next_peer_seq))) {
-		HASH_DELETE(hh, port->pending, event);
-		port->pending_count--;
+		HASH_DELETE(hh, port->far->pending, event);
+		port->far->pending_count--;
+		mesh__port_stored_less(port, event->message);
 		process(port, event);
 	}
 	mesh__port_check_origin(port);
@@ -395,26 +291,35 @@ void mesh__port_drain(struct mesh_port *port)
 
 static void park(struct mesh_port *port, struct mesh__event *event)
 {
-	HASH_ADD(hh, port->pending, seq, sizeof event->seq, event);
-	if (!event->hh.tbl) {
-		refuse(port, event, "no memory for an event that came early");
+	if (!may_store(port, event)) {
+		mesh__port_refuse(port, event, "more has come early for it than the node's limits");
 		return;
 	}
-	port->pending_count++;
+	if (mesh__port_need_far(port) < 0) {
+		mesh__port_refuse(port, event, "no memory for an event that came early");
+		return;
+	}
+	HASH_ADD(hh, port->far->pending, seq, sizeof event->seq, event);
+	if (!event->hh.tbl) {
+		mesh__port_refuse(port, event, "no memory for an event that came early");
+		return;
+	}
+	port->far->pending_count++;
+	mesh__port_stored_more(port, event->message);
 	/* It is the port that fails then, not the link of who has sent: he did not choose where it went. */
 	if (port->state == MESH__SENDING && !mesh__charge_park(&event->charge))
-		mesh__port_break(port, &port->target.remote->id, NULL, "who got it takes too long to acknowledge");
+		mesh__port_break(port, &port->far->target.remote->id, NULL, "who got it takes too long to acknowledge");
 }
 
 static void numbered(struct mesh_port *port, struct mesh__event *event)
 {
 	if (mesh__port_ended(port)) {
-		drop_late(port, event);
+		mesh__port_drop_late(port, event);
 	} else if (event->seq < port->next_peer_seq || find_pending(port, event->seq)) {
-		refuse(port, event, "a number came twice");
+		mesh__port_refuse(port, event, "a number came twice");
 	} else if (event->seq - port->next_peer_seq > MESH__SEQ_WINDOW ||
-	           port->pending_count >= MESH__MAX_PENDING) {
-		refuse(port, event, "too far ahead");
+	           port->far->pending_count >= MESH__MAX_PENDING) {
+		mesh__port_refuse(port, event, "too far ahead");
 	} else if (event->seq == port->next_peer_seq && port->state != MESH__SENDING) {
 		process(port, event);
 		mesh__port_drain(port);
@@ -428,7 +333,7 @@ void mesh__port_deliver(
         struct mesh_port *port, struct mesh__event *event, const struct mesh__remote *from)
 {
 	mesh__port_ref(port); /* the event's reference goes with the event */
-	event->from_origin = from && mesh__ref_is_on(&port->origin, from);
+	event->from_origin = from && mesh__ref_is_on(&port->far->origin, from);
 	switch (event->type) {
 	case MESH__EVENT_MESSAGE:
 	case MESH__EVENT_CHANGE_PEER:
@@ -439,13 +344,13 @@ void mesh__port_deliver(
 		if (port->state == MESH__SENDING)
 			mesh__move_start_proxy(port, event);
 		else if (mesh__port_ended(port))
-			answered_late(port, event, from);
+			mesh__port_answered_late(port, event, from);
 		else
-			refuse(port, event, "an unexpected ACK_PORT");
+			mesh__port_refuse(port, event, "an unexpected ACK_PORT");
 		break;
 	case MESH__EVENT_FAIL_PORT:
 		if (mesh__port_ended(port)) {
-			answered_late(port, event, from);
+			mesh__port_answered_late(port, event, from);
 			break;
 		}
 		mesh__port_break(port, &event->blamed, from, "the other end failed");

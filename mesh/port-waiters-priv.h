@@ -17,7 +17,52 @@ struct mesh__port_waiters {
 	bool ready;                    /* in the node's list of callbacks that are due */
 	TAILQ_ENTRY(mesh__port_waiters) in_ready;
 	bool calling, told_end;
+	/* Who waits to send: a blocked thread, or the callback of mesh_port_on_writable, which is called once. */
+	mesh_port_writable_fn writable_fn;
+	void *writable_userdata;
+	bool writable_at_home;
+	int writable_fd;               /* -1 until a base watches it */
+	struct event *writable_event;
+	struct mesh__held refused;     /* what there was no room for */
+	unsigned senders;              /* threads that wait for room */
+	unsigned telling;              /* calls of the callback that are under way */
+	bool listed;                   /* in the node's list of those */
+	TAILQ_ENTRY(mesh__port_waiters) in_senders;
 	bool orphan;                   /* the port went: freed by the last who is still at it, a call or a blocked thread */
 };
+
+/* ---- port.c, for send.c ---- */
+
+/* The port's waiters, made at the first use; NULL when memory runs out. With the lock. */
+struct mesh__port_waiters *mesh__port_waiters_of(struct mesh_port *port);
+/* Whoever waits on the port in a thread looks again. With the lock. */
+void mesh__port_wake_blocked(struct mesh__port_waiters *waiters);
+/* Has the node's home look at the port's callbacks. With the lock. */
+void mesh__port_call_at_home(struct mesh__port_waiters *waiters);
+/*
+ * One step of waiting on a port, for a thread that looks at something of it. Called and returns with *space locked.
+ * false: the deadline has passed.
+ */
+bool mesh__port_wait_once(struct mesh__port_waiters *waiters, struct mesh__space **space, struct mesh__waiter *waiter,
+	pal_deadline deadline);
+/* Of a port that went, the waiters for the last one who was at them, to free without the lock. With it. */
+struct mesh__port_waiters *mesh__port_inherit_waiters(struct mesh__port_waiters *waiters);
+void mesh__port_free_waiters(struct mesh__port_waiters *waiters);
+
+/* ---- send.c, for port.c ---- */
+
+/*
+ * Calls the callback that waits for room, if there is some. Called and returns with *space locked, which it releases for
+ * the call. false: the port went meanwhile, and the waiters with it: *ret_left then is what the caller has to free
+ * without the lock, since a base in another thread may be about to call.
+ */
+bool mesh__port_call_writable(struct mesh__space **space, struct mesh__port_waiters *waiters,
+	struct mesh__port_waiters **ret_left);
+/* Something about the port has changed that may let somebody send. With the lock. */
+void mesh__port_tell_sender(struct mesh__port_waiters *waiters);
+/* A message was taken from the port: its peer, if that is here, has more room. With the lock. */
+void mesh__port_room_made(struct mesh_port *port);
+/* Nobody waits to send any more. With the lock; what has to be freed is freed with the waiters. */
+void mesh__port_drop_sender(struct mesh__port_waiters *waiters);
 
 #endif

@@ -25,29 +25,42 @@ static bool has_something(const struct mesh_port *port)
 	return port->queue_count || mesh__port_end(port);
 }
 
+void mesh__port_wake_blocked(struct mesh__port_waiters *waiters)
+{
+	struct mesh__waiter *waiter;
+
+	TAILQ_FOREACH(waiter, &waiters->blocked, of_port)
+		mesh__waiter_wake(waiter);
+}
+
+void mesh__port_call_at_home(struct mesh__port_waiters *waiters)
+{
+	struct mesh_node *node = mesh__node_of(waiters->port->space);
+
+	if (waiters->ready || !node)
+		return;
+	waiters->ready = true;
+	TAILQ_INSERT_TAIL(&node->ready, waiters, in_ready);
+	mesh__poller_kick_home(&node->poller);
+}
+
 /* Under the lock, from the machine: a message came, or the port ended, or a node adopted it. */
 static void on_notify(struct mesh_port *port)
 {
 	struct mesh__port_waiters *waiters = port->waiters;
-	struct mesh__waiter *waiter;
-	struct mesh_node *node = mesh__node_of(port->space);
 	uint64_t one = 1;
 
-	TAILQ_FOREACH(waiter, &waiters->blocked, of_port)
-		mesh__waiter_wake(waiter);
+	mesh__port_wake_blocked(waiters);
 	if (waiters->event_fd >= 0 && has_something(port))
 		(void)!write(waiters->event_fd, &one, sizeof one);
-	if (waiters->at_home && !waiters->ready && node) {
-		waiters->ready = true;
-		TAILQ_INSERT_TAIL(&node->ready, waiters, in_ready);
-		mesh__poller_kick_home(&node->poller);
-	}
+	if (waiters->at_home)
+		mesh__port_call_at_home(waiters);
+	mesh__port_tell_sender(waiters);
 }
 
 static void on_detach(struct mesh_port *port);
 
-/* The port's waiters, made at the first use. With the lock. */
-static struct mesh__port_waiters *waiters_of(struct mesh_port *port)
+struct mesh__port_waiters *mesh__port_waiters_of(struct mesh_port *port)
 {
 	struct mesh__port_waiters *waiters = port->waiters;
 
@@ -57,7 +70,7 @@ static struct mesh__port_waiters *waiters_of(struct mesh_port *port)
 	if (!waiters)
 		return NULL;
 	waiters->port = port;
-	waiters->event_fd = -1;
+	waiters->event_fd = waiters->writable_fd = -1;
 	TAILQ_INIT(&waiters->blocked);
 	port->waiters = waiters;
 	port->detach = on_detach;
@@ -68,7 +81,7 @@ static struct mesh__port_waiters *waiters_of(struct mesh_port *port)
 /* Whether a callback is being called, or threads have not yet seen that the port went. */
 static bool in_use(const struct mesh__port_waiters *waiters)
 {
-	return waiters->calling || !TAILQ_EMPTY(&waiters->blocked);
+	return waiters->calling || waiters->telling || !TAILQ_EMPTY(&waiters->blocked);
 }
 
 /* Takes the waiters off the port. With the lock; the caller frees them without it. */
@@ -76,7 +89,6 @@ static struct mesh__port_waiters *unhook(struct mesh_port *port)
 {
 	struct mesh__port_waiters *waiters = port->waiters;
 	struct mesh_node *node = mesh__node_of(port->space);
-	struct mesh__waiter *waiter;
 
 	if (!waiters)
 		return NULL;
@@ -87,24 +99,26 @@ static struct mesh__port_waiters *unhook(struct mesh_port *port)
 		TAILQ_REMOVE(&node->ready, waiters, in_ready);
 	waiters->ready = false;
 	waiters->fn = NULL;
-	TAILQ_FOREACH(waiter, &waiters->blocked, of_port)
-		mesh__waiter_wake(waiter);
+	mesh__port_drop_sender(waiters);
+	mesh__port_wake_blocked(waiters);
 	waiters->orphan = in_use(waiters);
 	return waiters->orphan ? NULL : waiters; /* the last one who is at it frees them */
 }
 
-static void free_waiters(struct mesh__port_waiters *waiters)
+void mesh__port_free_waiters(struct mesh__port_waiters *waiters)
 {
 	if (!waiters)
 		return;
 	if (waiters->event)
 		event_free(waiters->event);
+	if (waiters->writable_event)
+		event_free(waiters->writable_event);
 	pal_close(waiters->event_fd);
+	pal_close(waiters->writable_fd);
 	free(waiters);
 }
 
-/* Of a port that went, the waiters for the last one who was at them, to free. With the lock. */
-static struct mesh__port_waiters *inherit(struct mesh__port_waiters *waiters)
+struct mesh__port_waiters *mesh__port_inherit_waiters(struct mesh__port_waiters *waiters)
 {
 	if (!waiters->orphan || in_use(waiters))
 		return NULL;
@@ -118,7 +132,7 @@ static void on_detach(struct mesh_port *port)
 	struct mesh__port_waiters *waiters = unhook(port);
 
 	mesh__space_unlock(space);
-	free_waiters(waiters);
+	mesh__port_free_waiters(waiters);
 }
 
 static int make_event_fd(struct mesh_port *port, struct mesh__port_waiters *waiters)
@@ -146,7 +160,9 @@ static struct mesh_message *next_for_callback(struct mesh_port *port, int *ret_s
 	struct mesh_message *message = mesh__port_take(port);
 
 	*ret_status = 0;
-	if (!message) {
+	if (message) {
+		mesh__port_room_made(port);
+	} else {
 		*ret_status = waiters->told_end ? 0 : mesh__port_end(port);
 		waiters->told_end |= *ret_status != 0;
 	}
@@ -157,10 +173,11 @@ static struct mesh_message *next_for_callback(struct mesh_port *port, int *ret_s
  * Calls the port's callback while there is something for it, at most a turn's
  * worth. Called and returns with *space locked, which it releases for each call; a
  * local pair may be adopted by a node meanwhile. Returns whether there is more. After
- * a call the port may be gone, and the waiters with it.
+ * a call the port may be gone, and the waiters with it: *ret_left then is what the caller has to free without the lock.
  * The reference keeps the port's memory and lock for the look after the call.
  */
-static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *waiters)
+static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *waiters,
+	struct mesh__port_waiters **ret_left)
 {
 	struct mesh_port *port = waiters->port;
 	unsigned turn = waiters->at_home ? CALLS_PER_TURN_AT_HOME : CALLS_PER_TURN_ON_BASE;
@@ -186,12 +203,21 @@ static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *
 	}
 	waiters->calling = false;
 	if (waiters->orphan) {
-		free_waiters(inherit(waiters));
+		*ret_left = mesh__port_inherit_waiters(waiters);
 		return false;
 	}
 	if (waiters->told_end && waiters->event)
 		event_del(waiters->event); /* the descriptor stays readable at the end */
 	return waiters->fn && (port->queue_count || (mesh__port_end(port) && !waiters->told_end));
+}
+
+/* Of a port that is in the list of those with something due at home, both callbacks may be there, or one of them. */
+static bool run_at_home(struct mesh__space **space, struct mesh__port_waiters *waiters,
+	struct mesh__port_waiters **ret_left)
+{
+	if (waiters->writable_at_home && !mesh__port_call_writable(space, waiters, ret_left))
+		return false;
+	return waiters->at_home && run_callback(space, waiters, ret_left);
 }
 
 bool mesh__port_run_ready(struct mesh_node *node)
@@ -203,11 +229,18 @@ bool mesh__port_run_ready(struct mesh_node *node)
 	TAILQ_FOREACH(waiters, &node->ready, in_ready)
 		round++;
 	while (round-- && (waiters = TAILQ_FIRST(&node->ready))) {
+		struct mesh__port_waiters *left = NULL;
+
 		TAILQ_REMOVE(&node->ready, waiters, in_ready);
 		waiters->ready = false;
-		if (run_callback(&space, waiters) && !waiters->ready) {
+		if (run_at_home(&space, waiters, &left) && !waiters->ready) {
 			waiters->ready = true;
 			TAILQ_INSERT_TAIL(&node->ready, waiters, in_ready);
+		}
+		if (left) {
+			mesh__space_unlock(space);
+			mesh__port_free_waiters(left);
+			mesh__space_lock(space);
 		}
 	}
 	return !TAILQ_EMPTY(&node->ready);
@@ -218,11 +251,13 @@ static void on_base_event(evutil_socket_t fd, short what, void *argument)
 {
 	struct mesh__port_waiters *waiters = argument;
 	struct mesh__space *space = mesh__port_lock(waiters->port);
+	struct mesh__port_waiters *left = NULL;
 
 	(void)fd;
 	(void)what;
-	run_callback(&space, waiters);
+	run_callback(&space, waiters, &left);
 	mesh__space_unlock(space);
+	mesh__port_free_waiters(left);
 }
 
 static int watch_on_base(struct mesh_port *port, struct mesh__port_waiters *waiters, struct event_base *base)
@@ -241,7 +276,7 @@ static int watch_on_base(struct mesh_port *port, struct mesh__port_waiters *wait
 static int set_callback(struct mesh_port *port, struct event_base *base, mesh_port_fn fn, void *userdata)
 {
 	struct mesh_node *node = mesh__node_of(port->space);
-	struct mesh__port_waiters *waiters = waiters_of(port);
+	struct mesh__port_waiters *waiters = mesh__port_waiters_of(port);
 	int result = 0;
 
 	if (!waiters)
@@ -293,7 +328,7 @@ int mesh_port_peek_fd(struct mesh_port *port)
 	if (!port)
 		return -EINVAL;
 	space = mesh__port_lock(port);
-	waiters = waiters_of(port);
+	waiters = mesh__port_waiters_of(port);
 	if (waiters) {
 		result = make_event_fd(port, waiters);
 		if (!result)
@@ -305,8 +340,7 @@ int mesh_port_peek_fd(struct mesh_port *port)
 
 /* ---- receiving by waiting ---- */
 
-/* One step of waiting on a port. Called and returns with *space locked. false: the deadline has passed. */
-static bool wait_once(struct mesh__port_waiters *waiters, struct mesh__space **space, struct mesh__waiter *waiter,
+bool mesh__port_wait_once(struct mesh__port_waiters *waiters, struct mesh__space **space, struct mesh__waiter *waiter,
 	pal_deadline deadline)
 {
 	struct mesh_node *node = mesh__node_of(*space);
@@ -331,11 +365,18 @@ static bool wait_once(struct mesh__port_waiters *waiters, struct mesh__space **s
 static int take_or_wait(struct mesh_port *port, struct mesh__space **space, pal_deadline deadline,
 	struct mesh_message **ret, struct mesh__port_waiters **ret_left)
 {
-	struct mesh__port_waiters *waiters = waiters_of(port);
+	struct mesh__port_waiters *waiters;
 	struct mesh__waiter waiter;
 	bool in_time = true;
 	int result;
 
+	/* Most often there is something, and nobody has to wait. */
+	if (port->queue_count && !(port->waiters && port->waiters->fn)) {
+		*ret = mesh__port_take(port);
+		mesh__port_room_made(port);
+		return 0;
+	}
+	waiters = mesh__port_waiters_of(port);
 	if (!waiters || mesh__waiter_init(&waiter) < 0)
 		return -ENOMEM;
 	for (;;) {
@@ -348,6 +389,7 @@ static int take_or_wait(struct mesh_port *port, struct mesh__space **space, pal_
 			break;
 		}
 		*ret = mesh__port_take(port);
+		mesh__port_room_made(port);
 		result = *ret ? 0 : mesh__port_end(port);
 		if (*ret || result)
 			break;
@@ -355,10 +397,10 @@ static int take_or_wait(struct mesh_port *port, struct mesh__space **space, pal_
 			result = -ETIMEDOUT;
 			break;
 		}
-		in_time = wait_once(waiters, space, &waiter, deadline);
+		in_time = mesh__port_wait_once(waiters, space, &waiter, deadline);
 	}
 	mesh__waiter_deinit(&waiter);
-	*ret_left = inherit(waiters);
+	*ret_left = mesh__port_inherit_waiters(waiters);
 	return result;
 }
 
@@ -377,7 +419,7 @@ int mesh_port_recv(struct mesh_port *port, pal_deadline deadline, struct mesh_me
 	settle_event_fd(port);
 	if (left) {
 		mesh__space_unlock(space);
-		free_waiters(left);
+		mesh__port_free_waiters(left);
 		space = mesh__port_lock(port);
 	}
 	mesh__port_unref(port);
@@ -403,6 +445,7 @@ int mesh_port_try_recv(struct mesh_port *port, struct mesh_message **ret)
 		return -EINVAL;
 	space = mesh__port_lock(port);
 	message = mesh__port_take(port);
+	mesh__port_room_made(port);
 	if (!message) {
 		result = mesh__port_end(port);
 		if (!result)
@@ -415,40 +458,7 @@ int mesh_port_try_recv(struct mesh_port *port, struct mesh_message **ret)
 	return result;
 }
 
-/* ---- sending, closing ---- */
-
-static int send_event(struct mesh_port *port, struct mesh_message *message, bool close)
-{
-	struct mesh__space *space;
-	int result;
-
-	if (!port || !message) {
-		mesh_message_free(message);
-		return -EINVAL;
-	}
-	space = mesh__port_lock(port);
-	result = mesh__port_send(port, message, close);
-	mesh__space_unlock(space);
-	return result;
-}
-
-int mesh_port_send(struct mesh_port *port, struct mesh_message *message)
-{
-	return send_event(port, message, false);
-}
-
-int mesh_port_send_last(struct mesh_port *port, struct mesh_message *message)
-{
-	return send_event(port, message, true);
-}
-
-int mesh_port_send_and_free(struct mesh_port *port, struct mesh_message *message)
-{
-	int result = send_event(port, message, true);
-
-	mesh_port_free(port);
-	return result;
-}
+/* ---- making, closing ---- */
 
 int mesh_port_pair(struct mesh_port **ret_a, struct mesh_port **ret_b)
 {

@@ -35,6 +35,8 @@ PAL_EXPORT int mesh_port_pair(struct mesh_port **ret_a, struct mesh_port **ret_b
  *   -ELOOP   the message carries this port itself, which stays the caller's, or its peer
  *   -EXDEV   it carries a port of another node of this process
  *   -ENOMEM  nothing was sent, the port is as before
+ *   -EAGAIN  the same: too much waits already for a node that does not read (max_queued in node.h), or on the other
+ *            end, where that is in this process (max_port_unread). See mesh_port_try_send and mesh_port_send_wait.
  */
 PAL_EXPORT int mesh_port_send(struct mesh_port *port, struct mesh_message *message) PAL_MUST_CHECK;
 
@@ -45,8 +47,29 @@ PAL_EXPORT int mesh_port_send(struct mesh_port *port, struct mesh_message *messa
  */
 PAL_EXPORT int mesh_port_send_last(struct mesh_port *port, struct mesh_message *message) PAL_MUST_CHECK;
 
-/* The same, and gives up the handle, also on failure. */
+/* The same, and gives up the handle, also on failure. Never -EAGAIN: it could not be said later. */
 PAL_EXPORT int mesh_port_send_and_free(struct mesh_port *port, struct mesh_message *message) PAL_MUST_CHECK;
+
+/* Like mesh_port_send, but with -EAGAIN, and only then, the message stays the caller's, for another try. */
+PAL_EXPORT int mesh_port_try_send(struct mesh_port *port, struct mesh_message *message) PAL_MUST_CHECK;
+
+/*
+ * Like mesh_port_send, but waits where that would say -EAGAIN, and reads and writes the node's links meanwhile, if no other
+ * thread is at it. Also -ETIMEDOUT and -ECANCELED, as mesh_port_recv; the message is consumed then, too.
+ */
+PAL_EXPORT int mesh_port_send_wait(struct mesh_port *port, struct mesh_message *message, pal_deadline deadline,
+	struct pal_error *error) PAL_MUST_CHECK;
+
+/*
+ * Has `fn` called once as soon as there is room again, in the way of mesh_port_set_callback, which says where and when this
+ * may be used: enough for the message that was refused last on this port, and no more waiting than a half of what may wait.
+ * That may be at once. It is called, too, when the port has ended, when sending drops the message. The base has to outlive the
+ * call, not the port. Calls of `fn` do not overlap those of the port's other callback where both are called in the same
+ * thread. A later call replaces an earlier one; NULL removes it. 0, -ENOMEM, -EMFILE (an eventfd is needed), -EINVAL.
+ */
+typedef void (*mesh_port_writable_fn)(struct mesh_port *port, void *userdata);
+PAL_EXPORT int mesh_port_on_writable(struct mesh_port *port, struct event_base *base, mesh_port_writable_fn fn,
+	void *userdata) PAL_MUST_CHECK;
 
 /*
  * Waits for the next message. The waiting thread does the node's reading itself
@@ -88,6 +111,17 @@ PAL_EXPORT int mesh_port_set_callback(struct mesh_port *port, struct event_base 
 PAL_EXPORT int mesh_port_peek_fd(struct mesh_port *port) PAL_MUST_CHECK;
 
 /*
+ * Joins the other ends of two ports: from now on what one of them sends the other one receives, behind what these
+ * two have not received yet; the links between nodes become direct ones. Both handles are given up, also on failure;
+ * then the other ends fail. An end that is closed or failed passes that on: bridging it succeeds.
+ *   -EINVAL  NULL, or twice the same port
+ *   -ELOOP   the two are the ends of one pair. Circles that several processes make together show later, and
+ *            fail the ports in them
+ *   -EXDEV   they are ports of two nodes of this process      -ENOMEM
+ */
+PAL_EXPORT int mesh_port_bridge(struct mesh_port *a, struct mesh_port *b) PAL_MUST_CHECK;
+
+/*
  * A request is a message whose last resource is a port for its answer.
  *
  * mesh_port_request adds such a port to `request` (which it consumes, also on
@@ -98,7 +132,7 @@ PAL_EXPORT int mesh_port_peek_fd(struct mesh_port *port) PAL_MUST_CHECK;
  * Instead of an answer there is -EPIPE when the receiver freed the request
  * unanswered or had closed `port`, -ECONNRESET when it is gone, -ETIMEDOUT when it takes
  * too long; an answer that comes later still is dropped, and `port` stays as
- * good as it was. Else an error of mesh_port_send.
+ * good as it was. Else an error of mesh_port_send; mesh_port_call does not say -EAGAIN but waits, until its deadline.
  */
 PAL_EXPORT int mesh_port_request(struct mesh_port *port, struct mesh_message *request,
 	struct mesh_port **ret_answers) PAL_MUST_CHECK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <mesh/machine-priv.h>
 
-#include <stdlib.h>
+#include <mesh/pool-priv.h>
 
 /* ---- references ---- */
 
@@ -65,16 +65,18 @@ static struct mesh__tie_list *list_of(const struct mesh__ref *ref)
 
 static struct mesh__tie *tie_of(struct mesh_port *port, const struct mesh__ref *which)
 {
-	return &port->ties[which == &port->peer ? 0 : which == &port->target ? 1 : 2];
+	if (which == &port->peer)
+		return &port->peer_tie;
+	return which == &port->far->target ? &port->far->target_tie : &port->far->origin_tie;
 }
 
 struct mesh__ref mesh__port_unrefer(struct mesh_port *port, struct mesh__ref *which)
 {
 	struct mesh__tie *tie = tie_of(port, which);
 
-	if (tie->listed)
+	if (tie->holder)
 		LIST_REMOVE(tie, next);
-	tie->listed = false;
+	tie->holder = NULL;
 	return mesh__ref_take(which);
 }
 
@@ -85,10 +87,9 @@ void mesh__port_refer(struct mesh_port *port, struct mesh__ref *which, struct me
 	struct mesh__tie *tie = tie_of(port, which);
 
 	*which = to;
-	tie->holder = port;
 	if (list) {
 		LIST_INSERT_HEAD(list, tie, next);
-		tie->listed = true;
+		tie->holder = port;
 	}
 	mesh__ref_clear(&old);
 }
@@ -117,6 +118,17 @@ static void take_from(struct mesh__held *held, const struct mesh__charge *charge
 	held->bytes -= charge->bytes;
 	held->events -= charge->events;
 	held->fds -= charge->fds;
+}
+
+static bool fits(size_t have, size_t more, size_t most)
+{
+	return have <= most && more <= most - have;
+}
+
+bool mesh__held_fits(const struct mesh__held *held, const struct mesh__held *cost, const struct mesh__held *most)
+{
+	return fits(held->bytes, cost->bytes, most->bytes) && fits(held->events, cost->events, most->events) &&
+	       fits(held->fds, cost->fds, most->fds);
 }
 
 void mesh__charge_put(struct mesh__charge *charge, struct mesh__remote *remote, size_t bytes, unsigned events,
@@ -158,21 +170,30 @@ bool mesh__charge_park(struct mesh__charge *charge)
 	return parked->bytes <= most->bytes / 2 && parked->events <= most->events / 2 && parked->fds <= most->fds / 2;
 }
 
+void mesh__count_resources(struct mesh_traffic *traffic, const struct mesh_message *message, int sign)
+{
+	uint64_t one = (uint64_t)sign;
+
+	traffic->fds += one * mesh__message_fd_count(message);
+	for (size_t i = 0; i < message->resource_count; i++)
+		traffic->ports += message->resources[i].kind == MESH__RESOURCE_PORT ? one : 0;
+}
+
 /* ---- events ---- */
 
 struct mesh__event *mesh__event_new(enum mesh__event_type type)
 {
-	struct mesh__event *event = calloc(1, sizeof *event);
+	struct mesh__event *event = mesh__pool_get(sizeof *event);
 
 	if (event)
-		event->type = type;
+		*event = (struct mesh__event){.type = type};
 	return event;
 }
 
 struct mesh__event *mesh__event_own(
         struct mesh_port *port, enum mesh__own which, enum mesh__event_type type)
 {
-	struct mesh__event *event = &port->own[which];
+	struct mesh__event *event = &port->far->own[which];
 
 	*event = (struct mesh__event){.type = type, .owner = mesh__port_ref(port)};
 	return event;
@@ -193,8 +214,13 @@ void mesh__event_drop(struct mesh__space *space, struct mesh__event *event)
 		event->owner = NULL;
 		mesh__port_unref(owner);
 	} else {
-		free(event);
+		mesh__event_release(event);
 	}
+}
+
+void mesh__event_release(struct mesh__event *event)
+{
+	mesh__pool_put(event, sizeof *event);
 }
 
 void mesh__event_free(struct mesh__event *event)

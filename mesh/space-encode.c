@@ -90,7 +90,7 @@ static struct mesh_port *find_sender(const struct mesh__remote *to, const struct
 		struct mesh_port *port = tie->holder;
 
 		if (!mesh__port_ended(port) && (mesh__ref_equal(&port->peer, destination) ||
-						       mesh__ref_equal(&port->target, destination)))
+						       mesh__ref_equal(&port->far->target, destination)))
 			return port;
 	}
 	return NULL;
@@ -117,16 +117,11 @@ static void fail_both_ends(
 	mesh__space_post(space, destination, event);
 }
 
-int mesh__space_encode(struct mesh__remote *to, const struct mesh_id *port_id,
-        struct mesh__event *event, size_t headroom, uint8_t **ret_data, size_t *ret_size,
-        int fds[MESH_MESSAGE_MAX_FDS], size_t *ret_fds)
+int mesh__space_check_encoding(
+        struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event, size_t *ret_size)
 {
-	size_t records = record_count(event->message), body = body_size(event);
-	size_t size = mesh__event_size(records, body);
+	size_t size = mesh__event_size(record_count(event->message), body_size(event));
 	struct mesh_id destination = *port_id; /* may be a part of the event */
-	struct output output = {.fds = fds};
-	PAL_CLEANUP_FREE uint8_t *data = NULL;
-	int r = 0;
 
 	if (to->failed) {
 		mesh__event_drop(to->space, event);
@@ -136,19 +131,46 @@ int mesh__space_encode(struct mesh__remote *to, const struct mesh_id *port_id,
 		fail_both_ends(to, &destination, event);
 		return -EMSGSIZE;
 	}
-	data = malloc(headroom + size);
-	if (data) {
-		mesh__event_header_write(data + headroom, &destination, event->type, event->flags,
-		        event->seq, (uint32_t)records, (uint32_t)body);
-		output.records = data + headroom + MESH__EVENT_HEADER_SIZE;
+	*ret_size = size;
+	return 0;
+}
+
+int mesh__space_encode_at(struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event,
+        uint8_t *at, int fds[MESH_MESSAGE_MAX_FDS], size_t *ret_fds)
+{
+	size_t records = record_count(event->message), body = body_size(event);
+	struct output output = {.fds = fds};
+	int r = -ENOMEM;
+
+	if (at) {
+		mesh__event_header_write(at, port_id, event->type, event->flags, event->seq, (uint32_t)records,
+		        (uint32_t)body);
+		output.records = at + MESH__EVENT_HEADER_SIZE;
 		output.body = output.records + records * MESH__RECORD_SIZE;
 		r = write_body(to, event, &output);
 	}
 	mesh__event_drop(to->space, event);
-	if (!data || r < 0)
+	if (r < 0)
 		return -ENOMEM;
+	*ret_fds = output.fd_count;
+	return 0;
+}
+
+int mesh__space_encode(struct mesh__remote *to, const struct mesh_id *port_id,
+        struct mesh__event *event, size_t headroom, uint8_t **ret_data, size_t *ret_size,
+        int fds[MESH_MESSAGE_MAX_FDS], size_t *ret_fds)
+{
+	PAL_CLEANUP_FREE uint8_t *data = NULL;
+	size_t size;
+	int r = mesh__space_check_encoding(to, port_id, event, &size);
+
+	if (r < 0)
+		return r;
+	data = malloc(headroom + size);
+	r = mesh__space_encode_at(to, port_id, event, data ? data + headroom : NULL, fds, ret_fds);
+	if (r < 0)
+		return r;
 	*ret_data = PAL_TAKE_POINTER(data);
 	*ret_size = size;
-	*ret_fds = output.fd_count;
 	return 0;
 }

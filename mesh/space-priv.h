@@ -27,6 +27,7 @@
  * mesh_message_free. mesh__space_unlock frees what was collected.
  */
 
+#include <mesh/counters.h>
 #include <mesh/event-priv.h>
 #include <mesh/hash-priv.h>
 #include <mesh/message-priv.h>
@@ -63,9 +64,11 @@ enum mesh__port_state { MESH__PEERED, MESH__SENDING, MESH__PROXYING, MESH__DONE,
 /* A port of this space, or one of another node. Holds a reference on what it names. */
 struct mesh__ref {
 	enum mesh__ref_kind { MESH__REF_NONE, MESH__REF_LOCAL, MESH__REF_REMOTE } kind;
-	struct mesh_port *port;      /* LOCAL */
-	struct mesh__remote *remote; /* REMOTE */
-	struct mesh_id id;           /* REMOTE: the port's id there */
+	union {
+		struct mesh_port *port;      /* LOCAL */
+		struct mesh__remote *remote; /* REMOTE */
+	};
+	struct mesh_id id;                   /* REMOTE: the port's id there */
 };
 
 /*
@@ -74,8 +77,7 @@ struct mesh__ref {
  */
 struct mesh__tie {
 	LIST_ENTRY(mesh__tie) next;
-	struct mesh_port *holder;
-	bool listed;
+	struct mesh_port *holder; /* NULL: not in a list */
 };
 LIST_HEAD(mesh__tie_list, mesh__tie);
 
@@ -113,6 +115,11 @@ struct mesh__remote_ops {
 	 * learns of it that way. May be NULL: then that node is left waiting. Must not call back.
 	 */
 	void (*give_up)(struct mesh__remote *remote);
+	/*
+	 * Whether a program may send that much more to it: what waits for the link has a bound. `emptier`: whether
+	 * it is so by far, too. May be NULL: always. Must not call back.
+	 */
+	bool (*has_room)(struct mesh__remote *remote, const struct mesh__held *cost, bool emptier);
 };
 
 /* Embedded in the implementation's object. */
@@ -140,33 +147,49 @@ enum mesh__own {
 	MESH__OWN_COUNT
 };
 
+/*
+ * What a port has to have as soon as other nodes may have to do with it, or it leaves: before that many a pair
+ * lives and ends within its process, and is small. Without it a port is Peered with one on the same node, or has ended.
+ */
+struct mesh__port_far {
+	struct mesh_port *port;
+	/* Set by mesh__port_refer only. */
+	struct mesh__ref target; /* SENDING, PROXYING, and FAILED until its record was answered */
+	struct mesh__ref origin; /* what it was on the node that it came from */
+	struct mesh__tie target_tie, origin_tie;
+	LIST_ENTRY(mesh_port) in_forlorn;
+	struct mesh__ref landmark;      /* PROXYING: one of the peers that came by, and */
+	unsigned changes, landmark_due; /* how many did; at that number the landmark is replaced */
+	struct mesh__charge charge;
+	struct mesh__event *pending;    /* uthash by seq */
+	size_t pending_count;
+	const char *why;                /* FAILED: for a debugger; static */
+	struct mesh__event own[MESH__OWN_COUNT]; /* what it says at its end needs no memory */
+	UT_hash_handle hh;              /* in the space's table, by the port's id */
+};
+
+/* What a port has that has none of it: all empty, and never written to. */
+extern struct mesh__port_far *const mesh__nowhere;
+
 struct mesh_port {
 	struct mesh__space *space;  /* read it under mesh__port_lock: a local pair may be adopted by a node */
 	unsigned refs;              /* owner, id table, local references, events: all under the lock */
+	uint8_t state;              /* enum mesh__port_state */
+	bool registered : 1, owned : 1; /* owned: the application (or a message) holds it */
+	bool local_closed : 1;
+	bool forlorn : 1;           /* in the space's list */
+	bool settled : 1;           /* its peer was heard of from elsewhere since it came */
 	struct mesh_id id;          /* zero until registered */
-	bool registered, owned;     /* owned: the application (or a message) holds it */
-	bool local_closed;
-	enum mesh__port_state state;
-	/* Set by mesh__port_refer only. */
-	struct mesh__ref peer, target; /* target: SENDING, PROXYING, and FAILED until its record was answered */
-	struct mesh__ref origin;       /* what it was on the node that it came from */
-	struct mesh__tie ties[3];      /* of these */
+	struct mesh__port_far *far; /* mesh__nowhere, or its own */
+	struct mesh__ref peer;      /* set by mesh__port_refer only */
+	struct mesh__tie peer_tie;
 	struct mesh__tie_list named_by;
-	bool forlorn;                  /* in the space's list */
-	LIST_ENTRY(mesh_port) in_forlorn;
-	bool settled;                  /* its peer was heard of from elsewhere since it came */
-	struct mesh__charge charge;
 	uint64_t next_local_seq, next_peer_seq;
-	struct mesh__event *pending;   /* uthash by seq */
-	size_t pending_count;
 	struct mesh__message_queue queue; /* received and not taken, undecoded */
 	size_t queue_count;
+	struct mesh__held stored;         /* the queue and the pending ones, as mesh__message_cost counts */
 	struct mesh_id blamed;         /* FAILED: the node */
-	const char *why;               /* FAILED: for a log; static */
-	struct mesh__event own[MESH__OWN_COUNT]; /* what it says at its end needs no memory */
-	UT_hash_handle hh;             /* in the space's table, by id */
 	LIST_ENTRY(mesh_port) in_space;
-	pthread_mutex_t guard;         /* `space` is written with this and both spaces' locks held; taken last */
 
 	/* the application's side (port.c): called when the queue got a message, the state became
 	 * DONE or FAILED, or a node adopted the port */
@@ -185,6 +208,26 @@ struct mesh__space *mesh__port_lock(struct mesh_port *port);
 void mesh__space_lock(struct mesh__space *space);
 /* Runs what was left behind, releases, and then frees the messages that were given up under the lock. */
 void mesh__space_unlock(struct mesh__space *space);
+/* What a stored message costs with its event; its ports are not counted. Of NULL: an event without a message. */
+static inline struct mesh__held mesh__message_cost(const struct mesh_message *message)
+{
+	struct mesh__held cost = {.bytes = sizeof(struct mesh__event), .events = 1};
+
+	if (message) {
+		cost.bytes += sizeof *message + message->size + message->resource_count * sizeof *message->resources;
+		cost.fds = message->resource_count ? mesh__message_fd_count(message) : 0;
+	}
+	return cost;
+}
+/* Whether so much more is within a bound. */
+bool mesh__held_fits(const struct mesh__held *held, const struct mesh__held *cost, const struct mesh__held *most);
+/*
+ * Whether the port's program may send so much more: what waits for the other end has a bound. `emptier`: by far, which is
+ * when those who wait for it are told.
+ */
+bool mesh__port_has_room(const struct mesh_port *port, const struct mesh__held *cost, bool emptier);
+/* The memory of an event from mesh__event_new that holds nothing. Takes NULL. */
+void mesh__event_release(struct mesh__event *event);
 /* Frees a message when the lock is released: its ports may belong to this space or to another. Takes NULL. */
 void mesh__event_message_free(struct mesh__space *space, struct mesh_message *message);
 
@@ -201,6 +244,11 @@ int mesh__port_new_remote(struct mesh__space *space, const struct mesh_id *id, s
  * queued on a local pair may still meet that when the pair moves: then that port fails).
  */
 int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool close);
+/*
+ * Joins the peers of two ports, which are given up, also on failure. Without the lock. 0, -EINVAL (the same port),
+ * -ELOOP (they are peers of one another), -EXDEV, -ENOMEM: then both have failed.
+ */
+int mesh__port_bridge(struct mesh_port *x, struct mesh_port *y);
 /* Gives up the owner's reference (closing it if it was not): the port may be freed here. Does not run the space. */
 void mesh__port_disown(struct mesh_port *port);
 /* The same for somebody who holds no lock; `fail`: the other end must learn that this is no orderly close. */
@@ -225,7 +273,8 @@ struct mesh__space {
 	struct mesh_id node;               /* zero in the local space */
 	size_t max_message;                /* UINT32_MAX unless set after init */
 	struct mesh__held max_held;        /* for each account of remotes; unlimited unless set after init */
-	struct mesh_port *ports;           /* uthash by id */
+	struct mesh__held max_stored;      /* for each port; unlimited in the same way */
+	struct mesh__port_far *ports;      /* uthash by the port's id */
 	LIST_HEAD(, mesh_port) all;        /* registered or not */
 	/*
 	 * Ports whose peer has failed on this node without knowing them as its peer, or came to talk to them on this
@@ -239,6 +288,13 @@ struct mesh__space {
 	bool backlog_first;                /* the order of the original when a proxy starts; for comparing traces */
 	unsigned entering;                 /* atomic: threads between reading a port's space and having its lock */
 	pthread_cond_t entered;
+	/*
+	 * Ids of ports that were said to have failed and were not known: where packets overtake one another, that can be
+	 * one of which the record is still under way.
+	 */
+	struct mesh_id early_failures[64];
+	unsigned early_failure_count; /* the next one overwrites the oldest */
+	struct mesh_port_counters counters;           /* what else there is to count; the rest is asked for */
 	uint64_t unknown_port_events, dropped_events; /* counters, for tests and logs */
 	uint64_t checked_for_loss;                    /* ports that were looked at because a node was lost */
 };
@@ -279,6 +335,14 @@ bool mesh__space_wants(struct mesh__space *space, const struct mesh__remote *fro
  */
 int mesh__space_encode(struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event,
 	size_t headroom, uint8_t **ret_data, size_t *ret_size, int fds[MESH_MESSAGE_MAX_FDS], size_t *ret_fds);
+/*
+ * The same in two steps, for who has a place for the bytes. First how many they will be: 0, -EMSGSIZE, -EPIPE; then
+ * writes them: 0, -ENOMEM. `at` NULL: there was no memory for a place. Nothing else may be done between the two.
+ */
+int mesh__space_check_encoding(
+	struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event, size_t *ret_size);
+int mesh__space_encode_at(struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event, uint8_t *at,
+	int fds[MESH_MESSAGE_MAX_FDS], size_t *ret_fds);
 /* An event that was posted and will not be encoded. Takes NULL. */
 void mesh__event_free(struct mesh__event *event);
 

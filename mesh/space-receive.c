@@ -196,14 +196,9 @@ static bool read_body(struct arrival *arrival, struct mesh__event *event)
 /* Of a message its ports are not counted here: each is charged for itself. */
 static void charge(const struct arrival *arrival, struct mesh__event *event)
 {
-	const struct mesh_message *message = event->message;
-	size_t bytes = sizeof *event, fds = 0;
+	struct mesh__held cost = mesh__message_cost(event->message);
 
-	if (message) {
-		bytes += sizeof *message + message->size + message->resource_count * sizeof *message->resources;
-		fds = mesh__message_fd_count(message);
-	}
-	mesh__charge_put(&event->charge, arrival->from, bytes, 1, (unsigned)fds);
+	mesh__charge_put(&event->charge, arrival->from, cost.bytes, 1, (unsigned)cost.fds);
 }
 
 static struct mesh__event *read_event(struct arrival *arrival)
@@ -268,6 +263,11 @@ static void reject(struct arrival *arrival, struct mesh_port *port, bool well_fo
 	}
 }
 
+static void note_early_failure(struct mesh__space *space, const struct mesh_id *id)
+{
+	space->early_failures[space->early_failure_count++ % PAL_ARRAY_LENGTH(space->early_failures)] = *id;
+}
+
 static void receive(struct arrival *arrival, const struct mesh__incoming *incoming)
 {
 	struct mesh__raw_event *raw = &arrival->raw;
@@ -285,6 +285,8 @@ static void receive(struct arrival *arrival, const struct mesh__incoming *incomi
 	}
 	event = well_formed && port && !lost ? read_event(arrival) : NULL;
 	if (!event) {
+		if (well_formed && !port && raw->type == MESH__EVENT_FAIL_PORT)
+			note_early_failure(arrival->space, &raw->port);
 		/* Without its body only the records of a message say anything. */
 		reject(arrival, port, well_formed && (!lost || has_message));
 		return;

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include <mesh/node.h>
+
 /* ---- life ---- */
 
 static struct mesh__space local_space = {
@@ -10,6 +12,9 @@ static struct mesh__space local_space = {
         .entered = PTHREAD_COND_INITIALIZER,
         .max_message = UINT32_MAX,
         .max_held = {SIZE_MAX, SIZE_MAX, SIZE_MAX},
+        .max_stored = {.bytes = MESH_DEFAULT_MAX_PORT_UNREAD,
+                .events = MESH_DEFAULT_MAX_PORT_UNREAD_MESSAGES,
+                .fds = SIZE_MAX},
         .all = LIST_HEAD_INITIALIZER(local_space.all),
         .local = STAILQ_HEAD_INITIALIZER(local_space.local),
         .out = STAILQ_HEAD_INITIALIZER(local_space.out),
@@ -27,7 +32,8 @@ void mesh__space_init(
 	*space = (struct mesh__space){.ops = ops,
 	        .node = *node,
 	        .max_message = UINT32_MAX,
-	        .max_held = {SIZE_MAX, SIZE_MAX, SIZE_MAX}};
+	        .max_held = {SIZE_MAX, SIZE_MAX, SIZE_MAX},
+	        .max_stored = {SIZE_MAX, SIZE_MAX, SIZE_MAX}};
 	pthread_mutex_init(&space->lock, NULL);
 	pthread_cond_init(&space->entered, NULL);
 	LIST_INIT(&space->all);
@@ -41,7 +47,8 @@ static void clear_charges(struct mesh_port *port)
 {
 	struct mesh_message *message;
 
-	mesh__charge_clear(&port->charge);
+	if (mesh__port_has_far(port))
+		mesh__charge_clear(&port->far->charge);
 	STAILQ_FOREACH(message, &port->queue, next)
 		if (message->spare)
 			mesh__charge_clear(&message->spare->charge);
@@ -62,11 +69,12 @@ static void move_out(struct mesh__space *space)
 
 void mesh__space_close(struct mesh__space *space)
 {
-	struct mesh_port *port, *next;
+	struct mesh__port_far *far, *next;
 
 	space->closing = true;
-	HASH_ITER(hh, space->ports, port, next) {
-		mesh__port_ref(port);
+	HASH_ITER(hh, space->ports, far, next) {
+		struct mesh_port *port = mesh__port_ref(far->port);
+
 		mesh__port_break(port, &space->node, NULL, "its node has left");
 		if (port->registered)
 			mesh__port_leave(port, MESH__FAILED);
@@ -103,11 +111,15 @@ void mesh__space_unlock(struct mesh__space *space)
 {
 	struct mesh__message_queue discarded = STAILQ_HEAD_INITIALIZER(discarded);
 
-	mesh__space_run(space);
+	if (!STAILQ_EMPTY(&space->local) || !STAILQ_EMPTY(&space->out))
+		mesh__space_run(space);
+	if (STAILQ_EMPTY(&space->discarded)) {
+		pthread_mutex_unlock(&space->lock);
+		return;
+	}
 	STAILQ_CONCAT(&discarded, &space->discarded);
 	pthread_mutex_unlock(&space->lock);
-	if (!STAILQ_EMPTY(&discarded))
-		mesh__message_free_all(&discarded);
+	mesh__message_free_all(&discarded);
 }
 
 void mesh__event_message_free(struct mesh__space *space, struct mesh_message *message)
@@ -119,14 +131,38 @@ void mesh__event_message_free(struct mesh__space *space, struct mesh_message *me
 	STAILQ_INSERT_TAIL(&space->discarded, message, next);
 }
 
+/*
+ * A port's `space` is written with its guard and both spaces' locks held; guards are taken last. Many ports
+ * share one.
+ */
+#define GUARDS 64
+static pthread_mutex_t guards[GUARDS] = {[0 ... GUARDS - 1] = PTHREAD_MUTEX_INITIALIZER};
+
+static pthread_mutex_t *guard_of(const struct mesh_port *port)
+{
+	return &guards[(uintptr_t)port / sizeof *port % GUARDS];
+}
+
 struct mesh__space *mesh__port_space(struct mesh_port *port)
 {
 	struct mesh__space *space;
 
-	pthread_mutex_lock(&port->guard);
+	pthread_mutex_lock(guard_of(port));
 	space = port->space;
-	pthread_mutex_unlock(&port->guard);
+	pthread_mutex_unlock(guard_of(port));
 	return space;
+}
+
+/* The local space is always there, so who finds a port in it by a look may lock it and look again. */
+static bool lock_local(struct mesh_port *port)
+{
+	if (__atomic_load_n(&port->space, __ATOMIC_ACQUIRE) != &local_space)
+		return false;
+	pthread_mutex_lock(&local_space.lock);
+	if (__atomic_load_n(&port->space, __ATOMIC_ACQUIRE) == &local_space)
+		return true;
+	pthread_mutex_unlock(&local_space.lock);
+	return false;
 }
 
 struct mesh__space *mesh__port_lock(struct mesh_port *port)
@@ -135,11 +171,14 @@ struct mesh__space *mesh__port_lock(struct mesh_port *port)
 		struct mesh__space *space;
 		bool there;
 
+		if (lock_local(port))
+			return &local_space;
+
 		/* `entering`, raised before the guard is released, keeps the space from going while we wait for it. */
-		pthread_mutex_lock(&port->guard);
+		pthread_mutex_lock(guard_of(port));
 		space = port->space;
 		__atomic_add_fetch(&space->entering, 1, __ATOMIC_RELAXED);
-		pthread_mutex_unlock(&port->guard);
+		pthread_mutex_unlock(guard_of(port));
 
 		pthread_mutex_lock(&space->lock);
 		there = __atomic_load_n(&port->space, __ATOMIC_ACQUIRE) == space;
@@ -151,27 +190,40 @@ struct mesh__space *mesh__port_lock(struct mesh_port *port)
 	}
 }
 
+static void rehome_counts(const struct mesh_port *port, struct mesh__space *space)
+{
+	struct mesh_message *message;
+
+	port->space->counters.ports--;
+	space->counters.ports++;
+	STAILQ_FOREACH(message, &port->queue, next) {
+		mesh__count(&port->space->counters.waiting, message, -1);
+		mesh__count(&space->counters.waiting, message, 1);
+	}
+}
+
 void mesh__space_rehome(struct mesh_port *port, struct mesh__space *space)
 {
+	rehome_counts(port, space);
 	LIST_REMOVE(port, in_space);
 	LIST_INSERT_HEAD(&space->all, port, in_space);
 	if (port->forlorn) {
-		LIST_REMOVE(port, in_forlorn);
-		LIST_INSERT_HEAD(&space->forlorn, port, in_forlorn);
+		LIST_REMOVE(port, far->in_forlorn);
+		LIST_INSERT_HEAD(&space->forlorn, port, far->in_forlorn);
 	}
-	pthread_mutex_lock(&port->guard);
+	pthread_mutex_lock(guard_of(port));
 	__atomic_store_n(&port->space, space, __ATOMIC_RELEASE);
-	pthread_mutex_unlock(&port->guard);
+	pthread_mutex_unlock(guard_of(port));
 }
 
 /* ---- the table of ids ---- */
 
 struct mesh_port *mesh__space_find(struct mesh__space *space, const struct mesh_id *id)
 {
-	struct mesh_port *port;
+	struct mesh__port_far *far;
 
-	HASH_FIND(hh, space->ports, id, sizeof *id, port);
-	return port;
+	HASH_FIND(hh, space->ports, id, sizeof *id, far);
+	return far ? far->port : NULL;
 }
 
 int mesh__space_register(struct mesh_port *port, const struct mesh_id *id)
@@ -182,6 +234,9 @@ int mesh__space_register(struct mesh_port *port, const struct mesh_id *id)
 
 	if (port->registered)
 		return 0;
+	r = mesh__port_need_far(port);
+	if (r < 0)
+		return r;
 	if (mesh__id_is_zero(&new_id)) {
 		r = mesh__id_random(&new_id);
 		if (r < 0)
@@ -190,8 +245,8 @@ int mesh__space_register(struct mesh_port *port, const struct mesh_id *id)
 	if (mesh__space_find(space, &new_id))
 		return -EEXIST;
 	port->id = new_id;
-	HASH_ADD(hh, space->ports, id, sizeof port->id, port);
-	if (!port->hh.tbl)
+	HASH_ADD_KEYPTR(hh, space->ports, &port->id, sizeof port->id, port->far);
+	if (!port->far->hh.tbl)
 		return -ENOMEM;
 	port->registered = true;
 	mesh__port_ref(port);
@@ -203,22 +258,22 @@ void mesh__space_unregister(struct mesh_port *port)
 	if (!port->registered)
 		return;
 	port->registered = false;
-	HASH_DELETE(hh, port->space->ports, port);
+	HASH_DELETE(hh, port->space->ports, port->far);
 	mesh__port_unref(port);
 }
 
 void mesh__space_add_forlorn(struct mesh_port *port)
 {
-	if (port->forlorn || mesh__port_ended(port))
+	if (port->forlorn || mesh__port_ended(port) || !mesh__port_has_far(port))
 		return;
 	port->forlorn = true;
-	LIST_INSERT_HEAD(&port->space->forlorn, port, in_forlorn);
+	LIST_INSERT_HEAD(&port->space->forlorn, port, far->in_forlorn);
 }
 
 void mesh__space_remove_forlorn(struct mesh_port *port)
 {
 	if (port->forlorn)
-		LIST_REMOVE(port, in_forlorn);
+		LIST_REMOVE(port, far->in_forlorn);
 	port->forlorn = false;
 }
 
@@ -271,13 +326,13 @@ static void check_tied(struct mesh_port *port, const struct mesh__remote *remote
 {
 	port->space->checked_for_loss++;
 	mesh__port_ref(port);
-	if (mesh__port_ended(port) && mesh__ref_is_on(&port->target, remote))
+	if (mesh__port_ended(port) && mesh__ref_is_on(&port->far->target, remote))
 		mesh__port_leave(port, MESH__FAILED);
-	else if (mesh__ref_is_on(&port->peer, remote) || mesh__ref_is_on(&port->target, remote))
+	else if (mesh__ref_is_on(&port->peer, remote) || mesh__ref_is_on(&port->far->target, remote))
 		mesh__port_break(port, &remote->id, NULL, "its peer's node is lost");
 	else
 		mesh__port_check_origin(port);
-	if (mesh__ref_is_on(&port->origin, remote))
+	if (mesh__ref_is_on(&port->far->origin, remote))
 		mesh__space_add_forlorn(port); /* for the second look */
 	mesh__port_unref(port);
 }
@@ -288,9 +343,11 @@ static void break_ports_of(struct mesh__remote *remote)
 	struct mesh__tie *tie;
 
 	while ((tie = LIST_FIRST(&remote->named_by))) {
+		struct mesh_port *holder = tie->holder;
+
 		LIST_REMOVE(tie, next);
-		tie->listed = false;
-		check_tied(tie->holder, remote);
+		tie->holder = NULL;
+		check_tied(holder, remote);
 	}
 }
 

@@ -124,6 +124,15 @@ void pal_builder_free(struct pal_builder *builder)
 	errno = saved;
 }
 
+void pal_builder_forget(struct pal_builder *builder)
+{
+	if (!builder)
+		return;
+	builder->owned_count = 0;
+	pal__sandbox_forget(&builder->sandbox);
+	pal_builder_free(builder);
+}
+
 void pal_builder_search(struct pal_builder *builder, unsigned flags)
 {
 	if (!builder)

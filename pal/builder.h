@@ -7,6 +7,7 @@
 #include <pal/export.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 
@@ -42,6 +43,11 @@ struct pal_profile;
  */
 PAL_EXPORT struct pal_builder *pal_builder_new(const char *program);
 PAL_EXPORT void pal_builder_free(struct pal_builder *builder);
+/*
+ * Frees its memory and closes nothing that it owns: for the copy in a fork, which may have files of
+ * its own at these numbers. Takes NULL; keeps errno.
+ */
+PAL_EXPORT void pal_builder_forget(struct pal_builder *builder);
 
 /*
  * What spawn would return before it does anything: the first invalid value, or -ENOMEM for
@@ -104,11 +110,18 @@ struct pal_stdio {
 	int flags;        /* for open(2) */
 	mode_t mode;
 };
-#define PAL_STDIO_INHERIT ((struct pal_stdio){.kind = PAL_STDIO_KIND_INHERIT, .fd = -1})
-#define PAL_STDIO_NULL ((struct pal_stdio){.kind = PAL_STDIO_KIND_NULL, .fd = -1})
-#define PAL_STDIO_FD(number) ((struct pal_stdio){.kind = PAL_STDIO_KIND_FD, .fd = (number)})
+#if defined __cplusplus && __cplusplus >= 201103L
+#define PAL_STDIO_OF_(kind, fd, path, flags, mode)                                                 \
+	(pal_stdio{kind, fd, path, flags, static_cast<mode_t>(mode)})
+#else
+#define PAL_STDIO_OF_(kind, fd, path, flags, mode)                                                 \
+	((struct pal_stdio){kind, fd, path, flags, mode})
+#endif
+#define PAL_STDIO_INHERIT PAL_STDIO_OF_(PAL_STDIO_KIND_INHERIT, -1, NULL, 0, 0)
+#define PAL_STDIO_NULL PAL_STDIO_OF_(PAL_STDIO_KIND_NULL, -1, NULL, 0, 0)
+#define PAL_STDIO_FD(number) PAL_STDIO_OF_(PAL_STDIO_KIND_FD, (number), NULL, 0, 0)
 /* The other end: pal_child_stdin() ... */
-#define PAL_STDIO_PIPE ((struct pal_stdio){.kind = PAL_STDIO_KIND_PIPE, .fd = -1})
+#define PAL_STDIO_PIPE PAL_STDIO_OF_(PAL_STDIO_KIND_PIPE, -1, NULL, 0, 0)
 /*
  * A file, opened by the parent at every spawn: with its rights and from its
  * working directory, whatever the child's are. O_CLOEXEC and O_NOCTTY are added.
@@ -117,14 +130,13 @@ struct pal_stdio {
  * nor pthread_cancel(3). With O_NONBLOCK it does not, and the child's stream has that flag.
  */
 #define PAL_STDIO_OPEN(name, open_flags, create_mode)                                              \
-	((struct pal_stdio){.kind = PAL_STDIO_KIND_FILE, .fd = -1, .path = (name),                 \
-		.flags = (open_flags), .mode = (create_mode)})
+	PAL_STDIO_OF_(PAL_STDIO_KIND_FILE, -1, (name), (open_flags), (create_mode))
 #define PAL_STDIO_APPEND(name) PAL_STDIO_OPEN(name, O_WRONLY | O_CREAT | O_APPEND, 0666)
 /*
  * Of stderr: what stdout is, whichever of the two was set first; closed where stdout is. What
  * close_fd(1) takes away stderr has all the same: that comes after the moves.
  */
-#define PAL_STDIO_STDOUT ((struct pal_stdio){.kind = PAL_STDIO_KIND_STDOUT, .fd = -1})
+#define PAL_STDIO_STDOUT PAL_STDIO_OF_(PAL_STDIO_KIND_STDOUT, -1, NULL, 0, 0)
 
 /* With INHERIT a stream that is closed in the parent is closed in the child. */
 PAL_EXPORT void pal_builder_stdin(struct pal_builder *builder, struct pal_stdio from);

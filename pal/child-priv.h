@@ -16,7 +16,7 @@
 
 struct pal_child {
 	struct pal_private private;
-	uint64_t owner; /* pal__process_mark of whose child it is; its forks have copies of the handle */
+	uint64_t owner; /* pal_process_mark of whose child it is; its forks have copies of the handle */
 	pid_t pid;
 	int pidfd;          /* -1: it was lost, see pal__child_waitid */
 	int stdio[3];       /* our ends of pipes, -1: none */
@@ -75,10 +75,16 @@ void pal__child_kill(struct pal_child *child);
 int pal__child_wait_error(const struct pal_child *child, int code, struct pal_error *error);
 
 /*
- * pal__waitid for the child. Its pidfd is a number, which anything in this process can close, or
- * give to another file. As long as the child has not been waited for, its pid is its own: it is
- * waited for by that then, and has a new pidfd afterwards, if there can be one. -ECHILD also where
- * there is no such child any more.
+ * What `pidfd` says, which is the handle's, or was: a number, which anything in this process can
+ * close, or give to another file. 0: that of a child of ours that has not been waited for, this one as far as it can
+ * say. -EBADF: something else has the number. -ECHILD: the child has been waited for. Any thread.
+ */
+int pal__child_look(const struct pal_child *child, int pidfd);
+
+/*
+ * Waits for the child, by its pid, which is its own until it has been waited for. Where its pidfd
+ * is lost it has a new one afterwards, if there can be one. -ECHILD also where there is no such
+ * child any more.
  */
 int pal__child_waitid(
 	struct pal_child *child, int options, siginfo_t *ret, struct rusage *ret_usage);

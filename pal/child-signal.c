@@ -2,8 +2,10 @@
 #include <pal/child-priv.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include <pal/poll-priv.h>
 #include <pal/util-priv.h>
@@ -22,10 +24,16 @@ static int signal_by(int pidfd, int signal)
 	struct pollfd end = {.fd = pidfd, .events = POLLIN};
 	bool ready = pal__poll(&end, 1, 0) > 0;
 
-	/* Another file than a pidfd, which may be ready for reasons of its own, is told by -EBADF. */
 	if (pal__pidfd_signal(pidfd, ready ? 0 : signal) < 0)
 		return -errno;
 	return ready ? -ESRCH : 0;
+}
+
+static int signal_group_by(int pidfd, int signal)
+{
+	return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, PIDFD_SIGNAL_PROCESS_GROUP) < 0
+		       ? -errno
+		       : 0;
 }
 
 struct own_pidfd {
@@ -35,31 +43,46 @@ struct own_pidfd {
 static const ptrdiff_t own_places[] = {PAL_PRIVATE_PLACE(struct own_pidfd, private, fd)};
 static const struct pal_private_layout own_layout = {.count = 1, .places = own_places};
 
-/* The handle's pidfd is lost: by one of our own, because the handle may be in use by its thread. */
-static int signal_by_pid(const struct pal_child *child, int signal)
+/*
+ * The pidfd to signal the child by: one of its own for each signal, because the handle's may have
+ * become another child's, and cannot say so while that runs. And the handle's is asked afterwards:
+ * if the child had not been waited for then, the new one is not of a process that has its number
+ * since. Where there is no room for a new one the handle's has to do.
+ */
+static int find(const struct pal_child *child, struct own_pidfd *own, int *ret)
 {
-	struct own_pidfd own = {.fd = -1};
-	int r;
+	int known = __atomic_load_n(&child->pidfd, __ATOMIC_RELAXED), r, looked;
 
 	if (__atomic_load_n(&child->ended, __ATOMIC_ACQUIRE))
 		return -ESRCH;
+	r = pal__child_open(child->pid, &own->fd);
+	looked = pal__child_look(child, known);
+	if (looked == -ECHILD || r == -ECHILD || r == -ESRCH)
+		return -ESRCH;
+	if (r < 0 && looked == -EBADF)
+		return r;
+	*ret = r < 0 ? known : own->fd;
+	return 0;
+}
+
+static int signal_child(
+	const struct pal_child *child, int signal, int (*send)(int pidfd, int signal))
+{
+	struct own_pidfd own = {.fd = -1};
+	int pidfd, r;
+
 	pal_private_add(&own.private, &own_layout);
-	r = pal__child_open(child->pid, &own.fd);
+	r = find(child, &own, &pidfd);
 	if (r == 0)
-		r = signal_by(own.fd, signal);
+		r = send(pidfd, signal);
 	pal_private_close(&own.fd);
 	pal_private_remove(&own.private);
-	return r == -ECHILD ? -ESRCH : r;
+	return r;
 }
 
 int pal_child_signal(struct pal_child *child, int signal)
 {
-	int r;
-
-	if (!pal__child_is_own(child))
-		return -ECHILD;
-	r = signal_by(__atomic_load_n(&child->pidfd, __ATOMIC_RELAXED), signal);
-	return r == -EBADF ? signal_by_pid(child, signal) : r;
+	return pal__child_is_own(child) ? signal_child(child, signal, signal_by) : -ECHILD;
 }
 
 /* By the kernel, where the process ignores SIGCHLD, or by somebody else: then its number may be another's. */
@@ -71,12 +94,14 @@ static bool is_reaped(struct pal_child *child)
 	       pal__child_waitid(child, WEXITED | WNOHANG | WNOWAIT, &info, NULL) < 0;
 }
 
+/* When the child has been waited for its group can be had by the handle's pidfd alone. */
 static int signal_group(const struct pal_child *child, int signal)
 {
-	return syscall(SYS_pidfd_send_signal, child->pidfd, signal, NULL,
-		       PIDFD_SIGNAL_PROCESS_GROUP) < 0
-		       ? -errno
-		       : 0;
+	int r = signal_child(child, signal, signal_group_by);
+
+	if (r == -ESRCH && pal__child_look(child, child->pidfd) == -ECHILD)
+		r = signal_group_by(child->pidfd, signal);
+	return r;
 }
 
 /*
@@ -93,8 +118,6 @@ int pal_child_signal_group(struct pal_child *child, int signal)
 	if (!pal__child_is_own(child))
 		return -ECHILD;
 	r = signal_group(child, signal);
-	if (r == -EBADF && !is_reaped(child)) /* that has brought a new pidfd */
-		r = signal_group(child, signal);
 	if (r != -EINVAL)
 		return r;
 	if (is_reaped(child))
@@ -150,15 +173,32 @@ int pal_child_stop_group(
 	return r < 0 ? r : pal_child_wait(child, PAL_DEADLINE_NONE, ret, error);
 }
 
+/* One that is not let poll, by a filter, looks again and again. */
+static void await_killed(struct pal_child *child)
+{
+	static const struct timespec nap = {.tv_nsec = PAL__TRACED_NAP_MS * 1000000L};
+	pal_deadline deadline = pal_deadline_after_ms(KILLED_WITHIN_MS);
+	int cancel_state, r = pal__child_await(child, deadline);
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	while (r < 0 && r != -ETIMEDOUT && pal_deadline_left_ms(deadline) > 0) {
+		nanosleep(&nap, NULL);
+		r = pal__child_reap(child);
+	}
+	pthread_setcancelstate(cancel_state, NULL);
+}
+
 void pal__child_kill(struct pal_child *child)
 {
+	int r;
+
 	if (child->ended || !pal__child_is_own(child))
 		return;
 	if (pal__child_reap(child) == 0)
 		return;
 	/* It runs, and is ours: its pid is its own, where there is no pidfd to be had. */
-	if (child->pidfd < 0 ? kill(child->pid, SIGKILL) < 0
-			     : pal__pidfd_signal(child->pidfd, SIGKILL) < 0 && errno != ESRCH)
+	r = pal_child_signal(child, SIGKILL);
+	if (r < 0 && r != -ESRCH && kill(child->pid, SIGKILL) < 0)
 		return;
-	pal__child_await(child, pal_deadline_after_ms(KILLED_WITHIN_MS));
+	await_killed(child);
 }

@@ -33,16 +33,50 @@ int pal__waitid(int pidfd, int options, siginfo_t *ret, struct rusage *ret_usage
 	return wait_for(P_PIDFD, pidfd, options, ret, ret_usage);
 }
 
+static int look(int kind, int id, siginfo_t *ret)
+{
+	return wait_for(kind, id, WEXITED | WNOHANG | WNOWAIT, ret, NULL);
+}
+
+/* Of a process that lives, or has not been waited for: no child that we had and have no more. */
+static bool is_somebodys(int pidfd)
+{
+	return pal__pidfd_signal(pidfd, 0) == 0 || errno == EPERM;
+}
+
+int pal__child_look(const struct pal_child *child, int pidfd)
+{
+	siginfo_t info;
+	int r = pidfd < 0 ? -EBADF : look(P_PIDFD, pidfd, &info);
+
+	if (r == 0 && info.si_pid && info.si_pid != child->pid)
+		return -EBADF;
+	/* What the kernel reaps, where SIGCHLD is ignored, is no child any more and not gone yet. */
+	if (r == -ECHILD && is_somebodys(pidfd) && look(P_PID, child->pid, &info) == 0)
+		return -EBADF;
+	return r;
+}
+
+/*
+ * Neither number alone is the child for sure. The pidfd's may have become another child's, behind
+ * the back of the handle: waiting by it would reap that one. The pid may be another child's if
+ * somebody else has reaped ours. So the pidfd is asked, and takes nothing, and it is the pid that is
+ * waited for: where the pidfd is the child's, and says that it has not been reaped, the pid is its
+ * own; where it is not, nobody else was to wait for it (child.h). This is one system call more
+ * than the wait, of some 0.2 us.
+ */
 int pal__child_waitid(
 	struct pal_child *child, int options, siginfo_t *ret, struct rusage *ret_usage)
 {
-	int r = child->pidfd < 0 ? -EBADF : pal__waitid(child->pidfd, options, ret, ret_usage);
+	int r = pal__child_look(child, child->pidfd);
 
-	if (r != -EBADF)
+	if (r < 0 && r != -EBADF)
 		return r;
-	/* What has the number now is not the handle's to close. */
-	__atomic_store_n(&child->pidfd, -1, __ATOMIC_RELAXED);
-	(void)pal__child_open(child->pid, &child->pidfd);
+	if (r == -EBADF) {
+		/* What has the number now is not the handle's to close. */
+		__atomic_store_n(&child->pidfd, -1, __ATOMIC_RELAXED);
+		(void)pal__child_open(child->pid, &child->pidfd);
+	}
 	return wait_for(P_PID, child->pid, options, ret, ret_usage);
 }
 

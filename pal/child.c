@@ -12,7 +12,7 @@
 
 #include <pal/deadline-priv.h>
 #include <pal/detach-priv.h>
-#include <pal/process-mark-priv.h>
+#include <pal/process-mark.h>
 #include <pal/seccomp.h>
 #include <pal/streams-priv.h>
 #include <pal/util-priv.h>
@@ -38,7 +38,7 @@ struct pal_child *pal__child_new(void)
 
 	if (!child)
 		return NULL;
-	*child = (struct pal_child){.owner = pal__process_mark(),
+	*child = (struct pal_child){.owner = pal_process_mark(),
 		.pidfd = -1,
 		.stdio = {-1, -1, -1},
 		.own_stdio = {-1, -1, -1},
@@ -51,7 +51,7 @@ struct pal_child *pal__child_new(void)
 
 bool pal__child_is_own(const struct pal_child *child)
 {
-	return child->owner == pal__process_mark();
+	return child->owner == pal_process_mark();
 }
 
 static int open_child(pid_t pid)
@@ -232,4 +232,14 @@ void pal_child_free(struct pal_child *child)
 	free_child(child);
 	pthread_setcancelstate(cancel_state, NULL);
 	errno = saved;
+}
+
+void pal_child_forget(struct pal_child *child)
+{
+	if (child && !pal__child_is_own(child)) {
+		pal_private_disown(&child->private);
+		for (int i = 0; i < 3; i++)
+			child->stdio[i] = -1;
+	}
+	pal_child_free(child);
 }

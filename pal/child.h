@@ -35,9 +35,10 @@ PAL_EXPORT pid_t pal_child_pid(const struct pal_child *child);
 
 /*
  * Readable (poll, epoll) when the child has ended. The handle's; close-on-exec. Where a program
- * closes it all the same (closefrom(3)), or puts another file in its place, waiting, signalling
- * and stopping go by the pid, and get a new one for the handle: nobody else may wait for the child, so its pid
- * is its own. -1 where none could be had.
+ * closes it all the same (closefrom(3), a double close), or something else gets its number, be it another
+ * child's pidfd, waiting, signalling and stopping go by the pid, and get a new one for the handle when they
+ * notice: nobody else may wait for the child, so its pid is its own. A file that takes its place and does not
+ * become ready hides the end from a wait with a deadline until then. -1 where none could be had.
  */
 PAL_EXPORT int pal_child_peek_pidfd(const struct pal_child *child);
 
@@ -86,7 +87,7 @@ PAL_EXPORT int pal_child_wait_change(struct pal_child *child, unsigned changes, 
 PAL_EXPORT int pal_child_try_wait(struct pal_child *child, struct pal_status *ret, struct pal_error *error)
 	PAL_MUST_CHECK;
 
-/* Sends a signal through the pidfd: never to another process with a recycled pid. 0, -ESRCH once it has ended, -EINVAL, -EPERM. */
+/* Sends a signal through a pidfd: never to another process with a recycled pid. 0, -ESRCH once it has ended, -EINVAL, -EPERM. */
 PAL_EXPORT int pal_child_signal(struct pal_child *child, int signal);
 
 /*
@@ -157,6 +158,13 @@ PAL_EXPORT pid_t pal_child_steal_pid(struct pal_child *child);
  * is closed and nothing else happens. Takes NULL; keeps errno.
  */
 PAL_EXPORT void pal_child_free(struct pal_child *child);
+
+/*
+ * In a fork of the process that started the child: frees the memory of the handle's copy, and closes
+ * nothing: a fork that has closed what it inherited may have files of its own at these
+ * numbers. Elsewhere as pal_child_free. Takes NULL; keeps errno.
+ */
+PAL_EXPORT void pal_child_forget(struct pal_child *child);
 
 PAL_END_DECLS
 

@@ -10,12 +10,12 @@
 #include <stdlib.h>
 
 #include <pal/helper-thread-priv.h>
-#include <pal/process-mark-priv.h>
+#include <pal/process-mark.h>
 #include <pal/threads-priv.h>
 
 struct pal__death_thread {
 	pthread_t thread;
-	uint64_t owner; /* pal__process_mark of the process that has the thread */
+	uint64_t owner; /* pal_process_mark of the process that has the thread */
 	void (*fn)(void *arg);
 	void *arg;
 	sem_t done;
@@ -64,7 +64,7 @@ int pal__death_thread_run(void (*fn)(void *arg), void *arg, struct pal__death_th
 
 	if (!thread)
 		return -ENOMEM;
-	thread->owner = pal__process_mark();
+	thread->owner = pal_process_mark();
 	thread->fn = fn;
 	thread->arg = arg;
 	sem_init(&thread->done, 0, 0);
@@ -85,7 +85,7 @@ void pal__death_thread_end(struct pal__death_thread *thread)
 
 	if (!thread)
 		return;
-	if (thread->owner == pal__process_mark()) {
+	if (thread->owner == pal_process_mark()) {
 		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 		atomic_store(&thread->leaves, true);
 		wake(thread);

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include <pal/private-priv.h>
-#include <pal/process-mark-priv.h>
+#include <pal/process-mark.h>
 #include <pal/signals-priv.h>
 #include <pal/spawn-child-priv.h>
 #include <pal/util-priv.h>
@@ -249,7 +249,7 @@ static int fork_with(struct fork_call *call, struct pal_builder *builder,
 		r = prepare(call, builder, error);
 	if (r >= 0)
 		r = do_fork(call, builder, ret, error);
-	pal__lifeline_end(&call->launch.lifeline, pal__process_mark());
+	pal__lifeline_end(&call->launch.lifeline, pal_process_mark());
 	pal__launch_clear(&call->launch);
 	if (call->page && !call->page_is_callers)
 		munmap(call->page, sizeof *call->page);

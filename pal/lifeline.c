@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include <pal/private.h>
-#include <pal/process-mark-priv.h>
+#include <pal/process-mark.h>
 #include <pal/streams-priv.h>
 #include <pal/util-priv.h>
 
@@ -51,7 +51,7 @@ int pal__lifeline_open(struct pal__lifeline *lifeline, int signal)
 	for (int i = 0; i < 2 && r == 0; i++)
 		r = arm(lifeline->ends[i], signal);
 	if (r < 0)
-		pal__lifeline_end(lifeline, pal__process_mark());
+		pal__lifeline_end(lifeline, pal_process_mark());
 	return r;
 }
 
@@ -83,7 +83,7 @@ void pal__lifeline_drop(const struct pal__lifeline *lifeline)
 
 void pal__lifeline_end(struct pal__lifeline *lifeline, uint64_t owner)
 {
-	if (owner == pal__process_mark())
+	if (owner == pal_process_mark())
 		set_owner(lifeline, 0);
 	for (int i = 0; i < 2; i++)
 		pal_private_close(&lifeline->ends[i]);

@@ -12,6 +12,7 @@
  *   namespaces.h  its own pids, mounts, network ...       root.h   its own root folder
  *   communicate.h  feed it and collect what it writes
  *   sandbox.h   capabilities, Landlock, seccomp           profile.h  sandboxes made of those parts
+ *   process-mark.h  which of its forks a process is
  *   helper.h    a library's own thread, out of the way of the program's signals
  *
  * Returns are 0 or a count, or a negative errno. Nothing here prints, exits,
@@ -28,6 +29,7 @@
 #include <pal/log.h>
 #include <pal/namespaces.h>
 #include <pal/private.h>
+#include <pal/process-mark.h>
 #include <pal/process.h>
 #include <pal/profile.h>
 #include <pal/root.h>

@@ -12,13 +12,15 @@
  */
 #include <pal/private-priv.h>
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/single_threaded.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <pal/builder-priv.h>
-#include <pal/process-mark-priv.h>
+#include <pal/process-mark.h>
 #include <pal/util-priv.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -59,7 +61,7 @@ __attribute__((constructor)) static void watch_forks(void)
 
 void pal_private_add(struct pal_private *node, const struct pal_private_layout *layout)
 {
-	uint64_t mark = pal__process_mark();
+	uint64_t mark = pal_process_mark();
 	bool held = pal_private_begin();
 
 	if (owner != mark)
@@ -76,7 +78,7 @@ void pal_private_remove(struct pal_private *node)
 {
 	bool held;
 
-	if (!node->layout || node->owner != pal__process_mark())
+	if (!node->layout || node->owner != pal_process_mark())
 		return;
 	held = pal_private_begin();
 	*node->link = node->next;
@@ -84,6 +86,22 @@ void pal_private_remove(struct pal_private *node)
 		node->next->link = node->link;
 	pal_private_end(held);
 	*node = (struct pal_private){0};
+}
+
+/* Of the layout's i-th one. */
+static int *variable(struct pal_private *node, size_t i)
+{
+	return (int *)(void *)((char *)node + node->layout->places[i]);
+}
+
+void pal_private_disown(struct pal_private *node)
+{
+	const struct pal_private_layout *layout = node->layout;
+
+	if (!layout || layout->file || node->owner == pal_process_mark())
+		return;
+	for (size_t i = 0; i < layout->count; i++)
+		*variable(node, i) = -1;
 }
 
 void pal_private_close(int *fd)
@@ -122,21 +140,37 @@ static bool is_kept(
 	return false;
 }
 
+/* Not fstat(2): only libc knows what the kernel's is, and this has no page of libc's touched. */
+static void drop_if_same(struct pal_private *node, const struct pal__fd_plan *plan)
+{
+	const char *object = (const char *)node;
+	const int fd = *(const int *)(const void *)(object + node->layout->places[0]);
+	const struct pal_private_file *file = (const void *)(object + node->layout->file);
+	struct statx found;
+
+	if (fd >= 0 && !is_used(plan, fd) &&
+		syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_INO, &found) == 0 &&
+		found.stx_ino == file->inode && found.stx_dev_major == file->major &&
+		found.stx_dev_minor == file->minor)
+		syscall(SYS_close, fd);
+}
+
 static void drop(struct pal_private *node, const struct pal__fd_plan *plan)
 {
 	const struct pal_private_layout *layout = node->layout;
 
-	if (layout->are_same && !layout->are_same(node))
+	if (layout->file) {
+		drop_if_same(node, plan);
 		return;
+	}
 	for (size_t i = 0; i < layout->count; i++) {
-		int *fd = (int *)(void *)((char *)node + layout->places[i]);
+		int *fd = variable(node, i);
 
 		if (*fd < 0)
 			continue;
 		if (!is_used(plan, *fd))
 			syscall(SYS_close, *fd);
-		if (!layout->are_same)
-			*fd = -1;
+		*fd = -1;
 	}
 }
 

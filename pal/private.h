@@ -24,19 +24,21 @@ PAL_BEGIN_DECLS
  * them nothing is allocated and no other lock taken: a fork of another thread waits for the end.
  */
 
-struct pal_private;
-
 struct pal_private_layout {
 	size_t count;
 	const ptrdiff_t *
 		places; /* of variables of type int, -1: none; counted from the struct pal_private */
 	/*
-	 * NULL, or whether they are still the files that they were opened as: a program that closes
-	 * what it does not own may have others at these numbers. For objects that ask this themselves
-	 * before each use; their variables stay as they are in the child, which saves it a page.
-	 * Called there, async-signal-safe.
+	 * Where a struct pal_private_file is, 0: none. Then there is one descriptor, and it is closed
+	 * only if it still is that file: a program that closes what it does not own may have another
+	 * one at its number. For objects that ask this themselves before each use; the variable stays
+	 * as it is in the child, which saves it a page.
 	 */
-	bool (*are_same)(const struct pal_private *node);
+	ptrdiff_t file;
+};
+struct pal_private_file {
+	uint64_t inode;
+	uint32_t major, minor; /* of its device */
 };
 #define PAL_PRIVATE_PLACE(type, node, fd)                                                          \
 	((ptrdiff_t)offsetof(type, fd) - (ptrdiff_t)offsetof(type, node))
@@ -55,6 +57,12 @@ PAL_EXPORT void pal_private_end(bool held);
 PAL_EXPORT void pal_private_add(struct pal_private *node, const struct pal_private_layout *layout);
 /* Of no effect on what was not added, and in a fork of the process that has added it. */
 PAL_EXPORT void pal_private_remove(struct pal_private *node);
+/*
+ * In a fork of the process that has added it: sets its variables to -1 and closes nothing, because
+ * the fork may have files of its own at these numbers by now. For what frees a copy, before
+ * it closes. Of no effect elsewhere, and on objects that are asked (`file`).
+ */
+PAL_EXPORT void pal_private_disown(struct pal_private *node);
 
 /* Closes *fd, if it is not -1, and sets it to -1. Any thread; not between begin and end. */
 PAL_EXPORT void pal_private_close(int *fd);

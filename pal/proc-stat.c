@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <pal/private.h>
 #include <pal/util-priv.h>
 
 /* Bits of the field "flags" of proc(5), from the kernel's sched.h. */
@@ -36,15 +37,17 @@ enum pal__progress pal__stat_progress(const char *text, pid_t parent)
 enum pal__progress pal__progress(pid_t pid)
 {
 	char path[64], text[512];
-	ssize_t size;
+	ssize_t size = -1;
+	bool held;
 	int fd;
 
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	held = pal_private_begin(); /* until it is closed: no fork has it */
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return PAL__PROGRESS_UNKNOWN;
-	size = read(fd, text, sizeof text - 1);
+	if (fd >= 0)
+		size = read(fd, text, sizeof text - 1);
 	pal_close(fd);
+	pal_private_end(held);
 	if (size <= 0)
 		return PAL__PROGRESS_UNKNOWN;
 	text[size] = 0;

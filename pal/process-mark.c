@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <pal/process-mark-priv.h>
+#include <pal/process-mark.h>
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -51,7 +51,7 @@ static _Atomic uint64_t *get_page(void)
 	return known;
 }
 
-uint64_t pal__process_mark(void)
+uint64_t pal_process_mark(void)
 {
 	_Atomic uint64_t *own = get_page();
 	uint64_t mark = atomic_load(own), none = 0;

@@ -12,7 +12,7 @@
  * now, and another thread may have been at it when the process forked.
  */
 struct pal__process_own {
-	uint64_t owner;                    /* pal__process_mark */
+	uint64_t owner;                    /* pal_process_mark */
 	struct pal__process_own *inherited; /* in a fork: its parent's */
 };
 

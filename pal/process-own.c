@@ -4,20 +4,20 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include <pal/process-mark-priv.h>
+#include <pal/process-mark.h>
 
 struct pal__process_own *pal__process_own_find(struct pal__process_own *_Atomic *current)
 {
 	struct pal__process_own *known = atomic_load(current);
 
-	return known && known->owner == pal__process_mark() ? known : NULL;
+	return known && known->owner == pal_process_mark() ? known : NULL;
 }
 
 struct pal__process_own *pal__process_own_get(struct pal__process_own *_Atomic *current, size_t size,
 	void (*init)(struct pal__process_own *fresh))
 {
 	struct pal__process_own *known = atomic_load(current), *fresh;
-	uint64_t mark = pal__process_mark();
+	uint64_t mark = pal_process_mark();
 
 	if (known && known->owner == mark)
 		return known;

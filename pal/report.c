@@ -168,7 +168,9 @@ int pal__died_error(int signal, struct pal_error *error)
 {
 	const char *name = sigabbrev_np(signal);
 
-	if (name)
+	if (signal == 0)
+		pal_error_set(error, PAL_STAGE_DIED, -ECHILD, "ended by itself before it ran");
+	else if (name)
 		pal_error_set(error, PAL_STAGE_DIED, -ECHILD, "%s by SIG%s",
 			pal_stage_name(PAL_STAGE_DIED), name);
 	else

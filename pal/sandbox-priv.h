@@ -59,6 +59,8 @@ struct pal__sandbox {
 int pal__builder_border(struct pal_builder *builder, struct pal_error *error);
 
 void pal__sandbox_clear(struct pal__sandbox *sandbox);
+/* No descriptor in it is this process's: clear will close none. */
+void pal__sandbox_forget(struct pal__sandbox *sandbox);
 
 /* What differs from child to child: numbers in the child, -1: none. All are closed on the way. */
 struct pal__sandbox_entry {

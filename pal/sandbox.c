@@ -126,6 +126,14 @@ void pal_builder_seccomp_bpf(
 	pal__setter_end(builder, &before);
 }
 
+void pal__sandbox_forget(struct pal__sandbox *sandbox)
+{
+	sandbox->landlock_fd = -1;
+	for (size_t i = 0; i < PAL__STACKED_MAX; i++)
+		sandbox->stacked_fds[i] = -1;
+	sandbox->border_fd = -1;
+}
+
 void pal__sandbox_clear(struct pal__sandbox *sandbox)
 {
 	pal_close(sandbox->landlock_fd);

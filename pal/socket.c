@@ -43,6 +43,11 @@ static void attach_fds(struct msghdr *message, union control *control, const int
 	memcpy(CMSG_DATA(&control->header), fds, count * sizeof *fds);
 }
 
+static bool is_sendable(size_t size, size_t fd_count)
+{
+	return fd_count <= PAL_SOCKET_MAX_FDS && (size || !fd_count);
+}
+
 ssize_t pal_socket_send(int socket, const void *data, size_t size, const int *fds, size_t fd_count)
 {
 	struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
@@ -50,12 +55,41 @@ ssize_t pal_socket_send(int socket, const void *data, size_t size, const int *fd
 	union control control;
 	ssize_t sent;
 
-	if (fd_count > PAL_SOCKET_MAX_FDS || (fd_count && !size))
+	if (!is_sendable(size, fd_count))
 		return -EINVAL;
 	if (fd_count)
 		attach_fds(&message, &control, fds, fd_count);
 	do
 		sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : sent;
+}
+
+int pal_socket_send_many(int socket, const struct pal_socket_outgoing *packets, size_t count)
+{
+	struct mmsghdr messages[PAL_SOCKET_MAX_PACKETS];
+	struct iovec parts[PAL_SOCKET_MAX_PACKETS];
+	union control controls[PAL_SOCKET_MAX_PACKETS];
+	unsigned usable = 0;
+	int sent;
+
+	for (; usable < count && usable < PAL_SOCKET_MAX_PACKETS; usable++) {
+		const struct pal_socket_outgoing *packet = &packets[usable];
+
+		if (!is_sendable(packet->size, packet->fd_count))
+			break;
+		parts[usable] = (struct iovec){
+			.iov_base = (void *)(uintptr_t)packet->data, .iov_len = packet->size};
+		messages[usable] =
+			(struct mmsghdr){.msg_hdr = {.msg_iov = &parts[usable], .msg_iovlen = 1}};
+		if (packet->fd_count)
+			attach_fds(&messages[usable].msg_hdr, &controls[usable], packet->fds,
+				packet->fd_count);
+	}
+	if (!usable)
+		return -EINVAL;
+	do
+		sent = sendmmsg(socket, messages, usable, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
 	return sent < 0 ? -errno : sent;
 }
@@ -95,6 +129,21 @@ static size_t take_fds(struct msghdr *message, int *ret_fds)
 	return count;
 }
 
+/* What a packet of that size is to its receiver, and its descriptors, which are closed where it is nothing. */
+static ssize_t take_packet(
+	struct msghdr *message, ssize_t size, int *ret_fds, size_t *ret_fd_count, bool *ret_fds_lost)
+{
+	size_t count = take_fds(message, ret_fds);
+
+	*ret_fds_lost = message->msg_flags & MSG_CTRUNC;
+	if (message->msg_flags & MSG_TRUNC)
+		size = -EMSGSIZE;
+	if (size <= 0 || *ret_fds_lost)
+		count = close_fds(ret_fds, count);
+	*ret_fd_count = count;
+	return size;
+}
+
 ssize_t pal_socket_receive_partial(
 	int socket, void *data, size_t size, int *ret_fds, size_t *ret_fd_count, bool *ret_fds_lost)
 {
@@ -105,7 +154,6 @@ ssize_t pal_socket_receive_partial(
 		.msg_control = &control,
 		.msg_controllen = sizeof control};
 	ssize_t received;
-	size_t count;
 
 	*ret_fd_count = 0;
 	*ret_fds_lost = false;
@@ -114,13 +162,32 @@ ssize_t pal_socket_receive_partial(
 	while (received < 0 && errno == EINTR);
 	if (received < 0)
 		return -errno;
-	count = take_fds(&message, ret_fds);
-	*ret_fds_lost = message.msg_flags & MSG_CTRUNC;
-	if (message.msg_flags & MSG_TRUNC)
-		received = -EMSGSIZE;
-	if (received <= 0 || *ret_fds_lost)
-		count = close_fds(ret_fds, count);
-	*ret_fd_count = count;
+	return take_packet(&message, received, ret_fds, ret_fd_count, ret_fds_lost);
+}
+
+int pal_socket_receive_many(int socket, struct pal_socket_incoming *packets, size_t count)
+{
+	struct mmsghdr messages[PAL_SOCKET_MAX_PACKETS];
+	struct iovec parts[PAL_SOCKET_MAX_PACKETS];
+	union control controls[PAL_SOCKET_MAX_PACKETS];
+	unsigned most = count < PAL_SOCKET_MAX_PACKETS ? (unsigned)count : PAL_SOCKET_MAX_PACKETS;
+	int received;
+
+	for (unsigned i = 0; i < most; i++) {
+		parts[i] = (struct iovec){.iov_base = packets[i].data, .iov_len = packets[i].room};
+		messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &parts[i],
+						       .msg_iovlen = 1,
+						       .msg_control = &controls[i],
+						       .msg_controllen = sizeof controls[i]}};
+	}
+	do
+		received = recvmmsg(socket, messages, most, MSG_CMSG_CLOEXEC | MSG_DONTWAIT, NULL);
+	while (received < 0 && errno == EINTR);
+	if (received < 0)
+		return -errno;
+	for (int i = 0; i < received; i++)
+		packets[i].size = take_packet(&messages[i].msg_hdr, messages[i].msg_len,
+			packets[i].fds, &packets[i].fd_count, &packets[i].fds_lost);
 	return received;
 }
 

@@ -58,6 +58,38 @@ PAL_EXPORT ssize_t pal_socket_receive(int socket, void *data, size_t size, int *
 PAL_EXPORT ssize_t pal_socket_receive_partial(int socket, void *data, size_t size, int *ret_fds,
 	size_t *ret_fd_count, bool *ret_fds_lost) PAL_MUST_CHECK;
 
+/* The most packets in one call of the two below. */
+#define PAL_SOCKET_MAX_PACKETS 16
+
+struct pal_socket_outgoing {
+	const void *data;
+	size_t size;
+	const int *fds;
+	size_t fd_count;
+};
+
+/*
+ * Sends up to `count` packets, in order, in one system call. Returns how many went; if that is none, why the
+ * first one did not, as pal_socket_send. Any thread.
+ */
+PAL_EXPORT int pal_socket_send_many(int socket, const struct pal_socket_outgoing *packets, size_t count) PAL_MUST_CHECK;
+
+struct pal_socket_incoming {
+	void *data;      /* where to, and how much there is room for */
+	size_t room;
+	ssize_t size;    /* as pal_socket_receive_partial returns it: 0, -EMSGSIZE */
+	int fds[PAL_SOCKET_MAX_FDS];
+	size_t fd_count;
+	bool fds_lost;
+};
+
+/*
+ * Receives up to `count` packets that are there, in one system call, without waiting. Returns how many, each with what
+ * pal_socket_receive_partial says of it, or why there is none: -EAGAIN, -ECONNRESET or another errno. Fewer than `count`: there
+ * were no more, or an error that the next call returns. After the end of file every packet is one of 0 bytes. Any thread.
+ */
+PAL_EXPORT int pal_socket_receive_many(int socket, struct pal_socket_incoming *packets, size_t count) PAL_MUST_CHECK;
+
 PAL_END_DECLS
 
 #endif

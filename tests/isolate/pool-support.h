@@ -57,16 +57,21 @@ static inline int give_pid(struct isolate_writer *out, const void *in, size_t in
 }
 
 /* A call that returns; the pid that it had. */
-static inline pid_t call_for_pid(struct isolate_pool *pool)
+static inline pid_t call_for_pid_by(struct isolate_pool *pool, isolate_pool_fn fn)
 {
 	struct isolate_result result;
 	pid_t pid = 0;
 
-	isolate_pool_call(pool, give_pid, NULL, 0, NULL, &result);
+	isolate_pool_call(pool, fn, NULL, 0, NULL, &result);
 	ck_assert_answer(&result, ISOLATE_RETURNED);
 	ck_assert_int_eq(isolate_result_value(&result, &pid), 0);
 	isolate_result_clear(&result);
 	return pid;
+}
+
+static inline pid_t call_for_pid(struct isolate_pool *pool)
+{
+	return call_for_pid_by(pool, give_pid);
 }
 
 static inline void check_that_it_works(struct isolate_pool *pool)

@@ -2,7 +2,9 @@
 
 /* The function's standard streams: where they go, and what of them comes back. */
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdio_ext.h>
@@ -13,6 +15,7 @@
 #include <unistd.h>
 
 #include "isolate-support.h"
+#include "sanitizers.h"
 
 #define INIT ISOLATE_OPTIONS_INIT
 #define BOTH INIT, .std_out = PAL_STDIO_PIPE, .std_err = PAL_STDIO_PIPE
@@ -101,6 +104,35 @@ START_TEST(what_is_more_than_wanted_is_thrown_away_and_does_not_block)
 	check_flood(result.out, result.out_size, limits[_i / 2]);
 	check_flood(result.err, result.err_size, limits[_i / 2]);
 	ck_assert_int_eq(result.truncated, _i % 2);
+	isolate_result_clear(&result);
+}
+END_TEST
+
+static void *call_and_throw_away(void *result)
+{
+	struct isolate_options options = {BOTH, .max_capture = 100};
+	struct flood what = {200000, 1000};
+
+	isolate_call(flood, &what, &options, result);
+	return NULL;
+}
+
+START_TEST(the_smallest_stack_that_a_thread_can_have_will_do)
+{
+	struct isolate_result result;
+	pthread_attr_t attributes;
+	pthread_t thread;
+
+	if (BUILT_WITH_ASAN || BUILT_WITH_TSAN)
+		support_skip("what a sanitizer puts on the stack does not fit");
+	pthread_attr_init(&attributes);
+	ck_assert_int_eq(pthread_attr_setstacksize(&attributes, PTHREAD_STACK_MIN), 0);
+	ck_assert_int_eq(
+		pthread_create(&thread, &attributes, call_and_throw_away, &result), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	pthread_attr_destroy(&attributes);
+	ck_assert_answer(&result, ISOLATE_RETURNED);
+	ck_assert(result.truncated);
 	isolate_result_clear(&result);
 }
 END_TEST
@@ -356,6 +388,7 @@ static Suite *make_suite(void)
 	TCase *keepers = isolate_tcase(suite, "keepers");
 
 	tcase_add_loop_test(bytes, both_streams_are_captured_whole, 0, 2 * SIZES);
+	tcase_add_test(bytes, the_smallest_stack_that_a_thread_can_have_will_do);
 	tcase_add_loop_test(bytes, what_is_more_than_wanted_is_thrown_away_and_does_not_block, 0,
 		2 * sizeof limits / sizeof *limits);
 	tcase_add_test(bytes, last_words_are_captured_whatever_the_answer_is);

@@ -105,7 +105,7 @@ START_TEST(numbers_beyond_their_bounds_are_cut)
 	memset(&area.report, 0xff, sizeof area.report);
 	area.report.kind = ISOLATE_CRASH_BY_SIGNAL;
 	area.report.signal = SIGBUS;
-	crash = isolate__crash_collect(&area, &died);
+	crash = isolate__crash_collect(&area, NULL);
 	ck_assert_uint_eq(crash->frame_count, ISOLATE_CRASH_FRAMES);
 	ck_assert_uint_eq(crash->function_frame_count, ISOLATE_CRASH_FRAMES);
 	ck_assert_uint_eq(crash->register_count, registers);
@@ -145,6 +145,25 @@ START_TEST(what_is_no_report_of_this_end_is_none)
 }
 END_TEST
 
+/* Killed while it looked for frames, or unable to die of the signal: that was its end. Afterwards: it went on. */
+START_TEST(what_was_survived_is_not_reported_for_another_death)
+{
+	static const struct pal_status killed = {.signaled = true, .code = SIGKILL};
+	static const struct pal_status unable = {.signaled = true, .code = SIGILL};
+	struct isolate__crash_area area = area_of_a_crash();
+	struct isolate_crash *crash;
+
+	ck_assert_ptr_null(isolate__crash_collect(&area, &killed));
+	crash = isolate__crash_collect(&area, &unable);
+	ck_assert_ptr_nonnull(crash);
+	free(crash);
+	area.stage = ISOLATE__CRASH_FACTS;
+	crash = isolate__crash_collect(&area, &killed);
+	ck_assert_ptr_nonnull(crash);
+	free(crash);
+}
+END_TEST
+
 START_TEST(random_bytes_do_no_harm)
 {
 	struct isolate__crash_area area;
@@ -159,7 +178,7 @@ START_TEST(random_bytes_do_no_harm)
 		area.stage = ISOLATE__CRASH_WHOLE;
 		if (round % 2) {
 			area.report.kind = ISOLATE_CRASH_BY_SIGNAL;
-			area.report.signal = SIGILL;
+			area.report.signal = SIGSEGV;
 		}
 		crash = isolate__crash_collect(&area, &died);
 		if (round % 2)
@@ -478,6 +497,7 @@ static Suite *make_suite(void)
 	tcase_add_test(areas, an_area_is_used_again);
 	tcase_add_test(areas, numbers_beyond_their_bounds_are_cut);
 	tcase_add_test(areas, what_is_no_report_of_this_end_is_none);
+	tcase_add_test(areas, what_was_survived_is_not_reported_for_another_death);
 	tcase_add_test(areas, random_bytes_do_no_harm);
 	tcase_add_loop_test(areas, a_function_that_writes_over_the_area_is_not_reported, 0, 4);
 #if SANITIZED_BY_ADDRESS || !SANITIZED

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <isolate/isolate-priv.h>
 #include <pal/builder.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 
 enum call {
 	NO_CALL,
+	MAKE_ROOM,
 	MAP_PAGE,
 	MAKE_MEMFD,
 	MOVE_MEMFD,
@@ -41,13 +43,13 @@ enum call {
 
 #define LONG_RESULT 200000
 #define SHORT_RESULT 7777 /* nobody else allocates that */
+#define ROOM_FOR_REGISTERING 4096 /* guard.c's; nobody else in a call does */
 
 static struct {
 	enum call call;
 	int code; /* errno; 0: what the wrapper does instead is its own affair */
 	int skip; /* occurrences that pass before one fails */
 } fault;
-static pid_t test_process;
 
 static bool strikes(enum call call)
 {
@@ -93,11 +95,14 @@ WRAP(int, fcntl, int fd, int command, ...)
 
 WRAP(int, fstat, int fd, struct stat *st)
 {
-	enum call call = getpid() != test_process ? STAT_IN_CHILD : STAT_MEMFD;
+	/* in the parent, where the second one is of the result */
+	return strikes(fault.call == STAT_RESULT ? STAT_RESULT : STAT_MEMFD) ? -1
+									      : __real_fstat(fd, st);
+}
 
-	if (fault.call == STAT_RESULT)
-		call = STAT_RESULT; /* the second one in the parent */
-	return strikes(call) ? -1 : __real_fstat(fd, st);
+WRAP(int, fstatat, int fd, const char *path, struct stat *st, int flags)
+{
+	return strikes(STAT_IN_CHILD) ? -1 : __real_fstatat(fd, path, st, flags);
 }
 
 WRAP(struct pal_builder *, pal_builder_new, const char *program)
@@ -148,6 +153,8 @@ WRAP(int, pal_child_wait, struct pal_child *child, pal_deadline deadline, struct
 
 WRAP(void *, malloc, size_t size)
 {
+	if (size == ROOM_FOR_REGISTERING && strikes(MAKE_ROOM))
+		return NULL;
 	return size == SHORT_RESULT && strikes(ALLOCATE_RESULT) ? NULL : __real_malloc(size);
 }
 
@@ -197,7 +204,6 @@ static void call_with(const struct row *row, struct isolate_result *result)
 {
 	size_t size = row->size;
 
-	test_process = getpid();
 	for (size_t i = 0; i < size; i++)
 		bytes[i] = pattern(i);
 	fault.call = row->call;
@@ -231,6 +237,28 @@ START_TEST(each_failure_has_its_documented_answer)
 	/* S106: nothing is left that makes the next call fail */
 	call_with(&rows[0], &result);
 	ck_assert_answer(&result, ISOLATE_RETURNED);
+	isolate_result_clear(&result);
+}
+END_TEST
+
+static void *call_first(void *result)
+{
+	const struct row row = {
+		MAKE_ROOM, ENOMEM, 0, SHORT_RESULT, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_PREPARE};
+
+	call_with(&row, result);
+	return NULL;
+}
+
+/* glibc would abort, where it has no memory for a destructor of the thread. */
+START_TEST(no_memory_at_the_first_call_of_a_thread_is_an_answer)
+{
+	struct isolate_result result;
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, call_first, &result), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_PREPARE, -ENOMEM);
 	isolate_result_clear(&result);
 }
 END_TEST
@@ -311,7 +339,6 @@ START_TEST(a_full_descriptor_table_is_not_executed)
 	int failures = 0, lowest = dup(0);
 
 	close(lowest);
-	test_process = getpid();
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &saved), 0);
 	for (limit = saved, limit.rlim_cur = (rlim_t)lowest;; limit.rlim_cur++) {
 		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -336,6 +363,7 @@ static Suite *make_suite(void)
 
 	tcase_add_loop_test(
 		calls, each_failure_has_its_documented_answer, 0, sizeof rows / sizeof *rows);
+	tcase_add_test(calls, no_memory_at_the_first_call_of_a_thread_is_an_answer);
 	tcase_add_test(calls, a_write_of_nothing_is_an_error_and_no_loop);
 	tcase_add_test(calls, a_child_killed_while_it_writes_the_rest_was_executed);
 	tcase_add_test(calls, a_child_killed_at_any_write_is_no_short_success);

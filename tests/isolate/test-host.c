@@ -61,7 +61,8 @@ static int signal_the_parent(struct isolate_writer *out, void *arg)
 	(void)arg;
 	for (int i = 0; i < SIGNALS; i++) {
 		kill(getppid(), SIGUSR1);
-		support_await(signals, i + 1);
+		if (!BUILT_WITH_TSAN) /* whose runtime runs a handler when the thread calls one of its wrappers */
+			support_await(signals, i + 1);
 	}
 	return write_pattern(out, &order);
 }
@@ -76,7 +77,8 @@ START_TEST(signals_to_the_caller_run_there_and_disturb_nothing)
 	sigaction(SIGUSR1, &action, NULL);
 	isolate_call(signal_the_parent, NULL, NULL, &result);
 	check_pattern(&result, 200000);
-	ck_assert_int_eq(*signals, SIGNALS);
+	if (!BUILT_WITH_TSAN)
+		ck_assert_int_eq(*signals, SIGNALS);
 	isolate_result_clear(&result);
 	munmap(signals, sizeof *signals);
 }

@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <isolate/isolate-priv.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pal/util-priv.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -11,7 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/single_threaded.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -289,6 +294,46 @@ START_TEST(a_forked_process_cannot_answer_for_a_child_that_died)
 }
 END_TEST
 
+/* What a decoder may do to itself that wants nothing of the system any more. */
+static void refuse_getpid(void)
+{
+	struct sock_filter steps[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getpid, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {PAL_ARRAY_LENGTH(steps), steps};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0 || getpid() > 0)
+		abort();
+}
+
+static int work_without_a_pid(struct isolate_writer *out, void *arg)
+{
+	refuse_getpid();
+	return fork_and_go_on(out, arg);
+}
+
+START_TEST(a_function_that_may_not_ask_for_its_pid_speaks_for_itself)
+{
+	struct plan plan = {.forked_one_exits = _i};
+	struct isolate_result result;
+
+	isolate_call(work_without_a_pid, &plan, NULL, &result);
+	ck_assert_answer(&result, ISOLATE_RETURNED);
+	ck_assert_int_eq(result.value, 0);
+	ck_assert_uint_eq(result.size, 4);
+	ck_assert_mem_eq(result.data, "true", 4);
+	isolate_result_clear(&result);
+
+	plan.child_dies = true;
+	isolate_call(work_without_a_pid, &plan, NULL, &result);
+	ck_assert_failure(&result, ISOLATE_UNKNOWN, ISOLATE_STAGE_RUN, -ECHILD);
+}
+END_TEST
+
 static int write_and_die(struct isolate_writer *out, void *arg)
 {
 	static unsigned char bytes[300000];
@@ -463,6 +508,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(leave, leaving_is_caught_in_threads_too, 4, 6);
 	tcase_add_loop_test(leave, only_the_child_itself_speaks_for_the_function, 0, 2);
 	tcase_add_loop_test(leave, a_forked_process_cannot_answer_for_a_child_that_died, 0, 2);
+	tcase_add_loop_test(
+		leave, a_function_that_may_not_ask_for_its_pid_speaks_for_itself, 0, 2);
 	tcase_add_loop_test(leave, a_function_killed_after_some_bytes_is_no_short_success, 0,
 		sizeof deaths / sizeof *deaths);
 	tcase_add_loop_test(deadline, a_function_without_an_end_is_killed_at_the_deadline, 0,

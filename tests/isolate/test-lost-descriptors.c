@@ -115,7 +115,7 @@ END_TEST
 
 START_TEST(a_run_out_of_time_is_killed)
 {
-	struct isolate_options options = {ISOLATE_OPTIONS_INIT, .deadline_ms = 20};
+	struct isolate_options options = {ISOLATE_OPTIONS_INIT, .deadline_ms = 500};
 	struct isolate_run *run;
 	struct isolate_result result;
 	struct gate gate;

@@ -110,6 +110,11 @@ START_TEST(a_range_without_a_whole_page_is_refused)
 	ck_assert_int_eq(isolate_wipe(memory + 1, 2 * page - 1), -EINVAL);
 	ck_assert_int_eq(isolate_wipe(memory, 2 * page - 1), -EINVAL);
 	check_pages(memory, "xxxxxxxx");
+	/* and changes nothing */
+	ck_assert_int_eq(isolate_leave_out(memory, 2 * page), 0);
+	ck_assert_int_eq(isolate_wipe(memory, 2 * page - 1), -EINVAL);
+	ck_assert_int_eq(isolate_keep(memory + 1, page), -EINVAL);
+	check_pages(memory, "..xxxxxx");
 	munmap(memory, PAGES * page);
 }
 END_TEST

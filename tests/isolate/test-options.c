@@ -44,6 +44,7 @@ START_TEST(limits_hold_in_the_child_only)
 	struct rlimit before, after, *told;
 	struct isolate_result result;
 
+	skip_under_valgrind("it keeps RLIMIT_NOFILE for itself");
 	getrlimit(RLIMIT_NOFILE, &before);
 	call(tell_limits, NULL, &options, &result);
 	told = result.data;
@@ -144,6 +145,7 @@ START_TEST(a_core_is_dumped_or_not)
 	struct isolate_result result;
 	struct rlimit limit;
 
+	skip_under_valgrind("it writes cores of its own");
 	getrlimit(RLIMIT_CORE, &limit);
 	if (_i && limit.rlim_max < (64 << 20))
 		support_skip("the hard limit allows no core");
@@ -219,6 +221,7 @@ START_TEST(a_sandbox_holds_and_results_pass)
 	struct sandboxed what = sandboxed[_i];
 	struct isolate_result result;
 
+	skip_under_valgrind("it keeps RLIMIT_NOFILE for itself, which the profile lowers");
 	isolate_call(open_a_file_and_write, &what, &options, &result);
 	if (what.finalize && result.value == 2)
 		support_skip(
@@ -236,6 +239,7 @@ START_TEST(a_sandbox_narrows_limits_and_is_not_narrowed)
 	struct isolate_result result;
 	struct rlimit *told;
 
+	skip_under_valgrind("it keeps RLIMIT_NOFILE for itself");
 	call(tell_limits, NULL, &options, &result);
 	told = result.data;
 	ck_assert_uint_eq(told[0].rlim_cur, 20);
@@ -397,6 +401,9 @@ static const struct isolate_options nonsense[] = {
 	{INIT, .rlimit_count = 1},
 	{INIT, .keep_fd_count = 1},
 	{INIT, .std_in = {.kind = PAL_STDIO_KIND_PIPE}},
+	{INIT, .std_in = {.kind = PAL_STDIO_KIND_STDOUT}},
+	{INIT, .std_out = {.kind = PAL_STDIO_KIND_STDOUT}},
+	{INIT, .std_err = {.kind = (enum pal_stdio_kind)(PAL_STDIO_KIND_STDOUT + 1)}},
 	{INIT, .core = (enum isolate_core)(ISOLATE_CORE_ON + 1)},
 };
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "pool-support.h"
@@ -183,6 +184,11 @@ WRAP(ssize_t, pal_socket_receive_partial, int socket, void *data, size_t size, i
 		*ret_fds_lost = true;
 	}
 	return got;
+}
+
+WRAP(ssize_t, recvmsg, int socket, struct msghdr *message, int flags)
+{
+	return strikes("recvmsg") ? -1 : __real_recvmsg(socket, message, flags);
 }
 
 WRAP(int, pal_fork, struct pal_builder *builder, int (*fn)(void *), void *arg,

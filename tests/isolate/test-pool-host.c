@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* What happens to pools: their snapshot dies, the host dies, forks, refreshes; code that is not there. */
-#include <dlfcn.h>
+/* What happens to pools: their snapshot dies, the host dies, forks, refreshes. */
 #include <fcntl.h>
 #include <isolate/pool-priv.h>
 #include <linux/sockios.h>
@@ -287,11 +286,30 @@ END_TEST
 
 /* ---- the host ---- */
 
+/* What the kernel ties to the parent's end, it forgets: a server does so to be nobody. */
+static void give_up_its_user(void)
+{
+	(void)!setresuid(65534, 65534, 65534); /* as root only */
+	prctl(PR_SET_PDEATHSIG, 0);
+}
+
+static int give_up_and_stay(struct isolate_writer *out, const void *in, size_t in_size)
+{
+	give_up_its_user();
+	return stay(out, in, in_size);
+}
+
+static int give_up(struct isolate_writer *out, const void *in, size_t in_size)
+{
+	give_up_its_user();
+	return give_pid(out, in, in_size);
+}
+
 /* A host that is killed in a call; writes the pids of snapshot, worker and idle worker. */
-static void be_host(int to, const struct isolate_pool_options *options)
+static void be_host(int to, const struct isolate_pool_options *options, bool gives_up)
 {
 	struct isolate_pool *pool;
-	struct caller caller = {.fn = stay};
+	struct caller caller = {.fn = gives_up ? give_up_and_stay : stay};
 	pid_t pids[3];
 
 	pool = new_pool(options);
@@ -300,7 +318,7 @@ static void be_host(int to, const struct isolate_pool_options *options)
 	await_entered(1);
 	pids[0] = isolate_pool_pid(pool);
 	pids[1] = board->pid;
-	pids[2] = call_for_pid(pool);
+	pids[2] = call_for_pid_by(pool, gives_up ? give_up : give_pid);
 	if (options->reuse < 2)
 		pids[2] = pids[1];
 	if (write(to, pids, sizeof pids) != sizeof pids)
@@ -312,7 +330,7 @@ static void be_host(int to, const struct isolate_pool_options *options)
 /* S105 */
 START_TEST(nothing_is_left_of_a_host_that_was_killed)
 {
-	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .reuse = _i ? 10 : 0};
+	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .reuse = _i % 2 ? 10 : 0};
 	int ends[2], pidfds[3];
 	pid_t pids[3], host;
 
@@ -320,7 +338,7 @@ START_TEST(nothing_is_left_of_a_host_that_was_killed)
 	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
 	host = fork();
 	if (host == 0)
-		be_host(ends[1], &options);
+		be_host(ends[1], &options, _i / 2);
 	ck_assert_int_eq(read(ends[0], pids, sizeof pids), sizeof pids);
 	for (int i = 0; i < 3; i++)
 		pidfds[i] = open_pidfd(pids[i]);
@@ -381,26 +399,71 @@ START_TEST(in_a_fork_there_is_a_copy_that_says_so)
 }
 END_TEST
 
+static int count_open(void)
+{
+	int count = 0;
+
+	for (int fd = 3; fd < 200; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* In a fork that has closed all that it inherited, as daemons do, and opened files of its own. */
+static int drop_copy(struct isolate_pool *pool)
+{
+	int before;
+
+	for (int fd = 3; fd < 200; fd++)
+		close(fd);
+	for (int i = 0; i < 40; i++)
+		if (open("/dev/null", O_RDONLY | O_CLOEXEC) < 0)
+			return 1;
+	before = count_open();
+	isolate_pool_free(pool);
+	return count_open() == before ? 0 : 2;
+}
+
+START_TEST(who_drops_a_copy_closes_no_files_of_its_own)
+{
+	struct isolate_pool *pool = new_pool(NULL);
+	int status;
+	pid_t pid;
+
+	check_that_it_works(pool);
+	pid = fork();
+	if (pid == 0)
+		_exit(drop_copy(pool));
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	check_that_it_works(pool);
+	isolate_pool_free(pool);
+}
+END_TEST
+
 static struct isolate_pool *own_pool;
 
+/* Frees it, too, before there is a result. */
 static int use_own_pool(struct isolate_writer *out, const void *in, size_t in_size)
 {
-	(void)out;
-	(void)in;
-	(void)in_size;
-	return use_copy(own_pool);
+	int r = own_pool ? use_copy(own_pool) : 0;
+
+	own_pool = NULL;
+	return r ? r : write_pattern(out, &(struct order){*(const size_t *)in, in_size * 100});
 }
 
 START_TEST(a_function_has_no_more_than_a_copy_of_its_pool)
 {
 	struct isolate_result result;
 
-	own_pool = new_pool(NULL);
-	for (int i = 0; i < 2; i++) {
-		refresh(own_pool); /* so that the snapshot has the pointer, and a pool with another snapshot */
-		isolate_pool_call(own_pool, use_own_pool, NULL, 0, NULL, &result);
-		ck_assert_answer(&result, ISOLATE_RETURNED);
-		ck_assert_int_eq(result.value, 0);
+	own_pool = pool_of(_i);
+	for (int i = 0; i < 8; i++) {
+		size_t size = i % 2 ? 200000 : 10;
+
+		if (i % 4 == 0)
+			refresh(own_pool); /* so that the snapshot has the pointer, and a pool with another snapshot */
+		isolate_pool_call(own_pool, use_own_pool, &size, sizeof size, NULL, &result);
+		check_pattern(&result, size);
+		isolate_result_clear(&result);
 	}
 	isolate_pool_free(own_pool);
 }
@@ -423,67 +486,6 @@ START_TEST(pools_stand_beside_each_other)
 }
 END_TEST
 
-/* ---- code ---- */
-
-static int call_at(struct isolate_pool *pool, void *at)
-{
-	struct isolate_result result;
-	isolate_pool_fn fn;
-
-	memcpy(&fn, &at, sizeof fn);
-	isolate_pool_call(pool, fn, NULL, 0, NULL, &result);
-	if (result.answer == ISOLATE_RETURNED)
-		return result.value;
-	ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_SNAPSHOT, -ENOEXEC);
-	return -ENOEXEC;
-}
-
-/* Made, as by a compiler at run time: no library tells of it. */
-START_TEST(code_that_was_made_later_is_not_there_before_a_refresh)
-{
-	struct isolate_pool *pool = new_pool(NULL);
-	void *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	ck_assert(code != MAP_FAILED);
-#if defined __x86_64__
-	memcpy(code, "\xf3\x0f\x1e\xfa\xb8\x2a\x00\x00\x00\xc3", 10); /* returns 42 */
-#endif
-	ck_assert_int_eq(call_at(pool, code), -ENOEXEC); /* data */
-	ck_assert_int_eq(mprotect(code, 4096, PROT_READ | PROT_EXEC), 0);
-	ck_assert_int_eq(call_at(pool, code), -ENOEXEC);
-	check_that_it_works(pool);
-#if defined __x86_64__
-	refresh(pool);
-	ck_assert_int_eq(call_at(pool, code), 42);
-#endif
-	munmap(code, 4096);
-	isolate_pool_free(pool);
-}
-END_TEST
-
-START_TEST(what_was_unloaded_is_not_believed_when_it_comes_back)
-{
-	void *library = dlopen("libresolv.so.2", RTLD_NOW | RTLD_LOCAL), *function;
-	struct isolate__code *code;
-	struct pal_error error;
-
-	function = library ? dlsym(library, "ns_get16") : NULL;
-	if (!function)
-		support_skip("no libresolv.so.2 with ns_get16");
-	ck_assert_ok(isolate__code_new(&code, &error), &error);
-	ck_assert(isolate__code_has(code, function));
-	dlclose(library);
-	if (dlopen("libresolv.so.2", RTLD_NOW | RTLD_NOLOAD))
-		support_skip("somebody else uses libresolv.so.2");
-	ck_assert(!isolate__code_has(code, function));
-	library = dlopen("libresolv.so.2", RTLD_NOW | RTLD_LOCAL);
-	ck_assert(!isolate__code_has(code, dlsym(library, "ns_get16")));
-	ck_assert(isolate__code_has(code, (const void *)echo));
-	dlclose(library);
-	isolate__code_free(code);
-}
-END_TEST
-
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/pool-host");
@@ -502,13 +504,12 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(death, a_snapshot_that_stands_still_ends_in_order, 0, 2);
 	tcase_add_loop_test(refreshes, memory_is_that_of_the_last_snapshot, 0, 2);
 	tcase_add_test(refreshes, calls_under_way_end_on_the_old_snapshot);
-	tcase_add_loop_test(host, nothing_is_left_of_a_host_that_was_killed, 0, 2);
+	tcase_add_loop_test(host, nothing_is_left_of_a_host_that_was_killed, 0, 4);
 	tcase_add_test(host, with_sigchld_ignored_the_status_is_known_all_the_same);
 	tcase_add_test(host, in_a_fork_there_is_a_copy_that_says_so);
-	tcase_add_test(host, a_function_has_no_more_than_a_copy_of_its_pool);
+	tcase_add_test(host, who_drops_a_copy_closes_no_files_of_its_own);
+	tcase_add_loop_test(host, a_function_has_no_more_than_a_copy_of_its_pool, 0, 2);
 	tcase_add_test(host, pools_stand_beside_each_other);
-	tcase_add_test(host, code_that_was_made_later_is_not_there_before_a_refresh);
-	tcase_add_test(host, what_was_unloaded_is_not_believed_when_it_comes_back);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

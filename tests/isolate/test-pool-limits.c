@@ -5,14 +5,34 @@
 #include <isolate/pool-priv.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "pool-support.h"
+#include "pool-callers.h"
 
 #define LONG_RESULT 100000
 
 static volatile int *entered;
+
+/* Another thread that is faster: as often, it takes the number that is free when one is needed. */
+static int robberies;
+
+ssize_t __real_recvmsg(int socket, struct msghdr *message, int flags);
+ssize_t __wrap_recvmsg(int socket, struct msghdr *message, int flags);
+ssize_t __wrap_recvmsg(int socket, struct msghdr *message, int flags)
+{
+	int fd = robberies > 0 ? dup(STDERR_FILENO) : -1, saved;
+	ssize_t size = __real_recvmsg(socket, message, flags);
+
+	saved = errno;
+	if (fd >= 0) {
+		robberies--;
+		close(fd);
+	}
+	errno = saved;
+	return size;
+}
 
 static int write_long(struct isolate_writer *out, const void *in, size_t in_size)
 {
@@ -69,15 +89,66 @@ START_TEST(without_a_number_for_the_result_nothing_is_executed)
 	ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_PREPARE, -EMFILE);
 	ck_assert_int_eq(*entered, 0);
 	close(fds[--count]);
+	robberies = 2;
 	isolate_pool_call(pool, write_long, NULL, 0, NULL, &result);
 	ck_assert_answer(&result, ISOLATE_RETURNED);
 	ck_assert_uint_eq(result.size, LONG_RESULT);
 	isolate_result_clear(&result);
+	ck_assert_int_eq(robberies, 0);
 	while (count > 0)
 		close(fds[--count]);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
 	isolate_pool_free(pool);
 	munmap((void *)entered, sizeof *entered);
+}
+END_TEST
+
+#define PLACES 30
+#define NUMBERS 140 /* enough here, and too few for what a snapshot needs for its copies */
+
+static int give_limit(struct isolate_writer *out, const void *in, size_t in_size)
+{
+	struct rlimit limit;
+
+	(void)in;
+	(void)in_size;
+	return getrlimit(RLIMIT_NOFILE, &limit) < 0 ? -1 : isolate_write_value(out, &limit);
+}
+
+START_TEST(where_there_are_numbers_for_all_calls_there_are_for_all_copies)
+{
+	struct isolate_options few_bytes = {ISOLATE_OPTIONS_INIT, .max_result = 1000};
+	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .at_once = PLACES};
+	struct caller callers[PLACES];
+	struct isolate_pool *pool;
+	struct isolate_result result;
+	struct rlimit old, limit;
+
+	set_board();
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	limit = old;
+	limit.rlim_cur = NUMBERS;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	pool = new_pool(&options);
+	for (int i = 0; i < PLACES; i++) {
+		callers[i] = (struct caller){.pool = pool, .fn = stay, .options = &few_bytes};
+		start_caller(&callers[i]);
+		await_entered(i + 1);
+	}
+	support_tell_one_more(&board->go);
+	for (int i = 0; i < PLACES; i++) {
+		join(&callers[i]);
+		ck_assert_answer(&callers[i].result, ISOLATE_RETURNED);
+		isolate_result_clear(&callers[i].result);
+	}
+	isolate_pool_call(pool, give_limit, NULL, 0, &few_bytes, &result);
+	ck_assert_int_eq(isolate_result_value(&result, &limit), 0);
+	ck_assert_uint_eq(limit.rlim_cur, NUMBERS);
+	ck_assert_uint_eq(limit.rlim_max, old.rlim_max);
+	isolate_result_clear(&result);
+	isolate_pool_free(pool);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	drop_board();
 }
 END_TEST
 
@@ -227,6 +298,7 @@ static Suite *make_suite(void)
 
 	tcase_add_loop_test(limits, files_that_may_not_be_that_long_are_an_error, 0, 2);
 	tcase_add_loop_test(limits, without_a_number_for_the_result_nothing_is_executed, 0, 2);
+	tcase_add_test(limits, where_there_are_numbers_for_all_calls_there_are_for_all_copies);
 	tcase_add_loop_test(limits, what_is_kept_has_to_be_open, 0, 2);
 	tcase_add_loop_test(limits, what_is_kept_has_to_be_the_same_file, 0, 2);
 	tcase_add_test(limits, more_places_than_descriptors_are_refused);

@@ -2,7 +2,9 @@
 
 /* Runs in two halves: started, looked at through one descriptor, finished, by whatever thread or process. */
 #include <fcntl.h>
+#include <pal/profile.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
@@ -253,6 +255,170 @@ START_TEST(a_copy_in_a_fork_is_of_no_effect)
 }
 END_TEST
 
+/* As large as the page that the library shares with a child: they fill the hole where that is not. */
+enum { OWN_MAPPINGS = 64, OWN_SIZE = 17 * 4096, OWN_FILES = 40 };
+
+static int map_own(unsigned char **ret)
+{
+	for (int i = 0; i < OWN_MAPPINGS; i++) {
+		ret[i] = mmap(NULL, OWN_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			-1, 0);
+		if (ret[i] == MAP_FAILED)
+			return -1;
+	}
+	return 0;
+}
+
+/* Not by looking: what is not there cannot be looked at. */
+static bool are_all_there(unsigned char *const *mappings)
+{
+	unsigned char pages[OWN_SIZE / 4096 + 1];
+
+	for (int i = 0; i < OWN_MAPPINGS; i++)
+		if (mincore(mappings[i], OWN_SIZE, pages) < 0)
+			return false;
+	return true;
+}
+
+static int count_open(void)
+{
+	int count = 0;
+
+	for (int fd = 3; fd < 200; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* As daemons do: whatever the numbers were, they are its own files now. */
+static int open_own(void)
+{
+	for (int fd = 3; fd < 200; fd++)
+		close(fd);
+	for (int i = 0; i < OWN_FILES; i++)
+		if (open("/dev/null", O_RDONLY | O_CLOEXEC) < 0)
+			return -1;
+	return count_open();
+}
+
+static int drop_the_copy(struct isolate_run *run)
+{
+	unsigned char *mappings[OWN_MAPPINGS];
+	int before = open_own();
+
+	if (before < OWN_FILES || map_own(mappings) < 0)
+		return 1;
+	isolate_run_free(run);
+	if (!are_all_there(mappings))
+		return 2;
+	return count_open() == before ? 0 : 3;
+}
+
+static struct isolate_run *callers_run;
+
+static int drop_the_callers(struct isolate_writer *out, void *unused)
+{
+	(void)out;
+	(void)unused;
+	return drop_the_copy(callers_run);
+}
+
+/* A fork of whoever, or a function. */
+static int drop_in(int way)
+{
+	struct isolate_result result;
+	int status;
+	pid_t pid;
+
+	if (way == 1) {
+		isolate_call(drop_the_callers, NULL, NULL, &result);
+		ck_assert_answer(&result, ISOLATE_RETURNED);
+		return result.value;
+	}
+	pid = fork();
+	if (pid == 0)
+		_exit(drop_the_copy(callers_run));
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status), "status %#x", (unsigned)status);
+	return WEXITSTATUS(status);
+}
+
+START_TEST(who_drops_a_copy_loses_nothing_of_its_own)
+{
+	struct isolate_options options = {ISOLATE_OPTIONS_INIT, .std_out = PAL_STDIO_PIPE};
+	struct isolate_result result;
+	struct gate gate;
+
+	if (_i >= 2)
+		options.sandbox = pal_profile_pure_compute();
+	gate_open(&gate, 100000);
+	callers_run = start(pass, &gate, &options);
+	await_entry(&gate);
+	ck_assert_int_ge(isolate_run_fd(callers_run), 3);
+	ck_assert_int_eq(drop_in(_i % 2), 0);
+	ck_assert_int_eq(isolate_progress(callers_run), 0);
+	let_go(&gate);
+	isolate_finish(callers_run, &result);
+	check_pattern(&result, 100000);
+	isolate_result_clear(&result);
+	check_that_all_are_gone(&gate);
+}
+END_TEST
+
+/* ---- a fork with its parent's pid ---- */
+
+enum { REFUSED = 77 };
+
+/* The first process of a new pid namespace: all of them have pid 1. */
+static int be_in_a_namespace(int (*fn)(void *arg), void *arg)
+{
+	int status;
+	pid_t pid;
+
+	if (unshare(CLONE_NEWPID) < 0)
+		return REFUSED;
+	pid = fork();
+	if (pid == 0)
+		_exit(getpid() == 1 ? fn(arg) : 9);
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 8;
+}
+
+static int use_it_there(void *run)
+{
+	return use_the_copy(run);
+}
+
+static int start_there(void *unused)
+{
+	struct order order = {100000, 1000};
+	struct isolate_result result;
+	struct isolate_run *run;
+	int r;
+
+	(void)unused;
+	if (isolate_start(write_pattern, &order, NULL, &run, NULL) < 0)
+		return 10;
+	r = be_in_a_namespace(use_it_there, run);
+	if (isolate_finish(run, &result) != ISOLATE_RETURNED)
+		return 11;
+	isolate_result_clear(&result);
+	return r;
+}
+
+START_TEST(a_fork_with_its_parents_pid_has_no_more_than_a_copy)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(be_in_a_namespace(start_there, NULL));
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	if (WEXITSTATUS(status) == REFUSED)
+		support_skip("no pid namespace may be made here");
+	ck_assert_int_eq(WEXITSTATUS(status), 0);
+}
+END_TEST
+
 /* To every socket that it finds: pipes are the test program's, which would believe it. */
 static int write_garbage_everywhere(struct isolate_writer *out, void *arg)
 {
@@ -362,6 +528,8 @@ static Suite *make_suite(void)
 	tcase_add_test(owners, a_run_outlives_its_thread_and_is_finished_in_another);
 	tcase_add_test(owners, runs_die_with_the_process);
 	tcase_add_test(owners, a_copy_in_a_fork_is_of_no_effect);
+	tcase_add_test(owners, a_fork_with_its_parents_pid_has_no_more_than_a_copy);
+	tcase_add_loop_test(owners, who_drops_a_copy_loses_nothing_of_its_own, 0, 4);
 	tcase_add_test(owners, a_function_that_writes_to_everything_hurts_no_other_run);
 	tcase_add_loop_test(
 		owners, a_timer_that_others_read_shows_the_deadline_all_the_same, 0, 2);

@@ -128,6 +128,46 @@ typedef struct {
 extern const pb_msgdesc_t optional_msg;
 PB_BIND(optional, optional, AUTO)
 
+/* Its items come from a callback. */
+typedef struct {
+	int32_t number;
+	pb_callback_t items;
+} iterated;
+
+#define iterated_FIELDLIST(X, a) \
+	X(a, STATIC, SINGULAR, INT32, number, 1) \
+	X(a, CALLBACK, REPEATED, INT32, items, 2)
+#define iterated_CALLBACK pb_default_field_callback
+#define iterated_DEFAULT NULL
+extern const pb_msgdesc_t iterated_msg;
+PB_BIND(iterated, iterated, AUTO)
+
+/* How many items come the first time, and the second. */
+struct items {
+	int counts[2];
+	int pass;
+};
+
+static bool encode_items(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
+{
+	struct items *items = *arg;
+	int count = items->counts[items->pass++];
+
+	for (int i = 0; i < count; i++)
+		if (!pb_encode_tag_for_field(stream, field) || !pb_encode_varint(stream, 300))
+			return false;
+	return true;
+}
+
+static int write_items(struct isolate_writer *out, void *arg)
+{
+	iterated message = {.number = 5};
+
+	message.items.funcs.encode = encode_items;
+	message.items.arg = arg;
+	return isolate_write_message(out, &iterated_msg, &message);
+}
+
 static int write_optional(struct isolate_writer *out, void *arg)
 {
 	return isolate_write_message(out, &optional_msg, arg);
@@ -188,6 +228,21 @@ START_TEST(a_message_that_cannot_be_encoded_appends_nothing)
 }
 END_TEST
 
+START_TEST(a_message_that_is_another_the_second_time_is_lost)
+{
+	struct items items[] = {{{5, 5}, 0}, {{5, 6}, 0}, {{5, 0}, 0}};
+	struct isolate_result result;
+
+	isolate_call(write_items, &items[_i], NULL, &result);
+	ck_assert_int_eq(result.value, _i == 0 ? 0 : -EINVAL);
+	if (_i == 0)
+		ck_assert_answer(&result, ISOLATE_RETURNED);
+	else
+		ck_assert_failure(&result, ISOLATE_EXECUTED, ISOLATE_STAGE_RESULT, -EINVAL);
+	isolate_result_clear(&result);
+}
+END_TEST
+
 START_TEST(a_message_beyond_the_bound_is_lost)
 {
 	struct isolate_options options = {ISOLATE_OPTIONS_INIT, .max_result = 1000};
@@ -216,6 +271,7 @@ static Suite *make_suite(void)
 	tcase_add_test(messages, a_message_arrives_as_it_was);
 	tcase_add_test(messages, bytes_that_are_no_message_are_refused);
 	tcase_add_test(messages, a_message_that_cannot_be_encoded_appends_nothing);
+	tcase_add_loop_test(messages, a_message_that_is_another_the_second_time_is_lost, 0, 3);
 	tcase_add_test(messages, a_message_beyond_the_bound_is_lost);
 	return suite;
 }

@@ -8,6 +8,11 @@
 
 #include "nodes.h"
 
+/* Options of a node whose ports may hold as much each as all that comes from one node together. */
+#define WHOLE_ACCOUNT_PER_PORT \
+	MESH_NODE_OPTIONS_INIT, .max_port_unread = SIZE_MAX, .max_port_unread_messages = SIZE_MAX, \
+				.max_port_unread_fds = SIZE_MAX
+
 extern struct mesh_node *leader, *bad, *good;
 extern struct mesh_port *from_bad, *at_bad, *from_good, *at_good; /* from: the leader's end */
 

@@ -36,15 +36,17 @@ static int see(void *userdata, struct mesh__incoming *event, int *fds, size_t fd
 
 const struct mesh__link_reader reader = {.deliver = see};
 
-static const struct mesh__queued plenty = {.bytes = (size_t)1 << 30, .fds = 1 << 20};
+static struct mesh__inbox inbox = {.most = MESH__BATCH_MAX};
+#define PLENTY {.bytes = (size_t)1 << 30, .packets = 1 << 20, .fds = 1 << 20}
+static const struct mesh__queue_bounds plenty = {.program = PLENTY, .all = PLENTY};
 
 void make_links(void)
 {
 	int ends[2];
 
 	ck_assert_int_eq(pal_socket_pair(SOCK_SEQPACKET, ends), 0);
-	mesh__link_init(&near, ends[0], &plenty, (size_t)1 << 30);
-	mesh__link_init(&far, ends[1], &plenty, (size_t)1 << 30);
+	mesh__link_init(&near, ends[0], &inbox, &plenty, (size_t)1 << 30);
+	mesh__link_init(&far, ends[1], &inbox, &plenty, (size_t)1 << 30);
 }
 
 void drop_links(void)
@@ -55,18 +57,18 @@ void drop_links(void)
 
 void send_bytes(struct mesh__link *link, size_t size, uint8_t value, int *fds, size_t fd_count)
 {
-	uint8_t *packet = malloc(MESH__PACKET_HEADER_SIZE + size);
+	uint8_t *event = mesh__link_room(link, size);
 
-	ck_assert_ptr_nonnull(packet);
-	memset(packet + MESH__PACKET_HEADER_SIZE, value, size);
+	ck_assert_ptr_nonnull(event);
+	memset(event, value, size);
 	if (size >= MESH__EVENT_HEADER_SIZE) {
 		struct mesh_id port;
 
 		memset(&port, value, sizeof port);
-		mesh__event_header_write(packet + MESH__PACKET_HEADER_SIZE, &port, MESH__EVENT_MESSAGE, MESH__FLAG_MESSAGE,
+		mesh__event_header_write(event, &port, MESH__EVENT_MESSAGE, MESH__FLAG_MESSAGE,
 			1, 0, (uint32_t)(size - MESH__EVENT_HEADER_SIZE));
 	}
-	mesh__link_send(link, packet, size, fds, fd_count);
+	mesh__link_send(link, event, fds, fd_count);
 }
 
 int read_all(struct mesh__link *link, struct seen *seen)

@@ -276,6 +276,11 @@ static void clear_node(struct memory_node *node)
 	mesh__space_deinit(&node->space);
 	ck_assert_uint_eq(node->space.moving, 0);
 	ck_assert_ptr_null(node->space.ports);
+	ck_assert_uint_eq(node->space.counters.ports, 0);
+	ck_assert_uint_eq(node->space.counters.waiting.messages, 0);
+	ck_assert_uint_eq(node->space.counters.waiting.bytes, 0);
+	ck_assert_uint_eq(node->space.counters.waiting.fds, 0);
+	ck_assert_uint_eq(node->space.counters.waiting.ports, 0);
 	while ((remote = LIST_FIRST(&node->remotes))) {
 		LIST_REMOVE(remote, next);
 		ck_assert_uint_eq(remote->remote.refs, 1);

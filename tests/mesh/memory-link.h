@@ -104,6 +104,7 @@ struct mesh_port *memory_take_port(struct mesh_port *port);
 int memory_end(struct mesh_port *port);
 void memory_free(struct mesh_port *port);
 void memory_fail(struct mesh_port *port);
+int memory_bridge(struct mesh_port *a, struct mesh_port *b);
 /* Ports of a node that are registered. */
 size_t memory_port_count(struct memory_node *node);
 

@@ -137,3 +137,13 @@ size_t memory_port_count(struct memory_node *node)
 {
 	return HASH_COUNT(node->space.ports);
 }
+
+int memory_bridge(struct mesh_port *a, struct mesh_port *b)
+{
+	int r;
+
+	memory_call_scarce(true);
+	r = mesh__port_bridge(a, b);
+	memory_call_scarce(false);
+	return r;
+}

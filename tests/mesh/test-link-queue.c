@@ -65,7 +65,7 @@ END_TEST
 START_TEST(a_node_that_does_not_read_costs_no_more_than_the_bound) /* S153 */
 {
 	make_links();
-	near.max_queued.bytes = 100000;
+	near.max_queued.all.bytes = 100000;
 	for (unsigned i = 0; i < 5000; i++)
 		send_bytes(&near, 1000, 1, NULL, 0);
 	ck_assert(near.shut);
@@ -81,6 +81,25 @@ static void fill_socket(struct mesh__link *link)
 		send_bytes(link, 10000, 1, NULL, 0);
 }
 
+/* Otherwise it would go on by time only, though the socket tells when it takes more. */
+START_TEST(a_shortage_is_over_when_several_packets_have_gone)
+{
+	struct seen seen = {0};
+
+	make_links();
+	fill_socket(&near);
+	for (int i = 0; i < 100; i++)
+		send_bytes(&near, 10000, 1, NULL, 0);
+	near.stuck = true; /* as a shortage left it that nothing in the system shows any more */
+	ck_assert_int_eq(mesh__link_receive(&far, 4, &reader, &seen), 0);
+	ck_assert_uint_gt(seen.events, 1);
+	mesh__link_flush(&near);
+	ck_assert_uint_gt(near.queued.packets, 0);
+	ck_assert(mesh__link_wants_write(&near));
+	drop_links();
+}
+END_TEST
+
 static void send_with_fd(struct mesh__link *link)
 {
 	int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
@@ -92,7 +111,7 @@ static void send_with_fd(struct mesh__link *link)
 START_TEST(descriptors_that_wait_for_a_node_that_does_not_read_are_limited)
 {
 	make_links();
-	near.max_queued.fds = 10;
+	near.max_queued.all.fds = 10;
 	fill_socket(&near);
 	for (unsigned i = 1; i <= 10; i++) {
 		send_with_fd(&near);
@@ -114,7 +133,7 @@ START_TEST(links_may_share_what_may_wait)
 
 	make_links();
 	for (int i = 0; i < 2; i++) {
-		links[i]->max_queued.fds = 10;
+		links[i]->max_queued.all.fds = 10;
 		links[i]->shared = &shared;
 		fill_socket(links[i]);
 		for (int n = 0; n < 5; n++)
@@ -137,7 +156,7 @@ START_TEST(small_events_are_counted_with_what_they_cost)
 {
 	make_links();
 	fill_socket(&near);
-	near.max_queued.bytes = near.queued.bytes + 100 * (size_t)MESH__EVENT_HEADER_SIZE;
+	near.max_queued.all.bytes = near.queued.bytes + 100 * (size_t)MESH__EVENT_HEADER_SIZE;
 	for (unsigned i = 0; i < 60; i++)
 		send_bytes(&near, MESH__EVENT_HEADER_SIZE, 1, NULL, 0);
 	ck_assert(near.shut);
@@ -197,6 +216,7 @@ static Suite *make_suite(void)
 	tcase_add_test(queue, descriptors_that_find_no_place_are_closed_and_cost_the_event_only);
 	tcase_add_test(queue, what_the_socket_does_not_take_is_queued_and_nothing_overtakes);
 	tcase_add_test(queue, a_node_that_does_not_read_costs_no_more_than_the_bound);
+	tcase_add_test(queue, a_shortage_is_over_when_several_packets_have_gone);
 	tcase_add_test(queue, descriptors_that_wait_for_a_node_that_does_not_read_are_limited);
 	tcase_add_test(queue, links_may_share_what_may_wait);
 	tcase_add_test(queue, small_events_are_counted_with_what_they_cost);

@@ -157,18 +157,20 @@ END_TEST
 
 START_TEST(whom_the_events_are_for_may_end_the_link)
 {
-	struct seen seen = {.answer = -ENOBUFS};
+	static const size_t sizes[] = {100, 100000};
 
-	make_links();
-	send_bytes(&near, 100, 1, NULL, 0);
-	send_bytes(&near, 100, 1, NULL, 0);
-	ck_assert_int_eq(read_all(&far, &seen), -ENOBUFS);
-	ck_assert_uint_eq(seen.events, 1);
-	send_bytes(&near, 100000, 1, NULL, 0);
-	ck_assert_int_eq(read_all(&far, &seen), -ENOBUFS);
-	ck_assert_int_eq(read_all(&far, &seen), -ENOBUFS);
-	ck_assert_uint_eq(seen.events, 3);
-	drop_links();
+	for (unsigned i = 0; i < 2; i++) {
+		struct seen seen = {.answer = -ENOBUFS};
+		int result;
+
+		make_links();
+		for (int n = 0; n < 3; n++)
+			send_bytes(&near, sizes[i], 1, NULL, 0);
+		result = read_all(&far, &seen);
+		ck_assert_int_eq(result, -ENOBUFS);
+		ck_assert_uint_eq(seen.events, 1); /* nothing is handed out after that */
+		drop_links();
+	}
 }
 END_TEST
 

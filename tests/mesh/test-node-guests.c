@@ -127,7 +127,7 @@ END_TEST
 /* A node could be all its guests by itself. */
 START_TEST(a_node_and_its_guests_have_one_account)
 {
-	const struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .max_unread_messages = 2 * LIMIT};
+	const struct mesh_node_options options = {WHOLE_ACCOUNT_PER_PORT, .max_unread_messages = 2 * LIMIT};
 	struct mesh_port *user, *user_peer, *reply, *reply_peer, *at_guest;
 	struct mesh_invitation invitation;
 	struct mesh_message *message;

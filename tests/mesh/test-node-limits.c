@@ -40,10 +40,10 @@ static const struct flood {
 	size_t size;
 	unsigned fds, within; /* so many messages are within the limit */
 } floods[] = {
-	{{MESH_NODE_OPTIONS_INIT, .max_unread_messages = LIMIT}, 0, 0, LIMIT},
-	{{MESH_NODE_OPTIONS_INIT, .max_unread_fds = 2 * LIMIT}, 0, 2, LIMIT},
-	{{MESH_NODE_OPTIONS_INIT, .max_unread = LIMIT * 10000}, 9000, 0, LIMIT},
-	{{MESH_NODE_OPTIONS_INIT, .max_unread = LIMIT * 1000000}, 990000, 0, LIMIT},
+	{{WHOLE_ACCOUNT_PER_PORT, .max_unread_messages = LIMIT}, 0, 0, LIMIT},
+	{{WHOLE_ACCOUNT_PER_PORT, .max_unread_fds = 2 * LIMIT}, 0, 2, LIMIT},
+	{{WHOLE_ACCOUNT_PER_PORT, .max_unread = LIMIT * 10000}, 9000, 0, LIMIT},
+	{{WHOLE_ACCOUNT_PER_PORT, .max_unread = LIMIT * 1000000}, 990000, 0, LIMIT},
 };
 enum { FLOODS = sizeof floods / sizeof *floods };
 
@@ -104,7 +104,7 @@ END_TEST
 
 START_TEST(closing_a_port_gives_back_what_was_unread_on_it)
 {
-	const struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .max_unread_messages = LIMIT};
+	const struct mesh_node_options options = {WHOLE_ACCOUNT_PER_PORT, .max_unread_messages = LIMIT};
 
 	make_mesh(&options);
 	for (int i = 0; i < 5; i++) {
@@ -149,7 +149,7 @@ static void count(struct mesh_port *port, int status, struct mesh_message *messa
 START_TEST(a_program_that_takes_everything_by_callback_is_within_the_limits)
 {
 	const struct mesh_node_options options = {
-		MESH_NODE_OPTIONS_INIT, .max_unread_messages = 2 * MESH__PACKETS_PER_TURN};
+		WHOLE_ACCOUNT_PER_PORT, .max_unread_messages = 2 * MESH__PACKETS_PER_TURN};
 	struct counter counter = {.lock = PTHREAD_MUTEX_INITIALIZER};
 	enum { MESSAGES = 20000 };
 
@@ -237,7 +237,7 @@ static void wild_expect_end(struct wild *wild)
 /* The first one never comes, so nothing is ever delivered. */
 START_TEST(events_that_wait_for_a_missing_one_count)
 {
-	const struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .max_unread_messages = 100};
+	const struct mesh_node_options options = {WHOLE_ACCOUNT_PER_PORT, .max_unread_messages = 100};
 	struct mesh__change_peer change = {.node = {.bytes = {1}}, .port = {.bytes = {2}}};
 	uint8_t body[MESH__CHANGE_PEER_SIZE];
 	struct wild wild;
@@ -259,7 +259,7 @@ END_TEST
 /* The program frees each, but their peers never say that they know. */
 START_TEST(ports_that_are_never_closed_count)
 {
-	const struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .max_unread = 500 * sizeof(struct mesh_port)};
+	const struct mesh_node_options options = {WHOLE_ACCOUNT_PER_PORT, .max_unread = 500 * sizeof(struct mesh_port)};
 	struct mesh__record record = {.next_local_seq = 1};
 	struct mesh_message *message;
 	struct wild wild;

@@ -149,8 +149,8 @@ START_TEST(a_peer_cannot_choose_numbers_that_collide)
 		memory_inject(A, B, event, sizeof event, NULL, 0);
 		sent++;
 	}
-	ck_assert_uint_eq(a->pending_count, sent);
-	ck_assert_uint_lt(longest_chain(a->pending->hh.tbl), 60);
+	ck_assert_uint_eq(a->far->pending_count, sent);
+	ck_assert_uint_lt(longest_chain(a->far->pending->hh.tbl), 60);
 	memory_free(a);
 	memory_free(b);
 	memory_run(&net, NULL);

@@ -188,6 +188,56 @@ START_TEST(threads_that_wait_on_a_port_return_when_it_goes)
 }
 END_TEST
 
+/* ---- bridges ---- */
+
+struct joint {
+	pthread_t thread;
+	struct mesh_port *left, *right;
+};
+
+static void *join_ends(void *argument)
+{
+	struct joint *joint = argument;
+
+	return (void *)(intptr_t)mesh_port_bridge(joint->left, joint->right);
+}
+
+/* A chain of pairs of no node and of a node, joined at all places at once while its first end sends. */
+START_TEST(a_chain_is_joined_by_several_threads_at_once)
+{
+	enum { JOINTS = 4 };
+	struct joint joints[JOINTS];
+	struct mesh_port *first, *last;
+	uint32_t next[SENDERS] = {0};
+	struct sender sender = {0};
+
+	memory_net_init(&net, 1);
+	net.quiet = true;
+	ck_assert_int_eq(mesh__port_pair(NULL, &first, &joints[0].left), 0);
+	for (int i = 0; i + 1 < JOINTS; i++)
+		ck_assert_int_eq(
+		        mesh__port_pair(i % 2 ? &A->space : NULL, &joints[i].right, &joints[i + 1].left), 0);
+	ck_assert_int_eq(mesh__port_pair(NULL, &joints[JOINTS - 1].right, &last), 0);
+	sender.port = first;
+	ck_assert_int_eq(pthread_create(&sender.thread, NULL, send_numbers, &sender), 0);
+	for (int i = 0; i < JOINTS; i++)
+		ck_assert_int_eq(pthread_create(&joints[i].thread, NULL, join_ends, &joints[i]), 0);
+	for (int i = 0; i < JOINTS; i++) {
+		void *result;
+
+		ck_assert_int_eq(pthread_join(joints[i].thread, &result), 0);
+		ck_assert_int_eq((int)(intptr_t)result, 0);
+	}
+	ck_assert_int_eq(pthread_join(sender.thread, NULL), 0);
+	receive_numbers(last, next);
+	ck_assert_uint_eq(next[0], MESSAGES);
+	memory_free(first);
+	ck_assert_int_eq(memory_end(last), -EPIPE);
+	memory_free(last);
+	memory_net_clear(&net);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("mesh/port-threads");
@@ -196,6 +246,7 @@ static Suite *make_suite(void)
 	tcase_add_test(threads, senders_keep_their_order_while_the_receiver_moves);
 	tcase_add_test(threads, a_node_goes_while_others_use_its_ports);
 	tcase_add_loop_test(threads, threads_that_wait_on_a_port_return_when_it_goes, 0, 4);
+	tcase_add_loop_test(threads, a_chain_is_joined_by_several_threads_at_once, 0, 20);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

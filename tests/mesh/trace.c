@@ -296,7 +296,7 @@ static char *describe_port(struct memory_node *node, const struct mesh_port *por
 	print_ref(out, node->net, &port->peer);
 	fprintf(out, "%s next_local=%llu next_peer=%llu heap=%zu local_closed=%s",
 	        port->state == MESH__PEERED ? ")" : " }", (unsigned long long)port->next_local_seq,
-	        (unsigned long long)port->next_peer_seq, port->pending_count,
+	        (unsigned long long)port->next_peer_seq, port->far->pending_count,
 	        port->local_closed ? "true" : "false");
 	fclose(out);
 	return text;
@@ -308,12 +308,12 @@ static size_t our_states(struct trace *trace, char **list)
 
 	for (size_t i = 0; i < trace->net->node_count; i++) {
 		struct memory_node *node = &trace->net->nodes[i];
-		struct mesh_port *port, *next;
+		struct mesh__port_far *far, *next;
 
 		if (node->dead)
 			continue;
-		HASH_ITER(hh, node->space.ports, port, next) {
-			char *text = describe_port(node, port);
+		HASH_ITER(hh, node->space.ports, far, next) {
+			char *text = describe_port(node, far->port);
 
 			if (is_expected(trace, text))
 				list[count++] = renamed(&trace->ours, text);

@@ -160,6 +160,11 @@ static bool may_be_ignored(const char *name, const char *call)
 	/* to know whether a signal still has somebody to go to */
 	if (!strcmp(call, "poll"))
 		return !strcmp(name, "stop") || !strcmp(name, "free");
+	/* for a signal: to have a pidfd of its own, and to know about the handle's, which does too */
+	if (!strncmp(name, "stop", 4) && !strcmp(call, "sys_pidfd_open"))
+		return true;
+	if (!strncmp(name, "stop", 4) && !strcmp(call, "sys_waitid"))
+		return true;
 	/* looks whether the child has ended already; there is nobody to tell */
 	if (!strcmp(call, "sys_waitid") && !strcmp(name, "detach"))
 		return true;

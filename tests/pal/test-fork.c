@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include <pal/builder.h>
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <pal/util-priv.h>
@@ -355,6 +361,75 @@ START_TEST(malloc_and_stdio_work_though_other_threads_hold_their_locks)
 }
 END_TEST
 
+/* ---- children that do not come to it ---- */
+
+static int end_at_once; /* in a fork */
+
+static void leave_early(void)
+{
+	if (end_at_once)
+		_exit(0);
+}
+
+/* By a handler of the program's for forks. */
+START_TEST(a_child_that_ends_before_the_function_is_not_said_to_have_been_killed)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+	struct pal_error error = {0};
+	struct pal_child *child;
+	int code = 42;
+
+	ck_assert_int_eq(pthread_atfork(NULL, NULL, leave_early), 0);
+	end_at_once = 1;
+	ck_assert_int_eq(pal_fork(builder, return_it, &code, &child, &error), -ECHILD);
+	end_at_once = 0;
+	ck_assert_int_eq(error.stage, PAL_STAGE_DIED);
+	ck_assert_str_eq(
+		pal_error_text(&error), "ended by itself before it ran: No child processes");
+	pal_builder_free(builder);
+}
+END_TEST
+
+static bool refuse_poll(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ppoll, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+#ifdef SYS_poll
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_poll, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+#endif
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = PAL_ARRAY_LENGTH(code), .filter = code};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static int wait_for_ever(void *unused)
+{
+	(void)unused;
+	for (;;)
+		pause();
+	return 0;
+}
+
+START_TEST(a_host_that_may_not_poll_has_no_child_left)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+	struct pal_error error = {0};
+	struct pal_child *child;
+
+	ck_assert(refuse_poll());
+	ck_assert_int_eq(pal_fork(builder, wait_for_ever, NULL, &child, &error), -EPERM);
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+	ck_assert_int_eq(errno, ECHILD);
+	pal_builder_free(builder);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/fork");
@@ -369,6 +444,9 @@ static Suite *make_suite(void)
 	tcase_add_test(function,
 		the_function_has_the_descriptors_that_were_given_and_none_of_the_library_s);
 	tcase_add_test(function, targets_may_be_where_the_library_s_own_descriptors_are);
+	tcase_add_test(function,
+		a_child_that_ends_before_the_function_is_not_said_to_have_been_killed);
+	tcase_add_test(function, a_host_that_may_not_poll_has_no_child_left);
 	tcase_add_test(process, signals_start_fresh_in_the_function);
 	tcase_add_test(process, libc_s_own_signals_still_work_in_the_function);
 	tcase_add_test(process, the_function_leaves_without_atexit_and_flushing);

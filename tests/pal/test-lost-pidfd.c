@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -229,10 +230,148 @@ START_TEST(a_child_that_was_reaped_by_others_has_ended)
 }
 END_TEST
 
+/* Its pidfd's number, which becomes another child's, as after a double close. */
+static int confuse(const struct pal_child *child, const struct pal_child *other)
+{
+	int number = pal_child_peek_pidfd(child);
+
+	ck_assert_int_eq(dup3(pal_child_peek_pidfd(other), number, O_CLOEXEC), number);
+	return number;
+}
+
+static void check_it_passes_the_gate(struct pal_child *child, int gate)
+{
+	struct pal_status status;
+	struct pal_error error;
+
+	ck_assert_int_eq(pal_child_try_wait(child, &status, &error), 0);
+	close(gate);
+	ck_assert_ok(pal_child_wait(child, pal_deadline_after_ms(A_HANG_MS), &status, &error), &error);
+	ck_assert(!status.signaled);
+	ck_assert_int_eq(status.code, 7);
+	pal_child_free(child);
+}
+
+static void await_zombie(const struct pal_child *child)
+{
+	siginfo_t info;
+
+	ck_assert_int_eq(waitid(P_PID, (id_t)pal_child_pid(child), &info, WEXITED | WNOWAIT), 0);
+}
+
+START_TEST(what_is_waited_for_is_the_child_and_not_what_its_number_has_become)
+{
+	int gate, other_gate, number, change = PAL_CHILD_ENDED;
+	struct pal_child *child = start(&gate), *other = start(&other_gate);
+	struct pal_status status;
+	struct pal_error error;
+
+	number = confuse(child, other);
+	close(other_gate);
+	await_zombie(other);
+	ck_assert_int_eq(pal_child_try_wait(child, &status, &error), 0);
+	ck_assert_int_eq(pal_child_signal(child, SIGTERM), 0);
+	if (_i == 0)
+		ck_assert_ok(pal_child_wait(child, PAL_DEADLINE_NONE, &status, &error), &error);
+	else if (_i == 1)
+		ck_assert_ok(pal_child_wait(child, pal_deadline_after_ms(A_HANG_MS), &status,
+				     &error),
+			&error);
+	else
+		change = pal_child_wait_change(
+			child, PAL_CHILD_ENDED, PAL_DEADLINE_NONE, NULL, &error);
+	ck_assert_int_eq(change, PAL_CHILD_ENDED);
+	ck_assert_ok(pal_child_wait(child, PAL_DEADLINE_NOW, &status, &error), &error);
+	ck_assert(status.signaled);
+	pal_child_free(child);
+	ck_assert_ok(pal_child_wait(other, PAL_DEADLINE_NOW, &status, &error), &error);
+	ck_assert_int_eq(status.code, 7);
+	pal_child_free(other);
+	close(gate);
+	ck_assert_int_eq(close(number), 0);
+}
+END_TEST
+
+START_TEST(another_child_that_runs_is_not_hit_by_what_is_for_this_one)
+{
+	int gate, other_gate;
+	struct pal_child *child = start(&gate), *other = start(&other_gate);
+	struct pal_status status;
+	struct pal_error error;
+
+	confuse(child, other);
+	switch (_i) {
+	case 0:
+		ck_assert_int_eq(pal_child_signal(child, SIGKILL), 0);
+		break;
+	case 1:
+		ck_assert_int_eq(pal_child_signal_group(child, SIGKILL), 0);
+		break;
+	case 2:
+		ck_assert_ok(pal_child_stop(child, 0, &status, &error), &error);
+		break;
+	case 3:
+		ck_assert_ok(pal_child_stop_group(child, 0, &status, &error), &error);
+		break;
+	default:
+		break;
+	}
+	if (_i < 4) {
+		ck_assert_ok(pal_child_wait(child, PAL_DEADLINE_NONE, &status, &error), &error);
+		ck_assert(status.signaled);
+		ck_assert_int_eq(pal_child_signal(child, SIGKILL), -ESRCH);
+		ck_assert_int_eq(pal_child_signal_group(child, SIGKILL), -ESRCH);
+	}
+	pal_child_free(child); /* the fixture looks for zombies */
+	check_it_passes_the_gate(other, other_gate);
+	close(gate);
+}
+END_TEST
+
+/* Not ours to wait for, and so no sign that somebody has waited for ours. */
+START_TEST(a_number_that_has_become_the_pidfd_of_no_child_is_not_believed)
+{
+	int gate, number, self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	struct pal_child *child = start(&gate);
+
+	number = pal_child_peek_pidfd(child);
+	ck_assert_int_eq(dup3(self, number, O_CLOEXEC), number);
+	close(self);
+	check_it_passes_the_gate(child, gate);
+	close(number);
+}
+END_TEST
+
+/* The pidfd, which is right, is what tells. */
+START_TEST(a_child_that_others_reaped_is_not_its_successor_with_the_same_pid)
+{
+	pid_t newcomer = -1;
+
+	for (int i = 0; i < 20 && newcomer < 0; i++) {
+		int gate, r;
+		struct pal_child *child = start(&gate);
+		struct pal_status status;
+
+		close(gate);
+		ck_assert_int_eq(waitpid(pal_child_pid(child), NULL, 0), pal_child_pid(child));
+		newcomer = fork_with_number(pal_child_pid(child));
+		ck_assert_int_eq(pal_child_signal(child, SIGKILL), -ESRCH);
+		r = pal_child_wait(child, PAL_DEADLINE_NOW, &status, NULL);
+		ck_assert(r == -ECHILD || (r == 0 && status.code == 7));
+		pal_child_free(child);
+	}
+	if (newcomer < 0)
+		support_skip("no number of an ended child could be had again");
+	ck_assert_int_eq(waitpid(newcomer, NULL, WNOHANG), 0);
+	kill_and_reap(newcomer);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/lost-pidfd");
 	TCase *lost = support_tcase(suite, "lost");
+	TCase *confused = support_tcase(suite, "confused");
 
 	tcase_add_loop_test(lost, a_child_is_waited_for_all_the_same, 0, LOSSES);
 	tcase_add_loop_test(lost, a_wait_that_begins_without_a_pidfd_ends_with_the_child, 0, 2 * SILENT);
@@ -241,6 +380,10 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(lost, a_child_is_killed_with_its_handle, 0, LOSSES);
 	tcase_add_loop_test(lost, without_room_for_another_it_goes_by_the_pid, 0, 2);
 	tcase_add_loop_test(lost, a_child_that_was_reaped_by_others_has_ended, 0, LOSSES);
+	tcase_add_loop_test(confused, what_is_waited_for_is_the_child_and_not_what_its_number_has_become, 0, 3);
+	tcase_add_loop_test(confused, another_child_that_runs_is_not_hit_by_what_is_for_this_one, 0, 5);
+	tcase_add_test(confused, a_number_that_has_become_the_pidfd_of_no_child_is_not_believed);
+	tcase_add_test(confused, a_child_that_others_reaped_is_not_its_successor_with_the_same_pid);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -11,9 +11,14 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "sanitizers.h"
 #include "spawn-support.h"
 #include "support.h"
 
@@ -219,6 +224,8 @@ END_TEST
 
 #define ROUNDS 200
 
+static atomic_bool enough;
+
 static int end_at_once(void *unused)
 {
 	(void)unused;
@@ -231,7 +238,7 @@ static void *detach_again_and_again(void *unused)
 	intptr_t failed = 0;
 
 	(void)unused;
-	for (int i = 0; i < ROUNDS; i++) {
+	while (!atomic_load(&enough)) {
 		struct pal_builder *builder = pal_builder_new(NULL);
 		struct pal_child *child;
 
@@ -249,7 +256,7 @@ static void *spawn_again_and_again(void *unused)
 	intptr_t failed = 0;
 
 	(void)unused;
-	for (int i = 0; i < ROUNDS; i++) {
+	while (!atomic_load(&enough)) {
 		struct pal_builder *builder = pal_builder_new("/bin/true");
 		struct pal_child *child;
 
@@ -274,11 +281,50 @@ START_TEST(nor_of_spawns_that_are_under_way_or_detached)
 	ck_assert_int_eq(pthread_create(&thread, NULL, busy[_i], NULL), 0);
 	for (int i = 0; i < ROUNDS; i++)
 		others += wait_take(fork_take(inheriting(), count_others, &sight)).code;
+	atomic_store(&enough, true);
 	ck_assert_int_eq(pthread_join(thread, &failed), 0);
 	ck_assert_int_eq((intptr_t)failed, 0);
 	ck_assert_int_eq(others, 0);
 	while (count_others(&sight)) /* or the test is ended from outside */
 		sched_yield();
+}
+END_TEST
+
+/* In a fork by others, whenever it comes: its list is its own, and its lock is free. */
+static int fork_and_wait(void)
+{
+	struct pal_builder *builder = inheriting();
+	struct pal_child *child;
+	int r = pal_fork(builder, end_at_once, NULL, &child, NULL);
+
+	pal_builder_free(builder);
+	if (r < 0)
+		return 1;
+	r = pal_child_wait(child, PAL_DEADLINE_NONE, NULL, NULL);
+	pal_child_free(child);
+	return r < 0;
+}
+
+START_TEST(a_fork_of_the_program_itself_can_make_children_too)
+{
+	pthread_t thread;
+	void *failed;
+	int status;
+
+	if (BUILT_WITH_ASAN || BUILT_WITH_TSAN)
+		support_skip("fork(3) does not know the locks of a sanitizer's allocator");
+	ck_assert_int_eq(pthread_create(&thread, NULL, spawn_again_and_again, NULL), 0);
+	for (int i = 0; i < ROUNDS / 4; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(fork_and_wait());
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		ck_assert_int_eq(status, 0);
+	}
+	atomic_store(&enough, true);
+	ck_assert_int_eq(pthread_join(thread, &failed), 0);
+	ck_assert_int_eq((intptr_t)failed, 0);
 }
 END_TEST
 
@@ -301,35 +347,35 @@ static int which_are_open(void *arg)
 	       2 * (object->fd >= 0 && fcntl(object->fd, F_GETFD) >= 0);
 }
 
-static bool none_is_same(const struct pal_private *node)
-{
-	(void)node;
-	return false;
-}
-static bool all_are_same(const struct pal_private *node)
-{
-	(void)node;
-	return true;
-}
+struct known {
+	struct pal_private private;
+	int fd;
+	struct pal_private_file file;
+};
+static const ptrdiff_t known_places[] = {PAL_PRIVATE_PLACE(struct known, private, fd)};
+static const struct pal_private_layout known_layout = {.count = 1,
+	.places = known_places,
+	.file = PAL_PRIVATE_PLACE(struct known, private, file)};
 
-/* The variables stay: what is open is asked for by number. */
-START_TEST(an_object_that_is_asked_says_which_are_still_its_own)
+/* The variable stays: what is open is asked for by number. */
+START_TEST(a_file_that_is_known_is_not_taken_for_another_at_its_number)
 {
-	static const struct pal_private_layout asked[] = {
-		{2, places, none_is_same}, {2, places, all_are_same}};
-	struct object object = {.before = -1, .fd = -1};
-	bool held;
+	struct known known = {.fd = -1};
+	struct object object = {.before = -1};
+	struct stat st;
 
-	pal_private_add(&object.private, &asked[_i]);
-	held = pal_private_begin();
-	object.before = dup(0);
-	object.fd = dup(0);
-	pal_private_end(held);
-	ck_assert_int_eq(
-		wait_take(fork_take(inheriting(), which_are_open, &object)).code, _i ? 0 : 3);
-	pal_private_close(&object.before);
-	pal_private_close(&object.fd);
-	pal_private_remove(&object.private);
+	pal_private_add(&known.private, &known_layout);
+	known.fd = object.fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	ck_assert_int_eq(fstat(known.fd, &st), 0);
+	known.file = (struct pal_private_file){st.st_ino, major(st.st_dev), minor(st.st_dev)};
+	ck_assert_int_eq(wait_take(fork_take(inheriting(), which_are_open, &object)).code, 0);
+	known.file.inode++;
+	ck_assert_int_eq(wait_take(fork_take(inheriting(), which_are_open, &object)).code, 2);
+	known.file.inode--;
+	known.file.minor++;
+	ck_assert_int_eq(wait_take(fork_take(inheriting(), which_are_open, &object)).code, 2);
+	pal_private_close(&known.fd);
+	pal_private_remove(&known.private);
 }
 END_TEST
 
@@ -367,6 +413,62 @@ START_TEST(an_object_is_kept_for_whom_it_belongs_to_and_until_it_is_removed)
 }
 END_TEST
 
+/* ---- a fork by others ---- */
+
+struct copies {
+	struct pal_child *child;
+	struct pal_builder *builder;
+	struct object *object;
+};
+
+/* All that was inherited is closed, and the numbers are those of the fork's own files. */
+static int drop_copies(const struct copies *copies)
+{
+	int lost = 0;
+
+	for (int fd = 3; fd < NUMBERS; fd++)
+		if (dup2(0, fd) != fd)
+			return NUMBERS;
+	pal_child_forget(copies->child);
+	pal_builder_forget(copies->builder);
+	pal_private_disown(&copies->object->private);
+	pal_private_close(&copies->object->before);
+	pal_private_close(&copies->object->fd);
+	for (int fd = 3; fd < NUMBERS; fd++)
+		lost += fcntl(fd, F_GETFD) < 0;
+	return lost;
+}
+
+START_TEST(a_fork_that_forgets_its_copies_closes_nothing)
+{
+	struct object object = {.before = -1, .fd = -1};
+	struct copies copies = {fork_other(), pal_builder_new(NULL), &object};
+	int fd = dup(0), status;
+	pid_t pid;
+
+	ck_assert_int_ge(pal_child_stdout(copies.child), 3);
+	pal_builder_take_fd(copies.builder, fd, 99);
+	pal_private_add(&object.private, &layout);
+	object.fd = dup(0);
+	pid = fork();
+	if (pid == 0)
+		_exit(drop_copies(&copies));
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+
+	/* Whose they are loses them as ever. */
+	pal_private_disown(&object.private);
+	ck_assert_int_ge(object.fd, 3);
+	pal_private_close(&object.fd);
+	pal_private_remove(&object.private);
+	pal_private_disown(&object.private);
+	pal_child_forget(copies.child);
+	pal_builder_free(copies.builder);
+	pal_child_forget(NULL);
+	pal_builder_forget(NULL);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/private");
@@ -378,7 +480,9 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(tcase, nor_is_anything_of_a_handle_of_another_kind_given_away, 0, KINDS);
 	tcase_add_test(tcase, nor_of_children_that_were_detached);
 	tcase_add_loop_test(tcase, nor_of_spawns_that_are_under_way_or_detached, 0, 2);
-	tcase_add_loop_test(tcase, an_object_that_is_asked_says_which_are_still_its_own, 0, 2);
+	tcase_add_test(tcase, a_fork_of_the_program_itself_can_make_children_too);
+	tcase_add_test(tcase, a_file_that_is_known_is_not_taken_for_another_at_its_number);
+	tcase_add_test(tcase, a_fork_that_forgets_its_copies_closes_nothing);
 	tcase_add_test(tcase, an_object_is_kept_for_whom_it_belongs_to_and_until_it_is_removed);
 	return suite;
 }

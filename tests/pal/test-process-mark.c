@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <pal/process-mark-priv.h>
+#include <pal/process-mark.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -12,10 +12,10 @@
 
 START_TEST(it_stays_the_same)
 {
-	uint64_t mark = pal__process_mark();
+	uint64_t mark = pal_process_mark();
 
 	ck_assert_uint_gt(mark, UINT32_MAX); /* no pid */
-	ck_assert_uint_eq(pal__process_mark(), mark);
+	ck_assert_uint_eq(pal_process_mark(), mark);
 }
 END_TEST
 
@@ -34,10 +34,10 @@ static int differs_from(const uint64_t *before, int count, int depth, int way)
 
 	for (int i = 0; i < count; i++) {
 		marks[i] = before[i];
-		if (marks[i] == pal__process_mark())
+		if (marks[i] == pal_process_mark())
 			return 1;
 	}
-	marks[count] = pal__process_mark();
+	marks[count] = pal_process_mark();
 	if (depth == 0)
 		return 0;
 	pid = fork_in_some_way(way);
@@ -57,7 +57,7 @@ END_TEST
 /* The first to ask is not here: what a process marks is true in all of its threads. */
 static void *ask(void *arg)
 {
-	*(uint64_t *)arg = pal__process_mark();
+	*(uint64_t *)arg = pal_process_mark();
 	return NULL;
 }
 
@@ -71,7 +71,7 @@ START_TEST(all_threads_have_the_same)
 	for (int i = 0; i < 8; i++)
 		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
 	for (int i = 0; i < 8; i++)
-		ck_assert_uint_eq(marks[i], pal__process_mark());
+		ck_assert_uint_eq(marks[i], pal_process_mark());
 }
 END_TEST
 
@@ -94,9 +94,9 @@ START_TEST(else_it_is_the_pid)
 	const uint64_t none = 0;
 
 	madvise_fails = true;
-	ck_assert_uint_eq(pal__process_mark(), (uint64_t)getpid());
+	ck_assert_uint_eq(pal_process_mark(), (uint64_t)getpid());
 	madvise_fails = false;
-	ck_assert_uint_eq(pal__process_mark(), (uint64_t)getpid());
+	ck_assert_uint_eq(pal_process_mark(), (uint64_t)getpid());
 	ck_assert_int_eq(differs_from(&none, 0, 2, 0), 0);
 }
 END_TEST

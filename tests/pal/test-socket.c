@@ -40,6 +40,12 @@ static ssize_t receive(int socket, size_t size)
 	return pal_socket_receive(socket, buffer, size, received, &received_count);
 }
 
+static void close_fds(const int *fds, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		close(fds[i]);
+}
+
 static bool same_file(int a, int b)
 {
 	struct stat info_a, info_b;
@@ -211,6 +217,93 @@ START_TEST(a_packet_whose_descriptors_are_lost_can_be_received_without_them)
 }
 END_TEST
 
+static struct pal_socket_incoming incoming[PAL_SOCKET_MAX_PACKETS + 1];
+static char rooms[PAL_SOCKET_MAX_PACKETS + 1][8];
+
+static int receive_many(size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		incoming[i] = (struct pal_socket_incoming){
+			.data = rooms[i], .room = sizeof rooms[i], .fd_count = 99, .fds_lost = true};
+	}
+	return pal_socket_receive_many(pair[1], incoming, count);
+}
+
+START_TEST(many_packets_go_in_one_call_in_order_and_with_their_descriptors)
+{
+	struct pal_socket_outgoing outgoing[PAL_SOCKET_MAX_PACKETS + 1];
+	int fds[] = {0, 1, 2};
+	char bytes[] = "abcdefghijklmnopqrstuvwxyz";
+
+	make_pair();
+	for (size_t i = 0; i <= PAL_SOCKET_MAX_PACKETS; i++)
+		outgoing[i] = (struct pal_socket_outgoing){
+			.data = &bytes[i], .size = 1 + i % 3, .fds = fds, .fd_count = i % 4};
+	ck_assert_int_eq(pal_socket_send_many(pair[0], outgoing, PAL_SOCKET_MAX_PACKETS + 1),
+		PAL_SOCKET_MAX_PACKETS);
+	ck_assert_int_eq(receive_many(2), 2);
+	ck_assert_mem_eq(rooms[1], "bc", 2);
+	for (int i = 0; i < 2; i++)
+		close_fds(incoming[i].fds, incoming[i].fd_count);
+	ck_assert_int_eq(receive_many(PAL_SOCKET_MAX_PACKETS + 1), PAL_SOCKET_MAX_PACKETS - 2);
+	for (size_t i = 0; i < PAL_SOCKET_MAX_PACKETS - 2; i++) {
+		ck_assert_int_eq(incoming[i].size, 1 + (i + 2) % 3);
+		ck_assert_mem_eq(rooms[i], &bytes[i + 2], incoming[i].size);
+		ck_assert(!incoming[i].fds_lost);
+		ck_assert_uint_eq(incoming[i].fd_count, (i + 2) % 4);
+		for (size_t n = 0; n < incoming[i].fd_count; n++) {
+			ck_assert(same_file(incoming[i].fds[n], fds[n]));
+			ck_assert_int_eq(fcntl(incoming[i].fds[n], F_GETFD), FD_CLOEXEC);
+		}
+		close_fds(incoming[i].fds, incoming[i].fd_count);
+	}
+	ck_assert_int_eq(receive_many(3), -EAGAIN);
+	close_pair();
+}
+END_TEST
+
+START_TEST(what_is_wrong_with_one_of_many_packets_is_said_of_that_one)
+{
+	struct pal_socket_outgoing outgoing[] = {{.data = "one", .size = 3},
+		{.data = "too long a packet", .size = 17, .fds = (int[]){0}, .fd_count = 1},
+		{.data = "", .size = 0},
+		{.data = "four", .size = 4},
+		{.data = "", .size = 0, .fds = (int[]){0}, .fd_count = 1}};
+
+	make_pair();
+	ck_assert_int_eq(pal_socket_send_many(pair[0], &outgoing[4], 1), -EINVAL);
+	ck_assert_int_eq(pal_socket_send_many(pair[0], outgoing, 5), 4); /* up to the wrong one */
+	ck_assert_int_eq(receive_many(5), 4);
+	ck_assert_int_eq(incoming[0].size, 3);
+	ck_assert_int_eq(incoming[1].size, -EMSGSIZE);
+	ck_assert_uint_eq(incoming[1].fd_count, 0);
+	ck_assert_int_eq(incoming[2].size, 0);
+	ck_assert_int_eq(incoming[3].size, 4);
+	pair[0] = pal_close(pair[0]);
+	ck_assert_int_eq(receive_many(2), 2);
+	ck_assert_int_eq(incoming[0].size, 0);
+	ck_assert_int_eq(incoming[1].size, 0);
+	ck_assert_int_eq(pal_socket_send_many(pair[1], outgoing, 2), -EPIPE);
+	close_pair();
+}
+END_TEST
+
+START_TEST(a_reset_comes_after_the_packets_before_it_when_many_are_received)
+{
+	make_pair();
+	ck_assert_int_eq(pal_socket_send(pair[1], "unread", 6, NULL, 0), 6);
+	ck_assert_int_eq(pal_socket_send(pair[0], "a", 1, NULL, 0), 1);
+	ck_assert_int_eq(pal_socket_send(pair[0], "b", 1, NULL, 0), 1);
+	pair[0] = pal_close(pair[0]);
+	ck_assert_int_eq(receive_many(1), -ECONNRESET);
+	ck_assert_int_eq(receive_many(2), 2);
+	ck_assert_mem_eq(rooms[1], "b", 1);
+	ck_assert_int_eq(receive_many(1), 1);
+	ck_assert_int_eq(incoming[0].size, 0);
+	close_pair();
+}
+END_TEST
+
 /* SO_PASSPIDFD: the leak fixture counts the pidfd that comes with each packet. */
 START_TEST(a_pidfd_that_the_kernel_adds_is_closed)
 {
@@ -299,6 +392,9 @@ static Suite *make_suite(void)
 	tcase_add_test(packets, descriptors_in_two_control_messages_all_arrive);
 	tcase_add_test(packets, no_room_for_descriptors_here_is_an_error_and_nothing_leaks);
 	tcase_add_test(packets, a_packet_whose_descriptors_are_lost_can_be_received_without_them);
+	tcase_add_test(packets, many_packets_go_in_one_call_in_order_and_with_their_descriptors);
+	tcase_add_test(packets, what_is_wrong_with_one_of_many_packets_is_said_of_that_one);
+	tcase_add_test(packets, a_reset_comes_after_the_packets_before_it_when_many_are_received);
 	tcase_add_test(packets, a_pidfd_that_the_kernel_adds_is_closed);
 	tcase_add_test(
 		packets, a_packet_that_does_not_fit_is_an_error_and_its_descriptors_are_closed);

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/* What may be sent before it is read. */
+#include "send-room.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <string.h>
+
+#include "nodes.h"
+#include "support.h"
+
+/* ---- the bounds ---- */
+
+START_TEST(beyond_the_bound_sending_says_so_and_what_was_accepted_arrives) /* S153 */
+{
+	unsigned sent, fds = bounds[_i].max_queued_fds ? 1 : 0;
+	struct mesh_message *message;
+
+	make_mesh(&bounds[_i]);
+	sent = fill(at_leader, KIB, fds);
+	ck_assert_uint_gt(sent, 50); /* and what the socket has taken */
+	ck_assert_uint_lt(sent, 1500);
+	for (int i = 0; i < 3; i++) {
+		message = numbered(0, KIB);
+		add_fds(message, fds);
+		ck_assert_int_eq(mesh_port_send(at_leader, message), -EAGAIN);
+		message = numbered(0, KIB);
+		add_fds(message, fds);
+		ck_assert_int_eq(mesh_port_send_last(at_leader, message), -EAGAIN);
+	}
+	expect_numbers(at_host, sent);
+	nodes_send_text(at_leader, "more"); /* and there is room again */
+	nodes_expect_text(at_host, "more");
+	free_mesh();
+}
+END_TEST
+
+START_TEST(one_message_may_be_larger_than_the_bound)
+{
+	struct mesh_message *message;
+
+	make_mesh(&bounds[0]);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(mesh_port_try_send(at_leader, numbered(0, 3 * LIMIT)), 0);
+		message = nodes_recv(at_host);
+		ck_assert_uint_eq(mesh_message_size(message), 3 * LIMIT);
+		mesh_message_free(message);
+	}
+	free_mesh();
+}
+END_TEST
+
+START_TEST(the_last_message_of_a_port_that_is_given_up_is_not_refused)
+{
+	struct mesh_port *here, *there;
+
+	make_mesh(&bounds[0]);
+	ck_assert_int_eq(mesh_port_pair(&here, &there), 0);
+	nodes_send_port(at_leader, "passenger", there);
+	there = nodes_expect_port(at_host, "passenger");
+	fill(at_leader, KIB, 0);
+	ck_assert_int_eq(mesh_port_send_and_free(here, numbered(0, KIB)), 0);
+	expect_numbers(there, 1);
+	nodes_expect_end(there, -EPIPE);
+	mesh_port_free(there);
+	free_mesh();
+}
+END_TEST
+
+/* Its other end has been given away, but has not arrived. */
+START_TEST(what_waits_for_a_port_on_the_move_has_the_same_bound)
+{
+	struct mesh_port *here, *there;
+	unsigned sent;
+
+	make_mesh(&bounds[1]);
+	ck_assert_int_eq(mesh_port_pair(&here, &there), 0);
+	nodes_send_port(at_leader, "passenger", there);
+	sent = fill(here, KIB, 0);
+	ck_assert_uint_le(sent, 50);
+	ck_assert_uint_ge(sent, 40);
+	there = nodes_expect_port(at_host, "passenger");
+	nodes_send_text(at_host, "it has come");
+	nodes_expect_text(at_leader, "it has come");
+	expect_numbers(there, sent);
+	mesh_port_free(here);
+	mesh_port_free(there);
+	free_mesh();
+}
+END_TEST
+
+/* More was unread on a port than may wait for a node. That was there before; so it costs nobody the link. */
+START_TEST(a_port_moves_with_more_than_may_be_queued)
+{
+	const struct mesh_node_options options = {
+		MESH_NODE_OPTIONS_INIT, .max_queued = LIMIT / 4, .max_queued_messages = 100, .max_queued_fds = 10};
+	struct mesh_port *here, *there;
+
+	make_mesh(&options);
+	ck_assert_int_eq(mesh_port_pair(&here, &there), 0);
+	for (unsigned i = 0; i < 2000; i++) {
+		struct mesh_message *message = numbered(i, KIB);
+
+		add_fds(message, i % 20 == 0);
+		ck_assert_int_eq(mesh_port_send(here, message), 0);
+	}
+	nodes_send_port(at_leader, "passenger", there);
+	there = nodes_expect_port(at_host, "passenger");
+	expect_numbers(there, 2000);
+	mesh_port_free(here);
+	mesh_port_free(there);
+	free_mesh();
+}
+END_TEST
+
+/* ---- on a port of this process ---- */
+
+static const struct mesh_node_options port_bounds[] = {
+	{MESH_NODE_OPTIONS_INIT, .max_port_unread = LIMIT},
+	{MESH_NODE_OPTIONS_INIT, .max_port_unread_messages = 100},
+	{MESH_NODE_OPTIONS_INIT, .max_port_unread_fds = 100},
+};
+
+/* What nobody here reads is not the sender's to know: the port fails at both ends, and nothing else does. */
+START_TEST(a_port_that_is_not_read_fails_and_its_link_does_not) /* S153 */
+{
+	unsigned fds = port_bounds[_i].max_port_unread_fds ? 1 : 0, count = 0;
+	struct mesh_port *here, *there;
+	struct mesh_message *message;
+	struct node_pair pair;
+	int result;
+
+	ck_assert_int_eq(mesh_node_new(&port_bounds[_i], &pair.leader, NULL), 0);
+	nodes_invite(pair.leader, &pair.host, &pair.at_leader, &pair.at_host);
+	ck_assert_int_eq(mesh_port_pair(&here, &there), 0);
+	nodes_send_port(pair.at_leader, "passenger", there);
+	there = nodes_expect_port(pair.at_host, "passenger");
+	for (unsigned i = 0; i < 1500; i++) {
+		message = numbered(i, KIB);
+		add_fds(message, fds);
+		ck_assert_int_eq(mesh_port_send(there, message), 0);
+	}
+	nodes_expect_end(there, -ECONNRESET);
+	while ((result = mesh_port_recv(here, NODES_PATIENCE, &message, NULL)) == 0) {
+		unsigned number;
+
+		memcpy(&number, mesh_message_data(message), sizeof number);
+		ck_assert_uint_eq(number, count++);
+		mesh_message_free(message);
+	}
+	ck_assert_int_eq(result, -ECONNRESET);
+	ck_assert_uint_ge(count, _i ? 100 : 700);
+	ck_assert_uint_le(count, 1024);
+	nodes_send_text(pair.at_host, "the link is there");
+	nodes_expect_text(pair.at_leader, "the link is there");
+	mesh_port_free(here);
+	mesh_port_free(there);
+	nodes_free(&pair);
+}
+END_TEST
+
+START_TEST(a_pair_in_one_process_has_a_bound_too)
+{
+	struct mesh_port *p, *q;
+	struct node_pair pair;
+	unsigned sent;
+
+	ck_assert_int_eq(mesh_node_new(&port_bounds[1], &pair.leader, NULL), 0);
+	nodes_invite(pair.leader, &pair.host, &pair.at_leader, &pair.at_host);
+	ck_assert_int_eq(mesh_port_pair(&p, &q), 0);
+	/* there and back: both ends are in the leader's node then */
+	nodes_send_port(pair.at_leader, "p", p);
+	p = nodes_expect_port(pair.at_host, "p");
+	nodes_send_port(pair.at_host, "p", p);
+	p = nodes_expect_port(pair.at_leader, "p");
+	nodes_send_text(p, "hello");
+	nodes_expect_text(q, "hello");
+	sent = fill(p, KIB, 0);
+	ck_assert_uint_eq(sent, 100);
+	expect_numbers(q, 100);
+	ck_assert_uint_eq(fill(q, KIB, 0), 100);
+	mesh_port_free(p);
+	mesh_port_free(q);
+	nodes_free(&pair);
+}
+END_TEST
+
+/* A node that its leader does not introduce to another one keeps what it sends there, up to the same bound. */
+START_TEST(what_waits_for_an_introduction_has_the_same_bound)
+{
+	struct mesh_node_options idle = {MESH_NODE_OPTIONS_INIT, .base = event_base_new()};
+	struct mesh_node *hosts[2];
+	struct mesh_port *to[2], *from[2], *p, *q;
+	unsigned sent;
+
+	ck_assert_int_eq(mesh_node_new(&idle, &leader, NULL), 0);
+	for (int i = 0; i < 2; i++) {
+		struct mesh_invitation invitation;
+		struct mesh_port *passenger;
+
+		ck_assert_int_eq(mesh_port_pair(&to[i], &passenger), 0);
+		ck_assert_int_eq(mesh_node_invite(leader, passenger, &invitation, NULL), 0);
+		ck_assert_int_eq(mesh_node_join(&invitation, &bounds[0], NODES_PATIENCE, &hosts[i], &from[i], NULL), 0);
+		nodes_send_text(from[i], "here");
+		nodes_expect_text(to[i], "here");
+	}
+	/* The first is told that the other end is at the second; the leader does not read any more when it asks for that one. */
+	ck_assert_int_eq(mesh_port_pair(&p, &q), 0);
+	nodes_send_port(to[1], "q", q);
+	q = nodes_expect_port(from[1], "q");
+	nodes_send_text(from[1], "q is here");
+	nodes_expect_text(to[1], "q is here");
+	nodes_send_port(to[0], "p", p);
+	p = nodes_expect_port(from[0], "p");
+	sent = fill(p, KIB, 0);
+	ck_assert_uint_gt(sent, LIMIT / 2 / (2 * KIB));
+	ck_assert_uint_lt(sent, LIMIT / 2 / KIB);
+	mesh_port_free(p);
+	mesh_port_free(q);
+	for (int i = 0; i < 2; i++) {
+		mesh_port_free(to[i]);
+		mesh_port_free(from[i]);
+		mesh_node_free(hosts[i]);
+	}
+	mesh_node_free(leader);
+	event_base_free(idle.base);
+}
+END_TEST
+
+START_TEST(wrong_calls_consume_the_message)
+{
+	struct mesh_port *p, *q;
+
+	ck_assert_int_eq(mesh_port_pair(&p, &q), 0);
+	ck_assert_int_eq(mesh_port_try_send(NULL, numbered(0, KIB)), -EINVAL);
+	ck_assert_int_eq(mesh_port_try_send(p, NULL), -EINVAL);
+	ck_assert_int_eq(mesh_port_send_wait(NULL, numbered(0, KIB), PAL_DEADLINE_NOW, NULL), -EINVAL);
+	ck_assert_int_eq(mesh_port_send_wait(p, NULL, PAL_DEADLINE_NOW, NULL), -EINVAL);
+	mesh_port_free(p);
+	mesh_port_free(q);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+	Suite *suite = suite_create("mesh/send-room");
+	TCase *bound = support_tcase(suite, "bound");
+
+	tcase_set_timeout(bound, 60);
+	tcase_add_loop_test(bound, beyond_the_bound_sending_says_so_and_what_was_accepted_arrives, 0, 3);
+	tcase_add_test(bound, one_message_may_be_larger_than_the_bound);
+	tcase_add_test(bound, the_last_message_of_a_port_that_is_given_up_is_not_refused);
+	tcase_add_test(bound, what_waits_for_a_port_on_the_move_has_the_same_bound);
+	tcase_add_test(bound, a_port_moves_with_more_than_may_be_queued);
+	tcase_add_loop_test(bound, a_port_that_is_not_read_fails_and_its_link_does_not, 0, 3);
+	tcase_add_test(bound, a_pair_in_one_process_has_a_bound_too);
+	tcase_add_test(bound, what_waits_for_an_introduction_has_the_same_bound);
+	tcase_add_test(bound, wrong_calls_consume_the_message);
+	return suite;
+}
+SUPPORT_MAIN(make_suite)
