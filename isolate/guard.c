@@ -86,7 +86,7 @@ int isolate__guard_register(void)
 	room = malloc(ROOM_FOR_REGISTERING);
 	if (!room)
 		return -ENOMEM;
-	__asm__ volatile("" : "+r"(room)); /* or the compiler would take both away */
+	__asm__ volatile("" : : "r"(room) : "memory"); /* or the compiler would take both away */
 	free(room);
 	__cxa_thread_atexit_impl(exit_has_begun, NULL, (void *)exit_has_begun);
 	registered = true;

@@ -103,8 +103,8 @@ static int start(struct isolate__snapshot *snapshot, struct pal_error *error)
 	int r = isolate__guard_register();
 
 	if (r < 0)
-		return pal_error_set(error, ISOLATE_STAGE_SNAPSHOT, r,
-			"memory for a destructor of this thread");
+		return pal_error_set(
+			error, ISOLATE_STAGE_SNAPSHOT, r, "memory for a destructor of this thread");
 	builder = make_builder(snapshot);
 	if (snapshot->pool->options.crash_report)
 		isolate__crash_prepare(&unused); /* what is done once, copies are to have */

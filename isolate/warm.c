@@ -112,8 +112,10 @@ struct isolate__warm *isolate__warm_new_buffer(void)
 		free(warm);
 		return NULL;
 	}
-	*warm = (struct isolate__warm){
-		.fd = -1, .view = view, .view_size = ISOLATE__BUFFER_SIZE, .owner = pal_process_mark()};
+	*warm = (struct isolate__warm){.fd = -1,
+		.view = view,
+		.view_size = ISOLATE__BUFFER_SIZE,
+		.owner = pal_process_mark()};
 	return warm;
 }
 
@@ -261,8 +263,8 @@ static bool is_nobody_elses(const struct isolate__warm *warm)
 bool isolate__warm_take_back(struct isolate__warm *warm)
 {
 	/* From now on forks do not get it: before it is asked which there have been. */
-	if (warm->owner != pal_process_mark() || madvise(warm->view, warm->view_size, MADV_DONTFORK) < 0 ||
-		!is_nobody_elses(warm))
+	if (warm->owner != pal_process_mark() ||
+		madvise(warm->view, warm->view_size, MADV_DONTFORK) < 0 || !is_nobody_elses(warm))
 		return false;
 	warm->lent = 0;
 	warm->since = isolate__forks_now();
