@@ -25,10 +25,12 @@ for name in pal pal-event profile isolate isolate-event $symbols mesh process; d
 		exit 1
 	fi
 	for compiler in ${CC:-gcc} ${CXX:-}; do
-		# shellcheck disable=SC2086 # a list of flags
-		$compiler -Wall -Wextra -Werror -o "$work/use-$name" "$here/use-$name.c" $flags
+		strict=
+		[ "$compiler" != "${CXX:-}" ] || strict="-std=c++17 -pedantic"
+		# shellcheck disable=SC2086 # lists of flags
+		$compiler $strict -Wall -Wextra -Werror -o "$work/use-$name" "$here/use-$name.c" $flags
 		"$work/use-$name"
-		echo "ok: $name: $compiler $flags"
+		echo "ok: $name: $compiler $strict $flags"
 	done
 done
 
