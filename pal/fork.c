@@ -244,9 +244,10 @@ static int fork_with(struct fork_call *call, struct pal_builder *builder,
 	int r = pal__launch_check(builder, false, error);
 
 	pal__launch_init(&call->launch);
-	call->kept_private = builder ? builder->kept_private : NULL;
-	if (r >= 0)
+	if (r >= 0) {
+		call->kept_private = builder->kept_private;
 		r = prepare(call, builder, error);
+	}
 	if (r >= 0)
 		r = do_fork(call, builder, ret, error);
 	pal__lifeline_end(&call->launch.lifeline, pal_process_mark());
