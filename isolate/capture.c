@@ -98,8 +98,10 @@ static ssize_t skip(struct isolate__capture *capture)
 	struct iovec into[16];
 	ssize_t got;
 
-	for (size_t i = 0; i < PAL_ARRAY_LENGTH(into); i++)
-		into[i] = (struct iovec){nowhere, sizeof nowhere};
+	for (size_t i = 0; i < PAL_ARRAY_LENGTH(into); i++) {
+		into[i].iov_base = nowhere;
+		into[i].iov_len = sizeof nowhere;
+	}
 	got = read_at_once(capture->fd, into, PAL_ARRAY_LENGTH(into));
 	capture->truncated = capture->truncated || got > 0;
 	return got;

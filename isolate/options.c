@@ -28,7 +28,8 @@ static int check_streams(const struct isolate_options *options, struct pal_error
 		if ((unsigned)kinds[i] > PAL_STDIO_KIND_STDOUT)
 			return invalid(error, names[i], "is of no kind");
 		if (kinds[i] == PAL_STDIO_KIND_STDOUT && i != STDERR_FILENO)
-			return invalid(error, names[i], "is PAL_STDIO_STDOUT, which is for std_err");
+			return invalid(
+				error, names[i], "is PAL_STDIO_STDOUT, which is for std_err");
 	}
 	if (kinds[STDIN_FILENO] == PAL_STDIO_KIND_PIPE)
 		return invalid(error, "std_in", "cannot be captured");
