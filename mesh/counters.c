@@ -13,6 +13,8 @@ int mesh_node_count_ports(struct mesh_node *node, struct mesh_port_counters *ret
 
 	if (!node || !ret)
 		return -EINVAL;
+	if (mesh__is_inherited(node->space.forks))
+		return -EPERM;
 	space = &node->space;
 	mesh__space_lock(space);
 	counters = space->counters;
