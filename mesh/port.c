@@ -180,12 +180,13 @@ static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *
 	struct mesh__port_waiters **ret_left)
 {
 	struct mesh_port *port = waiters->port;
+	uint16_t forks = port->forks; /* for the looks after a call */
 	unsigned turn = waiters->at_home ? CALLS_PER_TURN_AT_HOME : CALLS_PER_TURN_ON_BASE;
 
 	if (waiters->calling)
 		return false; /* the base runs inside the callback: calls for one port never overlap */
 	waiters->calling = true;
-	while (waiters->fn && turn-- && !mesh__port_is_inherited(port)) {
+	while (waiters->fn && turn-- && !mesh__is_inherited(forks)) {
 		int status;
 		struct mesh_message *message = next_for_callback(port, &status);
 		mesh_port_fn fn = waiters->fn;
@@ -202,7 +203,7 @@ static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *
 		mesh__port_unref(port);
 	}
 	waiters->calling = false;
-	if (mesh__port_is_inherited(port))
+	if (mesh__is_inherited(forks))
 		return false; /* the callback was called in another process, and returned in this one, too */
 	if (waiters->orphan) {
 		*ret_left = mesh__port_inherit_waiters(waiters);

@@ -12,6 +12,13 @@
 
 #include "support.h"
 
+/* Where the child of a program with threads starts some. */
+#define needs_threads_in_the_child() \
+	do { \
+		if (BUILT_WITH_TSAN) \
+			support_skip("ThreadSanitizer ends a child that starts threads"); \
+	} while (0)
+
 /* In a child: which check it was, as its status. */
 #define child_check(condition) \
 	do { \
@@ -183,6 +190,7 @@ START_TEST(a_child_makes_a_mesh_of_its_own)
 	struct node_pair pair;
 	pid_t child;
 
+	needs_threads_in_the_child();
 	nodes_make(&pair);
 	start_holding(&held, pair.host);
 	child = fork();
@@ -243,6 +251,7 @@ START_TEST(a_child_that_frees_its_copies_does_not_hide_the_end_of_its_parent)
 	pid_t parent;
 	char byte;
 
+	needs_threads_in_the_child();
 	ck_assert_int_eq(pipe(alive), 0);
 	ck_assert_ok(mesh_node_new(NULL, &leader, &error), &error);
 	ck_assert_int_eq(mesh_port_pair(&port, &passenger), 0);
