@@ -126,12 +126,14 @@ static void try_node(struct mesh_node *node)
 {
 	struct mesh_invitation invitation = MESH_INVITATION_INIT;
 	struct mesh_port_counters counters;
+	size_t links;
 	struct mesh_port *p, *q;
 
 	child_check(mesh_port_pair(&p, &q) == 0);
 	child_check(mesh_node_invite(node, p, &invitation, NULL) == -EPERM && invitation.fd < 0);
 	child_check(mesh_node_evict(node, &invitation.local_node) == -EPERM);
 	child_check(mesh_node_count_ports(node, &counters, sizeof counters) == -EPERM);
+	child_check(mesh_node_count_links(node, NULL, 0, 0, &links) == -EPERM);
 	child_check(!mesh_node_is_home(node));
 	child_check(mesh_node_shutdown(node, PAL_DEADLINE_NONE, NULL) == -EPERM);
 	errno = EXDEV;
