@@ -2,6 +2,7 @@
 #ifndef PROCMESH_MESH_COUNTERS_H
 #define PROCMESH_MESH_COUNTERS_H
 
+#include <mesh/id.h>
 #include <pal/export.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,6 +41,26 @@ struct mesh_port_counters {
  * program does not know is left out. -EINVAL: NULL.
  */
 PAL_EXPORT int mesh_node_count_ports(struct mesh_node *node, struct mesh_port_counters *ret, size_t size);
+
+/* Another node that this one has a link to, or wants one. */
+struct mesh_link_counters {
+	struct mesh_id node;   /* the other one */
+	uint64_t linked;       /* 1; 0: there is no link yet, and what is queued waits for one */
+	/*
+	 * What waits because the other node does not read it, or is not linked: messages, and what nodes say by themselves;
+	 * and what it costs in memory. max_queued, max_queued_messages and max_queued_fds of mesh/node.h bound these.
+	 */
+	uint64_t queued_packets, queued_bytes, queued_fds;
+	uint64_t packets_sent, packets_received; /* over this link, ever */
+};
+
+/*
+ * One for each such node, in no order, at one moment. `ret` is an array of `room` elements of `size` bytes, sizeof *ret,
+ * which is handled as above; it may be NULL if `room` is 0. *ret_count is how many there are, which may be more than there
+ * is room for: then the first ones have been written. 0, -EINVAL.
+ */
+PAL_EXPORT int mesh_node_count_links(struct mesh_node *node, struct mesh_link_counters *ret, size_t size, size_t room,
+	size_t *ret_count);
 
 PAL_END_DECLS
 

@@ -223,6 +223,8 @@ int mesh_message_put_port(struct mesh_message *message, struct mesh_port *port)
 
 	if (!port)
 		return -EINVAL;
+	if (mesh__port_is_inherited(port))
+		return -EPERM;
 	if (port->detach)
 		port->detach(port);
 	r = put(message,
@@ -272,4 +274,15 @@ size_t mesh__message_fd_count(const struct mesh_message *message)
 	for (size_t i = 0; i < message->resource_count; i++)
 		count += message->resources[i].kind == MESH__RESOURCE_FD;
 	return count;
+}
+
+bool mesh__message_is_inherited(const struct mesh_message *message)
+{
+	for (size_t i = 0; message && i < message->resource_count; i++) {
+		const struct mesh__resource *resource = &message->resources[i];
+
+		if (resource->kind == MESH__RESOURCE_PORT && mesh__port_is_inherited(resource->port))
+			return true;
+	}
+	return false;
 }

@@ -35,7 +35,8 @@ PAL_EXPORT size_t mesh_message_size(const struct mesh_message *message);
  * (and then close it); dup_fd copies the descriptor and leaves the caller's
  * alone. A port that was put away may no longer be used. A port cannot travel over
  * itself: mesh_port_send refuses that with -ELOOP.
- * 0, -ENOMEM, -EBADF (a descriptor that is not open: there is nothing to close), -EMFILE, -EINVAL (NULL).
+ * 0, -ENOMEM, -EBADF (a descriptor that is not open: there is nothing to close), -EMFILE, -EINVAL (NULL), -EPERM (a
+ * port of the process that this one is a fork of: it stays as it is).
  */
 PAL_EXPORT int mesh_message_put_fd(struct mesh_message *message, int fd) PAL_MUST_CHECK;
 PAL_EXPORT int mesh_message_dup_fd(struct mesh_message *message, int fd) PAL_MUST_CHECK;

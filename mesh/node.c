@@ -18,6 +18,12 @@ static struct mesh_node *node_of(struct mesh__poller *poller)
 	return PAL_CONTAINER_OF(poller, struct mesh_node, poller);
 }
 
+/* Only a copy: this is a child of the process that has it. */
+static bool is_inherited(const struct mesh_node *node)
+{
+	return mesh__is_inherited(node->space.forks);
+}
+
 static void unlock(struct mesh__poller *poller)
 {
 	mesh__space_unlock(&node_of(poller)->space);
@@ -63,6 +69,8 @@ static bool at_home(struct mesh__poller *poller)
 {
 	struct mesh_node *node = node_of(poller);
 
+	if (is_inherited(node))
+		return false;
 	mesh__node_serve(node); /* another thread may have left something that only a turn does */
 	mesh__leader_answer_invites(node);
 	return mesh__port_run_ready(node);
@@ -315,6 +323,10 @@ int mesh_node_invite(struct mesh_node *node, struct mesh_port *port, struct mesh
 		mesh_port_free(port);
 		return pal_error_set(error, MESH_STAGE_INVITATION, -EINVAL, "mesh_node_invite");
 	}
+	if (is_inherited(node) || mesh__port_is_inherited(port)) {
+		mesh_port_free(port);
+		return pal_error_set(error, MESH_STAGE_INVITATION, -EPERM, "inviting by another process's node, or with its port");
+	}
 	if (!node->leader) {
 		mesh_port_free(port);
 		return pal_error_set(error, MESH_STAGE_INVITATION, -EOPNOTSUPP, "only the leader invites");
@@ -332,6 +344,8 @@ int mesh_node_evict(struct mesh_node *node, const struct mesh_id *id)
 
 	if (!node || !id)
 		return -EINVAL;
+	if (is_inherited(node))
+		return -EPERM;
 	if (!node->leader)
 		return -EOPNOTSUPP;
 	mesh__space_lock(&node->space);
@@ -426,6 +440,8 @@ int mesh_node_shutdown(struct mesh_node *node, pal_deadline deadline, struct pal
 
 	if (!node)
 		return pal_error_set(error, MESH_STAGE_SHUTDOWN, -EINVAL, "mesh_node_shutdown");
+	if (is_inherited(node))
+		return pal_error_set(error, MESH_STAGE_SHUTDOWN, -EPERM, "shutting down another process's node");
 	mesh__space_lock(&node->space);
 	if (!node->leaving)
 		orderly = leave(node, deadline);
@@ -435,17 +451,44 @@ int mesh_node_shutdown(struct mesh_node *node, pal_deadline deadline, struct pal
 	return 0;
 }
 
+/*
+ * In a child: its copies of the sockets go, so that they do not hide the end of the other process. Whether there is
+ * something whole to be found is told by the lock. The rest may be half of a change, and is left alone.
+ */
+static void close_copies(struct mesh_node *node)
+{
+	struct mesh__peer *peer, *next;
+
+	if (pthread_mutex_trylock(&node->space.lock))
+		return;
+	HASH_ITER(hh, node->peers, peer, next) {
+		if (peer->connected)
+			peer->link.fd = pal_close(peer->link.fd);
+	}
+	pthread_mutex_unlock(&node->space.lock);
+}
+
+static void end_and_free(struct mesh_node *node)
+{
+	(void)mesh_node_shutdown(node, PAL_DEADLINE_NOW, NULL);
+	mesh__poller_deinit(&node->poller); /* with a last turn at home, which refuses the invitations still asked for */
+	if (is_inherited(node))
+		return; /* by a callback of that turn */
+	mesh__port_forget_senders(node);
+	mesh__space_deinit(&node->space);
+	free_node(node);
+}
+
 void mesh_node_free(struct mesh_node *node)
 {
 	int saved = errno;
 
 	if (!node)
 		return;
-	(void)mesh_node_shutdown(node, PAL_DEADLINE_NOW, NULL);
-	mesh__poller_deinit(&node->poller); /* with a last turn at home, which refuses the invitations still asked for */
-	mesh__port_forget_senders(node);
-	mesh__space_deinit(&node->space);
-	free_node(node);
+	if (is_inherited(node))
+		close_copies(node);
+	else
+		end_and_free(node);
 	errno = saved;
 }
 
@@ -453,7 +496,7 @@ bool mesh_node_is_home(struct mesh_node *node)
 {
 	bool home;
 
-	if (!node)
+	if (!node || is_inherited(node))
 		return false;
 	mesh__space_lock(&node->space);
 	home = mesh__poller_is_home(&node->poller);

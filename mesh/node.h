@@ -24,9 +24,14 @@ enum mesh_stage {
 };
 
 /*
- * A process's membership in a mesh. Any thread may call any function of it. It and its ports are of the process that made
- * it: a child of fork(2) has copies, without the threads and with the same sockets, which it must not use nor free;
- * pal_fork and isolate_call make such children too.
+ * A process's membership in a mesh. Any thread may call any function of it. It and its ports, and pairs without a node,
+ * are of the process that made them. A child of fork(2) has copies, which are dead: functions that return an error
+ * return -EPERM, at once and whatever other threads were doing, and have consumed what they consume; nothing is sent,
+ * and no callback is called. Freeing a copy of a node closes the child's copies of its sockets, which hide the end of
+ * the parent otherwise; freeing one of a port does nothing. (Memory is given back by neither: it may be half of a
+ * change that a thread of the parent was making.) Messages are the child's own, but for the ports in them. The
+ * child may make nodes and pairs of its own. A base that it goes on with needs event_reinit(3), as always.
+ * pal_fork and isolate_call make such children too. Not _Fork(3) and clone(2): their children must not call any of this.
  */
 struct mesh_node;
 

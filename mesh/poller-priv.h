@@ -16,6 +16,7 @@
  * said otherwise; those that wait release it meanwhile.
  */
 
+#include <mesh/fork-priv.h>
 #include <pal/deadline.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -67,6 +68,7 @@ struct mesh__poller {
 	bool at_home;      /* the home thread is between two waits and will look at its list */
 	bool kicked;       /* the home has something to do */
 	bool stop;
+	uint16_t forks;    /* mesh__forks when it was made */
 	unsigned inside;   /* threads in mesh__poller_wait */
 	pthread_cond_t empty;
 	uint64_t turns;    /* of waiting threads, for the linger */

@@ -222,7 +222,7 @@ static void *io_thread(void *argument)
 	uint64_t seen = 0;
 
 	pthread_mutex_lock(poller->lock);
-	while (!poller->stop) {
+	while (!poller->stop && !mesh__is_inherited(poller->forks)) {
 		bool others;
 
 		if (poller->ops->settle(poller))
@@ -258,6 +258,10 @@ static void on_base(evutil_socket_t fd, short what, void *argument)
 
 	(void)fd;
 	(void)what;
+	if (mesh__is_inherited(poller->forks)) {
+		event_del(poller->event);
+		return;
+	}
 	pthread_mutex_lock(poller->lock);
 	idle = !poller->driven;
 	if (idle) {
@@ -279,6 +283,10 @@ static void on_home(evutil_socket_t fd, short what, void *argument)
 	struct mesh__poller *poller = argument;
 
 	(void)what;
+	if (mesh__is_inherited(poller->forks)) {
+		event_del(poller->home_event);
+		return;
+	}
 	pal_lower_event(fd);
 	pthread_mutex_lock(poller->lock);
 	home_turn(poller);
@@ -344,7 +352,7 @@ int mesh__poller_init(struct mesh__poller *poller, const struct mesh__poller_ops
 {
 	int result;
 
-	*poller = (struct mesh__poller){.ops = ops, .lock = lock, .epoll_fd = -1, .wake_fd = -1, .timer_fd = -1, .home_fd = -1};
+	*poller = (struct mesh__poller){.ops = ops, .lock = lock, .forks = mesh__forks, .epoll_fd = -1, .wake_fd = -1, .timer_fd = -1, .home_fd = -1};
 	TAILQ_INIT(&poller->waiters);
 	pthread_cond_init(&poller->empty, NULL);
 	result = open_fds(poller);

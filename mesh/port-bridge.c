@@ -195,6 +195,11 @@ int mesh_port_bridge(struct mesh_port *a, struct mesh_port *b)
 {
 	struct mesh_port *ports[] = {a, b};
 
+	if ((a && mesh__port_is_inherited(a)) || (b && mesh__port_is_inherited(b))) {
+		mesh_port_fail(a);
+		mesh_port_fail(b);
+		return -EPERM;
+	}
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(ports); i++) {
 		if (ports[i] && ports[i]->detach)
 			ports[i]->detach(ports[i]);

@@ -33,6 +33,7 @@ struct mesh_port *mesh__port_new(struct mesh__space *space)
 		return NULL;
 	port->space = space;
 	port->refs = 1;
+	port->forks = mesh__forks;
 	port->far = mesh__nowhere;
 	port->state = MESH__PEERED;
 	port->next_local_seq = port->next_peer_seq = 1;
@@ -372,8 +373,11 @@ void mesh__port_fail(struct mesh_port *port, const char *why)
 
 void mesh__port_release(struct mesh_port *port, bool fail)
 {
-	struct mesh__space *space = mesh__port_lock(port);
+	struct mesh__space *space;
 
+	if (mesh__port_is_inherited(port))
+		return;
+	space = mesh__port_lock(port);
 	if (fail)
 		mesh__port_break(port, &space->node, NULL, "the message that carried it is lost");
 	mesh__port_disown(port);

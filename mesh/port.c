@@ -180,12 +180,13 @@ static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *
 	struct mesh__port_waiters **ret_left)
 {
 	struct mesh_port *port = waiters->port;
+	uint16_t forks = port->forks; /* for the looks after a call */
 	unsigned turn = waiters->at_home ? CALLS_PER_TURN_AT_HOME : CALLS_PER_TURN_ON_BASE;
 
 	if (waiters->calling)
 		return false; /* the base runs inside the callback: calls for one port never overlap */
 	waiters->calling = true;
-	while (waiters->fn && turn--) {
+	while (waiters->fn && turn-- && !mesh__is_inherited(forks)) {
 		int status;
 		struct mesh_message *message = next_for_callback(port, &status);
 		mesh_port_fn fn = waiters->fn;
@@ -202,6 +203,8 @@ static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *
 		mesh__port_unref(port);
 	}
 	waiters->calling = false;
+	if (mesh__is_inherited(forks))
+		return false; /* the callback was called in another process, and returned in this one, too */
 	if (waiters->orphan) {
 		*ret_left = mesh__port_inherit_waiters(waiters);
 		return false;
@@ -233,7 +236,11 @@ bool mesh__port_run_ready(struct mesh_node *node)
 
 		TAILQ_REMOVE(&node->ready, waiters, in_ready);
 		waiters->ready = false;
-		if (run_at_home(&space, waiters, &left) && !waiters->ready) {
+		bool more = run_at_home(&space, waiters, &left);
+
+		if (mesh__is_inherited(node->space.forks))
+			return false;
+		if (more && !waiters->ready) {
 			waiters->ready = true;
 			TAILQ_INSERT_TAIL(&node->ready, waiters, in_ready);
 		}
@@ -250,11 +257,16 @@ bool mesh__port_run_ready(struct mesh_node *node)
 static void on_base_event(evutil_socket_t fd, short what, void *argument)
 {
 	struct mesh__port_waiters *waiters = argument;
-	struct mesh__space *space = mesh__port_lock(waiters->port);
 	struct mesh__port_waiters *left = NULL;
+	struct mesh__space *space;
 
 	(void)fd;
 	(void)what;
+	if (mesh__port_is_inherited(waiters->port)) {
+		event_del(waiters->event); /* of the child's own set, if it called event_reinit(3), as it has to */
+		return;
+	}
+	space = mesh__port_lock(waiters->port);
 	run_callback(&space, waiters, &left);
 	mesh__space_unlock(space);
 	mesh__port_free_waiters(left);
@@ -305,6 +317,8 @@ int mesh_port_set_callback(struct mesh_port *port, struct event_base *base, mesh
 
 	if (!port)
 		return -EINVAL;
+	if (mesh__port_is_inherited(port))
+		return -EPERM;
 	space = mesh__port_lock(port);
 	if (port->waiters) {
 		event = PAL_TAKE_POINTER(port->waiters->event);
@@ -327,6 +341,8 @@ int mesh_port_peek_fd(struct mesh_port *port)
 
 	if (!port)
 		return -EINVAL;
+	if (mesh__port_is_inherited(port))
+		return -EPERM;
 	space = mesh__port_lock(port);
 	waiters = mesh__port_waiters_of(port);
 	if (waiters) {
@@ -413,6 +429,8 @@ int mesh_port_recv(struct mesh_port *port, pal_deadline deadline, struct mesh_me
 
 	if (!port || !ret)
 		return pal_error_set(error, MESH_STAGE_PORT, -EINVAL, "mesh_port_recv");
+	if (mesh__port_is_inherited(port))
+		return pal_error_set(error, MESH_STAGE_PORT, -EPERM, "receiving on another process's port");
 	space = mesh__port_lock(port);
 	mesh__port_ref(port);
 	result = take_or_wait(port, &space, deadline, &message, &left);
@@ -443,6 +461,8 @@ int mesh_port_try_recv(struct mesh_port *port, struct mesh_message **ret)
 
 	if (!port || !ret)
 		return -EINVAL;
+	if (mesh__port_is_inherited(port))
+		return -EPERM;
 	space = mesh__port_lock(port);
 	message = mesh__port_take(port);
 	mesh__port_room_made(port);
@@ -471,7 +491,7 @@ static void release(struct mesh_port *port, bool fail)
 {
 	int saved = errno;
 
-	if (!port)
+	if (!port || mesh__port_is_inherited(port))
 		return;
 	if (port->detach)
 		port->detach(port);

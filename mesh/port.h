@@ -12,7 +12,8 @@ struct event_base;
 struct mesh_message;
 
 /*
- * One end of a pair. May be used from any thread; of two threads that receive
+ * One end of a pair. In a child of fork(2) it is dead: -EPERM from everything here (node.h says more). May be used
+ * from any thread; of two threads that receive
  * on one port at once each message goes to one of them. mesh_port_free ends the
  * handle for all threads: one that waits in mesh_port_recv returns, and none may begin to use it any more.
  *

@@ -145,14 +145,19 @@ static void free_event(struct event *event)
 static void on_base_writable(evutil_socket_t fd, short what, void *argument)
 {
 	struct mesh__port_waiters *waiters = argument;
-	struct mesh__space *space = mesh__port_lock(waiters->port);
 	struct mesh__port_waiters *left = NULL;
 	struct event *done = NULL;
+	struct mesh__space *space;
 	uint64_t ticks;
 
 	(void)what;
+	if (mesh__port_is_inherited(waiters->port)) {
+		event_del(waiters->writable_event);
+		return;
+	}
+	space = mesh__port_lock(waiters->port);
 	(void)!read(fd, &ticks, sizeof ticks);
-	if (mesh__port_call_writable(&space, waiters, &left))
+	if (mesh__port_call_writable(&space, waiters, &left) && !mesh__port_is_inherited(waiters->port))
 		done = take_event(waiters);
 	mesh__space_unlock(space);
 	free_event(done);
@@ -213,6 +218,8 @@ int mesh_port_on_writable(struct mesh_port *port, struct event_base *base, mesh_
 
 	if (!port)
 		return -EINVAL;
+	if (mesh__port_is_inherited(port))
+		return -EPERM;
 	space = mesh__port_lock(port);
 	if (fn) {
 		result = set_writable(port, base, fn, userdata, &old);
@@ -235,6 +242,15 @@ static void note_refused(struct mesh_port *port, const struct mesh__held *cost)
 
 	if (waiters)
 		waiters->refused = *cost;
+}
+
+/* What a child of fork may not send: it is another process's port, or carries one. The message is consumed. */
+static int refuse_inherited(struct mesh_port *port, struct mesh_message *message)
+{
+	if (!mesh__port_is_inherited(port) && !mesh__message_is_inherited(message))
+		return 0;
+	mesh_message_free(message);
+	return -EPERM;
 }
 
 /* -EAGAIN: there is no room, and the message is as it was. */
@@ -260,6 +276,9 @@ static int send_or_drop(struct mesh_port *port, struct mesh_message *message, bo
 		mesh_message_free(message);
 		return -EINVAL;
 	}
+	result = refuse_inherited(port, message);
+	if (result < 0)
+		return result;
 	result = send_if_room(port, message, close);
 	if (result == -EAGAIN)
 		mesh_message_free(message);
@@ -278,24 +297,27 @@ int mesh_port_send_last(struct mesh_port *port, struct mesh_message *message)
 
 int mesh_port_try_send(struct mesh_port *port, struct mesh_message *message)
 {
+	int result;
+
 	if (!port || !message) {
 		mesh_message_free(message);
 		return -EINVAL;
 	}
-	return send_if_room(port, message, false);
+	result = refuse_inherited(port, message);
+	return result < 0 ? result : send_if_room(port, message, false);
 }
 
 /* The last word on a port that nobody holds any more could not be said later. */
 int mesh_port_send_and_free(struct mesh_port *port, struct mesh_message *message)
 {
-	int result = -EINVAL;
+	int result = port && message ? refuse_inherited(port, message) : -EINVAL;
 
-	if (port && message) {
+	if (!result) {
 		struct mesh__space *space = mesh__port_lock(port);
 
 		result = mesh__port_send(port, message, true);
 		mesh__space_unlock(space);
-	} else {
+	} else if (result == -EINVAL) {
 		mesh_message_free(message);
 	}
 	mesh_port_free(port);
@@ -363,11 +385,12 @@ static int send_or_wait(struct mesh_port *port, struct mesh_message **message, p
 int mesh_port_send_wait(struct mesh_port *port, struct mesh_message *message, pal_deadline deadline,
 	struct pal_error *error)
 {
-	int result = -EINVAL;
+	int result = port && message ? refuse_inherited(port, message) : -EINVAL;
 
-	if (port && message)
+	if (!result)
 		result = send_or_wait(port, &message, deadline);
-	mesh_message_free(message);
+	if (result != -EPERM)
+		mesh_message_free(message);
 	if (result < 0)
 		return pal_error_set(error, MESH_STAGE_PORT, result, "sending on a port");
 	return 0;

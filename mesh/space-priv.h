@@ -29,6 +29,7 @@
 
 #include <mesh/counters.h>
 #include <mesh/event-priv.h>
+#include <mesh/fork-priv.h>
 #include <mesh/hash-priv.h>
 #include <mesh/message-priv.h>
 #include <pthread.h>
@@ -180,6 +181,7 @@ struct mesh_port {
 	bool forlorn : 1;           /* in the space's list */
 	bool settled : 1;           /* its peer was heard of from elsewhere since it came */
 	struct mesh_id id;          /* zero until registered */
+	uint16_t forks;             /* mesh__forks when it was made */
 	struct mesh__port_far *far; /* mesh__nowhere, or its own */
 	struct mesh__ref peer;      /* set by mesh__port_refer only */
 	struct mesh__tie peer_tie;
@@ -205,7 +207,16 @@ struct mesh_port {
  * space may be adopted by a node meanwhile; this follows it. Lock order: node's space, then local space.
  */
 struct mesh__space *mesh__port_lock(struct mesh_port *port);
+/* Whether it is only a child's copy: of nothing that this is true of a lock may be taken, with one exception (space.c). */
+static inline bool mesh__port_is_inherited(const struct mesh_port *port)
+{
+	return mesh__is_inherited(port->forks);
+}
+/* Whether there are such ports in a message, which may be NULL. */
+bool mesh__message_is_inherited(const struct mesh_message *message);
 void mesh__space_lock(struct mesh__space *space);
+/* In a child of fork, alone: the local space is the child's own from now on, and empty. */
+void mesh__space_start_again(void);
 /* Runs what was left behind, releases, and then frees the messages that were given up under the lock. */
 void mesh__space_unlock(struct mesh__space *space);
 /* What a stored message costs with its event; its ports are not counted. Of NULL: an event without a message. */
@@ -285,6 +296,7 @@ struct mesh__space {
 	struct mesh__event_queue local, out;
 	struct mesh__message_queue discarded; /* to be freed without the lock */
 	bool running, closing;
+	uint16_t forks;                    /* mesh__forks when it was made */
 	bool backlog_first;                /* the order of the original when a proxy starts; for comparing traces */
 	unsigned entering;                 /* atomic: threads between reading a port's space and having its lock */
 	pthread_cond_t entered;

@@ -7,19 +7,18 @@
 
 /* ---- life ---- */
 
-static struct mesh__space local_space = {
-        .lock = PTHREAD_MUTEX_INITIALIZER,
-        .entered = PTHREAD_COND_INITIALIZER,
-        .max_message = UINT32_MAX,
-        .max_held = {SIZE_MAX, SIZE_MAX, SIZE_MAX},
-        .max_stored = {.bytes = MESH_DEFAULT_MAX_PORT_UNREAD,
-                .events = MESH_DEFAULT_MAX_PORT_UNREAD_MESSAGES,
-                .fds = SIZE_MAX},
-        .all = LIST_HEAD_INITIALIZER(local_space.all),
-        .local = STAILQ_HEAD_INITIALIZER(local_space.local),
-        .out = STAILQ_HEAD_INITIALIZER(local_space.out),
-        .discarded = STAILQ_HEAD_INITIALIZER(local_space.discarded),
-};
+#define LOCAL_SPACE_INIT \
+	{ \
+		.lock = PTHREAD_MUTEX_INITIALIZER, .entered = PTHREAD_COND_INITIALIZER, .max_message = UINT32_MAX, \
+		.max_held = {SIZE_MAX, SIZE_MAX, SIZE_MAX}, \
+		.max_stored = {.bytes = MESH_DEFAULT_MAX_PORT_UNREAD, \
+			.events = MESH_DEFAULT_MAX_PORT_UNREAD_MESSAGES, \
+			.fds = SIZE_MAX}, \
+		.all = LIST_HEAD_INITIALIZER(local_space.all), .local = STAILQ_HEAD_INITIALIZER(local_space.local), \
+		.out = STAILQ_HEAD_INITIALIZER(local_space.out), \
+		.discarded = STAILQ_HEAD_INITIALIZER(local_space.discarded) \
+	}
+static struct mesh__space local_space = LOCAL_SPACE_INIT;
 
 struct mesh__space *mesh__local_space(void)
 {
@@ -31,6 +30,7 @@ void mesh__space_init(
 {
 	*space = (struct mesh__space){.ops = ops,
 	        .node = *node,
+	        .forks = mesh__forks,
 	        .max_message = UINT32_MAX,
 	        .max_held = {SIZE_MAX, SIZE_MAX, SIZE_MAX},
 	        .max_stored = {SIZE_MAX, SIZE_MAX, SIZE_MAX}};
@@ -102,8 +102,23 @@ void mesh__space_deinit(struct mesh__space *space)
 
 /* ---- lock ---- */
 
+/*
+ * A callback has called fork, and returns in the child to whoever called it, who is used to have the lock
+ * then. It was free when the callback was called; who may have taken it since is not there any more.
+ */
+static void lock_inherited(struct mesh__space *space)
+{
+	if (space != &local_space)
+		space->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	pthread_mutex_lock(&space->lock);
+}
+
 void mesh__space_lock(struct mesh__space *space)
 {
+	if (mesh__is_inherited(space->forks)) {
+		lock_inherited(space);
+		return;
+	}
 	pthread_mutex_lock(&space->lock);
 }
 
@@ -111,6 +126,10 @@ void mesh__space_unlock(struct mesh__space *space)
 {
 	struct mesh__message_queue discarded = STAILQ_HEAD_INITIALIZER(discarded);
 
+	if (mesh__is_inherited(space->forks)) {
+		pthread_mutex_unlock(&space->lock); /* of lock_inherited */
+		return;
+	}
 	if (!STAILQ_EMPTY(&space->local) || !STAILQ_EMPTY(&space->out))
 		mesh__space_run(space);
 	if (STAILQ_EMPTY(&space->discarded)) {
@@ -165,8 +184,20 @@ static bool lock_local(struct mesh_port *port)
 	return false;
 }
 
+void mesh__space_start_again(void)
+{
+	local_space = (struct mesh__space)LOCAL_SPACE_INIT;
+	local_space.forks = mesh__forks;
+	for (size_t i = 0; i < GUARDS; i++)
+		guards[i] = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+}
+
 struct mesh__space *mesh__port_lock(struct mesh_port *port)
 {
+	if (mesh__port_is_inherited(port)) {
+		lock_inherited(port->space);
+		return port->space;
+	}
 	for (;;) {
 		struct mesh__space *space;
 		bool there;

@@ -241,10 +241,81 @@ START_TEST(wrong_calls_consume_the_message)
 }
 END_TEST
 
+/* ---- counters ---- */
+
+static struct mesh_link_counters count_link(struct mesh_node *node)
+{
+	struct mesh_link_counters counters;
+	size_t count = 0;
+
+	ck_assert_int_eq(mesh_node_count_links(node, &counters, sizeof counters, 1, &count), 0);
+	ck_assert_uint_eq(count, 1);
+	return counters;
+}
+
+/* S153: what waits for a node that does not read, in each of the three ways in which it is bounded. */
+START_TEST(what_is_queued_for_a_node_is_counted)
+{
+	enum { SIZE = 1000, FDS = 1 };
+	struct mesh_link_counters counters;
+	unsigned sent;
+
+	make_mesh(&bounds[1]);
+	counters = count_link(leader);
+	ck_assert_uint_eq(counters.linked, 1);
+	ck_assert_uint_eq(counters.queued_packets, 0);
+	ck_assert_uint_eq(counters.queued_bytes, 0);
+	sent = fill(at_leader, SIZE, FDS);
+	counters = count_link(leader);
+	ck_assert_uint_eq(counters.queued_packets, 50); /* a half of what is allowed is the program's */
+	ck_assert_uint_eq(counters.queued_fds, 50 * FDS);
+	ck_assert_uint_ge(counters.queued_bytes, 50 * SIZE);
+	ck_assert_uint_lt(counters.queued_bytes, 50 * 2 * SIZE);
+	expect_numbers(at_host, sent);
+	SUPPORT_LOOK_UNTIL(count_link(leader).queued_packets == 0);
+	counters = count_link(leader);
+	ck_assert_uint_eq(counters.queued_bytes, 0);
+	ck_assert_uint_eq(counters.queued_fds, 0);
+	ck_assert_uint_eq(counters.packets_sent, count_link(host).packets_received);
+	free_mesh();
+}
+END_TEST
+
+START_TEST(links_are_counted_as_far_as_there_is_room_and_known)
+{
+	struct mesh_link_counters counters[2];
+	struct mesh_node *other;
+	struct mesh_port *port, *at_other;
+	size_t count = 0;
+
+	make_mesh(NULL);
+	nodes_invite(leader, &other, &port, &at_other);
+	memset(counters, 0x55, sizeof counters);
+	ck_assert_int_eq(mesh_node_count_links(leader, counters, sizeof *counters, 1, &count), 0);
+	ck_assert_uint_eq(count, 2);
+	ck_assert_uint_eq(counters[0].linked, 1);
+	ck_assert_uint_eq(counters[1].linked, 0x5555555555555555u);
+	/* An older program, whose elements are smaller. */
+	memset(counters, 0x55, sizeof counters);
+	ck_assert_int_eq(mesh_node_count_links(leader, counters, sizeof counters->node, 2, &count), 0);
+	ck_assert_uint_eq(count, 2);
+	ck_assert_int_ne(((uint8_t *)counters)[sizeof counters->node], 0x55);
+	ck_assert_int_eq(((uint8_t *)counters)[2 * sizeof counters->node], 0x55);
+	ck_assert_int_eq(mesh_node_count_links(leader, NULL, 0, 0, &count), 0);
+	ck_assert_int_eq(mesh_node_count_links(leader, NULL, sizeof *counters, 1, &count), -EINVAL);
+	ck_assert_int_eq(mesh_node_count_links(leader, counters, sizeof *counters, 1, NULL), -EINVAL);
+	ck_assert_int_eq(mesh_node_count_links(NULL, counters, sizeof *counters, 1, &count), -EINVAL);
+	mesh_port_free(port);
+	mesh_port_free(at_other);
+	mesh_node_free(other);
+	free_mesh();
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("mesh/send-room");
-	TCase *bound = support_tcase(suite, "bound");
+	TCase *bound = support_tcase(suite, "bound"), *counters = support_tcase(suite, "counters");
 
 	tcase_set_timeout(bound, 60);
 	tcase_add_loop_test(bound, beyond_the_bound_sending_says_so_and_what_was_accepted_arrives, 0, 3);
@@ -256,6 +327,8 @@ static Suite *make_suite(void)
 	tcase_add_test(bound, a_pair_in_one_process_has_a_bound_too);
 	tcase_add_test(bound, what_waits_for_an_introduction_has_the_same_bound);
 	tcase_add_test(bound, wrong_calls_consume_the_message);
+	tcase_add_test(counters, what_is_queued_for_a_node_is_counted);
+	tcase_add_test(counters, links_are_counted_as_far_as_there_is_room_and_known);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)
