@@ -15,17 +15,17 @@ struct pool_call {
 	const void *in;
 	size_t in_size;
 	enum isolate__phase phase;
-	pal_deadline next; /* when to give the phase up */
+	pal_deadline next;  /* when to give the phase up */
 	pal_deadline heard; /* when to give up a copy that waited */
 	int64_t began_us;
-	int reserved;   /* keeps a number for the descriptor of a long result; -1 */
-	int next_line;  /* of the worker that is made now; -1 */
+	int reserved;            /* keeps a number for the descriptor of a long result; -1 */
+	int next_line;           /* of the worker that is made now; -1 */
 	unsigned without_number; /* how often there was none for that descriptor */
-	int line_error; /* it did not come */
-	bool was_stocked; /* the worker was there before the call */
-	bool settled;     /* that worker has ended, or waits again */
-	bool snapshot_answers; /* to what it was told last */
-	bool lost;        /* the snapshot */
+	int line_error;          /* it did not come */
+	bool was_stocked;        /* the worker was there before the call */
+	bool settled;            /* that worker has ended, or waits again */
+	bool snapshot_answers;   /* to what it was told last */
+	bool lost;               /* the snapshot */
 };
 
 /*

@@ -117,8 +117,8 @@ END_TEST
 START_TEST(code_whose_protection_was_changed_is_still_the_same)
 {
 	size_t page = (size_t)getpagesize();
-	unsigned char *code = mmap(
-		NULL, 4 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *code =
+		mmap(NULL, 4 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct isolate_pool *pool;
 
 	ck_assert(code != MAP_FAILED);
@@ -129,7 +129,8 @@ START_TEST(code_whose_protection_was_changed_is_still_the_same)
 	ck_assert_int_eq(mprotect(code + page, page, PROT_READ | PROT_WRITE | PROT_EXEC), 0);
 	ck_assert_int_eq(mprotect(code + 2 * page, page, PROT_READ), 0);
 	unload_something();
-	ck_assert_int_eq(call_at(pool, code + 2 * page), -ENOEXEC); /* nor could it be called here */
+	ck_assert_int_eq(
+		call_at(pool, code + 2 * page), -ENOEXEC); /* nor could it be called here */
 #if defined __x86_64__
 	ck_assert_int_eq(call_at(pool, code), 42);
 	ck_assert_int_eq(call_at(pool, code + page), 42);
@@ -137,7 +138,8 @@ START_TEST(code_whose_protection_was_changed_is_still_the_same)
 #endif
 	ck_assert_int_eq(mprotect(code, 4 * page, PROT_READ | PROT_EXEC), 0);
 	unload_something();
-	ck_assert_int_eq(call_at(pool, code + 2 * page), -ENOEXEC); /* it could be something else now */
+	ck_assert_int_eq(
+		call_at(pool, code + 2 * page), -ENOEXEC); /* it could be something else now */
 	check_that_it_works(pool);
 	munmap(code, 4 * page);
 	isolate_pool_free(pool);
