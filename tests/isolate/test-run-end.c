@@ -182,7 +182,7 @@ static int finish_when_told(struct isolate_writer *out, void *arg)
 START_TEST(what_the_function_completes_in_its_grace_counts)
 {
 	struct isolate_options options = {
-		ISOLATE_OPTIONS_INIT, .deadline_ms = 50, .grace_ms = A_HANG_MS};
+		ISOLATE_OPTIONS_INIT, .deadline_ms = 300, .grace_ms = A_HANG_MS};
 	struct isolate_result result;
 
 	run_out_of_time(_i, finish_when_told, &options, &result);
@@ -195,7 +195,7 @@ END_TEST
 START_TEST(a_function_that_dies_of_sigterm_is_not_killed)
 {
 	struct isolate_options options = {
-		ISOLATE_OPTIONS_INIT, .deadline_ms = 50, .grace_ms = A_HANG_MS};
+		ISOLATE_OPTIONS_INIT, .deadline_ms = 300, .grace_ms = A_HANG_MS};
 	struct isolate_result result;
 
 	run_out_of_time(_i, stay, &options, &result);
@@ -209,7 +209,7 @@ static const isolate_fn stubborn[] = {ignore_sigterm, stop_itself};
 
 START_TEST(a_function_that_does_not_mind_sigterm_is_killed)
 {
-	struct isolate_options options = {ISOLATE_OPTIONS_INIT, .deadline_ms = 50, .grace_ms = 1};
+	struct isolate_options options = {ISOLATE_OPTIONS_INIT, .deadline_ms = 300, .grace_ms = 1};
 	struct isolate_result result;
 
 	run_out_of_time(_i % WAYS, stubborn[_i / WAYS], &options, &result);
@@ -221,7 +221,7 @@ END_TEST
 
 START_TEST(without_grace_the_deadline_kills)
 {
-	struct isolate_options options = {ISOLATE_OPTIONS_INIT, .deadline_ms = 50};
+	struct isolate_options options = {ISOLATE_OPTIONS_INIT, .deadline_ms = 300};
 	struct isolate_result result;
 
 	run_out_of_time(_i, stay, &options, &result);

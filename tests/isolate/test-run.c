@@ -492,7 +492,7 @@ static bool read_timers(void)
 /* As any process can that has a copy. Before the host has seen it, and when all is over. */
 START_TEST(a_timer_that_others_read_shows_the_deadline_all_the_same)
 {
-	struct isolate_options options = {ISOLATE_OPTIONS_INIT, .deadline_ms = 50};
+	struct isolate_options options = {ISOLATE_OPTIONS_INIT, .deadline_ms = 300};
 	struct isolate_run *run = start(wait_for_ever, NULL, &options);
 	struct isolate_result result;
 	int fd = isolate_run_fd(run);
