@@ -44,6 +44,8 @@ struct mesh__peer {
 	bool is_guest;                       /* leader: asked for by a follower; counted as long as there is the link */
 	enum mesh__peer_task { MESH__TASK_NONE, MESH__TASK_CONNECT, MESH__TASK_LOSE } task;
 	TAILQ_ENTRY(mesh__peer) due; /* while task is not NONE: in the node's list */
+	bool retried;                /* in the node's list of those whose link is, or was, stuck */
+	TAILQ_ENTRY(mesh__peer) in_stuck;
 };
 
 /* A port on which the leader protocol runs; served by mesh__node_serve, never by callbacks. */
@@ -91,7 +93,7 @@ struct mesh_node {
 	unsigned max_guests, max_introductions;
 	struct mesh__peer *peers;
 	size_t connected_count;
-	TAILQ_HEAD(, mesh__peer) due_peers;
+	TAILQ_HEAD(, mesh__peer) due_peers, stuck_peers;
 	struct mesh__control_list controls, due_controls;
 	struct mesh__ready_list ready; /* ports with a callback at home and something for it */
 	struct mesh__ready_list senders; /* ports on which somebody waits until more may be sent */
@@ -134,6 +136,8 @@ int mesh__peer_connect(struct mesh_node *node, struct mesh__peer *peer, int sock
 /* The node is gone: closes the link, fails its ports, forgets it. */
 void mesh__peer_lose(struct mesh_node *node, struct mesh__peer *peer);
 void mesh__peer_ready(struct mesh_node *node, struct mesh__peer *peer, uint32_t events);
+/* After a turn: what could not be sent for want of places in flight, or of memory, is tried again. */
+void mesh__peer_retry_stuck(struct mesh_node *node);
 void mesh__peer_finish_all(struct mesh_node *node);
 void mesh__peer_give_up_all(struct mesh_node *node);
 void mesh__peer_set_task(struct mesh_node *node, struct mesh__peer *peer, enum mesh__peer_task task);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 
 #include <mesh/control-priv.h>
 #include <mesh/port.h>
@@ -52,14 +51,9 @@ static void after_turn(struct mesh__poller *poller)
 {
 	struct mesh_node *node = node_of(poller);
 	struct mesh__waiter *waiter;
-	struct mesh__peer *peer, *next;
 
 	mesh__node_serve(node);
-	/* What could not be sent for want of places in flight is tried again by the timer. */
-	HASH_ITER(hh, node->peers, peer, next) {
-		if (peer->connected && peer->link.stuck)
-			mesh__peer_ready(node, peer, EPOLLOUT);
-	}
+	mesh__peer_retry_stuck(node);
 	TAILQ_FOREACH(waiter, &node->idle_waiters, of_port)
 		mesh__waiter_wake(waiter);
 	mesh__port_tell_senders(node);
@@ -189,6 +183,7 @@ static int new_node(const struct mesh_id *id, const struct mesh_node_options *op
 	node->leader = leader;
 	node->joining = !leader;
 	TAILQ_INIT(&node->due_peers);
+	TAILQ_INIT(&node->stuck_peers);
 	TAILQ_INIT(&node->controls);
 	TAILQ_INIT(&node->due_controls);
 	STAILQ_INIT(&node->invite_requests);

@@ -13,6 +13,17 @@ static struct mesh__peer *peer_of(struct mesh__remote *remote)
 	return PAL_CONTAINER_OF(remote, struct mesh__peer, remote);
 }
 
+static void set_retried(struct mesh_node *node, struct mesh__peer *peer, bool retried)
+{
+	if (retried == peer->retried)
+		return;
+	peer->retried = retried;
+	if (retried)
+		TAILQ_INSERT_TAIL(&node->stuck_peers, peer, in_stuck);
+	else
+		TAILQ_REMOVE(&node->stuck_peers, peer, in_stuck);
+}
+
 static void update_writing(struct mesh_node *node, struct mesh__peer *peer)
 {
 	bool wanted = mesh__link_wants_write(&peer->link);
@@ -23,6 +34,7 @@ static void update_writing(struct mesh_node *node, struct mesh__peer *peer)
 	}
 	if (peer->link.stuck)
 		mesh__poller_timer(&node->poller, MESH__STUCK_RETRY_MS);
+	set_retried(node, peer, peer->link.stuck);
 }
 
 static void send_event(struct mesh_node *node, struct mesh__peer *peer, const struct mesh_id *port,
@@ -226,6 +238,7 @@ void mesh__peer_lose(struct mesh_node *node, struct mesh__peer *peer)
 		mesh__poller_remove(&node->poller, peer->link.fd);
 		peer->connected = false;
 		node->connected_count--;
+		set_retried(node, peer, false);
 		mesh__link_deinit(&peer->link);
 	}
 	HASH_DELETE(hh, node->peers, peer);
@@ -296,6 +309,17 @@ void mesh__peer_ready(struct mesh_node *node, struct mesh__peer *peer, uint32_t 
 		return;
 	}
 	update_writing(node, peer);
+}
+
+void mesh__peer_retry_stuck(struct mesh_node *node)
+{
+	struct mesh__peer *peer, *next;
+
+	/* A link that was given up meanwhile is stuck no more, and has nothing to flush. */
+	for (peer = TAILQ_FIRST(&node->stuck_peers); peer; peer = next) {
+		next = TAILQ_NEXT(peer, in_stuck); /* this one may leave the list, and it alone */
+		mesh__peer_ready(node, peer, EPOLLOUT);
+	}
 }
 
 void mesh__peer_finish_all(struct mesh_node *node)

@@ -169,6 +169,78 @@ START_TEST(a_batch_has_no_more_descriptors_than_a_part_of_the_table)
 }
 END_TEST
 
+static unsigned count_stuck(struct mesh_node *node)
+{
+	struct mesh__peer *peer;
+	unsigned count = 0;
+
+	mesh__space_lock(&node->space);
+	TAILQ_FOREACH(peer, &node->stuck_peers, in_stuck)
+		count++;
+	mesh__space_unlock(&node->space);
+	return count;
+}
+
+/* Afterwards what is sent goes to the link at once: the port that was invited with is at home. */
+static void settle(struct mesh_port *here, struct mesh_port *there)
+{
+	nodes_send_text(there, "here");
+	nodes_expect_text(here, "here");
+	nodes_send_text(here, "there");
+	nodes_expect_text(there, "there");
+}
+
+static void send_large(struct mesh_port *port)
+{
+	ck_assert_int_eq(mesh_port_send(port, mesh_message_new_sized(20000)), 0);
+}
+
+static void expect_large(struct mesh_port *port)
+{
+	struct mesh_message *message = nodes_recv(port);
+
+	ck_assert_uint_eq(mesh_message_size(message), 20000);
+	mesh_message_free(message);
+}
+
+/* S131. A large message needs a descriptor; nothing tells when there is one again. */
+START_TEST(links_without_a_descriptor_to_send_with_are_tried_again_and_only_those)
+{
+	struct rlimit before, limit;
+	struct mesh_node *other;
+	struct mesh_port *port, *at_other;
+	struct node_pair pair;
+
+	nodes_make(&pair);
+	nodes_invite(pair.leader, &other, &port, &at_other);
+	settle(pair.at_leader, pair.at_host);
+	settle(port, at_other);
+	ck_assert_uint_eq(count_stuck(pair.leader), 0);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = (struct rlimit){.rlim_cur = STDERR_FILENO + 1, .rlim_max = before.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	send_large(pair.at_leader);
+	ck_assert_uint_eq(count_stuck(pair.leader), 1);
+	send_large(port);
+	ck_assert_uint_eq(count_stuck(pair.leader), 2);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	expect_large(pair.at_host);
+	expect_large(at_other);
+	SUPPORT_LOOK_UNTIL(count_stuck(pair.leader) == 0);
+	/* And one that is lost meanwhile. */
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	send_large(port);
+	ck_assert_uint_eq(count_stuck(pair.leader), 1);
+	mesh_node_free(other);
+	SUPPORT_LOOK_UNTIL(count_stuck(pair.leader) == 0);
+	nodes_expect_end(port, -ECONNRESET);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	mesh_port_free(port);
+	mesh_port_free(at_other);
+	nodes_free(&pair);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("mesh/node-fds");
@@ -179,6 +251,7 @@ static Suite *make_suite(void)
 	tcase_add_test(nodes, two_thousand_descriptors_arrive_and_none_stays);
 	tcase_add_test(links, descriptors_behind_the_packet_that_ends_a_link_are_closed);
 	tcase_add_test(links, packets_with_descriptors_are_read_one_by_one);
+	tcase_add_test(nodes, links_without_a_descriptor_to_send_with_are_tried_again_and_only_those);
 	tcase_add_test(nodes, a_batch_has_no_more_descriptors_than_a_part_of_the_table);
 	return suite;
 }
