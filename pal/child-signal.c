@@ -173,18 +173,20 @@ int pal_child_stop_group(
 	return r < 0 ? r : pal_child_wait(child, PAL_DEADLINE_NONE, ret, error);
 }
 
-/* One that is not let poll, by a filter, looks again and again. */
+/* Who is not let poll, by a filter, looks again and again. */
 static void await_killed(struct pal_child *child)
 {
 	static const struct timespec nap = {.tv_nsec = PAL__TRACED_NAP_MS * 1000000L};
 	pal_deadline deadline = pal_deadline_after_ms(KILLED_WITHIN_MS);
 	int cancel_state, r = pal__child_await(child, deadline);
 
+	if (r == 0 || r == -ETIMEDOUT)
+		return;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	while (r < 0 && r != -ETIMEDOUT && pal_deadline_left_ms(deadline) > 0) {
+	do {
 		nanosleep(&nap, NULL);
 		r = pal__child_reap(child);
-	}
+	} while (r == -EAGAIN && pal_deadline_left_ms(deadline) > 0);
 	pthread_setcancelstate(cancel_state, NULL);
 }
 
