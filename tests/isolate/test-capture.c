@@ -29,7 +29,7 @@ struct flood {
 static int flood(struct isolate_writer *out, void *arg)
 {
 	const struct flood *flood = arg;
-	char bytes[5000];
+	static char bytes[5000]; /* not of a stack that may be small */
 
 	for (size_t at = 0; at < flood->size; at += flood->chunk) {
 		size_t size = flood->size - at < flood->chunk ? flood->size - at : flood->chunk;
