@@ -20,6 +20,7 @@ struct pool_call {
 	int64_t began_us;
 	int reserved;            /* keeps a number for the descriptor of a long result; -1 */
 	int next_line;           /* of the worker that is made now; -1 */
+	int replaced;            /* another came after it for the result; -1 */
 	unsigned without_number; /* how often there was none for that descriptor */
 	int line_error;          /* it did not come */
 	bool was_stocked;        /* the worker was there before the call */

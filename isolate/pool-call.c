@@ -19,7 +19,8 @@
 #define HEARD_WITHIN_MS 100
 
 #define PLACE(fd) PAL_PRIVATE_PLACE(struct pool_call, private, fd)
-static const ptrdiff_t private_places[] = {PLACE(call.memfd), PLACE(reserved), PLACE(next_line)};
+static const ptrdiff_t private_places[] = {PLACE(call.memfd), PLACE(reserved), PLACE(next_line),
+	PLACE(replaced)};
 static const struct pal_private_layout private_layout = {
 	.count = PAL_ARRAY_LENGTH(private_places), .places = private_places};
 
@@ -167,8 +168,8 @@ static bool take_notice(struct pool_call *c)
 	pal_private_end(held);
 	if (size != sizeof notice)
 		return false;
-	if (notice.generation == 0)
-		c->snapshot_answers = true;
+	if (notice.generation == 0) /* to an order; perhaps to one of a call before this */
+		c->snapshot_answers |= notice.next == c->slot->generation;
 	else if (notice.generation == c->slot->generation)
 		worker_ended(c, &notice);
 	return true;
@@ -349,15 +350,16 @@ static void conclude(struct pool_call *c, struct isolate_result *result)
 	isolate__conclude(&c->call, &c->facts, result);
 	if (c->lost && !c->facts.timed_out && result->error.code == -EOWNERDEAD)
 		result->error.stage = ISOLATE_STAGE_SNAPSHOT;
-	pal_private_close(&c->call.memfd);
+	isolate__slot_close_slowly(c->slot, &c->call.memfd);
 	pal_private_close(&c->reserved);
 }
 
 static void take_next_line(struct pool_call *c)
 {
-	bool held = pal_private_begin();
+	bool held;
 
-	pal_close(c->slot->line);
+	isolate__slot_close_slowly(c->slot, &c->slot->line);
+	held = pal_private_begin();
 	c->slot->line = isolate__lift(c->next_line);
 	c->next_line = -1;
 	pal_private_end(held);
@@ -428,7 +430,8 @@ enum isolate_answer isolate_pool_call(struct isolate_pool *pool, isolate_pool_fn
 		.phase = ISOLATE__RUNS,
 		.heard = PAL_DEADLINE_NONE,
 		.reserved = -1,
-		.next_line = -1};
+		.next_line = -1,
+		.replaced = -1};
 	struct pal_error error;
 	int cancel_state, r;
 

@@ -59,7 +59,7 @@ static ssize_t peek(struct pool_call *c)
 		return -errno;
 	sent = CMSG_FIRSTHDR(&message);
 	if (sent && sent->cmsg_level == SOL_SOCKET && sent->cmsg_type == SCM_RIGHTS) {
-		pal_close(c->call.memfd);
+		c->replaced = c->call.memfd;
 		memcpy(&c->call.memfd, CMSG_DATA(sent), sizeof c->call.memfd);
 	} else if (message.msg_flags & MSG_CTRUNC) {
 		return -EMFILE;
@@ -99,6 +99,7 @@ void isolate__long_result_receive(struct pool_call *c)
 	if (size >= 0)
 		drop_message(c);
 	pal_private_end(held);
+	isolate__slot_close_slowly(c->slot, &c->replaced);
 	if (size == -EMFILE && await_number(c))
 		return;
 	if (c->call.memfd < 0)
@@ -107,7 +108,7 @@ void isolate__long_result_receive(struct pool_call *c)
 	if (size == -EAGAIN || size == -ECONNRESET || size == -EMFILE)
 		return;
 	if (size <= 0)
-		pal_private_close(&c->slot->line); /* has been shut down */
+		isolate__slot_close_slowly(c->slot, &c->slot->line); /* has been shut down */
 }
 
 /* The descriptor that came last has to be the file that the marks are about. Whether it is. */

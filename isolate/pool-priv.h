@@ -213,6 +213,11 @@ int isolate__slot_fill(struct isolate__slot *slot, const void *in, size_t in_siz
 int isolate__slot_renew_line(struct isolate__slot *slot);
 /* After a call. */
 void isolate__slot_shrink(struct isolate__slot *slot, size_t in_size);
+/*
+ * Closes what a function has sent, or may have sent something into: that takes as long as it wants
+ * (SO_LINGER), and forks by other threads wait for pal_private_end. The number is known all the while.
+ */
+void isolate__slot_close_slowly(const struct isolate__slot *slot, int *fd);
 /* Others may have them: the next call gets new ones. */
 void isolate__slot_drop(struct isolate__slot *slot);
 int isolate__slot_order(struct isolate__slot *slot, const struct isolate__order *order);

@@ -272,7 +272,7 @@ static void signal_worker(struct isolate__seat *seat, const struct isolate__orde
 		(void)pal_child_signal(seat->worker, (int)order->signal);
 	/* The caller waits for an end: where that does not come it is not because of the snapshot. */
 	if (order->signal == SIGKILL)
-		tell(seat, &(struct isolate__notice){.generation = 0}, NULL);
+		tell(seat, &(struct isolate__notice){.next = order->generation}, NULL);
 }
 
 static void take_order(struct isolate__seat *seat, int set)

@@ -69,14 +69,17 @@ static int signal_child(
 	const struct pal_child *child, int signal, int (*send)(int pidfd, int signal))
 {
 	struct own_pidfd own = {.fd = -1};
-	int pidfd, r;
+	int pidfd, r, cancel_state;
 
+	/* A thread that ended in here would leave what is on its stack in the list. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	pal_private_add(&own.private, &own_layout);
 	r = find(child, &own, &pidfd);
 	if (r == 0)
 		r = send(pidfd, signal);
 	pal_private_close(&own.fd);
 	pal_private_remove(&own.private);
+	pthread_setcancelstate(cancel_state, NULL);
 	return r;
 }
 

@@ -169,7 +169,7 @@ static int do_fork(struct fork_call *call, const struct pal_builder *builder,
 	struct pal_child **ret, struct pal_error *error)
 {
 	struct pal__sigset before = pal__signals_block_all();
-	pid_t pid = fork();
+	pid_t pid = pal__private_fork();
 	int r, *pidfd = &call->launch.pidfd;
 
 	if (pid == 0)

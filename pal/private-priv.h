@@ -4,6 +4,10 @@
 
 #include <pal/plan-priv.h>
 #include <pal/private.h>
+#include <sys/types.h>
+
+/* fork(3), with each descriptor of other threads known or not open. */
+pid_t pal__private_fork(void);
 
 /*
  * In the child of a pal_fork, which is alone with its copy: closes all but those of the nodes in `kept`,

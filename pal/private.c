@@ -4,8 +4,10 @@
  * The list of all objects with private descriptors, and the lock that keeps forks away while
  * one is opened or closed.
  *
- * The lock is held across fork(2), as malloc's are: a handler of pthread_atfork(3) that was
- * registered before ours runs then, and must not wait for a thread that is in here. A process
+ * The lock is held across our forks, by a handler of pthread_atfork(3), and the program's own handlers
+ * run before or after that as they were registered. Those that were before ours - the library came by
+ * dlopen(3) - run with the lock held, and must not wait for a thread that is in here. For that reason
+ * a fork by others is not kept away: it finds the lock in any state, and makes it new. A process
  * without threads does without.
  * A fork has a copy of the list, which is of no use to it: nodes may be on stacks of threads
  * that it does not have. It begins its own when it needs one.
@@ -27,23 +29,33 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct pal_private *head;
 static uint64_t owner; /* whose list it is */
 
-/* Of the fork of this thread. Found without a call, which a child has no page for. */
-static _Thread_local bool held_by_fork __attribute__((tls_model("initial-exec")));
+/* Found without a call, which a child has no page for. */
+#define FOUND_DIRECTLY __attribute__((tls_model("initial-exec")))
+static _Thread_local bool forks FOUND_DIRECTLY, held_by_fork FOUND_DIRECTLY; /* this thread */
+static _Thread_local int cancel_state FOUND_DIRECTLY;
 
-bool pal_private_begin(void)
+static bool take_lock(void)
 {
 	return !__libc_single_threaded && pthread_mutex_lock(&lock) == 0;
+}
+
+/* What opens and closes is a cancellation point: a thread that ended there would keep the lock. */
+bool pal_private_begin(void)
+{
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	return take_lock();
 }
 
 void pal_private_end(bool held)
 {
 	if (held)
 		pthread_mutex_unlock(&lock);
+	pthread_setcancelstate(cancel_state, NULL);
 }
 
 static void before_fork(void)
 {
-	held_by_fork = pal_private_begin();
+	held_by_fork = forks && take_lock();
 }
 
 static void after_fork(void)
@@ -54,9 +66,28 @@ static void after_fork(void)
 	}
 }
 
+/* Who else had the lock is not here. */
+static void in_fork(void)
+{
+	if (forks)
+		after_fork();
+	else
+		pthread_mutex_init(&lock, NULL);
+}
+
 __attribute__((constructor)) static void watch_forks(void)
 {
-	(void)pthread_atfork(before_fork, after_fork, after_fork);
+	(void)pthread_atfork(before_fork, after_fork, in_fork);
+}
+
+pid_t pal__private_fork(void)
+{
+	pid_t pid;
+
+	forks = true;
+	pid = fork();
+	forks = false;
+	return pid;
 }
 
 void pal_private_add(struct pal_private *node, const struct pal_private_layout *layout)

@@ -49,7 +49,10 @@ struct pal_private { /* all zero: not added */
 	uint64_t owner;
 };
 
-/* Returns what pal_private_end is to be given. Not nested. */
+/*
+ * Returns what pal_private_end is to be given. Not nested, and not in a handler of a signal. The
+ * thread is not cancelled in between.
+ */
 PAL_EXPORT bool pal_private_begin(void);
 PAL_EXPORT void pal_private_end(bool held);
 

@@ -47,7 +47,8 @@ sheet()
 # The hosts' sandbox needs seccomp and Landlock of the kernel, and every thread
 # within reach: that of ThreadSanitizer is not.
 lacking='(landlock|seccomp).*(not implemented|not supported)|blocks the signal|ThreadSanitizer: CHECK failed'
-"$build/examples/contact-sheet" --hosts 1 "$scratch/good" "$scratch/first.png" >"$scratch/first.txt" 2>&1 || :
+"$build/examples/make-hostile-pictures" "$scratch/one" 1 0
+"$build/examples/contact-sheet" --hosts 1 "$scratch/one" "$scratch/first.png" >"$scratch/first.txt" 2>&1 || :
 if grep -Ei "$lacking" "$scratch/first.txt"; then
 	exit 77
 fi
