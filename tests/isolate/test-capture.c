@@ -332,7 +332,7 @@ static int wait_for_ever(struct isolate_writer *out, void *arg)
 START_TEST(the_deadline_ends_a_function_that_writes_for_ever)
 {
 	struct isolate_options options = {
-		INIT, .std_out = PAL_STDIO_PIPE, .deadline_ms = 100, .max_capture = 1000};
+		INIT, .std_out = PAL_STDIO_PIPE, .deadline_ms = 500, .max_capture = 1000};
 	struct isolate_result result;
 
 	run(write_for_ever, NULL, &options, _i, &result);

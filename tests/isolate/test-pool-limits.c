@@ -89,7 +89,7 @@ START_TEST(without_a_number_for_the_result_nothing_is_executed)
 	ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_PREPARE, -EMFILE);
 	ck_assert_int_eq(*entered, 0);
 	close(fds[--count]);
-	robberies = 2;
+	robberies = getenv("PROCMESH_UNDER_VALGRIND") ? 0 : 2; /* which keeps the limit for itself */
 	isolate_pool_call(pool, write_long, NULL, 0, NULL, &result);
 	ck_assert_answer(&result, ISOLATE_RETURNED);
 	ck_assert_uint_eq(result.size, LONG_RESULT);

@@ -129,7 +129,8 @@ START_TEST(a_plug_in_that_comes_and_goes_leaves_no_more_each_time)
 	for (int i = 0; i < ROUNDS; i++)
 		ck_assert(come_and_go());
 	ck_assert_int_le(count_descriptors(), descriptors);
-	ck_assert_int_lt(count_mappings(), mappings + ROUNDS); /* malloc's and a sanitizer's */
+	if (!BUILT_WITH_ASAN && !BUILT_WITH_TSAN) /* which have more with each, as malloc has now and then */
+		ck_assert_int_lt(count_mappings(), mappings + ROUNDS);
 	plug_in.is_last = true;
 	ck_assert(come_and_go());
 }
