@@ -255,8 +255,10 @@ int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool c
 {
 	struct mesh__space *space = port->space;
 	struct mesh__event *event;
-	int r = check(port, message);
+	int r;
 
+	mesh__move_adopt_carried(space, message);
+	r = check(port, message);
 	if (r < 0 || !can_send(port)) {
 		/* Ports that it carries, one for an answer perhaps, end in the same way as this one. */
 		message->fail_ports = !r && port->state == MESH__FAILED;

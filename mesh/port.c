@@ -356,6 +356,18 @@ int mesh_port_peek_fd(struct mesh_port *port)
 
 /* ---- receiving by waiting ---- */
 
+/* A pair whose node goes, but not the pair. Counted as one who enters, so that the lock stays as long as this needs it. */
+static bool sleep_until_moved_out(struct mesh__space *space, struct mesh__waiter *waiter, pal_deadline deadline)
+{
+	bool in_time;
+
+	__atomic_add_fetch(&space->entering, 1, __ATOMIC_RELAXED);
+	in_time = mesh__waiter_sleep(waiter, &space->lock, deadline);
+	if (!__atomic_sub_fetch(&space->entering, 1, __ATOMIC_ACQ_REL) && space->closing)
+		pthread_cond_signal(&space->entered);
+	return in_time;
+}
+
 bool mesh__port_wait_once(struct mesh__port_waiters *waiters, struct mesh__space **space, struct mesh__waiter *waiter,
 	pal_deadline deadline)
 {
@@ -363,11 +375,12 @@ bool mesh__port_wait_once(struct mesh__port_waiters *waiters, struct mesh__space
 	bool in_time;
 
 	TAILQ_INSERT_TAIL(&waiters->blocked, waiter, of_port);
-	if (node) {
-		in_time = mesh__poller_wait(&node->poller, waiter, deadline);
-	} else {
+	if (!node)
 		in_time = mesh__waiter_sleep(waiter, &(*space)->lock, deadline);
-	}
+	else if (node->poller.stop)
+		in_time = sleep_until_moved_out(*space, waiter, deadline);
+	else
+		in_time = mesh__poller_wait(&node->poller, waiter, deadline);
 	mesh__space_unlock(*space);
 	*space = mesh__port_lock(waiters->port);
 	TAILQ_REMOVE(&waiters->blocked, waiter, of_port);

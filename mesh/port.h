@@ -25,7 +25,10 @@ struct mesh_message;
  */
 struct mesh_port;
 
-/* A pair in this process, without a node. Either end may later be sent anywhere. 0, -ENOMEM. */
+/*
+ * A pair in this process, without a node. Either end may later be sent anywhere; with the first one that is sent on a port of
+ * a node, or that mesh_node_invite is given, the pair becomes that node's. 0, -ENOMEM.
+ */
 PAL_EXPORT int mesh_port_pair(struct mesh_port **ret_a, struct mesh_port **ret_b) PAL_MUST_CHECK;
 
 /*
