@@ -361,7 +361,6 @@ void mesh__port_emit_close(struct mesh_port *port)
 void mesh__port_disown(struct mesh_port *port)
 {
 	port->notify = NULL;
-	port->detach = NULL;
 	port->owned = false;
 	mesh__port_emit_close(port);
 	mesh__port_unref(port);
@@ -373,6 +372,13 @@ void mesh__port_fail(struct mesh_port *port, const char *why)
 	mesh__space_run(port->space);
 }
 
+void mesh__port_give_up(struct mesh_port *port, bool fail)
+{
+	if (fail)
+		mesh__port_break(port, &port->space->node, NULL, "the message that carried it is lost");
+	mesh__port_disown(port);
+}
+
 void mesh__port_release(struct mesh_port *port, bool fail)
 {
 	struct mesh__space *space;
@@ -380,8 +386,6 @@ void mesh__port_release(struct mesh_port *port, bool fail)
 	if (mesh__port_is_inherited(port))
 		return;
 	space = mesh__port_lock(port);
-	if (fail)
-		mesh__port_break(port, &space->node, NULL, "the message that carried it is lost");
-	mesh__port_disown(port);
+	mesh__port_give_up(port, fail);
 	mesh__space_unlock(space);
 }

@@ -58,8 +58,6 @@ static void on_notify(struct mesh_port *port)
 	mesh__port_tell_sender(waiters);
 }
 
-static void on_detach(struct mesh_port *port);
-
 struct mesh__port_waiters *mesh__port_waiters_of(struct mesh_port *port)
 {
 	struct mesh__port_waiters *waiters = port->waiters;
@@ -73,7 +71,6 @@ struct mesh__port_waiters *mesh__port_waiters_of(struct mesh_port *port)
 	waiters->event_fd = waiters->writable_fd = -1;
 	TAILQ_INIT(&waiters->blocked);
 	port->waiters = waiters;
-	port->detach = on_detach;
 	port->notify = on_notify;
 	return waiters;
 }
@@ -94,7 +91,6 @@ static struct mesh__port_waiters *unhook(struct mesh_port *port)
 		return NULL;
 	port->waiters = NULL;
 	port->notify = NULL;
-	port->detach = NULL;
 	if (waiters->ready && node)
 		TAILQ_REMOVE(&node->ready, waiters, in_ready);
 	waiters->ready = false;
@@ -126,7 +122,7 @@ struct mesh__port_waiters *mesh__port_inherit_waiters(struct mesh__port_waiters 
 	return waiters;
 }
 
-static void on_detach(struct mesh_port *port)
+void mesh__port_detach(struct mesh_port *port)
 {
 	struct mesh__space *space = mesh__port_lock(port);
 	struct mesh__port_waiters *waiters = unhook(port);
@@ -500,15 +496,30 @@ int mesh_port_pair(struct mesh_port **ret_a, struct mesh_port **ret_b)
 	return mesh__port_pair(NULL, ret_a, ret_b);
 }
 
+/*
+ * At once, under one lock: a thread that had come to wait on the port between the end of its waiters and that of the
+ * port would not be woken by anybody. They may have an event that is about to look at the port in another thread.
+ */
 static void release(struct mesh_port *port, bool fail)
 {
+	struct mesh__port_waiters *waiters;
+	struct mesh__space *space;
 	int saved = errno;
 
 	if (!port || mesh__port_is_inherited(port))
 		return;
-	if (port->detach)
-		port->detach(port);
-	mesh__port_release(port, fail);
+	space = mesh__port_lock(port);
+	waiters = unhook(port);
+	if (waiters)
+		mesh__port_ref(port);
+	mesh__port_give_up(port, fail);
+	mesh__space_unlock(space);
+	if (waiters) {
+		mesh__port_free_waiters(waiters);
+		space = mesh__port_lock(port);
+		mesh__port_unref(port);
+		mesh__space_unlock(space);
+	}
 	errno = saved;
 }
 

@@ -198,8 +198,6 @@ struct mesh_port {
 	void (*notify)(struct mesh_port *port);
 	struct mesh__port_waiters *waiters; /* port.c's own: blocking receivers, callback, eventfd */
 	void *userdata; /* of whoever set notify */
-	/* Called without a lock when the port is put into a message: its waiters must go, notify must become NULL. */
-	void (*detach)(struct mesh_port *port);
 };
 
 /*
@@ -242,7 +240,7 @@ void mesh__event_release(struct mesh__event *event);
 /* Frees a message when the lock is released: its ports may belong to this space or to another. Takes NULL. */
 void mesh__event_message_free(struct mesh__space *space, struct mesh_message *message);
 
-/* All with the lock held, except mesh__port_pair. */
+/* All with the lock held, except where said, and mesh__port_pair. */
 int mesh__port_pair(struct mesh__space *space, struct mesh_port **ret_a, struct mesh_port **ret_b); /* NULL: local space */
 /* A registered port whose peer is remote from the start (join, invite). 0, -ENOMEM, -EEXIST, -EINVAL (id of zero). */
 int mesh__port_new_remote(struct mesh__space *space, const struct mesh_id *id, struct mesh__remote *remote,
@@ -260,9 +258,13 @@ int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool c
  * -ELOOP (they are peers of one another), -EXDEV, -ENOMEM: then both have failed.
  */
 int mesh__port_bridge(struct mesh_port *x, struct mesh_port *y);
+/* Without the lock: whoever waits on the port is sent away, and its callbacks are removed. Of a port that goes into a message. */
+void mesh__port_detach(struct mesh_port *port);
 /* Gives up the owner's reference (closing it if it was not): the port may be freed here. Does not run the space. */
 void mesh__port_disown(struct mesh_port *port);
-/* The same for somebody who holds no lock; `fail`: the other end must learn that this is no orderly close. */
+/* The same; `fail`: the other end must learn that this is no orderly close. */
+void mesh__port_give_up(struct mesh_port *port, bool fail);
+/* That for somebody who holds no lock. */
 void mesh__port_release(struct mesh_port *port, bool fail);
 /* The next received message, or NULL. */
 struct mesh_message *mesh__port_take(struct mesh_port *port);

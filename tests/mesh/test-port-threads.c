@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include <mesh/invitation.h>
 #include <mesh/message.h>
@@ -188,6 +189,58 @@ START_TEST(threads_that_wait_on_a_port_return_when_it_goes)
 }
 END_TEST
 
+/* ---- a thread that has entered mesh_port_recv when another one gives up the port ---- */
+
+static _Thread_local bool entering;
+static int entered, freeing, go_on;
+
+/* mesh_port_recv allocates under the lock, once it has seen that it has to wait. */
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size)
+{
+	if (entering) {
+		entering = false;
+		support_tell(&entered, 1);
+		support_await(&go_on, 1);
+	}
+	return __real_calloc(count, size);
+}
+
+static void *enter_receive(void *port)
+{
+	entering = true;
+	return receive(port);
+}
+
+static void *give_up(void *port)
+{
+	support_tell(&freeing, gettid());
+	mesh_port_free(port);
+	return NULL;
+}
+
+START_TEST(who_is_about_to_wait_on_a_port_returns_when_it_goes)
+{
+	pthread_t receiver, freer;
+	struct mesh_port *a, *b;
+	void *result;
+
+	entered = freeing = go_on = 0;
+	ck_assert_int_eq(mesh_port_pair(&a, &b), 0);
+	ck_assert_int_eq(pthread_create(&receiver, NULL, enter_receive, a), 0);
+	support_await(&entered, 1);
+	ck_assert_int_eq(pthread_create(&freer, NULL, give_up, a), 0);
+	support_await(&freeing, 1);
+	ck_assert(support_await_state(freeing, 'S')); /* for the lock */
+	support_tell(&go_on, 1);
+	ck_assert_int_eq(pthread_join(receiver, &result), 0);
+	ck_assert_int_eq((int)(intptr_t)result, -ECANCELED);
+	ck_assert_int_eq(pthread_join(freer, NULL), 0);
+	mesh_port_free(b);
+}
+END_TEST
+
 /* ---- bridges ---- */
 
 struct joint {
@@ -246,6 +299,7 @@ static Suite *make_suite(void)
 	tcase_add_test(threads, senders_keep_their_order_while_the_receiver_moves);
 	tcase_add_test(threads, a_node_goes_while_others_use_its_ports);
 	tcase_add_loop_test(threads, threads_that_wait_on_a_port_return_when_it_goes, 0, 4);
+	tcase_add_test(threads, who_is_about_to_wait_on_a_port_returns_when_it_goes);
 	tcase_add_loop_test(threads, a_chain_is_joined_by_several_threads_at_once, 0, 20);
 	return suite;
 }
