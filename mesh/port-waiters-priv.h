@@ -16,6 +16,7 @@ struct mesh__port_waiters {
 	struct event *event;           /* fn is called on this base event, for event_fd */
 	bool ready;                    /* in the node's list of callbacks that are due */
 	TAILQ_ENTRY(mesh__port_waiters) in_ready;
+	unsigned times_set;            /* changes with each callback, so that a loop of calls sees that it is not its own any more */
 	bool calling, told_end;
 	/* Who waits to send: a blocked thread, or the callback of mesh_port_on_writable, which is called once. */
 	mesh_port_writable_fn writable_fn;

@@ -178,11 +178,12 @@ static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *
 	struct mesh_port *port = waiters->port;
 	uint16_t forks = port->forks; /* for the looks after a call */
 	unsigned turn = waiters->at_home ? CALLS_PER_TURN_AT_HOME : CALLS_PER_TURN_ON_BASE;
+	unsigned set = waiters->times_set;
 
 	if (waiters->calling)
 		return false; /* the base runs inside the callback: calls for one port never overlap */
 	waiters->calling = true;
-	while (waiters->fn && turn-- && !mesh__is_inherited(forks)) {
+	while (waiters->fn && waiters->times_set == set && turn-- && !mesh__is_inherited(forks)) {
 		int status;
 		struct mesh_message *message = next_for_callback(port, &status);
 		mesh_port_fn fn = waiters->fn;
@@ -203,6 +204,11 @@ static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *
 		return false; /* the callback was called in another process, and returned in this one, too */
 	if (waiters->orphan) {
 		*ret_left = mesh__port_inherit_waiters(waiters);
+		return false;
+	}
+	if (waiters->times_set != set) {
+		if (waiters->fn && has_something(port))
+			on_notify(port); /* who was told when it was set may have come while this call went on */
 		return false;
 	}
 	if (waiters->told_end && waiters->event)
@@ -320,6 +326,7 @@ int mesh_port_set_callback(struct mesh_port *port, struct event_base *base, mesh
 		event = PAL_TAKE_POINTER(port->waiters->event);
 		port->waiters->fn = NULL;
 		port->waiters->at_home = false;
+		port->waiters->times_set++;
 	}
 	if (fn)
 		result = set_callback(port, base, fn, userdata);
