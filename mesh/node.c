@@ -366,10 +366,8 @@ static bool wait_until(struct mesh_node *node, bool (*done)(struct mesh_node *),
 	if (mesh__waiter_init(&waiter) < 0)
 		return done(node);
 	TAILQ_INSERT_TAIL(&node->idle_waiters, &waiter, of_port);
-	while (!done(node) && in_time) {
+	while (!done(node) && in_time)
 		in_time = mesh__poller_wait(&node->poller, &waiter, deadline);
-		in_time = in_time && pal_deadline_left_ms(deadline) != 0;
-	}
 	TAILQ_REMOVE(&node->idle_waiters, &waiter, of_port);
 	mesh__waiter_deinit(&waiter);
 	return done(node);

@@ -95,7 +95,8 @@ void mesh__poller_timer(struct mesh__poller *poller, unsigned ms);
 
 /*
  * One step of waiting: drives for one turn, or sleeps until `waiter` is woken or may
- * drive. Returns false when the deadline has passed without a turn, or the poller is ending.
+ * drive. Returns false when the deadline has passed, perhaps with a turn that brought what is waited for, or the poller
+ * is ending.
  */
 bool mesh__poller_wait(struct mesh__poller *poller, struct mesh__waiter *waiter, pal_deadline deadline);
 /* Sleeps on the waiter alone with any lock. false: the deadline has passed. */

@@ -135,7 +135,8 @@ static bool wait_step(struct mesh__poller *poller, struct mesh__waiter *waiter, 
 	bool in_time;
 
 	if (!poller->driven) {
-		in_time = drive(poller, waiter, pal_deadline_left_ms(deadline)) != 0;
+		/* Where there is always something to read a turn is never empty. */
+		in_time = drive(poller, waiter, pal_deadline_left_ms(deadline)) != 0 && pal_deadline_left_ms(deadline) != 0;
 		poller->turns++;
 		wake_one(poller);
 		return in_time;

@@ -10,6 +10,9 @@
 
 #include "support.h"
 
+/* More than are read in one turn. */
+enum { MANY = 1000 };
+
 /* ---- callbacks ---- */
 
 struct tally {
@@ -292,6 +295,42 @@ START_TEST(a_base_is_told_of_callbacks_that_another_thread_has_read)
 }
 END_TEST
 
+static uint64_t unread_at(struct mesh_node *node)
+{
+	struct mesh_port_counters counters;
+
+	ck_assert_int_eq(mesh_node_count_ports(node, &counters, sizeof counters), 0);
+	return counters.waiting.messages;
+}
+
+/* Who does not want to wait reads once, and not as long as there is something to read. */
+START_TEST(what_comes_for_others_does_not_stretch_a_deadline)
+{
+	struct event_base *base = event_base_new();
+	struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .base = base};
+	struct mesh_message *message;
+	struct mesh_port *quiet, *q;
+	struct node_pair pair;
+
+	ck_assert_int_eq(mesh_node_new(&options, &pair.leader, NULL), 0);
+	nodes_invite(pair.leader, &pair.host, &pair.at_leader, &pair.at_host);
+	ck_assert_int_eq(mesh_port_pair(&quiet, &q), 0);
+	nodes_send_port(pair.at_leader, "q", q);
+	nodes_send_many(pair.at_host, MANY);
+	ck_assert_int_eq(mesh_port_recv(quiet, PAL_DEADLINE_NOW, &message, NULL), -ETIMEDOUT);
+	ck_assert_uint_gt(unread_at(pair.leader), 0);
+	ck_assert_uint_lt(unread_at(pair.leader), MANY);
+	for (unsigned i = 0; i < MANY; i++) {
+		message = nodes_recv(pair.at_leader);
+		ck_assert_uint_eq(*(unsigned *)mesh_message_data(message), i);
+		mesh_message_free(message);
+	}
+	mesh_port_free(quiet);
+	nodes_free(&pair);
+	event_base_free(base);
+}
+END_TEST
+
 /* A callback that gives the port another one, on `base` or at home. */
 struct switched {
 	struct event_base *base;
@@ -380,6 +419,7 @@ static Suite *make_suite(void)
 	tcase_add_test(callbacks, a_base_is_told_of_callbacks_that_another_thread_has_read);
 	tcase_add_test(callbacks, a_callback_that_is_set_in_a_call_is_called_by_its_own_base_only);
 	tcase_add_test(callbacks, a_callback_that_is_due_before_the_one_that_set_it_has_returned_is_called_then);
+	tcase_add_test(callbacks, what_comes_for_others_does_not_stretch_a_deadline);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)
