@@ -83,6 +83,9 @@ struct mesh__invite_request {
 	struct mesh__guest_list *guest_list; /* the guest has been counted */
 };
 
+/* How long a node that has said its last word, and knows that it was read, waits for the other ends to say theirs. */
+#define MESH__FAREWELL_MS 2000
+
 struct mesh_node {
 	struct mesh__space space; /* first */
 	struct mesh__poller poller;
@@ -100,6 +103,9 @@ struct mesh_node {
 	bool leader, joining;
 	bool leaving; /* no new members; what is on its way is finished */
 	bool parting; /* no new links either */
+	bool hurried; /* mesh_node_free was called, and a thread in mesh_node_shutdown does not wait any more */
+	bool left, orderly; /* mesh_node_shutdown is through, and lost nothing */
+	unsigned farewell_ms;
 	struct mesh_id leader_id;   /* follower */
 	struct mesh_port *requests; /* follower: to the leader */
 	struct mesh__follower *followers;
@@ -117,6 +123,10 @@ static inline struct mesh_node *mesh__node_of(struct mesh__space *space)
 void mesh__node_serve(struct mesh_node *node);
 /* The leader protocol alone. */
 void mesh__node_serve_controls(struct mesh_node *node);
+/* Whoever waits for the node as a whole looks again. */
+void mesh__node_wake_idle(struct mesh_node *node);
+/* Of a node that has nothing else any more. */
+void mesh__node_free_memory(struct mesh_node *node);
 
 /* ---- options (node-options.c) ---- */
 
