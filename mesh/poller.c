@@ -364,14 +364,22 @@ int mesh__poller_init(struct mesh__poller *poller, const struct mesh__poller_ops
 	return result;
 }
 
-/* With libevent's locks (evthread_use_pthreads) this waits for a callback in progress in the base's thread. */
+/*
+ * With libevent's locks (evthread_use_pthreads) event_free waits for a callback in progress in the base's thread, which
+ * needs the lock.
+ */
 static void leave_base(struct mesh__poller *poller)
 {
-	if (poller->event)
-		event_free(poller->event);
-	if (poller->home_event)
-		event_free(poller->home_event);
-	poller->event = poller->home_event = NULL;
+	struct event *event, *home_event;
+
+	pthread_mutex_lock(poller->lock);
+	event = PAL_TAKE_POINTER(poller->event);
+	home_event = PAL_TAKE_POINTER(poller->home_event);
+	poller->ops->unlock(poller);
+	if (event)
+		event_free(event);
+	if (home_event)
+		event_free(home_event);
 }
 
 /* Everybody who waits leaves: who is in epoll by a poke, the others by their condition. */
