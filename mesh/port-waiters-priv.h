@@ -32,7 +32,7 @@ struct mesh__port_waiters {
 	bool orphan;                   /* the port went: freed by the last who is still at it, a call or a blocked thread */
 };
 
-/* ---- port.c, for send.c ---- */
+/* ---- port.c, for send.c and receive.c ---- */
 
 /* The port's waiters, made at the first use; NULL when memory runs out. With the lock. */
 struct mesh__port_waiters *mesh__port_waiters_of(struct mesh_port *port);
@@ -40,15 +40,20 @@ struct mesh__port_waiters *mesh__port_waiters_of(struct mesh_port *port);
 void mesh__port_wake_blocked(struct mesh__port_waiters *waiters);
 /* Has the node's home look at the port's callbacks. With the lock. */
 void mesh__port_call_at_home(struct mesh__port_waiters *waiters);
+/* After a take: an eventfd with nothing behind it must not stay readable. With the lock. */
+void mesh__port_settle_event_fd(struct mesh_port *port);
+/* Of a port that went, the waiters for the last one who was at them, to free without the lock. With it. */
+struct mesh__port_waiters *mesh__port_inherit_waiters(struct mesh__port_waiters *waiters);
+void mesh__port_free_waiters(struct mesh__port_waiters *waiters);
+
+/* ---- receive.c, for send.c ---- */
+
 /*
  * One step of waiting on a port, for a thread that looks at something of it. Called and returns with *space locked.
  * false: the deadline has passed.
  */
 bool mesh__port_wait_once(struct mesh__port_waiters *waiters, struct mesh__space **space, struct mesh__waiter *waiter,
 	pal_deadline deadline);
-/* Of a port that went, the waiters for the last one who was at them, to free without the lock. With it. */
-struct mesh__port_waiters *mesh__port_inherit_waiters(struct mesh__port_waiters *waiters);
-void mesh__port_free_waiters(struct mesh__port_waiters *waiters);
 
 /* ---- send.c, for port.c ---- */
 
