@@ -2,8 +2,18 @@
 #ifndef PROCMESH_MESH_PORT_WAITERS_PRIV_H
 #define PROCMESH_MESH_PORT_WAITERS_PRIV_H
 
+#include <event2/event.h>
 #include <mesh/node-priv.h>
 #include <mesh/port.h>
+
+/*
+ * An event on a base, for one of the two callbacks. Of its own, so that a call that was about to be made when another
+ * thread has set another callback can be told from one for that.
+ */
+struct mesh__watch {
+	struct mesh__port_waiters *waiters;
+	struct event *event;
+};
 
 /* Who waits on a port: blocked threads, a callback, an eventfd. Made at the first use. */
 struct mesh__port_waiters {
@@ -13,7 +23,7 @@ struct mesh__port_waiters {
 	mesh_port_fn fn;
 	void *userdata;
 	bool at_home;                  /* fn is called by the node's home */
-	struct event *event;           /* fn is called on this base event, for event_fd */
+	struct mesh__watch *watch;     /* fn is called by this one, for event_fd */
 	bool ready;                    /* in the node's list of callbacks that are due */
 	TAILQ_ENTRY(mesh__port_waiters) in_ready;
 	unsigned times_set;            /* changes with each callback, so that a loop of calls sees that it is not its own any more */
@@ -23,7 +33,7 @@ struct mesh__port_waiters {
 	void *writable_userdata;
 	bool writable_at_home;
 	int writable_fd;               /* -1 until a base watches it */
-	struct event *writable_event;
+	struct mesh__watch *writable_watch;
 	struct mesh__held refused;     /* what there was no room for */
 	unsigned senders;              /* threads that wait for room */
 	unsigned telling;              /* calls of the callback that are under way */
@@ -45,6 +55,10 @@ void mesh__port_settle_event_fd(struct mesh_port *port);
 /* Of a port that went, the waiters for the last one who was at them, to free without the lock. With it. */
 struct mesh__port_waiters *mesh__port_inherit_waiters(struct mesh__port_waiters *waiters);
 void mesh__port_free_waiters(struct mesh__port_waiters *waiters);
+/* Of an fd, added. NULL when memory runs out. The argument of `fn` is the watch. */
+struct mesh__watch *mesh__watch_new(struct mesh__port_waiters *waiters, struct event_base *base, int fd, event_callback_fn fn);
+/* Without the lock: a base in another thread may be about to call, and is waited for. Takes NULL. */
+void mesh__watch_free(struct mesh__watch *watch);
 
 /* ---- receive.c, for send.c ---- */
 

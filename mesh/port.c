@@ -101,14 +101,36 @@ static struct mesh__port_waiters *unhook(struct mesh_port *port)
 	return waiters->orphan ? NULL : waiters; /* the last one who is at it frees them */
 }
 
+struct mesh__watch *mesh__watch_new(struct mesh__port_waiters *waiters, struct event_base *base, int fd, event_callback_fn fn)
+{
+	struct mesh__watch *watch = malloc(sizeof *watch);
+
+	if (!watch)
+		return NULL;
+	watch->waiters = waiters;
+	watch->event = event_new(base, fd, EV_READ | EV_PERSIST, fn, watch);
+	if (!watch->event || event_add(watch->event, NULL) < 0) {
+		mesh__watch_free(watch);
+		return NULL;
+	}
+	return watch;
+}
+
+void mesh__watch_free(struct mesh__watch *watch)
+{
+	if (!watch)
+		return;
+	if (watch->event)
+		event_free(watch->event);
+	free(watch);
+}
+
 void mesh__port_free_waiters(struct mesh__port_waiters *waiters)
 {
 	if (!waiters)
 		return;
-	if (waiters->event)
-		event_free(waiters->event);
-	if (waiters->writable_event)
-		event_free(waiters->writable_event);
+	mesh__watch_free(waiters->watch);
+	mesh__watch_free(waiters->writable_watch);
 	pal_close(waiters->event_fd);
 	pal_close(waiters->writable_fd);
 	free(waiters);
@@ -210,8 +232,8 @@ static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *
 			on_notify(port); /* who was told when it was set may have come while this call went on */
 		return false;
 	}
-	if (waiters->told_end && waiters->event)
-		event_del(waiters->event); /* the descriptor stays readable at the end */
+	if (waiters->told_end && waiters->watch)
+		event_del(waiters->watch->event); /* the descriptor stays readable at the end */
 	return waiters->fn && (port->queue_count || (mesh__port_end(port) && !waiters->told_end));
 }
 
@@ -257,18 +279,20 @@ bool mesh__port_run_ready(struct mesh_node *node)
 /* A base found the port's eventfd readable. */
 static void on_base_event(evutil_socket_t fd, short what, void *argument)
 {
-	struct mesh__port_waiters *waiters = argument;
+	struct mesh__watch *watch = argument;
+	struct mesh__port_waiters *waiters = watch->waiters;
 	struct mesh__port_waiters *left = NULL;
 	struct mesh__space *space;
 
 	(void)fd;
 	(void)what;
 	if (mesh__port_is_inherited(waiters->port)) {
-		event_del(waiters->event); /* of the child's own set, if it called event_reinit(3), as it has to */
+		event_del(watch->event); /* of the child's own set, if it called event_reinit(3), as it has to */
 		return;
 	}
 	space = mesh__port_lock(waiters->port);
-	run_callback(&space, waiters, &left);
+	if (waiters->watch == watch)
+		run_callback(&space, waiters, &left);
 	mesh__space_unlock(space);
 	mesh__port_free_waiters(left);
 }
@@ -279,10 +303,8 @@ static int watch_on_base(struct mesh_port *port, struct mesh__port_waiters *wait
 
 	if (result < 0)
 		return result;
-	waiters->event = event_new(base, waiters->event_fd, EV_READ | EV_PERSIST, on_base_event, waiters);
-	if (!waiters->event || event_add(waiters->event, NULL) < 0)
-		return -ENOMEM;
-	return 0;
+	waiters->watch = mesh__watch_new(waiters, base, waiters->event_fd, on_base_event);
+	return waiters->watch ? 0 : -ENOMEM;
 }
 
 /* With the lock. A callback that is already there is replaced where it stands. */
@@ -313,7 +335,7 @@ static int set_callback(struct mesh_port *port, struct event_base *base, mesh_po
 int mesh_port_set_callback(struct mesh_port *port, struct event_base *base, mesh_port_fn fn, void *userdata)
 {
 	struct mesh__space *space;
-	struct event *event = NULL;
+	struct mesh__watch *old = NULL;
 	int result = 0;
 
 	if (!port)
@@ -322,7 +344,7 @@ int mesh_port_set_callback(struct mesh_port *port, struct event_base *base, mesh
 		return -EPERM;
 	space = mesh__port_lock(port);
 	if (port->waiters) {
-		event = PAL_TAKE_POINTER(port->waiters->event);
+		old = PAL_TAKE_POINTER(port->waiters->watch);
 		port->waiters->fn = NULL;
 		port->waiters->at_home = false;
 		port->waiters->times_set++;
@@ -330,8 +352,7 @@ int mesh_port_set_callback(struct mesh_port *port, struct event_base *base, mesh
 	if (fn)
 		result = set_callback(port, base, fn, userdata);
 	mesh__space_unlock(space);
-	if (event)
-		event_free(event);
+	mesh__watch_free(old);
 	return result;
 }
 

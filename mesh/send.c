@@ -125,67 +125,55 @@ bool mesh__port_call_writable(struct mesh__space **space, struct mesh__port_wait
 }
 
 /*
- * The event of a callback that was called or is not wanted any more, to free without the lock. It must not stay in
+ * The watch of a callback that was called or is not wanted any more, to free without the lock. It must not stay in
  * the base, which may be freed before the port. Not of waiters that went off their port: it is freed with them.
  */
-static struct event *take_event(struct mesh__port_waiters *waiters)
+static struct mesh__watch *take_watch(struct mesh__port_waiters *waiters)
 {
 	if (waiters->port->waiters != waiters || waiters->writable_fn)
 		return NULL;
-	return PAL_TAKE_POINTER(waiters->writable_event);
-}
-
-static void free_event(struct event *event)
-{
-	if (event)
-		event_free(event); /* a base in another thread may be about to call: that is waited for */
+	return PAL_TAKE_POINTER(waiters->writable_watch);
 }
 
 /* A base found the eventfd readable. */
 static void on_base_writable(evutil_socket_t fd, short what, void *argument)
 {
-	struct mesh__port_waiters *waiters = argument;
+	struct mesh__watch *watch = argument;
+	struct mesh__port_waiters *waiters = watch->waiters;
 	struct mesh__port_waiters *left = NULL;
-	struct event *done = NULL;
+	struct mesh__watch *done = NULL;
 	struct mesh__space *space;
 	uint64_t ticks;
 
 	(void)what;
 	if (mesh__port_is_inherited(waiters->port)) {
-		event_del(waiters->writable_event);
+		event_del(watch->event);
 		return;
 	}
 	space = mesh__port_lock(waiters->port);
-	(void)!read(fd, &ticks, sizeof ticks);
-	if (mesh__port_call_writable(&space, waiters, &left) && !mesh__port_is_inherited(waiters->port))
-		done = take_event(waiters);
+	if (waiters->writable_watch == watch) {
+		(void)!read(fd, &ticks, sizeof ticks);
+		if (mesh__port_call_writable(&space, waiters, &left) && !mesh__port_is_inherited(waiters->port))
+			done = take_watch(waiters);
+	}
 	mesh__space_unlock(space);
-	free_event(done);
+	mesh__watch_free(done);
 	mesh__port_free_waiters(left);
 }
 
 static int watch_on_base(struct mesh__port_waiters *waiters, struct event_base *base)
 {
-	struct event *event;
-
 	if (waiters->writable_fd < 0)
 		waiters->writable_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (waiters->writable_fd < 0)
 		return -errno;
-	event = event_new(base, waiters->writable_fd, EV_READ | EV_PERSIST, on_base_writable, waiters);
-	if (!event)
-		return -ENOMEM;
-	if (event_add(event, NULL) < 0) {
-		event_free(event);
-		return -ENOMEM;
-	}
-	waiters->writable_event = event;
-	return 0;
+	waiters->writable_watch = mesh__watch_new(waiters, base, waiters->writable_fd, on_base_writable);
+	return waiters->writable_watch ? 0 : -ENOMEM;
 }
 
-/* With the lock. The event of a callback before this one, if it is another base's, is the caller's to free. */
+/* With the lock. The watch of a callback before this one, if it is another base's, is the caller's to free. */
 static int set_writable(struct mesh_port *port, struct event_base *base, mesh_port_writable_fn fn, void *userdata,
-	struct event **ret_old)
+	struct mesh__watch **ret_old)
 {
 	struct mesh_node *node = mesh__node_of(port->space);
 	struct mesh__port_waiters *waiters = mesh__port_waiters_of(port);
@@ -197,9 +185,9 @@ static int set_writable(struct mesh_port *port, struct event_base *base, mesh_po
 	if (!base && !node)
 		return -EINVAL;
 	waiters->writable_fn = NULL;
-	if (waiters->writable_event && (at_home || event_get_base(waiters->writable_event) != base))
-		*ret_old = PAL_TAKE_POINTER(waiters->writable_event);
-	if (!at_home && !waiters->writable_event)
+	if (waiters->writable_watch && (at_home || event_get_base(waiters->writable_watch->event) != base))
+		*ret_old = PAL_TAKE_POINTER(waiters->writable_watch);
+	if (!at_home && !waiters->writable_watch)
 		result = watch_on_base(waiters, base);
 	if (!result) {
 		waiters->writable_at_home = at_home;
@@ -213,7 +201,7 @@ static int set_writable(struct mesh_port *port, struct event_base *base, mesh_po
 int mesh_port_on_writable(struct mesh_port *port, struct event_base *base, mesh_port_writable_fn fn, void *userdata)
 {
 	struct mesh__space *space;
-	struct event *old = NULL;
+	struct mesh__watch *old = NULL;
 	int result = 0;
 
 	if (!port)
@@ -226,10 +214,10 @@ int mesh_port_on_writable(struct mesh_port *port, struct event_base *base, mesh_
 	} else if (port->waiters) {
 		port->waiters->writable_fn = NULL;
 		update_list(port->waiters);
-		old = take_event(port->waiters);
+		old = take_watch(port->waiters);
 	}
 	mesh__space_unlock(space);
-	free_event(old);
+	mesh__watch_free(old);
 	return result;
 }
 
