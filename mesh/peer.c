@@ -47,6 +47,14 @@ static void send_event(struct mesh_node *node, struct mesh__peer *peer, const st
 	if (mesh__space_check_encoding(&peer->remote, port, event, &size) < 0)
 		return;
 	room = mesh__link_room(&peer->link, size);
+	result = room ? mesh__link_prepare(&peer->link, room) : 0;
+	if (result < 0) {
+		mesh__link_drop_room(&peer->link, room);
+		pal_log(PAL_LOG_WARNING, "mesh: failing a port: a memfd for its message of %zu bytes: %s", size,
+			strerrordesc_np(-result));
+		mesh__space_fail_encoding(&peer->remote, port, event);
+		return;
+	}
 	result = mesh__space_encode_at(&peer->remote, port, event, room, fds, &fd_count);
 	if (result < 0) {
 		/* The event is lost, and with it the order of a port: only the loss of the link is an honest answer. */

@@ -31,7 +31,8 @@ PAL_EXPORT int mesh_port_pair(struct mesh_port **ret_a, struct mesh_port **ret_b
 /*
  * Sends and never waits: what a link cannot take yet is queued. The message is
  * consumed, also on failure. Sending to an end that is closed or failed drops
- * the message and succeeds: there is nobody to tell, and receiving says why.
+ * the message and succeeds: there is nobody to tell, and receiving says why. So it is with a message of more than 16 KiB for
+ * another process where this one may not make the memfd for it (doc/mesh.md): the port fails then.
  *   -EINVAL  NULL      -EMSGSIZE  more descriptors than a message may carry, or more bytes than the node allows
  *   -ELOOP   the message carries this port itself, which stays the caller's, or its peer
  *   -EXDEV   it carries a port of another node of this process

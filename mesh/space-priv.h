@@ -355,6 +355,8 @@ int mesh__space_check_encoding(
 	struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event, size_t *ret_size);
 int mesh__space_encode_at(struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event, uint8_t *at,
 	int fds[MESH_MESSAGE_MAX_FDS], size_t *ret_fds);
+/* In place of the second step, where the event can never be sent: both ends of its port fail, as for -EMSGSIZE. */
+void mesh__space_fail_encoding(struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event);
 /* An event that was posted and will not be encoded. Takes NULL. */
 void mesh__event_free(struct mesh__event *event);
 
