@@ -50,6 +50,7 @@ struct mesh__queued {
  */
 struct mesh__queue_bounds {
 	struct mesh__queued program, all;
+	struct mesh__queued backlog; /* of what is queued, with what is unread on ports that are to leave and is not queued yet */
 };
 
 struct mesh__link {
@@ -99,6 +100,8 @@ static inline bool mesh__link_wants_write(const struct mesh__link *link)
 	return !STAILQ_EMPTY(&link->queue) && !link->stuck;
 }
 
+/* What waits for the link, or for all of those that share a bound. */
+const struct mesh__queued *mesh__link_queued(const struct mesh__link *link);
 /* What an event of that size costs where it waits: small ones cost more than their bytes. */
 struct mesh__queued mesh__queued_cost(size_t size, size_t fd_count);
 /*

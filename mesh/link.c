@@ -77,7 +77,7 @@ static void close_all(const int *fds, size_t count)
 		pal_close(fds[i]);
 }
 
-static const struct mesh__queued *limited(const struct mesh__link *link)
+const struct mesh__queued *mesh__link_queued(const struct mesh__link *link)
 {
 	return link->shared ? link->shared : &link->queued;
 }
@@ -128,7 +128,7 @@ bool mesh__queued_has_room(const struct mesh__queued *queued, const struct mesh_
 bool mesh__link_has_room(const struct mesh__link *link, const struct mesh__queued *more, bool emptier)
 {
 	return link->shut || link->finishing || (STAILQ_EMPTY(&link->queue) && more->packets == 1) ||
-		mesh__queued_has_room(limited(link), &link->max_queued, more, emptier);
+		mesh__queued_has_room(mesh__link_queued(link), &link->max_queued, more, emptier);
 }
 
 void mesh__link_init(struct mesh__link *link, int fd, struct mesh__inbox *inbox, const struct mesh__queue_bounds *max_queued,
@@ -270,7 +270,7 @@ static int append(struct mesh__link *link, struct mesh__packet *packet, const in
 {
 	struct mesh__queued cost = mesh__queued_cost(packet->size, fd_count);
 
-	if (!fits(limited(link), &cost, &link->max_queued.all))
+	if (!fits(mesh__link_queued(link), &cost, &link->max_queued.all))
 		return -ENOBUFS;
 	if (fd_count) {
 		packet->fds = malloc(fd_count * sizeof *fds);

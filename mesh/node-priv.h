@@ -27,6 +27,7 @@ struct mesh__parked_event {
 struct mesh__guest_list {
 	unsigned refs, guests;
 	struct mesh__held held;     /* what all of them make this node hold */
+	struct mesh__awaited awaited; /* what waits for a word of one of them */
 	struct mesh__queued queued; /* what waits to be sent to them */
 };
 

@@ -4,6 +4,7 @@
  * real; what no sound program sends is made with the library's private headers.
  */
 #include "limits.h"
+#include "wild.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -170,54 +171,6 @@ START_TEST(a_program_that_takes_everything_by_callback_is_within_the_limits)
 END_TEST
 
 /* ---- a guest without a node: events that no library sends ---- */
-
-struct wild {
-	struct mesh_invitation invitation;
-	struct mesh_port *port; /* the leader's */
-	struct mesh_id target;  /* what the events are for */
-};
-
-/* The leader's port for its guest, as the wild one would read it from the first message. */
-static struct wild wild_guest(void)
-{
-	struct wild wild;
-	struct mesh_port *passenger;
-	struct pal_error error = {0};
-	uint8_t packet[MESH__PACKET_MAX];
-	struct mesh__raw_event event;
-	struct mesh__record record;
-	ssize_t size;
-
-	ck_assert_int_eq(mesh_port_pair(&wild.port, &passenger), 0);
-	ck_assert_ok(mesh_node_invite(leader, passenger, &wild.invitation, &error), &error);
-	ck_assert_int_eq(fcntl(wild.invitation.fd, F_SETFL, 0), 0);
-	size = recv(wild.invitation.fd, packet, sizeof packet, 0);
-	ck_assert_int_gt(size, 0);
-	ck_assert_int_eq(mesh__raw_event_parse(packet + MESH__PACKET_HEADER_SIZE,
-				 (size_t)size - MESH__PACKET_HEADER_SIZE, &event),
-		0);
-	ck_assert_uint_eq(event.record_count, 3);
-	mesh__record_parse(event.records + 2 * MESH__RECORD_SIZE, &record);
-	wild.target = record.peer_port;
-	return wild;
-}
-
-static void wild_send(const struct wild *wild, enum mesh__event_type type, uint64_t seq, const struct mesh__record *records,
-	size_t count, const void *body, size_t size)
-{
-	uint8_t packet[MESH__PACKET_MAX], *event = packet + MESH__PACKET_HEADER_SIZE;
-
-	mesh__packet_header_write(packet, MESH__PACKET_EVENT);
-	mesh__event_header_write(event, &wild->target, (uint8_t)type, type == MESH__EVENT_MESSAGE ? MESH__FLAG_MESSAGE : 0,
-		seq, (uint32_t)count, (uint32_t)size);
-	for (size_t i = 0; i < count; i++)
-		mesh__record_write(event + MESH__EVENT_HEADER_SIZE + i * MESH__RECORD_SIZE, &records[i]);
-	if (size)
-		memcpy(event + mesh__event_size(count, 0), body, size);
-	/* It waits where there is no room; once the leader has closed the link it fails, which is seen later. */
-	(void)!pal_socket_send(
-		wild->invitation.fd, packet, MESH__PACKET_HEADER_SIZE + mesh__event_size(count, size), NULL, 0);
-}
 
 /* Reads until the leader has closed the link. */
 static void wild_expect_end(struct wild *wild)
