@@ -97,6 +97,7 @@ struct mesh_node {
 	TAILQ_HEAD(, mesh__peer) due_peers, stuck_peers;
 	struct mesh__control_list controls, due_controls;
 	struct mesh__ready_list ready; /* ports with a callback at home and something for it */
+	struct mesh__port_waiters *called; /* whose callback is called at home, the innermost */
 	struct mesh__ready_list senders; /* ports on which somebody waits until more may be sent */
 	bool leader, joining;
 	bool leaving; /* no new members; what is on its way is finished */
@@ -174,6 +175,8 @@ void mesh__follower_ask(struct mesh_node *node, struct mesh__peer *peer);
 void mesh__port_tell_senders(struct mesh_node *node);
 /* The node goes: nobody waits for it any more. */
 void mesh__port_forget_senders(struct mesh_node *node);
+/* Whether more is due for callbacks at home than a turn or two can have read. */
+bool mesh__port_home_is_behind(struct mesh_node *node);
 /* At home: runs due callbacks; releases the lock for each. Whether there are more. */
 bool mesh__port_run_ready(struct mesh_node *node);
 #endif

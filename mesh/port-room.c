@@ -126,7 +126,7 @@ static bool stores_little(const struct mesh_port *port, const struct mesh__held 
 	struct mesh__held most = port->space->max_stored;
 
 	if (emptier)
-		most = (struct mesh__held){.bytes = most.bytes / 2, .events = most.events / 2, .fds = most.fds / 2};
+		most = mesh__held_half(&most);
 	return !port->stored.events || mesh__held_fits(&port->stored, cost, &most);
 }
 

@@ -258,6 +258,10 @@ static inline struct mesh__held mesh__message_cost(const struct mesh_message *me
 	}
 	return cost;
 }
+static inline struct mesh__held mesh__held_half(const struct mesh__held *held)
+{
+	return (struct mesh__held){.bytes = held->bytes / 2, .events = held->events / 2, .fds = held->fds / 2};
+}
 /* Whether so much more is within a bound. */
 bool mesh__held_fits(const struct mesh__held *held, const struct mesh__held *cost, const struct mesh__held *most);
 /* What it takes to send that on the port. */

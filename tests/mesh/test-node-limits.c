@@ -131,7 +131,9 @@ END_TEST
 
 struct counter {
 	pthread_mutex_t lock;
+	pthread_cond_t changed;
 	unsigned seen;
+	bool go_on;
 };
 
 static void count(struct mesh_port *port, int status, struct mesh_message *message, void *userdata)
@@ -146,26 +148,107 @@ static void count(struct mesh_port *port, int status, struct mesh_message *messa
 	pthread_mutex_unlock(&counter->lock);
 }
 
+static void expect_counted(struct counter *counter, unsigned expected)
+{
+	for (unsigned seen = 0; seen < expected;) {
+		pthread_mutex_lock(&counter->lock);
+		seen = counter->seen;
+		pthread_mutex_unlock(&counter->lock);
+		ck_assert_uint_eq(links_over_limit(), 0);
+		support_look_again();
+	}
+}
+
+enum { MESSAGES = 20000 };
+
 /* More is sent at a stretch than the limit: reading must not be faster than the callback. */
 START_TEST(a_program_that_takes_everything_by_callback_is_within_the_limits)
 {
 	const struct mesh_node_options options = {
 		WHOLE_ACCOUNT_PER_PORT, .max_unread_messages = 2 * MESH__PACKETS_PER_TURN};
 	struct counter counter = {.lock = PTHREAD_MUTEX_INITIALIZER};
-	enum { MESSAGES = 20000 };
 
 	make_mesh(&options);
 	ck_assert_int_eq(mesh_port_set_callback(from_bad, NULL, count, &counter), 0);
 	for (unsigned i = 0; i < MESSAGES; i++)
 		send_sized(at_bad, 10, 0);
 	mesh_port_free(PAL_TAKE_POINTER(at_bad));
-	for (unsigned seen = 0; seen < MESSAGES + 1;) { /* and the end */
-		pthread_mutex_lock(&counter.lock);
-		seen = counter.seen;
-		pthread_mutex_unlock(&counter.lock);
-		ck_assert_uint_eq(links_over_limit(), 0);
-		support_look_again();
-	}
+	expect_counted(&counter, MESSAGES + 1); /* and the end */
+	free_mesh();
+}
+END_TEST
+
+static bool a_thread_lets_home_go_first(void)
+{
+	bool yields;
+
+	mesh__space_lock(&leader->space);
+	yields = leader->poller.home_patience != 0;
+	mesh__space_unlock(&leader->space);
+	return yields;
+}
+
+/* The callback stands still at first, and a thread that waits for something else could read all of it. */
+START_TEST(a_thread_that_waits_does_not_read_faster_than_the_callback_at_home)
+{
+	const struct mesh_node_options options = {
+		WHOLE_ACCOUNT_PER_PORT, .max_unread_messages = 40 * MESH__PACKETS_PER_TURN};
+	struct counter counter = {.lock = PTHREAD_MUTEX_INITIALIZER};
+	pthread_t reads;
+	void *received;
+
+	make_mesh(&options);
+	ck_assert_int_eq(pthread_create(&reads, NULL, nodes_receive_all, from_good), 0);
+	ck_assert_int_eq(mesh_port_set_callback(from_bad, NULL, count, &counter), 0);
+	pthread_mutex_lock(&counter.lock);
+	for (unsigned i = 0; i < MESSAGES; i++)
+		send_sized(at_bad, 10, 0);
+	SUPPORT_LOOK_UNTIL(a_thread_lets_home_go_first() || links_over_limit());
+	pthread_mutex_unlock(&counter.lock);
+	expect_counted(&counter, MESSAGES);
+	mesh_port_free(PAL_TAKE_POINTER(at_good));
+	ck_assert_int_eq(pthread_join(reads, &received), 0);
+	ck_assert_ptr_null(received);
+	free_mesh();
+}
+END_TEST
+
+/* A callback waits for what another thread is to receive, behind all that has come for the callback. */
+static void wait_for_the_other(struct mesh_port *port, int status, struct mesh_message *message, void *userdata)
+{
+	struct counter *counter = userdata;
+
+	count(port, status, message, userdata);
+	pthread_mutex_lock(&counter->lock);
+	while (!counter->go_on)
+		pthread_cond_wait(&counter->changed, &counter->lock);
+	pthread_mutex_unlock(&counter->lock);
+}
+
+START_TEST(a_callback_may_wait_for_what_another_thread_receives)
+{
+	const struct mesh_node_options options = {
+		WHOLE_ACCOUNT_PER_PORT, .max_unread_messages = 6 * MESH__PACKETS_PER_TURN};
+	enum { FEW = 5 * MESH__PACKETS_PER_TURN };
+	struct counter counter = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+	struct mesh_port *here, *there;
+
+	make_mesh(&options);
+	ck_assert_int_eq(mesh_port_pair(&here, &there), 0);
+	nodes_send_port(from_bad, "there", there);
+	there = nodes_expect_port(at_bad, "there");
+	ck_assert_int_eq(mesh_port_set_callback(from_bad, NULL, wait_for_the_other, &counter), 0);
+	for (unsigned i = 0; i < FEW; i++)
+		send_sized(at_bad, 10, 0);
+	nodes_send_text(there, "go on");
+	nodes_expect_text(here, "go on");
+	pthread_mutex_lock(&counter.lock);
+	counter.go_on = true;
+	pthread_cond_signal(&counter.changed);
+	pthread_mutex_unlock(&counter.lock);
+	expect_counted(&counter, FEW);
+	mesh_port_free(here);
+	mesh_port_free(there);
 	free_mesh();
 }
 END_TEST
@@ -288,6 +371,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(unread, a_node_that_stays_within_the_limits_keeps_its_link, 0, FLOODS);
 	tcase_add_test(unread, closing_a_port_gives_back_what_was_unread_on_it);
 	tcase_add_test(unread, a_program_that_takes_everything_by_callback_is_within_the_limits);
+	tcase_add_test(unread, a_thread_that_waits_does_not_read_faster_than_the_callback_at_home);
+	tcase_add_test(unread, a_callback_may_wait_for_what_another_thread_receives);
 	tcase_add_loop_test(unread, events_that_wait_for_a_missing_one_count, 0, 2);
 	tcase_add_test(unread, ports_that_are_never_closed_count);
 	tcase_add_test(unread, a_large_body_is_read_for_a_port_that_is_there);
