@@ -137,7 +137,10 @@ static int check_size(const struct mesh__space *space, const struct mesh_message
 	return fds > most || size > UINT32_MAX ? -EMSGSIZE : 0;
 }
 
-/* How deep ports in queues of ports in queues are looked through. */
+/*
+ * How deep ports in queues of ports in queues are looked through. What is deeper counts as the one that is looked for:
+ * ports in a ring of queues would hold one another for ever, and whoever closes a ring carries all of it.
+ */
 #define HOLDS_DEPTH 16
 
 static bool holds(struct mesh_port *port, const struct mesh_port *other, unsigned depth)
@@ -146,8 +149,10 @@ static bool holds(struct mesh_port *port, const struct mesh_port *other, unsigne
 
 	if (port == other)
 		return true;
-	if (!depth || mesh__port_space(port) != other->space)
+	if (mesh__port_space(port) != other->space)
 		return false; /* another space's queues are behind another lock */
+	if (!depth)
+		return true;
 	STAILQ_FOREACH(message, &port->queue, next) {
 		for (size_t i = 0; i < message->resource_count; i++) {
 			const struct mesh__resource *resource = &message->resources[i];

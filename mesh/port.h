@@ -35,7 +35,8 @@ PAL_EXPORT int mesh_port_pair(struct mesh_port **ret_a, struct mesh_port **ret_b
  * another process where this one may not make the memfd for it (doc/mesh.md): the port fails then.
  *   -EINVAL  NULL      -EMSGSIZE  more descriptors than a message may carry, or more bytes than the node allows; or
  *            on the ports in it more is unread than may wait for another node, even if nothing else did
- *   -ELOOP   the message carries this port itself, which stays the caller's, or its peer
+ *   -ELOOP   the message carries this port itself, which stays the caller's (message.h), or its peer, or a port with
+ *            that one somewhere in its unread messages - or with ports so deep in theirs (more than 16) that it may be there
  *   -EXDEV   it carries a port of another node of this process
  *   -ENOMEM  nothing was sent, the port is as before
  *   -EAGAIN  the same: too much waits already for a node that does not read (max_queued in node.h) - for a message
@@ -64,6 +65,7 @@ PAL_EXPORT int mesh_port_try_send(struct mesh_port *port, struct mesh_message *m
 /*
  * Like mesh_port_send, but waits where that would say -EAGAIN, and reads and writes the node's links meanwhile, if no other
  * thread is at it. Also -ETIMEDOUT and -ECANCELED, as mesh_port_recv; the message is consumed then, too.
+ * It does not wait for a program in another process that lets messages lie: that port fails (doc/mesh.md, "How fast a sender may be").
  */
 PAL_EXPORT int mesh_port_send_wait(struct mesh_port *port, struct mesh_message *message, pal_deadline deadline,
 	struct pal_error *error) PAL_MUST_CHECK;
