@@ -145,6 +145,12 @@ void mesh__peer_give_up_all(struct mesh_node *node);
 void mesh__peer_set_task(struct mesh_node *node, struct mesh__peer *peer, enum mesh__peer_task task);
 extern const struct mesh__space_ops mesh__node_space_ops;
 
+/* ---- what may be sent to a peer (peer-room.c) ---- */
+
+/* What messages cost where they wait for the link. */
+struct mesh__queued mesh__peer_queued_cost(const struct mesh__held *cost);
+bool mesh__peer_has_room(struct mesh__remote *remote, const struct mesh__sending *more, enum mesh__room how);
+
 /* ---- leader protocol (leader.c, follower.c) ---- */
 
 int mesh__control_add(struct mesh_node *node, struct mesh_port *port, struct mesh__follower *follower);

@@ -67,77 +67,6 @@ static void send_event(struct mesh_node *node, struct mesh__peer *peer, const st
 	update_writing(node, peer);
 }
 
-static struct mesh__queued as_packets(const struct mesh__held *cost)
-{
-	struct mesh__queued queued = mesh__queued_cost(cost->bytes, cost->fds);
-
-	queued.packets = cost->events;
-	return queued;
-}
-
-static struct mesh__queued ports_as_packets(size_t ports)
-{
-	const size_t both_ends = 2 * (sizeof(struct mesh_port) + sizeof(struct mesh__port_far));
-
-	return (struct mesh__queued){.packets = ports, .bytes = ports * both_ends};
-}
-
-/* Ports that it does not let go of have the same bound as what it does not read. */
-static bool has_room_for_ports(const struct mesh__remote *remote, size_t ports, enum mesh__room how)
-{
-	struct mesh__queued have = ports_as_packets(mesh__remote_awaited(remote)->ports), more = ports_as_packets(ports);
-	struct mesh__queue_bounds bounds = mesh__node_of(remote->space)->max_queued;
-
-	if (!ports || !have.packets || how == MESH__ROOM_EVER)
-		return true;
-	if (how == MESH__ROOM_UNASKED)
-		bounds.program = bounds.all;
-	return mesh__queued_has_room(&have, &bounds, &more, how == MESH__ROOM_AGAIN);
-}
-
-static const struct mesh__queued *queued_for(const struct mesh__peer *peer)
-{
-	return peer->connected ? mesh__link_queued(&peer->link) : &peer->parked_cost;
-}
-
-/* What is unread on ports that go is queued when they are acknowledged: they go if there is room for all of it then. */
-static bool has_room_for_backlog(const struct mesh__peer *peer, const struct mesh__held *backlog, enum mesh__room how)
-{
-	const struct mesh__queue_bounds bounds = {.program = mesh__node_of(peer->remote.space)->max_queued.backlog};
-	struct mesh__queued more = as_packets(backlog), have = {0};
-
-	if (!backlog->events)
-		return true;
-	if (how != MESH__ROOM_EVER) {
-		have = as_packets(&mesh__remote_awaited(&peer->remote)->stored);
-		mesh__queued_add(&have, queued_for(peer));
-	}
-	return mesh__queued_has_room(&have, &bounds, &more, false) &&
-		(how != MESH__ROOM_AGAIN || mesh__queued_has_room(&have, &bounds, &(struct mesh__queued){0}, true));
-}
-
-static bool has_room_for_message(const struct mesh__peer *peer, const struct mesh__held *message, enum mesh__room how)
-{
-	struct mesh__queue_bounds bounds = mesh__node_of(peer->remote.space)->max_queued;
-	struct mesh__queued more = as_packets(message);
-
-	if (!message->events || how == MESH__ROOM_EVER)
-		return true;
-	if (how == MESH__ROOM_UNASKED)
-		bounds.program = bounds.all;
-	else if (peer->connected)
-		return mesh__link_has_room(&peer->link, &more, how == MESH__ROOM_AGAIN);
-	return mesh__queued_has_room(queued_for(peer), &bounds, &more, how == MESH__ROOM_AGAIN);
-}
-
-static bool has_room(struct mesh__remote *remote, const struct mesh__sending *more, enum mesh__room how)
-{
-	const struct mesh__peer *peer = peer_of(remote);
-
-	return has_room_for_ports(remote, more->ports, how) && has_room_for_backlog(peer, &more->backlog, how) &&
-		has_room_for_message(peer, &more->message, how);
-}
-
 static void park(struct mesh_node *node, struct mesh__peer *peer, const struct mesh_id *port, struct mesh__event *event)
 {
 	struct mesh__parked_event *parked = malloc(sizeof *parked);
@@ -152,7 +81,7 @@ static void park(struct mesh_node *node, struct mesh__peer *peer, const struct m
 	*parked = (struct mesh__parked_event){.port = *port, .event = event};
 	STAILQ_INSERT_TAIL(&peer->parked, parked, next);
 	cost = mesh__message_cost(event->message);
-	more = as_packets(&cost);
+	more = mesh__peer_queued_cost(&cost);
 	mesh__queued_add(&peer->parked_cost, &more);
 }
 
@@ -183,7 +112,7 @@ static void give_up(struct mesh__remote *remote)
 		mesh__peer_set_task(mesh__node_of(remote->space), peer, MESH__TASK_LOSE);
 }
 
-static const struct mesh__remote_ops remote_ops = {.post = post, .free = free_peer, .give_up = give_up, .has_room = has_room};
+static const struct mesh__remote_ops remote_ops = {.post = post, .free = free_peer, .give_up = give_up, .has_room = mesh__peer_has_room};
 
 struct mesh__peer *mesh__peer_find(struct mesh_node *node, const struct mesh_id *id)
 {
