@@ -9,6 +9,7 @@
  *   space-receive.c   bytes from another node into an event
  *   space-encode.c    an event into bytes for another node
  *   port-core.c       the owner's side: make, send, close, take, give up
+ *   port-room.c       whether there is room to send, and what waits for another node's word
  *   port-state.c      the events by state
  *   port-end.c        how a port ends, and who is told
  *   port-move.c       a port leaves for another node, arrives from one, changes its space
@@ -67,6 +68,14 @@ static inline void mesh__count(struct mesh_traffic *traffic, const struct mesh_m
 	if (message && message->resource_count)
 		mesh__count_resources(traffic, message, sign);
 }
+
+/* ---- what waits for the word of another node (port-room.c) ---- */
+
+/* After any change of the port's state, peer or target, or of what it stores: puts it on the account where it belongs. */
+void mesh__port_account(struct mesh_port *port);
+bool mesh__remote_has_room(struct mesh__remote *remote, const struct mesh__sending *more, enum mesh__room how);
+/* Whether what the message carries would be accepted if nothing else waited. */
+bool mesh__port_can_ever_send(const struct mesh_port *port, const struct mesh__sending *more);
 
 /* ---- events (ref.c) ---- */
 

@@ -73,8 +73,17 @@ static bool at_home(struct mesh__poller *poller)
 	return mesh__port_run_ready(node);
 }
 
-static const struct mesh__poller_ops poller_ops = {
-	.unlock = unlock, .settle = settle, .ready = on_ready, .after = after_turn, .home = at_home};
+static bool home_is_behind(struct mesh__poller *poller)
+{
+	return mesh__port_home_is_behind(node_of(poller));
+}
+
+static const struct mesh__poller_ops poller_ops = {.unlock = unlock,
+	.settle = settle,
+	.ready = on_ready,
+	.after = after_turn,
+	.home = at_home,
+	.home_is_behind = home_is_behind};
 
 static void serve_peers(struct mesh_node *node)
 {

@@ -47,7 +47,8 @@ struct mesh_node_options {
 	 * Most bytes, with what they cost in memory, that are queued for one node that does not read - at the leader: for it and
 	 * the guests that were invited for it, together. A program's own messages may use a half of it; then
 	 * sending says -EAGAIN (port.h). The rest is for what the node has to say by itself; beyond that the connection is
-	 * given up, and its ports fail. One message is taken however large it is. 0: MESH_DEFAULT_MAX_QUEUED
+	 * given up, and its ports fail. One message is taken however large it is. The same half is the bound for ports that were
+	 * sent to it, or closed, as long as it has not taken note of that. 0: MESH_DEFAULT_MAX_QUEUED
 	 */
 	size_t max_queued;
 	/*

@@ -237,8 +237,16 @@ int mesh__move_need_events(struct mesh_port *port)
 
 void mesh__move_forward_backlog(struct mesh_port *port)
 {
+	const struct mesh__ref *target = &port->far->target;
+	const struct mesh__sending backlog = {.message = port->stored};
 	struct mesh_message *message;
 
+	/* All of it goes out at once, and too much of that would cost the link. */
+	if (target->kind == MESH__REF_REMOTE && port->stored.events &&
+	        !mesh__remote_has_room(target->remote, &backlog, MESH__ROOM_UNASKED)) {
+		mesh__port_break(port, &target->remote->id, NULL, "more is unread on it than may wait for the node that got it");
+		return;
+	}
 	while ((message = mesh__port_next(port)))
 		mesh__port_forward(port,
 		        mesh__event_wrap(message)); /* it has its spare: nothing to allocate */

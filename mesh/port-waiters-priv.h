@@ -34,7 +34,7 @@ struct mesh__port_waiters {
 	bool writable_at_home;
 	int writable_fd;               /* -1 until a base watches it */
 	struct mesh__watch *writable_watch;
-	struct mesh__held refused;     /* what there was no room for */
+	struct mesh__sending refused;  /* what there was no room for */
 	unsigned senders;              /* threads that wait for room */
 	unsigned telling;              /* calls of the callback that are under way */
 	bool listed;                   /* in the node's list of those */

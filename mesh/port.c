@@ -213,6 +213,8 @@ static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *
 		if (!message && !status)
 			break;
 		mesh__port_settle_event_fd(port);
+		if (waiters->at_home && mesh__node_of(*space))
+			mesh__poller_note_call(&mesh__node_of(*space)->poller);
 		mesh__port_ref(port);
 		mesh__space_unlock(*space);
 		fn(port, status, message, userdata);
@@ -246,6 +248,40 @@ static bool run_at_home(struct mesh__space **space, struct mesh__port_waiters *w
 	return waiters->at_home && run_callback(space, waiters, ret_left);
 }
 
+static bool is_within(const struct mesh__held *held, const struct mesh__held *most)
+{
+	return mesh__held_fits(&(struct mesh__held){0}, held, most);
+}
+
+/* Another turn is read for sure where it has room: in a half of what one port, or all that comes from one node, may have unread. */
+static bool is_much(const struct mesh__space *space, const struct mesh__port_waiters *waiters, struct mesh__held *due)
+{
+	const struct mesh__held turn = {.bytes = MESH__BYTES_PER_CALL, .events = CALLS_PER_TURN_AT_HOME, .fds = SIZE_MAX};
+	const struct mesh__held half_port = mesh__held_half(&space->max_stored), half_node = mesh__held_half(&space->max_held);
+	const struct mesh__held *stored = &waiters->port->stored;
+
+	if (!waiters->at_home)
+		return false;
+	due->bytes += stored->bytes;
+	due->events += stored->events;
+	due->fds += stored->fds;
+	return !is_within(stored, &half_port) || !is_within(due, &half_node) || !is_within(due, &turn);
+}
+
+bool mesh__port_home_is_behind(struct mesh_node *node)
+{
+	const struct mesh__port_waiters *waiters = node->called;
+	struct mesh__held due = {0};
+
+	if (waiters && !waiters->ready && is_much(&node->space, waiters, &due))
+		return true;
+	TAILQ_FOREACH(waiters, &node->ready, in_ready) {
+		if (is_much(&node->space, waiters, &due))
+			return true;
+	}
+	return false;
+}
+
 bool mesh__port_run_ready(struct mesh_node *node)
 {
 	struct mesh__space *space = &node->space;
@@ -255,12 +291,15 @@ bool mesh__port_run_ready(struct mesh_node *node)
 	TAILQ_FOREACH(waiters, &node->ready, in_ready)
 		round++;
 	while (round-- && (waiters = TAILQ_FIRST(&node->ready))) {
-		struct mesh__port_waiters *left = NULL;
+		struct mesh__port_waiters *left = NULL, *outer;
+		bool more;
 
 		TAILQ_REMOVE(&node->ready, waiters, in_ready);
 		waiters->ready = false;
-		bool more = run_at_home(&space, waiters, &left);
-
+		outer = node->called;
+		node->called = waiters;
+		more = run_at_home(&space, waiters, &left);
+		node->called = outer;
 		if (mesh__is_inherited(node->space.forks))
 			return false;
 		if (more && !waiters->ready) {

@@ -224,12 +224,12 @@ int mesh_port_on_writable(struct mesh_port *port, struct event_base *base, mesh_
 /* ---- sending ---- */
 
 /* For the callback that may be asked for next. If there is no memory to note it, it is called for the smallest room. */
-static void note_refused(struct mesh_port *port, const struct mesh__held *cost)
+static void note_refused(struct mesh_port *port, const struct mesh__sending *sending)
 {
 	struct mesh__port_waiters *waiters = mesh__port_waiters_of(port);
 
 	if (waiters)
-		waiters->refused = *cost;
+		waiters->refused = *sending;
 }
 
 /* What a child of fork may not send: it is another process's port, or carries one. The message is consumed. */
@@ -244,14 +244,14 @@ static int refuse_inherited(struct mesh_port *port, struct mesh_message *message
 /* -EAGAIN: there is no room, and the message is as it was. */
 static int send_if_room(struct mesh_port *port, struct mesh_message *message, bool close)
 {
-	struct mesh__held cost = mesh__message_cost(message);
 	struct mesh__space *space = mesh__port_lock(port);
+	struct mesh__sending sending = mesh__port_sending(port, message);
 	int result = -EAGAIN;
 
-	if (mesh__port_has_room(port, &cost, false))
+	if (mesh__port_has_room(port, &sending, false))
 		result = mesh__port_send(port, message, close);
 	else
-		note_refused(port, &cost);
+		note_refused(port, &sending);
 	mesh__space_unlock(space);
 	return result;
 }
@@ -302,7 +302,10 @@ int mesh_port_send_and_free(struct mesh_port *port, struct mesh_message *message
 
 	if (!result) {
 		struct mesh__space *space = mesh__port_lock(port);
+		struct mesh__sending sending = mesh__port_sending(port, message);
 
+		if (!mesh__port_may_send_unasked(port, &sending))
+			mesh__port_fail(port, "too many ports have gone there that its node does not let go of");
 		result = mesh__port_send(port, message, true);
 		mesh__space_unlock(space);
 	} else if (result == -EINVAL) {
@@ -315,7 +318,7 @@ int mesh_port_send_and_free(struct mesh_port *port, struct mesh_message *message
 /* ---- sending by waiting ---- */
 
 /* Called and returns with *space locked. 0: there is room. *ret_left as in mesh_port_recv. */
-static int wait_for_room(struct mesh_port *port, struct mesh__space **space, const struct mesh__held *cost,
+static int wait_for_room(struct mesh_port *port, struct mesh__space **space, const struct mesh__sending *sending,
 	pal_deadline deadline, struct mesh__port_waiters **ret_left)
 {
 	struct mesh__port_waiters *waiters = mesh__port_waiters_of(port);
@@ -328,12 +331,12 @@ static int wait_for_room(struct mesh_port *port, struct mesh__space **space, con
 	while (result == -EAGAIN) {
 		if (waiters->orphan) {
 			result = -ECANCELED;
-		} else if (mesh__port_has_room(port, cost, in_time)) {
+		} else if (mesh__port_has_room(port, sending, in_time)) {
 			result = 0;
 		} else if (!in_time) {
 			result = -ETIMEDOUT;
 		} else {
-			waiters->refused = *cost;
+			waiters->refused = *sending;
 			waiters->senders++;
 			update_list(waiters);
 			in_time = mesh__port_wait_once(waiters, space, &waiter, deadline);
@@ -350,14 +353,14 @@ static int wait_for_room(struct mesh_port *port, struct mesh__space **space, con
 
 static int send_or_wait(struct mesh_port *port, struct mesh_message **message, pal_deadline deadline)
 {
-	struct mesh__held cost = mesh__message_cost(*message);
 	struct mesh__port_waiters *left = NULL;
 	struct mesh__space *space = mesh__port_lock(port);
+	struct mesh__sending sending = mesh__port_sending(port, *message);
 	int result = 0;
 
 	mesh__port_ref(port);
-	if (!mesh__port_has_room(port, &cost, false))
-		result = wait_for_room(port, &space, &cost, deadline, &left);
+	if (!mesh__port_has_room(port, &sending, false))
+		result = wait_for_room(port, &space, &sending, deadline, &left);
 	if (left) {
 		mesh__space_unlock(space);
 		mesh__port_free_waiters(left);
