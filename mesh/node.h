@@ -144,8 +144,8 @@ PAL_EXPORT bool mesh_node_is_home(struct mesh_node *node);
 
 /*
  * Ends the membership at once (mesh_node_shutdown with PAL_DEADLINE_NOW if that
- * has not been called; a thread that is in it returns) and frees. Ports outlive it, failed. Callbacks at home that are due, the ends of
- * ports among them, run before it returns, the last ones in this thread. Takes NULL. Must not be called
+ * has not been called; a thread that is in it returns) and frees. Ports outlive it, failed. Callbacks at home that are
+ * due, the ends of ports among them, run before it returns, the last ones in this thread. Takes NULL. Must not be called
  * from a callback at home. A node on a base whose loop runs in another thread may be freed only if that base
  * was made after evthread_use_pthreads(3); else free it in the base's thread.
  */

@@ -190,7 +190,8 @@ static struct mesh_message *next_for_callback(struct mesh_port *port, int *ret_s
  * Calls the port's callback while there is something for it, at most a turn's
  * worth. Called and returns with *space locked, which it releases for each call; a
  * local pair may be adopted by a node meanwhile. Returns whether there is more. After
- * a call the port may be gone, and the waiters with it: *ret_left then is what the caller has to free without the lock.
+ * a call the port may be gone, and the waiters with it: *ret_left then is what the caller has to free without the lock. Or
+ * it has another callback, which may be another thread's to call: whoever that is, is told.
  * The reference keeps the port's memory and lock for the look after the call.
  */
 static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *waiters,
