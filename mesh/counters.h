@@ -18,7 +18,7 @@ struct mesh_traffic {
 
 /*
  * What the ports of a node are and have done, since the node was made. A pair that was made without a node counts from when a
- * node takes it in, which is when one of its ends is sent to another process.
+ * node takes it in, which is when one of its ends is sent on a port of that node.
  */
 struct mesh_port_counters {
 	/* now */

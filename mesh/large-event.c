@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,22 +33,36 @@ static int write_all(int fd, const uint8_t *data, size_t size)
 	return 0;
 }
 
-int mesh__large_event_new(const void *event, size_t size)
+/* A memfd is a file: one that grows beyond RLIMIT_FSIZE would raise SIGXFSZ, which by default ends the process. */
+static bool may_be_as_large(size_t size)
 {
-	PAL_CLEANUP_CLOSE int fd = -1;
-	int result;
+	struct rlimit limit;
 
+	return getrlimit(RLIMIT_FSIZE, &limit) < 0 || size <= limit.rlim_cur;
+}
+
+int mesh__large_event_open(size_t size)
+{
+	const size_t padded = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
+	PAL_CLEANUP_CLOSE int fd = -1;
+
+	if (!may_be_as_large(padded))
+		return -EFBIG;
 	fd = memfd_create("mesh", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
-	if (ftruncate(fd, (off_t)((size + PAGE - 1) & ~(size_t)(PAGE - 1))) < 0)
-		return -errno;
-	result = write_all(fd, event, size);
-	if (result < 0)
-		return result;
-	if (fcntl(fd, F_ADD_SEALS, ALL_SEALS) < 0)
+	if (ftruncate(fd, (off_t)padded) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
 		return -errno;
 	return pal_take_fd(&fd);
+}
+
+int mesh__large_event_write(int memfd, const void *event, size_t size)
+{
+	int result = write_all(memfd, event, size);
+
+	if (result < 0)
+		return result;
+	return fcntl(memfd, F_ADD_SEALS, ALL_SEALS) < 0 ? -errno : 0;
 }
 
 /* The size of one that may be read, or -EBADMSG. */

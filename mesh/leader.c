@@ -221,6 +221,7 @@ static int give_guest_list(struct mesh__peer *peer, struct mesh__guest_list *lis
 	if (!list)
 		peer->guest_list->refs = 1;
 	peer->remote.shared = &peer->guest_list->held;
+	peer->remote.shared_awaited = &peer->guest_list->awaited;
 	return 0;
 }
 

@@ -50,6 +50,7 @@ struct mesh__queued {
  */
 struct mesh__queue_bounds {
 	struct mesh__queued program, all;
+	struct mesh__queued backlog; /* of what is queued, with what is unread on ports that are to leave and is not queued yet */
 };
 
 struct mesh__link {
@@ -76,6 +77,12 @@ void mesh__link_deinit(struct mesh__link *link);
 uint8_t *mesh__link_room(struct mesh__link *link, size_t size);
 
 /*
+ * Of the event for which there was room last, before it is written there: whether the process may make the memfd that a
+ * large one needs. 0, also where only memory or descriptors are short, which is waited for; else why it can never be sent.
+ */
+int mesh__link_prepare(struct mesh__link *link, uint8_t *event);
+
+/*
  * Sends the event for which there was room last, or queues it behind what is queued. Both it
  * and the descriptors are consumed. An event that does not fit a packet goes
  * into a sealed memfd. On a link that cannot send any more they are dropped.
@@ -93,6 +100,8 @@ static inline bool mesh__link_wants_write(const struct mesh__link *link)
 	return !STAILQ_EMPTY(&link->queue) && !link->stuck;
 }
 
+/* What waits for the link, or for all of those that share a bound. */
+const struct mesh__queued *mesh__link_queued(const struct mesh__link *link);
 /* What an event of that size costs where it waits: small ones cost more than their bytes. */
 struct mesh__queued mesh__queued_cost(size_t size, size_t fd_count);
 /*
@@ -139,8 +148,13 @@ int mesh__link_receive(struct mesh__link *link, unsigned limit, const struct mes
 
 /* ---- events in a memfd (large-event.c) ---- */
 
-/* A sealed memfd with these bytes, padded with zeroes to full pages. The descriptor or -errno. */
-int mesh__large_event_new(const void *event, size_t size);
+/*
+ * A memfd for so many bytes, padded with zeroes to full pages; it will neither grow nor shrink. The descriptor or -errno;
+ * -EFBIG: larger than the process's files may be.
+ */
+int mesh__large_event_open(size_t size);
+/* The bytes into it, and the seals that are missing. 0 or -errno: it is of no use then. */
+int mesh__large_event_write(int memfd, const void *event, size_t size);
 
 /*
  * Reads the head of a received one: *ret->data is allocated; ret->body is NULL. -ENOMEM, -EBADMSG: not a memfd, not

@@ -16,6 +16,7 @@ struct mesh__packet {
 	STAILQ_ENTRY(mesh__packet) next;
 	size_t size;  /* of the event; what it costs here is counted against max_queued */
 	int memfd;    /* -1 until a large event has one */
+	bool written; /* which has all of it */
 	size_t fd_count;
 	int *fds;
 	uint8_t data[]; /* a packet header, and the event */
@@ -76,7 +77,7 @@ static void close_all(const int *fds, size_t count)
 		pal_close(fds[i]);
 }
 
-static const struct mesh__queued *limited(const struct mesh__link *link)
+const struct mesh__queued *mesh__link_queued(const struct mesh__link *link)
 {
 	return link->shared ? link->shared : &link->queued;
 }
@@ -127,7 +128,7 @@ bool mesh__queued_has_room(const struct mesh__queued *queued, const struct mesh_
 bool mesh__link_has_room(const struct mesh__link *link, const struct mesh__queued *more, bool emptier)
 {
 	return link->shut || link->finishing || (STAILQ_EMPTY(&link->queue) && more->packets == 1) ||
-		mesh__queued_has_room(limited(link), &link->max_queued, more, emptier);
+		mesh__queued_has_room(mesh__link_queued(link), &link->max_queued, more, emptier);
 }
 
 void mesh__link_init(struct mesh__link *link, int fd, struct mesh__inbox *inbox, const struct mesh__queue_bounds *max_queued,
@@ -200,31 +201,53 @@ static int send_packet(struct mesh__link *link, const void *data, size_t size, c
 	return sent < 0 ? (int)sent : 0;
 }
 
-static int send_large(struct mesh__link *link, uint8_t *data, size_t size, int *memfd, const int *fds, size_t fd_count)
+/* A failure leaves nothing of it: there may be enough memory for the next try. */
+static int write_large(struct mesh__packet *packet)
 {
-	int all[1 + MESH_MESSAGE_MAX_FDS];
+	int result = 0;
 
-	if (*memfd < 0)
-		*memfd = mesh__large_event_new(data + MESH__PACKET_HEADER_SIZE, size);
-	if (*memfd < 0)
-		return *memfd;
-	all[0] = *memfd;
+	if (packet->memfd < 0)
+		packet->memfd = mesh__large_event_open(packet->size);
+	if (packet->memfd < 0)
+		result = packet->memfd;
+	else
+		result = mesh__large_event_write(packet->memfd, packet->data + MESH__PACKET_HEADER_SIZE, packet->size);
+	packet->written = !result;
+	if (result < 0)
+		packet->memfd = pal_close(packet->memfd);
+	return result;
+}
+
+static int send_large(struct mesh__link *link, struct mesh__packet *packet, const int *fds, size_t fd_count)
+{
+	int all[1 + MESH_MESSAGE_MAX_FDS], result;
+
+	if (!packet->written) {
+		result = write_large(packet);
+		/* It might be sent when it was accepted (mesh__link_prepare): the process has lost a right meanwhile. */
+		if (result < 0 && !is_shortage(result))
+			pal_log(PAL_LOG_WARNING, "mesh: giving up a link: a memfd for %zu bytes: %s", packet->size,
+				strerrordesc_np(-result));
+		if (result < 0)
+			return result;
+	}
+	all[0] = packet->memfd;
 	for (size_t i = 0; i < fd_count; i++)
 		all[1 + i] = fds[i];
-	mesh__packet_header_write(data, MESH__PACKET_LARGE_EVENT);
-	return send_packet(link, data, MESH__PACKET_HEADER_SIZE, all, 1 + fd_count, 1);
+	mesh__packet_header_write(packet->data, MESH__PACKET_LARGE_EVENT);
+	return send_packet(link, packet->data, MESH__PACKET_HEADER_SIZE, all, 1 + fd_count, 1);
 }
 
 /* 0 sent, 1 not now, or the error after which nothing can be sent. */
-static int try_send(struct mesh__link *link, uint8_t *data, size_t size, int *memfd, const int *fds, size_t fd_count)
+static int try_send(struct mesh__link *link, struct mesh__packet *packet, const int *fds, size_t fd_count)
 {
 	int result;
 
-	if (size > MESH__INLINE_EVENT_MAX) {
-		result = send_large(link, data, size, memfd, fds, fd_count);
+	if (packet->size > MESH__INLINE_EVENT_MAX) {
+		result = send_large(link, packet, fds, fd_count);
 	} else {
-		mesh__packet_header_write(data, MESH__PACKET_EVENT);
-		result = send_packet(link, data, MESH__PACKET_HEADER_SIZE + size, fds, fd_count, 0);
+		mesh__packet_header_write(packet->data, MESH__PACKET_EVENT);
+		result = send_packet(link, packet->data, MESH__PACKET_HEADER_SIZE + packet->size, fds, fd_count, 0);
 	}
 	link->stuck = is_shortage(result);
 	if (!result)
@@ -247,7 +270,7 @@ static int append(struct mesh__link *link, struct mesh__packet *packet, const in
 {
 	struct mesh__queued cost = mesh__queued_cost(packet->size, fd_count);
 
-	if (!fits(limited(link), &cost, &link->max_queued.all))
+	if (!fits(mesh__link_queued(link), &cost, &link->max_queued.all))
 		return -ENOBUFS;
 	if (fd_count) {
 		packet->fds = malloc(fd_count * sizeof *fds);
@@ -281,13 +304,28 @@ void mesh__link_drop_room(struct mesh__link *link, uint8_t *event)
 		free_packet(packet_of(event));
 }
 
+int mesh__link_prepare(struct mesh__link *link, uint8_t *event)
+{
+	struct mesh__packet *packet = packet_of(event);
+	int memfd;
+
+	if (packet->size <= MESH__INLINE_EVENT_MAX || link->shut || link->finishing)
+		return 0;
+	memfd = mesh__large_event_open(packet->size);
+	if (memfd < 0)
+		return is_shortage(memfd) ? 0 : memfd;
+	/* One that waits does so without a descriptor, or all that wait would use up what the process has. */
+	packet->memfd = STAILQ_EMPTY(&link->queue) ? memfd : pal_close(memfd);
+	return 0;
+}
+
 void mesh__link_send(struct mesh__link *link, uint8_t *event, int *fds, size_t fd_count)
 {
 	struct mesh__packet *packet = packet_of(event);
 	int result = link->shut || link->finishing ? 0 : 1;
 
 	if (result == 1 && STAILQ_EMPTY(&link->queue))
-		result = try_send(link, packet->data, packet->size, &packet->memfd, fds, fd_count);
+		result = try_send(link, packet, fds, fd_count);
 	if (result == 1) {
 		result = append_or_copy(link, &packet, fds, fd_count);
 		if (!result)
@@ -341,7 +379,7 @@ static int send_next(struct mesh__link *link)
 			return sent > 0 ? 0 : 1;
 		}
 	}
-	result = try_send(link, first->data, first->size, &first->memfd, first->fds, first->fd_count);
+	result = try_send(link, first, first->fds, first->fd_count);
 	if (!result)
 		drop_first(link);
 	return result;

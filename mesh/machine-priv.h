@@ -9,6 +9,7 @@
  *   space-receive.c   bytes from another node into an event
  *   space-encode.c    an event into bytes for another node
  *   port-core.c       the owner's side: make, send, close, take, give up
+ *   port-room.c       whether there is room to send, and what waits for another node's word
  *   port-state.c      the events by state
  *   port-end.c        how a port ends, and who is told
  *   port-move.c       a port leaves for another node, arrives from one, changes its space
@@ -67,6 +68,14 @@ static inline void mesh__count(struct mesh_traffic *traffic, const struct mesh_m
 	if (message && message->resource_count)
 		mesh__count_resources(traffic, message, sign);
 }
+
+/* ---- what waits for the word of another node (port-room.c) ---- */
+
+/* After any change of the port's state, peer or target, or of what it stores: puts it on the account where it belongs. */
+void mesh__port_account(struct mesh_port *port);
+bool mesh__remote_has_room(struct mesh__remote *remote, const struct mesh__sending *more, enum mesh__room how);
+/* Whether what the message carries would be accepted if nothing else waited. */
+bool mesh__port_can_ever_send(const struct mesh_port *port, const struct mesh__sending *more);
 
 /* ---- events (ref.c) ---- */
 
@@ -181,8 +190,17 @@ void mesh__move_become_proxy(struct mesh_port *port, struct mesh__event *event, 
 void mesh__move_forward_backlog(struct mesh_port *port);
 /* So that forwarding will need no memory: an event for each message that came without one. 0, -ENOMEM. */
 int mesh__move_need_events(struct mesh_port *port);
-/* Takes a pair of the local space, or an ended port, into a node's space. Whether the port is now in it. */
+/*
+ * Takes a pair of the local space, or an ended port, into a node's space, with the pairs that wait in their queues.
+ * Whether the port is now in it.
+ */
 bool mesh__move_adopt(struct mesh__space *space, struct mesh_port *port);
+/*
+ * The same for the ports of a message that is sent on a port of the space. Not only when it leaves the process, which may
+ * have to wait for another node's word: a program that waits on the other end of one of them has to read that meanwhile.
+ * What other nodes' ports there are stay there. Nothing in the local space, which messages of all nodes' ports may come by.
+ */
+void mesh__move_adopt_carried(struct mesh__space *space, const struct mesh_message *message);
 /*
  * A port that is Done has no peer, and only a port with a peer moves: it gets a new one with which it agrees on both
  * numbers. The caller closes that one (mesh__port_emit_close) when the port is on its way, and drops the reference.

@@ -225,8 +225,7 @@ int mesh_message_put_port(struct mesh_message *message, struct mesh_port *port)
 		return -EINVAL;
 	if (mesh__port_is_inherited(port))
 		return -EPERM;
-	if (port->detach)
-		port->detach(port);
+	mesh__port_detach(port);
 	r = put(message,
 	        (struct mesh__resource){.kind = MESH__RESOURCE_PORT, .fd = -1, .port = port});
 	if (r < 0)

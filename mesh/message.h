@@ -33,8 +33,9 @@ PAL_EXPORT size_t mesh_message_size(const struct mesh_message *message);
 /*
  * Append a resource. put_fd and put_port take ownership, also when they fail
  * (and then close it); dup_fd copies the descriptor and leaves the caller's
- * alone. A port that was put away may no longer be used. A port cannot travel over
- * itself: mesh_port_send refuses that with -ELOOP.
+ * alone. A port that was put away may no longer be used: it has lost its callbacks and the descriptor of mesh_port_peek_fd,
+ * which is closed. A port cannot travel over itself: mesh_port_send refuses that with -ELOOP, and it is its owner's
+ * again, but without those.
  * 0, -ENOMEM, -EBADF (a descriptor that is not open: there is nothing to close), -EMFILE, -EINVAL (NULL), -EPERM (a
  * port of the process that this one is a fork of: it stays as it is).
  */

@@ -71,7 +71,8 @@ static size_t sum(size_t a, size_t b)
 
 /*
  * Half of it is the program's. And what was unread on a port here goes out at once when that port moves: it was here
- * before, and must not cost the link.
+ * before, and must not cost the link. So ports go only as long as that leaves room for the program's messages, and a quarter of
+ * all for the node.
  */
 struct mesh__queue_bounds mesh__node_queue_bounds(const struct mesh_node_options *options)
 {
@@ -79,6 +80,9 @@ struct mesh__queue_bounds mesh__node_queue_bounds(const struct mesh_node_options
 		.program = {.bytes = options->max_queued / 2,
 			.packets = options->max_queued_messages / 2,
 			.fds = options->max_queued_fds / 2},
+		.backlog = {.bytes = sum(options->max_queued / 4, options->max_port_unread),
+			.packets = sum(options->max_queued_messages / 4, options->max_port_unread_messages),
+			.fds = sum(options->max_queued_fds / 4, options->max_port_unread_fds)},
 		.all = {.bytes = sum(options->max_queued, options->max_port_unread),
 			.packets = sum(options->max_queued_messages, options->max_port_unread_messages),
 			.fds = sum(options->max_queued_fds, options->max_port_unread_fds)},

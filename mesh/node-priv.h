@@ -27,6 +27,7 @@ struct mesh__parked_event {
 struct mesh__guest_list {
 	unsigned refs, guests;
 	struct mesh__held held;     /* what all of them make this node hold */
+	struct mesh__awaited awaited; /* what waits for a word of one of them */
 	struct mesh__queued queued; /* what waits to be sent to them */
 };
 
@@ -83,6 +84,9 @@ struct mesh__invite_request {
 	struct mesh__guest_list *guest_list; /* the guest has been counted */
 };
 
+/* How long a node that has said its last word, and knows that it was read, waits for the other ends to say theirs. */
+#define MESH__FAREWELL_MS 2000
+
 struct mesh_node {
 	struct mesh__space space; /* first */
 	struct mesh__poller poller;
@@ -96,10 +100,14 @@ struct mesh_node {
 	TAILQ_HEAD(, mesh__peer) due_peers, stuck_peers;
 	struct mesh__control_list controls, due_controls;
 	struct mesh__ready_list ready; /* ports with a callback at home and something for it */
+	struct mesh__port_waiters *called; /* whose callback is called at home, the innermost */
 	struct mesh__ready_list senders; /* ports on which somebody waits until more may be sent */
 	bool leader, joining;
 	bool leaving; /* no new members; what is on its way is finished */
 	bool parting; /* no new links either */
+	bool hurried; /* mesh_node_free was called, and a thread in mesh_node_shutdown does not wait any more */
+	bool left, orderly; /* mesh_node_shutdown is through, and lost nothing */
+	unsigned farewell_ms;
 	struct mesh_id leader_id;   /* follower */
 	struct mesh_port *requests; /* follower: to the leader */
 	struct mesh__follower *followers;
@@ -117,6 +125,10 @@ static inline struct mesh_node *mesh__node_of(struct mesh__space *space)
 void mesh__node_serve(struct mesh_node *node);
 /* The leader protocol alone. */
 void mesh__node_serve_controls(struct mesh_node *node);
+/* Whoever waits for the node as a whole looks again. */
+void mesh__node_wake_idle(struct mesh_node *node);
+/* Of a node that has nothing else any more. */
+void mesh__node_free_memory(struct mesh_node *node);
 
 /* ---- options (node-options.c) ---- */
 
@@ -142,6 +154,12 @@ void mesh__peer_finish_all(struct mesh_node *node);
 void mesh__peer_give_up_all(struct mesh_node *node);
 void mesh__peer_set_task(struct mesh_node *node, struct mesh__peer *peer, enum mesh__peer_task task);
 extern const struct mesh__space_ops mesh__node_space_ops;
+
+/* ---- what may be sent to a peer (peer-room.c) ---- */
+
+/* What messages cost where they wait for the link. */
+struct mesh__queued mesh__peer_queued_cost(const struct mesh__held *cost);
+bool mesh__peer_has_room(struct mesh__remote *remote, const struct mesh__sending *more, enum mesh__room how);
 
 /* ---- leader protocol (leader.c, follower.c) ---- */
 
@@ -173,6 +191,8 @@ void mesh__follower_ask(struct mesh_node *node, struct mesh__peer *peer);
 void mesh__port_tell_senders(struct mesh_node *node);
 /* The node goes: nobody waits for it any more. */
 void mesh__port_forget_senders(struct mesh_node *node);
+/* Whether more is due for callbacks at home than a turn or two can have read. */
+bool mesh__port_home_is_behind(struct mesh_node *node);
 /* At home: runs due callbacks; releases the lock for each. Whether there are more. */
 bool mesh__port_run_ready(struct mesh_node *node);
 #endif

@@ -9,9 +9,6 @@
 #include <mesh/port.h>
 #include <pal/util-priv.h>
 
-/* How long a node that has said its last word waits for the other ends to say theirs, at most. */
-#define FAREWELL_MS 2000
-
 static struct mesh_node *node_of(struct mesh__poller *poller)
 {
 	return PAL_CONTAINER_OF(poller, struct mesh_node, poller);
@@ -21,6 +18,14 @@ static struct mesh_node *node_of(struct mesh__poller *poller)
 static bool is_inherited(const struct mesh_node *node)
 {
 	return mesh__is_inherited(node->space.forks);
+}
+
+void mesh__node_wake_idle(struct mesh_node *node)
+{
+	struct mesh__waiter *waiter;
+
+	TAILQ_FOREACH(waiter, &node->idle_waiters, of_port)
+		mesh__waiter_wake(waiter);
 }
 
 static void unlock(struct mesh__poller *poller)
@@ -50,12 +55,10 @@ static void on_ready(struct mesh__poller *poller, void *data, uint32_t events)
 static void after_turn(struct mesh__poller *poller)
 {
 	struct mesh_node *node = node_of(poller);
-	struct mesh__waiter *waiter;
 
 	mesh__node_serve(node);
 	mesh__peer_retry_stuck(node);
-	TAILQ_FOREACH(waiter, &node->idle_waiters, of_port)
-		mesh__waiter_wake(waiter);
+	mesh__node_wake_idle(node);
 	mesh__port_tell_senders(node);
 }
 
@@ -70,8 +73,17 @@ static bool at_home(struct mesh__poller *poller)
 	return mesh__port_run_ready(node);
 }
 
-static const struct mesh__poller_ops poller_ops = {
-	.unlock = unlock, .settle = settle, .ready = on_ready, .after = after_turn, .home = at_home};
+static bool home_is_behind(struct mesh__poller *poller)
+{
+	return mesh__port_home_is_behind(node_of(poller));
+}
+
+static const struct mesh__poller_ops poller_ops = {.unlock = unlock,
+	.settle = settle,
+	.ready = on_ready,
+	.after = after_turn,
+	.home = at_home,
+	.home_is_behind = home_is_behind};
 
 static void serve_peers(struct mesh_node *node)
 {
@@ -150,7 +162,7 @@ static struct mesh_node *alloc_node(void)
 	return node;
 }
 
-static void free_node(struct mesh_node *node)
+void mesh__node_free_memory(struct mesh_node *node)
 {
 	free(node->inbox);
 	free(node);
@@ -181,6 +193,7 @@ static int new_node(const struct mesh_id *id, const struct mesh_node_options *op
 	node->max_introductions = wanted.max_introductions;
 	node->base = wanted.base;
 	node->leader = leader;
+	node->farewell_ms = MESH__FAREWELL_MS;
 	node->joining = !leader;
 	TAILQ_INIT(&node->due_peers);
 	TAILQ_INIT(&node->stuck_peers);
@@ -193,7 +206,7 @@ static int new_node(const struct mesh_id *id, const struct mesh_node_options *op
 	result = mesh__poller_init(&node->poller, &poller_ops, &node->space.lock, wanted.base);
 	if (result < 0) {
 		mesh__space_deinit(&node->space);
-		free_node(node);
+		mesh__node_free_memory(node);
 		return pal_error_set(error, MESH_STAGE_NODE, result, "epoll, eventfd or thread of a mesh node");
 	}
 	*ret = node;
@@ -353,138 +366,6 @@ int mesh_node_evict(struct mesh_node *node, const struct mesh_id *id)
 	}
 	mesh__space_unlock(&node->space);
 	return result;
-}
-
-/* ---- leaving ---- */
-
-/* Drives or waits until `done`, at most until the deadline. The lock is held. */
-static bool wait_until(struct mesh_node *node, bool (*done)(struct mesh_node *), pal_deadline deadline)
-{
-	struct mesh__waiter waiter;
-	bool in_time = true;
-
-	if (mesh__waiter_init(&waiter) < 0)
-		return done(node);
-	TAILQ_INSERT_TAIL(&node->idle_waiters, &waiter, of_port);
-	while (!done(node) && in_time) {
-		in_time = mesh__poller_wait(&node->poller, &waiter, deadline);
-		in_time = in_time && pal_deadline_left_ms(deadline) != 0;
-	}
-	TAILQ_REMOVE(&node->idle_waiters, &waiter, of_port);
-	mesh__waiter_deinit(&waiter);
-	return done(node);
-}
-
-/*
- * Nothing of this node's is on its way, nothing waits for a link to a node that it
- * has not met yet, and what was closed here is known to be closed: until the
- * other end says so, an old home of this port may still have to find this node.
- */
-static bool nothing_moves(struct mesh_node *node)
-{
-	struct mesh__peer *peer, *next;
-	struct mesh__port_far *far, *other;
-
-	HASH_ITER(hh, node->space.ports, far, other) {
-		const struct mesh_port *port = far->port;
-
-		if (port->local_closed && port->state == MESH__PEERED)
-			return false;
-	}
-	HASH_ITER(hh, node->peers, peer, next) {
-		if (!peer->connected && peer->parked_cost.packets)
-			return false;
-	}
-	return mesh__space_moving(&node->space) == 0;
-}
-
-static bool no_links(struct mesh_node *node)
-{
-	return node->connected_count == 0;
-}
-
-static bool leave(struct mesh_node *node, pal_deadline deadline)
-{
-	pal_deadline farewell;
-	bool orderly;
-
-	node->leaving = true;
-	orderly = wait_until(node, nothing_moves, deadline);
-	node->parting = true;
-	mesh__leader_stop(node);
-	mesh__control_remove_all(node);
-	if (node->requests)
-		mesh__port_disown(PAL_TAKE_POINTER(node->requests));
-	mesh__space_run(&node->space);
-	mesh__peer_finish_all(node);
-	/* An end that stays open and silent must not hold this node: two seconds are enough to read what there is. */
-	farewell = pal_deadline_after_ms(FAREWELL_MS);
-	if (!wait_until(node, no_links, farewell < deadline ? farewell : deadline)) {
-		orderly = false;
-		mesh__peer_give_up_all(node);
-		wait_until(node, no_links, pal_deadline_after_ms(FAREWELL_MS));
-	}
-	/* Pairs that have both ends here end too: threads that wait on them must not hold up mesh_node_free. */
-	mesh__space_close(&node->space);
-	return orderly;
-}
-
-int mesh_node_shutdown(struct mesh_node *node, pal_deadline deadline, struct pal_error *error)
-{
-	bool orderly = true;
-
-	if (!node)
-		return pal_error_set(error, MESH_STAGE_SHUTDOWN, -EINVAL, "mesh_node_shutdown");
-	if (is_inherited(node))
-		return pal_error_set(error, MESH_STAGE_SHUTDOWN, -EPERM, "shutting down another process's node");
-	mesh__space_lock(&node->space);
-	if (!node->leaving)
-		orderly = leave(node, deadline);
-	mesh__space_unlock(&node->space);
-	if (!orderly)
-		return pal_error_set(error, MESH_STAGE_SHUTDOWN, -ETIMEDOUT, "leaving the mesh");
-	return 0;
-}
-
-/*
- * In a child: its copies of the sockets go, so that they do not hide the end of the other process. Whether there is
- * something whole to be found is told by the lock. The rest may be half of a change, and is left alone.
- */
-static void close_copies(struct mesh_node *node)
-{
-	struct mesh__peer *peer, *next;
-
-	if (pthread_mutex_trylock(&node->space.lock))
-		return;
-	HASH_ITER(hh, node->peers, peer, next) {
-		if (peer->connected)
-			peer->link.fd = pal_close(peer->link.fd);
-	}
-	pthread_mutex_unlock(&node->space.lock);
-}
-
-static void end_and_free(struct mesh_node *node)
-{
-	(void)mesh_node_shutdown(node, PAL_DEADLINE_NOW, NULL);
-	mesh__poller_deinit(&node->poller); /* with a last turn at home, which refuses the invitations still asked for */
-	if (is_inherited(node))
-		return; /* by a callback of that turn */
-	mesh__port_forget_senders(node);
-	mesh__space_deinit(&node->space);
-	free_node(node);
-}
-
-void mesh_node_free(struct mesh_node *node)
-{
-	int saved = errno;
-
-	if (!node)
-		return;
-	if (is_inherited(node))
-		close_copies(node);
-	else
-		end_and_free(node);
-	errno = saved;
 }
 
 bool mesh_node_is_home(struct mesh_node *node)

@@ -47,7 +47,8 @@ struct mesh_node_options {
 	 * Most bytes, with what they cost in memory, that are queued for one node that does not read - at the leader: for it and
 	 * the guests that were invited for it, together. A program's own messages may use a half of it; then
 	 * sending says -EAGAIN (port.h). The rest is for what the node has to say by itself; beyond that the connection is
-	 * given up, and its ports fail. One message is taken however large it is. 0: MESH_DEFAULT_MAX_QUEUED
+	 * given up, and its ports fail. One message is taken however large it is. The same half is the bound for ports that were
+	 * sent to it, or closed, as long as it has not taken note of that. 0: MESH_DEFAULT_MAX_QUEUED
 	 */
 	size_t max_queued;
 	/*
@@ -129,7 +130,8 @@ PAL_EXPORT int mesh_node_evict(struct mesh_node *node, const struct mesh_id *id)
  * Leaves in order: waits until no port of this node is on the move any more,
  * flushes every link and waits for the other ends, so that nothing that was
  * sent is lost. Ports that are still open fail then. -ETIMEDOUT when the
- * deadline cut it short; the node has left all the same. Once; the node must
+ * deadline cut it short, or when another end has read everything and does not end its link within two seconds; the node has
+ * left all the same. Once: a second call waits for the first, up to its own deadline, and says the same. The node must
  * still be freed.
  */
 PAL_EXPORT int mesh_node_shutdown(struct mesh_node *node, pal_deadline deadline, struct pal_error *error);
@@ -142,8 +144,8 @@ PAL_EXPORT bool mesh_node_is_home(struct mesh_node *node);
 
 /*
  * Ends the membership at once (mesh_node_shutdown with PAL_DEADLINE_NOW if that
- * has not been called) and frees. Ports outlive it, failed. Callbacks at home that are due, the ends of
- * ports among them, run before it returns, the last ones in this thread. Takes NULL. Must not be called
+ * has not been called; a thread that is in it returns) and frees. Ports outlive it, failed. Callbacks at home that are
+ * due, the ends of ports among them, run before it returns, the last ones in this thread. Takes NULL. Must not be called
  * from a callback at home. A node on a base whose loop runs in another thread may be freed only if that base
  * was made after evthread_use_pthreads(3); else free it in the base's thread.
  */

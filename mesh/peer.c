@@ -47,6 +47,14 @@ static void send_event(struct mesh_node *node, struct mesh__peer *peer, const st
 	if (mesh__space_check_encoding(&peer->remote, port, event, &size) < 0)
 		return;
 	room = mesh__link_room(&peer->link, size);
+	result = room ? mesh__link_prepare(&peer->link, room) : 0;
+	if (result < 0) {
+		mesh__link_drop_room(&peer->link, room);
+		pal_log(PAL_LOG_WARNING, "mesh: failing a port: a memfd for its message of %zu bytes: %s", size,
+			strerrordesc_np(-result));
+		mesh__space_fail_encoding(&peer->remote, port, event);
+		return;
+	}
 	result = mesh__space_encode_at(&peer->remote, port, event, room, fds, &fd_count);
 	if (result < 0) {
 		/* The event is lost, and with it the order of a port: only the loss of the link is an honest answer. */
@@ -57,24 +65,6 @@ static void send_event(struct mesh_node *node, struct mesh__peer *peer, const st
 	}
 	mesh__link_send(&peer->link, room, fds, fd_count);
 	update_writing(node, peer);
-}
-
-static struct mesh__queued as_packets(const struct mesh__held *cost)
-{
-	struct mesh__queued queued = mesh__queued_cost(cost->bytes, cost->fds);
-
-	queued.packets = cost->events;
-	return queued;
-}
-
-static bool has_room(struct mesh__remote *remote, const struct mesh__held *cost, bool emptier)
-{
-	const struct mesh__peer *peer = peer_of(remote);
-	struct mesh__queued more = as_packets(cost);
-
-	if (peer->connected)
-		return mesh__link_has_room(&peer->link, &more, emptier);
-	return mesh__queued_has_room(&peer->parked_cost, &mesh__node_of(remote->space)->max_queued, &more, emptier);
 }
 
 static void park(struct mesh_node *node, struct mesh__peer *peer, const struct mesh_id *port, struct mesh__event *event)
@@ -91,7 +81,7 @@ static void park(struct mesh_node *node, struct mesh__peer *peer, const struct m
 	*parked = (struct mesh__parked_event){.port = *port, .event = event};
 	STAILQ_INSERT_TAIL(&peer->parked, parked, next);
 	cost = mesh__message_cost(event->message);
-	more = as_packets(&cost);
+	more = mesh__peer_queued_cost(&cost);
 	mesh__queued_add(&peer->parked_cost, &more);
 }
 
@@ -122,7 +112,7 @@ static void give_up(struct mesh__remote *remote)
 		mesh__peer_set_task(mesh__node_of(remote->space), peer, MESH__TASK_LOSE);
 }
 
-static const struct mesh__remote_ops remote_ops = {.post = post, .free = free_peer, .give_up = give_up, .has_room = has_room};
+static const struct mesh__remote_ops remote_ops = {.post = post, .free = free_peer, .give_up = give_up, .has_room = mesh__peer_has_room};
 
 struct mesh__peer *mesh__peer_find(struct mesh_node *node, const struct mesh_id *id)
 {

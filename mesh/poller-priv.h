@@ -12,6 +12,10 @@
  * The I/O thread steps back when a waiting thread wants to drive, and takes over
  * again once nobody has waited for MESH__LINGER_MS. Callbacks always run at home.
  *
+ * What is read for callbacks waits for the home, and a thread that drives could read faster than the home calls. So
+ * where much is due there nobody reads on, as long as the home gets on with it. If it does not, a turn is read
+ * every MESH__HOME_FIRST_MS: a callback may itself be waiting for what another thread is to receive.
+ *
  * The lock is the node's (its space's). Functions are called with it held unless
  * said otherwise; those that wait release it meanwhile.
  */
@@ -32,10 +36,12 @@ struct mesh__poller;
 #define MESH__PACKETS_PER_TURN 64
 #define MESH__LINGER_MS 1
 #define MESH__STUCK_RETRY_MS 10
+#define MESH__HOME_FIRST_MS 200
 
 /* A thread that waits, on its own stack. */
 struct mesh__waiter {
 	pthread_cond_t wake;
+	bool yielding;                   /* sleeps to let the home go first, no longer than that may take */
 	struct mesh__poller *driving;    /* while it sleeps in epoll: a condition alone would not wake it */
 	TAILQ_ENTRY(mesh__waiter) next;
 	TAILQ_ENTRY(mesh__waiter) of_port; /* port.c's: in the port's list */
@@ -54,6 +60,8 @@ struct mesh__poller_ops {
 	void (*after)(struct mesh__poller *poller);
 	/* At home, after a turn and when kicked: run callbacks. May release and retake the lock. Returns whether more is due. */
 	bool (*home)(struct mesh__poller *poller);
+	/* Whether so much is due at home that nobody should read on. */
+	bool (*home_is_behind)(struct mesh__poller *poller);
 };
 
 struct mesh__poller {
@@ -73,8 +81,11 @@ struct mesh__poller {
 	pthread_cond_t empty;
 	uint64_t turns;    /* of waiting threads, for the linger */
 	struct mesh__waiter_list waiters;
-	pthread_t thread, home_thread; /* home_thread: while at_home */
-	bool has_thread;
+	pthread_t thread, home_thread; /* home_thread: the last one that was at home, if there was one */
+	bool has_thread, has_home_thread;
+	uint64_t home_calls;       /* callbacks that it has called: the sign that it gets on */
+	uint64_t home_calls_seen;  /* when it was begun to wait for it, */
+	pal_deadline home_patience; /* and how long it is waited for if there are no more; 0: it is not */
 	struct event *event, *home_event; /* on the caller's base */
 };
 
@@ -95,13 +106,19 @@ void mesh__poller_timer(struct mesh__poller *poller, unsigned ms);
 
 /*
  * One step of waiting: drives for one turn, or sleeps until `waiter` is woken or may
- * drive. Returns false when the deadline has passed without a turn, or the poller is ending.
+ * drive. Returns false when the deadline has passed, perhaps with a turn that brought what is waited for, or the poller
+ * is ending.
  */
 bool mesh__poller_wait(struct mesh__poller *poller, struct mesh__waiter *waiter, pal_deadline deadline);
 /* Sleeps on the waiter alone with any lock. false: the deadline has passed. */
 bool mesh__waiter_sleep(struct mesh__waiter *waiter, pthread_mutex_t *lock, pal_deadline deadline);
 void mesh__waiter_wake(struct mesh__waiter *waiter);
 
+/* The home is about to call a callback. */
+static inline void mesh__poller_note_call(struct mesh__poller *poller)
+{
+	poller->home_calls++;
+}
 /* Makes the home run ops->home soon. */
 void mesh__poller_kick_home(struct mesh__poller *poller);
 /* Whether the calling thread is the home, in a callback. */

@@ -130,12 +130,67 @@ static int drive(struct mesh__poller *poller, struct mesh__waiter *waiter, int t
 	return count;
 }
 
+/* It is no use to wait for oneself: for a callback that this thread is in, or a base that it runs. */
+static bool is_home_thread(const struct mesh__poller *poller)
+{
+	return poller->has_home_thread && pthread_equal(poller->home_thread, pthread_self());
+}
+
+/* Whether a thread that could drive lets the home go first, no longer than until poller->home_patience. */
+static bool home_goes_first(struct mesh__poller *poller)
+{
+	if (!poller->has_home_thread || is_home_thread(poller) || !poller->ops->home_is_behind(poller)) {
+		poller->home_patience = 0;
+		return false;
+	}
+	if (!poller->home_patience || poller->home_calls != poller->home_calls_seen) {
+		poller->home_patience = pal_deadline_after_ms(MESH__HOME_FIRST_MS);
+		poller->home_calls_seen = poller->home_calls;
+	}
+	if (pal_deadline_left_ms(poller->home_patience))
+		return true;
+	poller->home_patience = 0;
+	return false;
+}
+
+/* The next one that would not look again by itself. */
+static void wake_one_not_yielding(struct mesh__poller *poller)
+{
+	struct mesh__waiter *waiter;
+
+	TAILQ_FOREACH(waiter, &poller->waiters, next) {
+		if (!waiter->yielding) {
+			mesh__waiter_wake(waiter);
+			return;
+		}
+	}
+}
+
+/* Nobody drives, and nobody is to before the home has got on. false: the deadline has passed. */
+static bool yield(struct mesh__poller *poller, struct mesh__waiter *waiter, pal_deadline deadline)
+{
+	bool sooner = poller->home_patience < deadline, in_time;
+
+	waiter->yielding = true;
+	TAILQ_INSERT_TAIL(&poller->waiters, waiter, next);
+	in_time = mesh__waiter_sleep(waiter, poller->lock, sooner ? poller->home_patience : deadline);
+	TAILQ_REMOVE(&poller->waiters, waiter, next);
+	waiter->yielding = false;
+	/* It may have what it wants, and drive no more; but two that yield must not wake one another. */
+	if (!poller->driven)
+		wake_one_not_yielding(poller);
+	return in_time || sooner;
+}
+
 static bool wait_step(struct mesh__poller *poller, struct mesh__waiter *waiter, pal_deadline deadline)
 {
 	bool in_time;
 
+	if (!poller->driven && home_goes_first(poller))
+		return yield(poller, waiter, deadline);
 	if (!poller->driven) {
-		in_time = drive(poller, waiter, pal_deadline_left_ms(deadline)) != 0;
+		/* Where there is always something to read a turn is never empty. */
+		in_time = drive(poller, waiter, pal_deadline_left_ms(deadline)) != 0 && pal_deadline_left_ms(deadline) != 0;
 		poller->turns++;
 		wake_one(poller);
 		return in_time;
@@ -186,17 +241,20 @@ void mesh__poller_kick_home(struct mesh__poller *poller)
 
 bool mesh__poller_is_home(const struct mesh__poller *poller)
 {
-	return poller->at_home && pthread_equal(poller->home_thread, pthread_self());
+	return poller->at_home && is_home_thread(poller);
 }
 
 static void home_turn(struct mesh__poller *poller)
 {
 	poller->at_home = true;
 	poller->home_thread = pthread_self();
+	poller->has_home_thread = true;
 	poller->kicked = false; /* before the call: who kicks while a callback runs without the lock is not lost */
 	if (poller->ops->home(poller))
 		poller->kicked = true;
 	poller->at_home = false;
+	if (!poller->driven)
+		wake_one(poller); /* which let this one go first */
 }
 
 /*
@@ -363,14 +421,22 @@ int mesh__poller_init(struct mesh__poller *poller, const struct mesh__poller_ops
 	return result;
 }
 
-/* With libevent's locks (evthread_use_pthreads) this waits for a callback in progress in the base's thread. */
+/*
+ * With libevent's locks (evthread_use_pthreads) event_free waits for a callback in progress in the base's thread, which
+ * needs the lock.
+ */
 static void leave_base(struct mesh__poller *poller)
 {
-	if (poller->event)
-		event_free(poller->event);
-	if (poller->home_event)
-		event_free(poller->home_event);
-	poller->event = poller->home_event = NULL;
+	struct event *event, *home_event;
+
+	pthread_mutex_lock(poller->lock);
+	event = PAL_TAKE_POINTER(poller->event);
+	home_event = PAL_TAKE_POINTER(poller->home_event);
+	poller->ops->unlock(poller);
+	if (event)
+		event_free(event);
+	if (home_event)
+		event_free(home_event);
 }
 
 /* Everybody who waits leaves: who is in epoll by a poke, the others by their condition. */

@@ -201,8 +201,8 @@ int mesh_port_bridge(struct mesh_port *a, struct mesh_port *b)
 		return -EPERM;
 	}
 	for (size_t i = 0; i < PAL_ARRAY_LENGTH(ports); i++) {
-		if (ports[i] && ports[i]->detach)
-			ports[i]->detach(ports[i]);
+		if (ports[i])
+			mesh__port_detach(ports[i]);
 	}
 	if (a && b)
 		return mesh__port_bridge(a, b);

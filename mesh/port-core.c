@@ -137,7 +137,10 @@ static int check_size(const struct mesh__space *space, const struct mesh_message
 	return fds > most || size > UINT32_MAX ? -EMSGSIZE : 0;
 }
 
-/* How deep ports in queues of ports in queues are looked through. */
+/*
+ * How deep ports in queues of ports in queues are looked through. What is deeper counts as the one that is looked for:
+ * ports in a ring of queues would hold one another for ever, and whoever closes a ring carries all of it.
+ */
 #define HOLDS_DEPTH 16
 
 static bool holds(struct mesh_port *port, const struct mesh_port *other, unsigned depth)
@@ -146,8 +149,10 @@ static bool holds(struct mesh_port *port, const struct mesh_port *other, unsigne
 
 	if (port == other)
 		return true;
-	if (!depth || mesh__port_space(port) != other->space)
+	if (mesh__port_space(port) != other->space)
 		return false; /* another space's queues are behind another lock */
+	if (!depth)
+		return true;
 	STAILQ_FOREACH(message, &port->queue, next) {
 		for (size_t i = 0; i < message->resource_count; i++) {
 			const struct mesh__resource *resource = &message->resources[i];
@@ -184,10 +189,23 @@ static int check_port(struct mesh_port *port, struct mesh__resource *carried)
 	return 0;
 }
 
+/* What is unread on a port goes with it. */
+static int check_backlog(const struct mesh_port *port, const struct mesh_message *message)
+{
+	struct mesh__sending sending;
+
+	if (!message->resource_count)
+		return 0;
+	sending = mesh__port_sending(port, message);
+	return mesh__port_can_ever_send(port, &sending) ? 0 : -EMSGSIZE;
+}
+
 static int check(struct mesh_port *port, struct mesh_message *message)
 {
 	int r = check_size(port->space, message);
 
+	if (!r)
+		r = check_backlog(port, message);
 	for (size_t i = 0; i < message->resource_count; i++) {
 		int refused = check_port(port, &message->resources[i]);
 
@@ -203,41 +221,6 @@ static void post_numbered(struct mesh_port *port, struct mesh__event *event)
 	mesh__space_post(port->space, mesh__ref_copy(&port->peer), event);
 }
 
-static bool stores_little(const struct mesh_port *port, const struct mesh__held *cost, bool emptier)
-{
-	struct mesh__held most = port->space->max_stored;
-
-	if (emptier)
-		most = (struct mesh__held){.bytes = most.bytes / 2, .events = most.events / 2, .fds = most.fds / 2};
-	return !port->stored.events || mesh__held_fits(&port->stored, cost, &most);
-}
-
-static bool remote_has_room(struct mesh__remote *remote, const struct mesh__held *cost, bool emptier)
-{
-	return remote->failed || !remote->ops->has_room || remote->ops->has_room(remote, cost, emptier);
-}
-
-bool mesh__port_has_room(const struct mesh_port *port, const struct mesh__held *cost, bool emptier)
-{
-	const struct mesh__ref *peer = &port->peer;
-	struct mesh__held sum = *cost;
-
-	if (port->state != MESH__PEERED || port->local_closed)
-		return true; /* it will be dropped */
-	if (peer->kind == MESH__REF_REMOTE)
-		return remote_has_room(peer->remote, cost, emptier);
-	if (peer->kind != MESH__REF_LOCAL)
-		return true;
-	if (!stores_little(peer->port, cost, emptier))
-		return false;
-	/* One that has left sends on what comes for it, and what it stores until it is acknowledged, too. */
-	sum.bytes += peer->port->stored.bytes;
-	sum.events += peer->port->stored.events;
-	sum.fds += peer->port->stored.fds;
-	return peer->port->far->target.kind != MESH__REF_REMOTE ||
-	       remote_has_room(peer->port->far->target.remote, &sum, emptier);
-}
-
 static bool can_send(struct mesh_port *port)
 {
 	return port->state == MESH__PEERED && !port->local_closed && !mesh__port_check_peer(port);
@@ -247,6 +230,7 @@ static bool can_send(struct mesh_port *port)
 static void closed_by_owner(struct mesh_port *port)
 {
 	port->local_closed = true;
+	mesh__port_account(port);
 	mesh__port_drop_queue(port);
 	mesh__port_check_origin(port);
 }
@@ -255,8 +239,10 @@ int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool c
 {
 	struct mesh__space *space = port->space;
 	struct mesh__event *event;
-	int r = check(port, message);
+	int r;
 
+	mesh__move_adopt_carried(space, message);
+	r = check(port, message);
 	if (r < 0 || !can_send(port)) {
 		/* Ports that it carries, one for an answer perhaps, end in the same way as this one. */
 		message->fail_ports = !r && port->state == MESH__FAILED;
@@ -291,6 +277,8 @@ void mesh__port_stored_more(struct mesh_port *port, const struct mesh_message *m
 	port->stored.bytes += cost.bytes;
 	port->stored.events += cost.events;
 	port->stored.fds += cost.fds;
+	if (port->far->awaited)
+		mesh__port_account(port);
 	mesh__count(&port->space->counters.waiting, message, 1);
 }
 
@@ -301,6 +289,8 @@ void mesh__port_stored_less(struct mesh_port *port, const struct mesh_message *m
 	port->stored.bytes -= cost.bytes;
 	port->stored.events -= cost.events;
 	port->stored.fds -= cost.fds;
+	if (port->far->awaited)
+		mesh__port_account(port);
 	mesh__count(&port->space->counters.waiting, message, -1);
 }
 
@@ -359,7 +349,6 @@ void mesh__port_emit_close(struct mesh_port *port)
 void mesh__port_disown(struct mesh_port *port)
 {
 	port->notify = NULL;
-	port->detach = NULL;
 	port->owned = false;
 	mesh__port_emit_close(port);
 	mesh__port_unref(port);
@@ -371,6 +360,13 @@ void mesh__port_fail(struct mesh_port *port, const char *why)
 	mesh__space_run(port->space);
 }
 
+void mesh__port_give_up(struct mesh_port *port, bool fail)
+{
+	if (fail)
+		mesh__port_break(port, &port->space->node, NULL, "the message that carried it is lost");
+	mesh__port_disown(port);
+}
+
 void mesh__port_release(struct mesh_port *port, bool fail)
 {
 	struct mesh__space *space;
@@ -378,8 +374,6 @@ void mesh__port_release(struct mesh_port *port, bool fail)
 	if (mesh__port_is_inherited(port))
 		return;
 	space = mesh__port_lock(port);
-	if (fail)
-		mesh__port_break(port, &space->node, NULL, "the message that carried it is lost");
-	mesh__port_disown(port);
+	mesh__port_give_up(port, fail);
 	mesh__space_unlock(space);
 }

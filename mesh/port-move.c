@@ -13,10 +13,54 @@
 
 /* ---- leaving ---- */
 
+LIST_HEAD(port_list, mesh_port);
+
+static void gather(struct mesh_port *port, struct port_list *list)
+{
+	LIST_REMOVE(port, in_space);
+	LIST_INSERT_HEAD(list, port, in_space);
+}
+
+static void gather_pair(struct mesh_port *port, struct port_list *list)
+{
+	gather(port, list);
+	if (port->peer.kind == MESH__REF_LOCAL)
+		gather(port->peer.port, list);
+}
+
+/* Of a port of the local space, the pairs in its queue that are in that, too. */
+static void gather_carried(const struct mesh_port *port, struct port_list *list)
+{
+	struct mesh_message *message;
+
+	STAILQ_FOREACH(message, &port->queue, next) {
+		for (size_t i = 0; i < message->resource_count; i++) {
+			const struct mesh__resource *carried = &message->resources[i];
+
+			if (carried->kind == MESH__RESOURCE_PORT &&
+			        mesh__port_space(carried->port) == port->space)
+				gather_pair(carried->port, list);
+		}
+	}
+}
+
+/* With both locks. Who waits on one of them has to wait in the node from now on. */
+static void adopt_all(struct mesh__space *space, struct port_list *list)
+{
+	struct mesh_port *port;
+
+	while ((port = LIST_FIRST(list))) {
+		gather_carried(port, list);
+		mesh__space_rehome(port, space);
+		if (port->notify)
+			port->notify(port);
+	}
+}
+
 bool mesh__move_adopt(struct mesh__space *space, struct mesh_port *port)
 {
 	struct mesh__space *local = mesh__local_space();
-	struct mesh_port *peer = NULL;
+	struct port_list list = LIST_HEAD_INITIALIZER(list);
 	bool adopted;
 
 	if (mesh__port_space(port) == space)
@@ -24,15 +68,20 @@ bool mesh__move_adopt(struct mesh__space *space, struct mesh_port *port)
 	pthread_mutex_lock(&local->lock);
 	adopted = mesh__port_space(port) == local; /* no other node can have been faster now */
 	if (adopted) {
-		peer = port->peer.port;
-		mesh__space_rehome(port, space);
-		if (peer)
-			mesh__space_rehome(peer, space);
+		gather_pair(port, &list);
+		adopt_all(space, &list);
 	}
 	pthread_mutex_unlock(&local->lock);
-	if (peer && peer->notify)
-		peer->notify(peer);
 	return adopted;
+}
+
+void mesh__move_adopt_carried(struct mesh__space *space, const struct mesh_message *message)
+{
+	if (space == mesh__local_space())
+		return;
+	for (size_t i = 0; i < message->resource_count; i++)
+		if (message->resources[i].kind == MESH__RESOURCE_PORT)
+			(void)mesh__move_adopt(space, message->resources[i].port);
 }
 
 int mesh__move_address(struct mesh__space *space, const struct mesh__ref *ref,
@@ -188,8 +237,16 @@ int mesh__move_need_events(struct mesh_port *port)
 
 void mesh__move_forward_backlog(struct mesh_port *port)
 {
+	const struct mesh__ref *target = &port->far->target;
+	const struct mesh__sending backlog = {.message = port->stored};
 	struct mesh_message *message;
 
+	/* All of it goes out at once, and too much of that would cost the link. */
+	if (target->kind == MESH__REF_REMOTE && port->stored.events &&
+	        !mesh__remote_has_room(target->remote, &backlog, MESH__ROOM_UNASKED)) {
+		mesh__port_break(port, &target->remote->id, NULL, "more is unread on it than may wait for the node that got it");
+		return;
+	}
 	while ((message = mesh__port_next(port)))
 		mesh__port_forward(port,
 		        mesh__event_wrap(message)); /* it has its spare: nothing to allocate */

@@ -13,6 +13,7 @@ void mesh__port_set_state(struct mesh_port *port, enum mesh__port_state state)
 
 	port->space->moving += (size_t)moves - (size_t)moved;
 	port->state = state;
+	mesh__port_account(port);
 }
 
 /* ---- Peered ---- */

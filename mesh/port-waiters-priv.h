@@ -2,8 +2,18 @@
 #ifndef PROCMESH_MESH_PORT_WAITERS_PRIV_H
 #define PROCMESH_MESH_PORT_WAITERS_PRIV_H
 
+#include <event2/event.h>
 #include <mesh/node-priv.h>
 #include <mesh/port.h>
+
+/*
+ * An event on a base, for one of the two callbacks. Of its own, so that a call that was about to be made when another
+ * thread has set another callback can be told from one for that.
+ */
+struct mesh__watch {
+	struct mesh__port_waiters *waiters;
+	struct event *event;
+};
 
 /* Who waits on a port: blocked threads, a callback, an eventfd. Made at the first use. */
 struct mesh__port_waiters {
@@ -13,17 +23,18 @@ struct mesh__port_waiters {
 	mesh_port_fn fn;
 	void *userdata;
 	bool at_home;                  /* fn is called by the node's home */
-	struct event *event;           /* fn is called on this base event, for event_fd */
+	struct mesh__watch *watch;     /* fn is called by this one, for event_fd */
 	bool ready;                    /* in the node's list of callbacks that are due */
 	TAILQ_ENTRY(mesh__port_waiters) in_ready;
+	unsigned times_set;            /* changes with each callback, so that a loop of calls sees that it is not its own any more */
 	bool calling, told_end;
 	/* Who waits to send: a blocked thread, or the callback of mesh_port_on_writable, which is called once. */
 	mesh_port_writable_fn writable_fn;
 	void *writable_userdata;
 	bool writable_at_home;
 	int writable_fd;               /* -1 until a base watches it */
-	struct event *writable_event;
-	struct mesh__held refused;     /* what there was no room for */
+	struct mesh__watch *writable_watch;
+	struct mesh__sending refused;  /* what there was no room for */
 	unsigned senders;              /* threads that wait for room */
 	unsigned telling;              /* calls of the callback that are under way */
 	bool listed;                   /* in the node's list of those */
@@ -31,7 +42,7 @@ struct mesh__port_waiters {
 	bool orphan;                   /* the port went: freed by the last who is still at it, a call or a blocked thread */
 };
 
-/* ---- port.c, for send.c ---- */
+/* ---- port.c, for send.c and receive.c ---- */
 
 /* The port's waiters, made at the first use; NULL when memory runs out. With the lock. */
 struct mesh__port_waiters *mesh__port_waiters_of(struct mesh_port *port);
@@ -39,15 +50,24 @@ struct mesh__port_waiters *mesh__port_waiters_of(struct mesh_port *port);
 void mesh__port_wake_blocked(struct mesh__port_waiters *waiters);
 /* Has the node's home look at the port's callbacks. With the lock. */
 void mesh__port_call_at_home(struct mesh__port_waiters *waiters);
+/* After a take: an eventfd with nothing behind it must not stay readable. With the lock. */
+void mesh__port_settle_event_fd(struct mesh_port *port);
+/* Of a port that went, the waiters for the last one who was at them, to free without the lock. With it. */
+struct mesh__port_waiters *mesh__port_inherit_waiters(struct mesh__port_waiters *waiters);
+void mesh__port_free_waiters(struct mesh__port_waiters *waiters);
+/* Of an fd, added. NULL when memory runs out. The argument of `fn` is the watch. */
+struct mesh__watch *mesh__watch_new(struct mesh__port_waiters *waiters, struct event_base *base, int fd, event_callback_fn fn);
+/* Without the lock: a base in another thread may be about to call, and is waited for. Takes NULL. */
+void mesh__watch_free(struct mesh__watch *watch);
+
+/* ---- receive.c, for send.c ---- */
+
 /*
  * One step of waiting on a port, for a thread that looks at something of it. Called and returns with *space locked.
  * false: the deadline has passed.
  */
 bool mesh__port_wait_once(struct mesh__port_waiters *waiters, struct mesh__space **space, struct mesh__waiter *waiter,
 	pal_deadline deadline);
-/* Of a port that went, the waiters for the last one who was at them, to free without the lock. With it. */
-struct mesh__port_waiters *mesh__port_inherit_waiters(struct mesh__port_waiters *waiters);
-void mesh__port_free_waiters(struct mesh__port_waiters *waiters);
 
 /* ---- send.c, for port.c ---- */
 

@@ -58,8 +58,6 @@ static void on_notify(struct mesh_port *port)
 	mesh__port_tell_sender(waiters);
 }
 
-static void on_detach(struct mesh_port *port);
-
 struct mesh__port_waiters *mesh__port_waiters_of(struct mesh_port *port)
 {
 	struct mesh__port_waiters *waiters = port->waiters;
@@ -73,7 +71,6 @@ struct mesh__port_waiters *mesh__port_waiters_of(struct mesh_port *port)
 	waiters->event_fd = waiters->writable_fd = -1;
 	TAILQ_INIT(&waiters->blocked);
 	port->waiters = waiters;
-	port->detach = on_detach;
 	port->notify = on_notify;
 	return waiters;
 }
@@ -94,7 +91,6 @@ static struct mesh__port_waiters *unhook(struct mesh_port *port)
 		return NULL;
 	port->waiters = NULL;
 	port->notify = NULL;
-	port->detach = NULL;
 	if (waiters->ready && node)
 		TAILQ_REMOVE(&node->ready, waiters, in_ready);
 	waiters->ready = false;
@@ -105,14 +101,36 @@ static struct mesh__port_waiters *unhook(struct mesh_port *port)
 	return waiters->orphan ? NULL : waiters; /* the last one who is at it frees them */
 }
 
+struct mesh__watch *mesh__watch_new(struct mesh__port_waiters *waiters, struct event_base *base, int fd, event_callback_fn fn)
+{
+	struct mesh__watch *watch = malloc(sizeof *watch);
+
+	if (!watch)
+		return NULL;
+	watch->waiters = waiters;
+	watch->event = event_new(base, fd, EV_READ | EV_PERSIST, fn, watch);
+	if (!watch->event || event_add(watch->event, NULL) < 0) {
+		mesh__watch_free(watch);
+		return NULL;
+	}
+	return watch;
+}
+
+void mesh__watch_free(struct mesh__watch *watch)
+{
+	if (!watch)
+		return;
+	if (watch->event)
+		event_free(watch->event);
+	free(watch);
+}
+
 void mesh__port_free_waiters(struct mesh__port_waiters *waiters)
 {
 	if (!waiters)
 		return;
-	if (waiters->event)
-		event_free(waiters->event);
-	if (waiters->writable_event)
-		event_free(waiters->writable_event);
+	mesh__watch_free(waiters->watch);
+	mesh__watch_free(waiters->writable_watch);
 	pal_close(waiters->event_fd);
 	pal_close(waiters->writable_fd);
 	free(waiters);
@@ -126,7 +144,7 @@ struct mesh__port_waiters *mesh__port_inherit_waiters(struct mesh__port_waiters 
 	return waiters;
 }
 
-static void on_detach(struct mesh_port *port)
+void mesh__port_detach(struct mesh_port *port)
 {
 	struct mesh__space *space = mesh__port_lock(port);
 	struct mesh__port_waiters *waiters = unhook(port);
@@ -143,8 +161,7 @@ static int make_event_fd(struct mesh_port *port, struct mesh__port_waiters *wait
 	return waiters->event_fd < 0 ? -errno : 0;
 }
 
-/* After a take: an eventfd with nothing behind it must not stay readable. */
-static void settle_event_fd(struct mesh_port *port)
+void mesh__port_settle_event_fd(struct mesh_port *port)
 {
 	uint64_t ticks;
 
@@ -173,7 +190,8 @@ static struct mesh_message *next_for_callback(struct mesh_port *port, int *ret_s
  * Calls the port's callback while there is something for it, at most a turn's
  * worth. Called and returns with *space locked, which it releases for each call; a
  * local pair may be adopted by a node meanwhile. Returns whether there is more. After
- * a call the port may be gone, and the waiters with it: *ret_left then is what the caller has to free without the lock.
+ * a call the port may be gone, and the waiters with it: *ret_left then is what the caller has to free without the lock. Or
+ * it has another callback, which may be another thread's to call: whoever that is, is told.
  * The reference keeps the port's memory and lock for the look after the call.
  */
 static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *waiters,
@@ -182,11 +200,12 @@ static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *
 	struct mesh_port *port = waiters->port;
 	uint16_t forks = port->forks; /* for the looks after a call */
 	unsigned turn = waiters->at_home ? CALLS_PER_TURN_AT_HOME : CALLS_PER_TURN_ON_BASE;
+	unsigned set = waiters->times_set;
 
 	if (waiters->calling)
 		return false; /* the base runs inside the callback: calls for one port never overlap */
 	waiters->calling = true;
-	while (waiters->fn && turn-- && !mesh__is_inherited(forks)) {
+	while (waiters->fn && waiters->times_set == set && turn-- && !mesh__is_inherited(forks)) {
 		int status;
 		struct mesh_message *message = next_for_callback(port, &status);
 		mesh_port_fn fn = waiters->fn;
@@ -194,7 +213,9 @@ static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *
 
 		if (!message && !status)
 			break;
-		settle_event_fd(port);
+		mesh__port_settle_event_fd(port);
+		if (waiters->at_home && mesh__node_of(*space))
+			mesh__poller_note_call(&mesh__node_of(*space)->poller);
 		mesh__port_ref(port);
 		mesh__space_unlock(*space);
 		fn(port, status, message, userdata);
@@ -209,8 +230,13 @@ static bool run_callback(struct mesh__space **space, struct mesh__port_waiters *
 		*ret_left = mesh__port_inherit_waiters(waiters);
 		return false;
 	}
-	if (waiters->told_end && waiters->event)
-		event_del(waiters->event); /* the descriptor stays readable at the end */
+	if (waiters->times_set != set) {
+		if (waiters->fn && has_something(port))
+			on_notify(port); /* who was told when it was set may have come while this call went on */
+		return false;
+	}
+	if (waiters->told_end && waiters->watch)
+		event_del(waiters->watch->event); /* the descriptor stays readable at the end */
 	return waiters->fn && (port->queue_count || (mesh__port_end(port) && !waiters->told_end));
 }
 
@@ -223,6 +249,40 @@ static bool run_at_home(struct mesh__space **space, struct mesh__port_waiters *w
 	return waiters->at_home && run_callback(space, waiters, ret_left);
 }
 
+static bool is_within(const struct mesh__held *held, const struct mesh__held *most)
+{
+	return mesh__held_fits(&(struct mesh__held){0}, held, most);
+}
+
+/* Another turn is read for sure where it has room: in a half of what one port, or all that comes from one node, may have unread. */
+static bool is_much(const struct mesh__space *space, const struct mesh__port_waiters *waiters, struct mesh__held *due)
+{
+	const struct mesh__held turn = {.bytes = MESH__BYTES_PER_CALL, .events = CALLS_PER_TURN_AT_HOME, .fds = SIZE_MAX};
+	const struct mesh__held half_port = mesh__held_half(&space->max_stored), half_node = mesh__held_half(&space->max_held);
+	const struct mesh__held *stored = &waiters->port->stored;
+
+	if (!waiters->at_home)
+		return false;
+	due->bytes += stored->bytes;
+	due->events += stored->events;
+	due->fds += stored->fds;
+	return !is_within(stored, &half_port) || !is_within(due, &half_node) || !is_within(due, &turn);
+}
+
+bool mesh__port_home_is_behind(struct mesh_node *node)
+{
+	const struct mesh__port_waiters *waiters = node->called;
+	struct mesh__held due = {0};
+
+	if (waiters && !waiters->ready && is_much(&node->space, waiters, &due))
+		return true;
+	TAILQ_FOREACH(waiters, &node->ready, in_ready) {
+		if (is_much(&node->space, waiters, &due))
+			return true;
+	}
+	return false;
+}
+
 bool mesh__port_run_ready(struct mesh_node *node)
 {
 	struct mesh__space *space = &node->space;
@@ -232,12 +292,15 @@ bool mesh__port_run_ready(struct mesh_node *node)
 	TAILQ_FOREACH(waiters, &node->ready, in_ready)
 		round++;
 	while (round-- && (waiters = TAILQ_FIRST(&node->ready))) {
-		struct mesh__port_waiters *left = NULL;
+		struct mesh__port_waiters *left = NULL, *outer;
+		bool more;
 
 		TAILQ_REMOVE(&node->ready, waiters, in_ready);
 		waiters->ready = false;
-		bool more = run_at_home(&space, waiters, &left);
-
+		outer = node->called;
+		node->called = waiters;
+		more = run_at_home(&space, waiters, &left);
+		node->called = outer;
 		if (mesh__is_inherited(node->space.forks))
 			return false;
 		if (more && !waiters->ready) {
@@ -256,18 +319,20 @@ bool mesh__port_run_ready(struct mesh_node *node)
 /* A base found the port's eventfd readable. */
 static void on_base_event(evutil_socket_t fd, short what, void *argument)
 {
-	struct mesh__port_waiters *waiters = argument;
+	struct mesh__watch *watch = argument;
+	struct mesh__port_waiters *waiters = watch->waiters;
 	struct mesh__port_waiters *left = NULL;
 	struct mesh__space *space;
 
 	(void)fd;
 	(void)what;
 	if (mesh__port_is_inherited(waiters->port)) {
-		event_del(waiters->event); /* of the child's own set, if it called event_reinit(3), as it has to */
+		event_del(watch->event); /* of the child's own set, if it called event_reinit(3), as it has to */
 		return;
 	}
 	space = mesh__port_lock(waiters->port);
-	run_callback(&space, waiters, &left);
+	if (waiters->watch == watch)
+		run_callback(&space, waiters, &left);
 	mesh__space_unlock(space);
 	mesh__port_free_waiters(left);
 }
@@ -278,10 +343,8 @@ static int watch_on_base(struct mesh_port *port, struct mesh__port_waiters *wait
 
 	if (result < 0)
 		return result;
-	waiters->event = event_new(base, waiters->event_fd, EV_READ | EV_PERSIST, on_base_event, waiters);
-	if (!waiters->event || event_add(waiters->event, NULL) < 0)
-		return -ENOMEM;
-	return 0;
+	waiters->watch = mesh__watch_new(waiters, base, waiters->event_fd, on_base_event);
+	return waiters->watch ? 0 : -ENOMEM;
 }
 
 /* With the lock. A callback that is already there is replaced where it stands. */
@@ -312,7 +375,7 @@ static int set_callback(struct mesh_port *port, struct event_base *base, mesh_po
 int mesh_port_set_callback(struct mesh_port *port, struct event_base *base, mesh_port_fn fn, void *userdata)
 {
 	struct mesh__space *space;
-	struct event *event = NULL;
+	struct mesh__watch *old = NULL;
 	int result = 0;
 
 	if (!port)
@@ -321,15 +384,15 @@ int mesh_port_set_callback(struct mesh_port *port, struct event_base *base, mesh
 		return -EPERM;
 	space = mesh__port_lock(port);
 	if (port->waiters) {
-		event = PAL_TAKE_POINTER(port->waiters->event);
+		old = PAL_TAKE_POINTER(port->waiters->watch);
 		port->waiters->fn = NULL;
 		port->waiters->at_home = false;
+		port->waiters->times_set++;
 	}
 	if (fn)
 		result = set_callback(port, base, fn, userdata);
 	mesh__space_unlock(space);
-	if (event)
-		event_free(event);
+	mesh__watch_free(old);
 	return result;
 }
 
@@ -354,130 +417,6 @@ int mesh_port_peek_fd(struct mesh_port *port)
 	return result;
 }
 
-/* ---- receiving by waiting ---- */
-
-bool mesh__port_wait_once(struct mesh__port_waiters *waiters, struct mesh__space **space, struct mesh__waiter *waiter,
-	pal_deadline deadline)
-{
-	struct mesh_node *node = mesh__node_of(*space);
-	bool in_time;
-
-	TAILQ_INSERT_TAIL(&waiters->blocked, waiter, of_port);
-	if (node) {
-		in_time = mesh__poller_wait(&node->poller, waiter, deadline);
-	} else {
-		in_time = mesh__waiter_sleep(waiter, &(*space)->lock, deadline);
-	}
-	mesh__space_unlock(*space);
-	*space = mesh__port_lock(waiters->port);
-	TAILQ_REMOVE(&waiters->blocked, waiter, of_port);
-	return in_time;
-}
-
-/*
- * The caller holds a reference: another thread may give up the port meanwhile. *ret_left are its waiters then, if
- * they have to be freed, which is done without the lock: a base may be about to call, and is waited for.
- */
-static int take_or_wait(struct mesh_port *port, struct mesh__space **space, pal_deadline deadline,
-	struct mesh_message **ret, struct mesh__port_waiters **ret_left)
-{
-	struct mesh__port_waiters *waiters;
-	struct mesh__waiter waiter;
-	bool in_time = true;
-	int result;
-
-	/* Most often there is something, and nobody has to wait. */
-	if (port->queue_count && !(port->waiters && port->waiters->fn)) {
-		*ret = mesh__port_take(port);
-		mesh__port_room_made(port);
-		return 0;
-	}
-	waiters = mesh__port_waiters_of(port);
-	if (!waiters || mesh__waiter_init(&waiter) < 0)
-		return -ENOMEM;
-	for (;;) {
-		if (waiters->orphan) {
-			result = -ECANCELED;
-			break;
-		}
-		if (waiters->fn) {
-			result = -EBUSY;
-			break;
-		}
-		*ret = mesh__port_take(port);
-		mesh__port_room_made(port);
-		result = *ret ? 0 : mesh__port_end(port);
-		if (*ret || result)
-			break;
-		if (!in_time) {
-			result = -ETIMEDOUT;
-			break;
-		}
-		in_time = mesh__port_wait_once(waiters, space, &waiter, deadline);
-	}
-	mesh__waiter_deinit(&waiter);
-	*ret_left = mesh__port_inherit_waiters(waiters);
-	return result;
-}
-
-int mesh_port_recv(struct mesh_port *port, pal_deadline deadline, struct mesh_message **ret, struct pal_error *error)
-{
-	struct mesh__port_waiters *left = NULL;
-	struct mesh_message *message = NULL;
-	struct mesh__space *space;
-	int result;
-
-	if (!port || !ret)
-		return pal_error_set(error, MESH_STAGE_PORT, -EINVAL, "mesh_port_recv");
-	if (mesh__port_is_inherited(port))
-		return pal_error_set(error, MESH_STAGE_PORT, -EPERM, "receiving on another process's port");
-	space = mesh__port_lock(port);
-	mesh__port_ref(port);
-	result = take_or_wait(port, &space, deadline, &message, &left);
-	settle_event_fd(port);
-	if (left) {
-		mesh__space_unlock(space);
-		mesh__port_free_waiters(left);
-		space = mesh__port_lock(port);
-	}
-	mesh__port_unref(port);
-	mesh__space_unlock(space);
-	if (!result)
-		*ret = message;
-	else if (result == -EPIPE)
-		pal_error_set(error, MESH_STAGE_PORT, result, "the other end of a port was closed");
-	else if (result == -ECONNRESET)
-		pal_error_set(error, MESH_STAGE_PORT, result, "a port failed");
-	else
-		pal_error_set(error, MESH_STAGE_PORT, result, "receiving on a port");
-	return result;
-}
-
-int mesh_port_try_recv(struct mesh_port *port, struct mesh_message **ret)
-{
-	struct mesh_message *message;
-	struct mesh__space *space;
-	int result = 0;
-
-	if (!port || !ret)
-		return -EINVAL;
-	if (mesh__port_is_inherited(port))
-		return -EPERM;
-	space = mesh__port_lock(port);
-	message = mesh__port_take(port);
-	mesh__port_room_made(port);
-	if (!message) {
-		result = mesh__port_end(port);
-		if (!result)
-			result = -EAGAIN;
-	}
-	settle_event_fd(port);
-	mesh__space_unlock(space);
-	if (message)
-		*ret = message;
-	return result;
-}
-
 /* ---- making, closing ---- */
 
 int mesh_port_pair(struct mesh_port **ret_a, struct mesh_port **ret_b)
@@ -487,15 +426,30 @@ int mesh_port_pair(struct mesh_port **ret_a, struct mesh_port **ret_b)
 	return mesh__port_pair(NULL, ret_a, ret_b);
 }
 
+/*
+ * At once, under one lock: a thread that had come to wait on the port between the end of its waiters and that of the
+ * port would not be woken by anybody. They may have an event that is about to look at the port in another thread.
+ */
 static void release(struct mesh_port *port, bool fail)
 {
+	struct mesh__port_waiters *waiters;
+	struct mesh__space *space;
 	int saved = errno;
 
 	if (!port || mesh__port_is_inherited(port))
 		return;
-	if (port->detach)
-		port->detach(port);
-	mesh__port_release(port, fail);
+	space = mesh__port_lock(port);
+	waiters = unhook(port);
+	if (waiters)
+		mesh__port_ref(port);
+	mesh__port_give_up(port, fail);
+	mesh__space_unlock(space);
+	if (waiters) {
+		mesh__port_free_waiters(waiters);
+		space = mesh__port_lock(port);
+		mesh__port_unref(port);
+		mesh__space_unlock(space);
+	}
 	errno = saved;
 }
 

@@ -25,19 +25,26 @@ struct mesh_message;
  */
 struct mesh_port;
 
-/* A pair in this process, without a node. Either end may later be sent anywhere. 0, -ENOMEM. */
+/*
+ * A pair in this process, without a node. Either end may later be sent anywhere; with the first one that is sent on a port of
+ * a node, or that mesh_node_invite is given, the pair becomes that node's. 0, -ENOMEM.
+ */
 PAL_EXPORT int mesh_port_pair(struct mesh_port **ret_a, struct mesh_port **ret_b) PAL_MUST_CHECK;
 
 /*
  * Sends and never waits: what a link cannot take yet is queued. The message is
  * consumed, also on failure. Sending to an end that is closed or failed drops
- * the message and succeeds: there is nobody to tell, and receiving says why.
- *   -EINVAL  NULL      -EMSGSIZE  more descriptors than a message may carry, or more bytes than the node allows
- *   -ELOOP   the message carries this port itself, which stays the caller's, or its peer
+ * the message and succeeds: there is nobody to tell, and receiving says why. So it is with a message of more than 16 KiB for
+ * another process where this one may not make the memfd for it (doc/mesh.md): the port fails then.
+ *   -EINVAL  NULL      -EMSGSIZE  more descriptors than a message may carry, or more bytes than the node allows; or
+ *            on the ports in it more is unread than may wait for another node, even if nothing else did
+ *   -ELOOP   the message carries this port itself, which stays the caller's (message.h), or its peer, or a port with
+ *            that one somewhere in its unread messages - or with ports so deep in theirs (more than 16) that it may be there
  *   -EXDEV   it carries a port of another node of this process
  *   -ENOMEM  nothing was sent, the port is as before
- *   -EAGAIN  the same: too much waits already for a node that does not read (max_queued in node.h), or on the other
- *            end, where that is in this process (max_port_unread). See mesh_port_try_send and mesh_port_send_wait.
+ *   -EAGAIN  the same: too much waits already for a node that does not read (max_queued in node.h) - for a message
+ *            with ports also what is unread on those, and the ports sent to that node which it does not take note of -
+ *            or on the other end, where that is in this process (max_port_unread). See mesh_port_try_send and mesh_port_send_wait.
  */
 PAL_EXPORT int mesh_port_send(struct mesh_port *port, struct mesh_message *message) PAL_MUST_CHECK;
 
@@ -48,7 +55,11 @@ PAL_EXPORT int mesh_port_send(struct mesh_port *port, struct mesh_message *messa
  */
 PAL_EXPORT int mesh_port_send_last(struct mesh_port *port, struct mesh_message *message) PAL_MUST_CHECK;
 
-/* The same, and gives up the handle, also on failure. Never -EAGAIN: it could not be said later. */
+/*
+ * The same, and gives up the handle, also on failure. Never -EAGAIN: it could not be said later. What should be said to a node
+ * that lets too much wait fails: the link, where it does not read; the port alone, where it does not take note of the ports
+ * that are sent to it.
+ */
 PAL_EXPORT int mesh_port_send_and_free(struct mesh_port *port, struct mesh_message *message) PAL_MUST_CHECK;
 
 /* Like mesh_port_send, but with -EAGAIN, and only then, the message stays the caller's, for another try. */
@@ -57,6 +68,7 @@ PAL_EXPORT int mesh_port_try_send(struct mesh_port *port, struct mesh_message *m
 /*
  * Like mesh_port_send, but waits where that would say -EAGAIN, and reads and writes the node's links meanwhile, if no other
  * thread is at it. Also -ETIMEDOUT and -ECANCELED, as mesh_port_recv; the message is consumed then, too.
+ * It does not wait for a program in another process that lets messages lie: that port fails (doc/mesh.md, "How fast a sender may be").
  */
 PAL_EXPORT int mesh_port_send_wait(struct mesh_port *port, struct mesh_message *message, pal_deadline deadline,
 	struct pal_error *error) PAL_MUST_CHECK;

@@ -73,11 +73,14 @@ static struct mesh__tie *tie_of(struct mesh_port *port, const struct mesh__ref *
 struct mesh__ref mesh__port_unrefer(struct mesh_port *port, struct mesh__ref *which)
 {
 	struct mesh__tie *tie = tie_of(port, which);
+	struct mesh__ref old;
 
 	if (tie->holder)
 		LIST_REMOVE(tie, next);
 	tie->holder = NULL;
-	return mesh__ref_take(which);
+	old = mesh__ref_take(which);
+	mesh__port_account(port);
+	return old;
 }
 
 void mesh__port_refer(struct mesh_port *port, struct mesh__ref *which, struct mesh__ref to)
@@ -91,6 +94,7 @@ void mesh__port_refer(struct mesh_port *port, struct mesh__ref *which, struct me
 		LIST_INSERT_HEAD(list, tie, next);
 		tie->holder = port;
 	}
+	mesh__port_account(port);
 	mesh__ref_clear(&old);
 }
 

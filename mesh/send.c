@@ -125,67 +125,55 @@ bool mesh__port_call_writable(struct mesh__space **space, struct mesh__port_wait
 }
 
 /*
- * The event of a callback that was called or is not wanted any more, to free without the lock. It must not stay in
+ * The watch of a callback that was called or is not wanted any more, to free without the lock. It must not stay in
  * the base, which may be freed before the port. Not of waiters that went off their port: it is freed with them.
  */
-static struct event *take_event(struct mesh__port_waiters *waiters)
+static struct mesh__watch *take_watch(struct mesh__port_waiters *waiters)
 {
 	if (waiters->port->waiters != waiters || waiters->writable_fn)
 		return NULL;
-	return PAL_TAKE_POINTER(waiters->writable_event);
-}
-
-static void free_event(struct event *event)
-{
-	if (event)
-		event_free(event); /* a base in another thread may be about to call: that is waited for */
+	return PAL_TAKE_POINTER(waiters->writable_watch);
 }
 
 /* A base found the eventfd readable. */
 static void on_base_writable(evutil_socket_t fd, short what, void *argument)
 {
-	struct mesh__port_waiters *waiters = argument;
+	struct mesh__watch *watch = argument;
+	struct mesh__port_waiters *waiters = watch->waiters;
 	struct mesh__port_waiters *left = NULL;
-	struct event *done = NULL;
+	struct mesh__watch *done = NULL;
 	struct mesh__space *space;
 	uint64_t ticks;
 
 	(void)what;
 	if (mesh__port_is_inherited(waiters->port)) {
-		event_del(waiters->writable_event);
+		event_del(watch->event);
 		return;
 	}
 	space = mesh__port_lock(waiters->port);
-	(void)!read(fd, &ticks, sizeof ticks);
-	if (mesh__port_call_writable(&space, waiters, &left) && !mesh__port_is_inherited(waiters->port))
-		done = take_event(waiters);
+	if (waiters->writable_watch == watch) {
+		(void)!read(fd, &ticks, sizeof ticks);
+		if (mesh__port_call_writable(&space, waiters, &left) && !mesh__port_is_inherited(waiters->port))
+			done = take_watch(waiters);
+	}
 	mesh__space_unlock(space);
-	free_event(done);
+	mesh__watch_free(done);
 	mesh__port_free_waiters(left);
 }
 
 static int watch_on_base(struct mesh__port_waiters *waiters, struct event_base *base)
 {
-	struct event *event;
-
 	if (waiters->writable_fd < 0)
 		waiters->writable_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (waiters->writable_fd < 0)
 		return -errno;
-	event = event_new(base, waiters->writable_fd, EV_READ | EV_PERSIST, on_base_writable, waiters);
-	if (!event)
-		return -ENOMEM;
-	if (event_add(event, NULL) < 0) {
-		event_free(event);
-		return -ENOMEM;
-	}
-	waiters->writable_event = event;
-	return 0;
+	waiters->writable_watch = mesh__watch_new(waiters, base, waiters->writable_fd, on_base_writable);
+	return waiters->writable_watch ? 0 : -ENOMEM;
 }
 
-/* With the lock. The event of a callback before this one, if it is another base's, is the caller's to free. */
+/* With the lock. The watch of a callback before this one, if it is another base's, is the caller's to free. */
 static int set_writable(struct mesh_port *port, struct event_base *base, mesh_port_writable_fn fn, void *userdata,
-	struct event **ret_old)
+	struct mesh__watch **ret_old)
 {
 	struct mesh_node *node = mesh__node_of(port->space);
 	struct mesh__port_waiters *waiters = mesh__port_waiters_of(port);
@@ -197,9 +185,9 @@ static int set_writable(struct mesh_port *port, struct event_base *base, mesh_po
 	if (!base && !node)
 		return -EINVAL;
 	waiters->writable_fn = NULL;
-	if (waiters->writable_event && (at_home || event_get_base(waiters->writable_event) != base))
-		*ret_old = PAL_TAKE_POINTER(waiters->writable_event);
-	if (!at_home && !waiters->writable_event)
+	if (waiters->writable_watch && (at_home || event_get_base(waiters->writable_watch->event) != base))
+		*ret_old = PAL_TAKE_POINTER(waiters->writable_watch);
+	if (!at_home && !waiters->writable_watch)
 		result = watch_on_base(waiters, base);
 	if (!result) {
 		waiters->writable_at_home = at_home;
@@ -213,7 +201,7 @@ static int set_writable(struct mesh_port *port, struct event_base *base, mesh_po
 int mesh_port_on_writable(struct mesh_port *port, struct event_base *base, mesh_port_writable_fn fn, void *userdata)
 {
 	struct mesh__space *space;
-	struct event *old = NULL;
+	struct mesh__watch *old = NULL;
 	int result = 0;
 
 	if (!port)
@@ -226,22 +214,22 @@ int mesh_port_on_writable(struct mesh_port *port, struct event_base *base, mesh_
 	} else if (port->waiters) {
 		port->waiters->writable_fn = NULL;
 		update_list(port->waiters);
-		old = take_event(port->waiters);
+		old = take_watch(port->waiters);
 	}
 	mesh__space_unlock(space);
-	free_event(old);
+	mesh__watch_free(old);
 	return result;
 }
 
 /* ---- sending ---- */
 
 /* For the callback that may be asked for next. If there is no memory to note it, it is called for the smallest room. */
-static void note_refused(struct mesh_port *port, const struct mesh__held *cost)
+static void note_refused(struct mesh_port *port, const struct mesh__sending *sending)
 {
 	struct mesh__port_waiters *waiters = mesh__port_waiters_of(port);
 
 	if (waiters)
-		waiters->refused = *cost;
+		waiters->refused = *sending;
 }
 
 /* What a child of fork may not send: it is another process's port, or carries one. The message is consumed. */
@@ -256,14 +244,14 @@ static int refuse_inherited(struct mesh_port *port, struct mesh_message *message
 /* -EAGAIN: there is no room, and the message is as it was. */
 static int send_if_room(struct mesh_port *port, struct mesh_message *message, bool close)
 {
-	struct mesh__held cost = mesh__message_cost(message);
 	struct mesh__space *space = mesh__port_lock(port);
+	struct mesh__sending sending = mesh__port_sending(port, message);
 	int result = -EAGAIN;
 
-	if (mesh__port_has_room(port, &cost, false))
+	if (mesh__port_has_room(port, &sending, false))
 		result = mesh__port_send(port, message, close);
 	else
-		note_refused(port, &cost);
+		note_refused(port, &sending);
 	mesh__space_unlock(space);
 	return result;
 }
@@ -314,7 +302,10 @@ int mesh_port_send_and_free(struct mesh_port *port, struct mesh_message *message
 
 	if (!result) {
 		struct mesh__space *space = mesh__port_lock(port);
+		struct mesh__sending sending = mesh__port_sending(port, message);
 
+		if (!mesh__port_may_send_unasked(port, &sending))
+			mesh__port_fail(port, "too many ports have gone there that its node does not let go of");
 		result = mesh__port_send(port, message, true);
 		mesh__space_unlock(space);
 	} else if (result == -EINVAL) {
@@ -327,7 +318,7 @@ int mesh_port_send_and_free(struct mesh_port *port, struct mesh_message *message
 /* ---- sending by waiting ---- */
 
 /* Called and returns with *space locked. 0: there is room. *ret_left as in mesh_port_recv. */
-static int wait_for_room(struct mesh_port *port, struct mesh__space **space, const struct mesh__held *cost,
+static int wait_for_room(struct mesh_port *port, struct mesh__space **space, const struct mesh__sending *sending,
 	pal_deadline deadline, struct mesh__port_waiters **ret_left)
 {
 	struct mesh__port_waiters *waiters = mesh__port_waiters_of(port);
@@ -340,12 +331,12 @@ static int wait_for_room(struct mesh_port *port, struct mesh__space **space, con
 	while (result == -EAGAIN) {
 		if (waiters->orphan) {
 			result = -ECANCELED;
-		} else if (mesh__port_has_room(port, cost, in_time)) {
+		} else if (mesh__port_has_room(port, sending, in_time)) {
 			result = 0;
 		} else if (!in_time) {
 			result = -ETIMEDOUT;
 		} else {
-			waiters->refused = *cost;
+			waiters->refused = *sending;
 			waiters->senders++;
 			update_list(waiters);
 			in_time = mesh__port_wait_once(waiters, space, &waiter, deadline);
@@ -362,14 +353,14 @@ static int wait_for_room(struct mesh_port *port, struct mesh__space **space, con
 
 static int send_or_wait(struct mesh_port *port, struct mesh_message **message, pal_deadline deadline)
 {
-	struct mesh__held cost = mesh__message_cost(*message);
 	struct mesh__port_waiters *left = NULL;
 	struct mesh__space *space = mesh__port_lock(port);
+	struct mesh__sending sending = mesh__port_sending(port, *message);
 	int result = 0;
 
 	mesh__port_ref(port);
-	if (!mesh__port_has_room(port, &cost, false))
-		result = wait_for_room(port, &space, &cost, deadline, &left);
+	if (!mesh__port_has_room(port, &sending, false))
+		result = wait_for_room(port, &space, &sending, deadline, &left);
 	if (left) {
 		mesh__space_unlock(space);
 		mesh__port_free_waiters(left);

@@ -97,16 +97,16 @@ static struct mesh_port *find_sender(const struct mesh__remote *to, const struct
 }
 
 /* The event will never arrive, so neither end of its port may wait for it. */
-static void fail_both_ends(
+void mesh__space_fail_encoding(
         struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event)
 {
 	struct mesh__space *space = to->space;
-	struct mesh__ref destination = mesh__ref_remote(mesh__remote_ref(to), port_id);
+	struct mesh__ref destination = mesh__ref_remote(mesh__remote_ref(to), port_id); /* the id may be a part of the event */
 	struct mesh_port *port;
 
 	while ((port = find_sender(to, &destination))) {
 		mesh__port_ref(port);
-		mesh__port_break(port, &space->node, NULL, "an event from it is too large");
+		mesh__port_break(port, &space->node, NULL, "an event from it can never be sent");
 		mesh__port_unref(port);
 	}
 	if (event->message)
@@ -121,14 +121,13 @@ int mesh__space_check_encoding(
         struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event, size_t *ret_size)
 {
 	size_t size = mesh__event_size(record_count(event->message), body_size(event));
-	struct mesh_id destination = *port_id; /* may be a part of the event */
 
 	if (to->failed) {
 		mesh__event_drop(to->space, event);
 		return -EPIPE;
 	}
 	if (!fits(to->space, event, size)) {
-		fail_both_ends(to, &destination, event);
+		mesh__space_fail_encoding(to, port_id, event);
 		return -EMSGSIZE;
 	}
 	*ret_size = size;

@@ -56,6 +56,29 @@ struct mesh__held {
 	size_t bytes, events, fds;
 };
 
+/*
+ * What of this node waits for the word of another one, and is held by no program any more: ports that have gone to it,
+ * until it has acknowledged them; ports that have gone on, until it talks to their new places; ports that were closed here,
+ * until it closes them. And what is stored at those on the move to it, which will follow.
+ */
+struct mesh__awaited {
+	size_t ports;
+	struct mesh__held stored;
+};
+
+/* What sending a message takes. Of the ports in it: how many they are, and what is unread on them. */
+struct mesh__sending {
+	struct mesh__held message, backlog;
+	size_t ports;
+};
+
+enum mesh__room {
+	MESH__ROOM_EVER,    /* if nothing else waited; of a message as such nothing is asked here */
+	MESH__ROOM_UNASKED, /* for what cannot be refused: beyond it its port fails */
+	MESH__ROOM_NOW,     /* for what a program sends */
+	MESH__ROOM_AGAIN    /* the same, and by far: who waits for it is told */
+};
+
 /* How far ahead of the next due number an event may be, and how many may wait. Beyond: the port fails. */
 #define MESH__SEQ_WINDOW ((uint64_t)1 << 24)
 #define MESH__MAX_PENDING ((size_t)1 << 20)
@@ -116,11 +139,8 @@ struct mesh__remote_ops {
 	 * learns of it that way. May be NULL: then that node is left waiting. Must not call back.
 	 */
 	void (*give_up)(struct mesh__remote *remote);
-	/*
-	 * Whether a program may send that much more to it: what waits for the link has a bound. `emptier`: whether
-	 * it is so by far, too. May be NULL: always. Must not call back.
-	 */
-	bool (*has_room)(struct mesh__remote *remote, const struct mesh__held *cost, bool emptier);
+	/* Whether that much more may be sent to it: what waits has a bound. May be NULL: always. Must not call back. */
+	bool (*has_room)(struct mesh__remote *remote, const struct mesh__sending *more, enum mesh__room how);
 };
 
 /* Embedded in the implementation's object. */
@@ -132,10 +152,16 @@ struct mesh__remote {
 	bool failed; /* set by mesh__space_lost; events to it are dropped by the machine */
 	struct mesh__held held, parked; /* parked: a part of held */
 	struct mesh__held *shared; /* the account of several, on which all of it is too, and which is what is limited; or NULL */
+	struct mesh__awaited awaited, *shared_awaited; /* the same */
 	struct mesh__tie_list named_by;
 };
 struct mesh__remote *mesh__remote_ref(struct mesh__remote *remote);
 void mesh__remote_unref(struct mesh__remote *remote);
+/* Of nodes that have one account together, theirs. */
+static inline const struct mesh__awaited *mesh__remote_awaited(const struct mesh__remote *remote)
+{
+	return remote->shared_awaited ? remote->shared_awaited : &remote->awaited;
+}
 
 /* ---- ports ---- */
 
@@ -162,6 +188,8 @@ struct mesh__port_far {
 	struct mesh__ref landmark;      /* PROXYING: one of the peers that came by, and */
 	unsigned changes, landmark_due; /* how many did; at that number the landmark is replaced */
 	struct mesh__charge charge;
+	struct mesh__remote *awaited;   /* on whose account the port is, by mesh__port_account only; one of those that it names */
+	struct mesh__held awaited_stored; /* and with how much */
 	struct mesh__event *pending;    /* uthash by seq */
 	size_t pending_count;
 	const char *why;                /* FAILED: for a debugger; static */
@@ -198,8 +226,6 @@ struct mesh_port {
 	void (*notify)(struct mesh_port *port);
 	struct mesh__port_waiters *waiters; /* port.c's own: blocking receivers, callback, eventfd */
 	void *userdata; /* of whoever set notify */
-	/* Called without a lock when the port is put into a message: its waiters must go, notify must become NULL. */
-	void (*detach)(struct mesh_port *port);
 };
 
 /*
@@ -230,26 +256,34 @@ static inline struct mesh__held mesh__message_cost(const struct mesh_message *me
 	}
 	return cost;
 }
+static inline struct mesh__held mesh__held_half(const struct mesh__held *held)
+{
+	return (struct mesh__held){.bytes = held->bytes / 2, .events = held->events / 2, .fds = held->fds / 2};
+}
 /* Whether so much more is within a bound. */
 bool mesh__held_fits(const struct mesh__held *held, const struct mesh__held *cost, const struct mesh__held *most);
+/* What it takes to send that on the port. */
+struct mesh__sending mesh__port_sending(const struct mesh_port *port, const struct mesh_message *message);
 /*
  * Whether the port's program may send so much more: what waits for the other end has a bound. `emptier`: by far, which is
- * when those who wait for it are told.
+ * when those who wait for it are told. Also true where sending will refuse it for good.
  */
-bool mesh__port_has_room(const struct mesh_port *port, const struct mesh__held *cost, bool emptier);
+bool mesh__port_has_room(const struct mesh_port *port, const struct mesh__sending *more, bool emptier);
+/* Whether a message that cannot be refused may carry so many ports. Else the port has to fail. */
+bool mesh__port_may_send_unasked(const struct mesh_port *port, const struct mesh__sending *more);
 /* The memory of an event from mesh__event_new that holds nothing. Takes NULL. */
 void mesh__event_release(struct mesh__event *event);
 /* Frees a message when the lock is released: its ports may belong to this space or to another. Takes NULL. */
 void mesh__event_message_free(struct mesh__space *space, struct mesh_message *message);
 
-/* All with the lock held, except mesh__port_pair. */
+/* All with the lock held, except where said, and mesh__port_pair. */
 int mesh__port_pair(struct mesh__space *space, struct mesh_port **ret_a, struct mesh_port **ret_b); /* NULL: local space */
 /* A registered port whose peer is remote from the start (join, invite). 0, -ENOMEM, -EEXIST, -EINVAL (id of zero). */
 int mesh__port_new_remote(struct mesh__space *space, const struct mesh_id *id, struct mesh__remote *remote,
 	const struct mesh_id *peer, struct mesh_port **ret);
 /*
  * Checks, then sends; consumes the message in every case. close: it is the last
- * one. Then runs the space. 0, -EMSGSIZE, -ENOMEM, -ELOOP (the message carries the
+ * one. Then runs the space. 0, -EMSGSIZE (also: more is unread on the ports in it than may ever wait), -ENOMEM, -ELOOP (the message carries the
  * port, which stays the caller's, or one that would get into its own queue), -EXDEV (a port of another
  * node of this process, where the peer is not in this one; a message that is
  * queued on a local pair may still meet that when the pair moves: then that port fails).
@@ -260,9 +294,13 @@ int mesh__port_send(struct mesh_port *port, struct mesh_message *message, bool c
  * -ELOOP (they are peers of one another), -EXDEV, -ENOMEM: then both have failed.
  */
 int mesh__port_bridge(struct mesh_port *x, struct mesh_port *y);
+/* Without the lock: whoever waits on the port is sent away, and its callbacks are removed. Of a port that goes into a message. */
+void mesh__port_detach(struct mesh_port *port);
 /* Gives up the owner's reference (closing it if it was not): the port may be freed here. Does not run the space. */
 void mesh__port_disown(struct mesh_port *port);
-/* The same for somebody who holds no lock; `fail`: the other end must learn that this is no orderly close. */
+/* The same; `fail`: the other end must learn that this is no orderly close. */
+void mesh__port_give_up(struct mesh_port *port, bool fail);
+/* That for somebody who holds no lock. */
 void mesh__port_release(struct mesh_port *port, bool fail);
 /* The next received message, or NULL. */
 struct mesh_message *mesh__port_take(struct mesh_port *port);
@@ -355,6 +393,8 @@ int mesh__space_check_encoding(
 	struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event, size_t *ret_size);
 int mesh__space_encode_at(struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event, uint8_t *at,
 	int fds[MESH_MESSAGE_MAX_FDS], size_t *ret_fds);
+/* In place of the second step, where the event can never be sent: both ends of its port fail, as for -EMSGSIZE. */
+void mesh__space_fail_encoding(struct mesh__remote *to, const struct mesh_id *port_id, struct mesh__event *event);
 /* An event that was posted and will not be encoded. Takes NULL. */
 void mesh__event_free(struct mesh__event *event);
 

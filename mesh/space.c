@@ -63,6 +63,8 @@ static void move_out(struct mesh__space *space)
 	while ((port = LIST_FIRST(&space->all))) {
 		clear_charges(port);
 		mesh__space_rehome(port, &local_space);
+		if (port->notify)
+			port->notify(port); /* who waits on it waits there from now on */
 	}
 	pthread_mutex_unlock(&local_space.lock);
 }

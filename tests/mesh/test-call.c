@@ -2,6 +2,7 @@
 #include "nodes.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -165,10 +166,149 @@ START_TEST(wrong_requests_are_refused_and_consumed)
 }
 END_TEST
 
+/* ---- on a base that does not run: only who waits reads ---- */
+
+/* For mesh_port_set_callback() of a port that nobody else holds if `userdata` says so. */
+static char own;
+
+static bool is_end(struct mesh_port *port, int status, const void *userdata)
+{
+	if (status && userdata == &own)
+		mesh_port_free(port);
+	return status;
+}
+
+static void answer(struct mesh_port *port, int status, struct mesh_message *message, void *userdata)
+{
+	if (is_end(port, status, userdata))
+		return;
+	ck_assert_int_eq(mesh_message_reply(message, text("yes")), 0);
+	mesh_message_free(message);
+}
+
+/* On the port come ports that take requests. */
+static void serve_ports(struct mesh_port *port, int status, struct mesh_message *message, void *userdata)
+{
+	if (is_end(port, status, userdata))
+		return;
+	ck_assert_int_eq(mesh_port_set_callback(mesh_message_take_port(message, 0), NULL, answer, &own), 0);
+	mesh_message_free(message);
+}
+
+/* On the port come ports that bring such ports. */
+static void serve_queues(struct mesh_port *port, int status, struct mesh_message *message, void *userdata)
+{
+	if (is_end(port, status, userdata))
+		return;
+	ck_assert_int_eq(mesh_port_set_callback(mesh_message_take_port(message, 0), NULL, serve_ports, &own), 0);
+	mesh_message_free(message);
+}
+
+static void expect_answer(struct mesh_port *port)
+{
+	struct mesh_message *answer;
+	struct pal_error error;
+
+	ck_assert_ok(mesh_port_call(port, text("?"), NODES_PATIENCE, &answer, &error), &error);
+	mesh_message_free(answer);
+}
+
+static void make_leader_on_base(struct event_base *base, struct node_pair *pair)
+{
+	struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .base = base};
+
+	ck_assert_int_eq(mesh_node_new(&options, &pair->leader, NULL), 0);
+	nodes_invite(pair->leader, &pair->host, &pair->at_leader, &pair->at_host);
+}
+
+/* The other end has left, and that it has come there is in the socket still. */
+START_TEST(a_call_to_a_node_that_was_just_invited_reads_by_itself)
+{
+	struct event_base *base = event_base_new();
+	struct node_pair pair;
+
+	make_leader_on_base(base, &pair);
+	ck_assert_int_eq(mesh_port_set_callback(pair.at_host, NULL, answer, NULL), 0);
+	expect_answer(pair.at_leader);
+	nodes_free(&pair);
+	event_base_free(base);
+}
+END_TEST
+
+/* The port that takes the request is itself in a message that waits. */
+START_TEST(a_call_to_a_port_that_was_just_sent_reads_by_itself)
+{
+	struct event_base *base = event_base_new();
+	struct mesh_port *p, *q;
+	struct node_pair pair;
+
+	make_leader_on_base(base, &pair);
+	ck_assert_int_eq(mesh_port_set_callback(pair.at_host, NULL, serve_ports, NULL), 0);
+	ck_assert_int_eq(mesh_port_pair(&p, &q), 0);
+	nodes_send_port(pair.at_leader, "q", q);
+	expect_answer(p);
+	mesh_port_free(p);
+	nodes_free(&pair);
+	event_base_free(base);
+}
+END_TEST
+
+/* It was sent when nobody could know that its receiver would leave, in the queue of one that does, and so on. */
+START_TEST(who_waits_for_the_answer_to_a_request_that_leaves_in_a_queue_reads_by_itself)
+{
+	struct event_base *base = event_base_new();
+	struct mesh_port *p, *q, *r, *s, *answers;
+	struct node_pair pair;
+
+	make_leader_on_base(base, &pair);
+	ck_assert_int_eq(mesh_port_pair(&p, &q), 0);
+	ck_assert_int_eq(mesh_port_pair(&r, &s), 0);
+	ck_assert_int_eq(mesh_port_request(p, text("?"), &answers), 0);
+	nodes_send_port(r, "q, with the request", q);
+	nodes_send_port(pair.at_leader, "s, with q", s);
+	ck_assert_int_eq(mesh_port_set_callback(pair.at_host, NULL, serve_queues, NULL), 0);
+	nodes_expect_text(answers, "yes");
+	mesh_port_free(answers);
+	mesh_port_free(p);
+	mesh_port_free(r);
+	nodes_free(&pair);
+	event_base_free(base);
+}
+END_TEST
+
+/* A host on a base that does not run, with a port whose other end is at a node that it has not met. */
+START_TEST(a_call_to_a_node_that_has_not_been_met_reads_by_itself)
+{
+	struct event_base *base = event_base_new();
+	struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .base = base};
+	struct mesh_port *from_asker, *passenger, *at_asker, *p, *q;
+	struct mesh_invitation invitation;
+	struct mesh_node *asker;
+	struct node_pair pair;
+
+	nodes_make(&pair);
+	ck_assert_int_eq(mesh_port_pair(&from_asker, &passenger), 0);
+	ck_assert_int_eq(mesh_node_invite(pair.leader, passenger, &invitation, NULL), 0);
+	ck_assert_int_eq(mesh_node_join(&invitation, &options, NODES_PATIENCE, &asker, &at_asker, NULL), 0);
+	ck_assert_int_eq(mesh_port_pair(&p, &q), 0);
+	nodes_send_port(pair.at_leader, "q", q);
+	nodes_send_port(from_asker, "p", p);
+	ck_assert_int_eq(mesh_port_set_callback(pair.at_host, NULL, serve_ports, NULL), 0);
+	p = nodes_expect_port(at_asker, "p");
+	expect_answer(p);
+	mesh_port_free(p);
+	mesh_port_free(from_asker);
+	mesh_port_free(at_asker);
+	mesh_node_free(asker);
+	nodes_free(&pair);
+	event_base_free(base);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("mesh/call");
-	TCase *calls = support_tcase(suite, "calls");
+	TCase *calls = support_tcase(suite, "calls"), *reading = support_tcase(suite, "reading");
 
 	tcase_add_test(calls, a_call_brings_the_answer_of_another_node);
 	tcase_add_test(calls, requests_may_be_answered_in_any_order);
@@ -176,6 +316,10 @@ static Suite *make_suite(void)
 	tcase_add_test(calls, a_request_that_nobody_answers_ends);
 	tcase_add_test(calls, an_answer_that_is_failed_is_no_orderly_end);
 	tcase_add_test(calls, wrong_requests_are_refused_and_consumed);
+	tcase_add_test(reading, a_call_to_a_node_that_was_just_invited_reads_by_itself);
+	tcase_add_test(reading, a_call_to_a_port_that_was_just_sent_reads_by_itself);
+	tcase_add_test(reading, who_waits_for_the_answer_to_a_request_that_leaves_in_a_queue_reads_by_itself);
+	tcase_add_test(reading, a_call_to_a_node_that_has_not_been_met_reads_by_itself);
 	return suite;
 }
 

@@ -4,6 +4,7 @@
  * real; what no sound program sends is made with the library's private headers.
  */
 #include "limits.h"
+#include "wild.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -130,7 +131,9 @@ END_TEST
 
 struct counter {
 	pthread_mutex_t lock;
+	pthread_cond_t changed;
 	unsigned seen;
+	bool go_on;
 };
 
 static void count(struct mesh_port *port, int status, struct mesh_message *message, void *userdata)
@@ -145,79 +148,112 @@ static void count(struct mesh_port *port, int status, struct mesh_message *messa
 	pthread_mutex_unlock(&counter->lock);
 }
 
+static void expect_counted(struct counter *counter, unsigned expected)
+{
+	for (unsigned seen = 0; seen < expected;) {
+		pthread_mutex_lock(&counter->lock);
+		seen = counter->seen;
+		pthread_mutex_unlock(&counter->lock);
+		ck_assert_uint_eq(links_over_limit(), 0);
+		support_look_again();
+	}
+}
+
+enum { MESSAGES = 20000 };
+
 /* More is sent at a stretch than the limit: reading must not be faster than the callback. */
 START_TEST(a_program_that_takes_everything_by_callback_is_within_the_limits)
 {
 	const struct mesh_node_options options = {
 		WHOLE_ACCOUNT_PER_PORT, .max_unread_messages = 2 * MESH__PACKETS_PER_TURN};
 	struct counter counter = {.lock = PTHREAD_MUTEX_INITIALIZER};
-	enum { MESSAGES = 20000 };
 
 	make_mesh(&options);
 	ck_assert_int_eq(mesh_port_set_callback(from_bad, NULL, count, &counter), 0);
 	for (unsigned i = 0; i < MESSAGES; i++)
 		send_sized(at_bad, 10, 0);
 	mesh_port_free(PAL_TAKE_POINTER(at_bad));
-	for (unsigned seen = 0; seen < MESSAGES + 1;) { /* and the end */
-		pthread_mutex_lock(&counter.lock);
-		seen = counter.seen;
-		pthread_mutex_unlock(&counter.lock);
-		ck_assert_uint_eq(links_over_limit(), 0);
-		support_look_again();
-	}
+	expect_counted(&counter, MESSAGES + 1); /* and the end */
+	free_mesh();
+}
+END_TEST
+
+static bool a_thread_lets_home_go_first(void)
+{
+	bool yields;
+
+	mesh__space_lock(&leader->space);
+	yields = leader->poller.home_patience != 0;
+	mesh__space_unlock(&leader->space);
+	return yields;
+}
+
+/* The callback stands still at first, and a thread that waits for something else could read all of it. */
+START_TEST(a_thread_that_waits_does_not_read_faster_than_the_callback_at_home)
+{
+	const struct mesh_node_options options = {
+		WHOLE_ACCOUNT_PER_PORT, .max_unread_messages = 40 * MESH__PACKETS_PER_TURN};
+	struct counter counter = {.lock = PTHREAD_MUTEX_INITIALIZER};
+	pthread_t reads;
+	void *received;
+
+	make_mesh(&options);
+	ck_assert_int_eq(pthread_create(&reads, NULL, nodes_receive_all, from_good), 0);
+	ck_assert_int_eq(mesh_port_set_callback(from_bad, NULL, count, &counter), 0);
+	pthread_mutex_lock(&counter.lock);
+	for (unsigned i = 0; i < MESSAGES; i++)
+		send_sized(at_bad, 10, 0);
+	SUPPORT_LOOK_UNTIL(a_thread_lets_home_go_first() || links_over_limit());
+	pthread_mutex_unlock(&counter.lock);
+	expect_counted(&counter, MESSAGES);
+	mesh_port_free(PAL_TAKE_POINTER(at_good));
+	ck_assert_int_eq(pthread_join(reads, &received), 0);
+	ck_assert_ptr_null(received);
+	free_mesh();
+}
+END_TEST
+
+/* A callback waits for what another thread is to receive, behind all that has come for the callback. */
+static void wait_for_the_other(struct mesh_port *port, int status, struct mesh_message *message, void *userdata)
+{
+	struct counter *counter = userdata;
+
+	count(port, status, message, userdata);
+	pthread_mutex_lock(&counter->lock);
+	while (!counter->go_on)
+		pthread_cond_wait(&counter->changed, &counter->lock);
+	pthread_mutex_unlock(&counter->lock);
+}
+
+START_TEST(a_callback_may_wait_for_what_another_thread_receives)
+{
+	const struct mesh_node_options options = {
+		WHOLE_ACCOUNT_PER_PORT, .max_unread_messages = 6 * MESH__PACKETS_PER_TURN};
+	enum { FEW = 5 * MESH__PACKETS_PER_TURN };
+	struct counter counter = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+	struct mesh_port *here, *there;
+
+	make_mesh(&options);
+	ck_assert_int_eq(mesh_port_pair(&here, &there), 0);
+	nodes_send_port(from_bad, "there", there);
+	there = nodes_expect_port(at_bad, "there");
+	ck_assert_int_eq(mesh_port_set_callback(from_bad, NULL, wait_for_the_other, &counter), 0);
+	for (unsigned i = 0; i < FEW; i++)
+		send_sized(at_bad, 10, 0);
+	nodes_send_text(there, "go on");
+	nodes_expect_text(here, "go on");
+	pthread_mutex_lock(&counter.lock);
+	counter.go_on = true;
+	pthread_cond_signal(&counter.changed);
+	pthread_mutex_unlock(&counter.lock);
+	expect_counted(&counter, FEW);
+	mesh_port_free(here);
+	mesh_port_free(there);
 	free_mesh();
 }
 END_TEST
 
 /* ---- a guest without a node: events that no library sends ---- */
-
-struct wild {
-	struct mesh_invitation invitation;
-	struct mesh_port *port; /* the leader's */
-	struct mesh_id target;  /* what the events are for */
-};
-
-/* The leader's port for its guest, as the wild one would read it from the first message. */
-static struct wild wild_guest(void)
-{
-	struct wild wild;
-	struct mesh_port *passenger;
-	struct pal_error error = {0};
-	uint8_t packet[MESH__PACKET_MAX];
-	struct mesh__raw_event event;
-	struct mesh__record record;
-	ssize_t size;
-
-	ck_assert_int_eq(mesh_port_pair(&wild.port, &passenger), 0);
-	ck_assert_ok(mesh_node_invite(leader, passenger, &wild.invitation, &error), &error);
-	ck_assert_int_eq(fcntl(wild.invitation.fd, F_SETFL, 0), 0);
-	size = recv(wild.invitation.fd, packet, sizeof packet, 0);
-	ck_assert_int_gt(size, 0);
-	ck_assert_int_eq(mesh__raw_event_parse(packet + MESH__PACKET_HEADER_SIZE,
-				 (size_t)size - MESH__PACKET_HEADER_SIZE, &event),
-		0);
-	ck_assert_uint_eq(event.record_count, 3);
-	mesh__record_parse(event.records + 2 * MESH__RECORD_SIZE, &record);
-	wild.target = record.peer_port;
-	return wild;
-}
-
-static void wild_send(const struct wild *wild, enum mesh__event_type type, uint64_t seq, const struct mesh__record *records,
-	size_t count, const void *body, size_t size)
-{
-	uint8_t packet[MESH__PACKET_MAX], *event = packet + MESH__PACKET_HEADER_SIZE;
-
-	mesh__packet_header_write(packet, MESH__PACKET_EVENT);
-	mesh__event_header_write(event, &wild->target, (uint8_t)type, type == MESH__EVENT_MESSAGE ? MESH__FLAG_MESSAGE : 0,
-		seq, (uint32_t)count, (uint32_t)size);
-	for (size_t i = 0; i < count; i++)
-		mesh__record_write(event + MESH__EVENT_HEADER_SIZE + i * MESH__RECORD_SIZE, &records[i]);
-	if (size)
-		memcpy(event + mesh__event_size(count, 0), body, size);
-	/* It waits where there is no room; once the leader has closed the link it fails, which is seen later. */
-	(void)!pal_socket_send(
-		wild->invitation.fd, packet, MESH__PACKET_HEADER_SIZE + mesh__event_size(count, size), NULL, 0);
-}
 
 /* Reads until the leader has closed the link. */
 static void wild_expect_end(struct wild *wild)
@@ -298,7 +334,8 @@ START_TEST(a_large_body_is_read_for_a_port_that_is_there)
 
 		mesh__event_header_write(event, known ? &wild.target : &nobody, MESH__EVENT_MESSAGE, MESH__FLAG_MESSAGE, 1,
 			0, (uint32_t)body);
-		memfds[known] = mesh__large_event_new(event, mesh__event_size(0, body));
+		memfds[known] = mesh__large_event_open(mesh__event_size(0, body));
+		ck_assert_int_eq(mesh__large_event_write(memfds[known], event, mesh__event_size(0, body)), 0);
 		ck_assert_int_ge(memfds[known], 0);
 	}
 	free(event);
@@ -334,6 +371,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(unread, a_node_that_stays_within_the_limits_keeps_its_link, 0, FLOODS);
 	tcase_add_test(unread, closing_a_port_gives_back_what_was_unread_on_it);
 	tcase_add_test(unread, a_program_that_takes_everything_by_callback_is_within_the_limits);
+	tcase_add_test(unread, a_thread_that_waits_does_not_read_faster_than_the_callback_at_home);
+	tcase_add_test(unread, a_callback_may_wait_for_what_another_thread_receives);
 	tcase_add_loop_test(unread, events_that_wait_for_a_missing_one_count, 0, 2);
 	tcase_add_test(unread, ports_that_are_never_closed_count);
 	tcase_add_test(unread, a_large_body_is_read_for_a_port_that_is_there);

@@ -128,6 +128,25 @@ START_TEST(ports_cannot_be_in_one_anothers_queues)
 }
 END_TEST
 
+/* The queue of each holds the next one. What would make it a ring is refused, however long that is. */
+START_TEST(ports_cannot_make_a_ring_of_queues)
+{
+	const size_t lengths[] = {2, 16, 17, 18, 19, 200};
+	struct mesh_port *ends[200], *ports[200] = {0};
+	size_t length = lengths[_i];
+
+	for (size_t i = 0; i < length; i++)
+		ck_assert_int_eq(mesh__port_pair(NULL, &ends[i], &ports[i]), 0);
+	for (size_t i = 0; i + 1 < length; i++)
+		ck_assert_int_eq(memory_send_ports(ends[i], "the next one", ports[i + 1], NULL), 0);
+	ck_assert_int_eq(memory_send_ports(ends[length - 1], "and the first", ports[0], NULL), -ELOOP);
+	for (size_t i = 0; i < length; i++) {
+		ck_assert_int_eq(memory_end(ends[i]), -EPIPE); /* all of them have gone with the message */
+		memory_free(ends[i]);
+	}
+}
+END_TEST
+
 /* S151. */
 START_TEST(closing_a_port_closes_the_ports_in_its_unread_messages)
 {
@@ -165,18 +184,18 @@ END_TEST
 
 START_TEST(messages_nested_deeper_than_any_stack_are_freed)
 {
-	struct mesh_port *a, *b, *c, *d;
+	struct mesh_port *outer, *a, *c, *d;
 
-	ck_assert_int_eq(mesh__port_pair(NULL, &a, &b), 0);
+	ck_assert_int_eq(mesh__port_pair(NULL, &a, &outer), 0);
 	for (size_t i = 0; i < 100000; i++) {
 		ck_assert_int_eq(mesh__port_pair(NULL, &c, &d), 0);
 		ck_assert_int_eq(memory_send_message(a, mesh_message_new("x", 1), false), 0);
-		ck_assert_int_eq(memory_send_ports(c, "nested", b, NULL), 0);
+		ck_assert_int_eq(memory_send_ports(a, "nested", d, NULL), 0);
 		memory_free(a);
 		a = c;
-		b = d;
 	}
-	memory_free(b);
+	memory_free(outer);
+	ck_assert_int_eq(memory_end(a), -EPIPE); /* up to the innermost one */
 	memory_free(a);
 }
 END_TEST
@@ -341,6 +360,7 @@ static Suite *make_suite(void)
 	tcase_add_test(local, ports_cannot_be_in_one_anothers_queues);
 	tcase_add_test(local, closing_a_port_closes_the_ports_in_its_unread_messages);
 	tcase_add_test(local, a_port_sent_to_a_closed_port_is_closed);
+	tcase_add_loop_test(local, ports_cannot_make_a_ring_of_queues, 0, 6);
 	tcase_add_test(local, messages_nested_deeper_than_any_stack_are_freed);
 	tcase_add_test(limits, descriptors_are_limited_by_what_the_event_is_sent_as);
 	tcase_add_test(limits, a_message_over_the_limit_is_refused);

@@ -2,7 +2,10 @@
 #include <mesh/port-waiters-priv.h>
 
 #include <errno.h>
+#include <event2/event.h>
+#include <event2/thread.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include <mesh/invitation.h>
 #include <mesh/message.h>
@@ -188,6 +191,142 @@ START_TEST(threads_that_wait_on_a_port_return_when_it_goes)
 }
 END_TEST
 
+/* ---- a thread that has entered mesh_port_recv when another one gives up the port ---- */
+
+static _Thread_local bool entering;
+static int entered, freeing, go_on;
+
+/* mesh_port_recv allocates under the lock, once it has seen that it has to wait. */
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size)
+{
+	if (entering) {
+		entering = false;
+		support_tell(&entered, 1);
+		support_await(&go_on, 1);
+	}
+	return __real_calloc(count, size);
+}
+
+static void *enter_receive(void *port)
+{
+	entering = true;
+	return receive(port);
+}
+
+static void *give_up(void *port)
+{
+	support_tell(&freeing, gettid());
+	mesh_port_free(port);
+	return NULL;
+}
+
+START_TEST(who_is_about_to_wait_on_a_port_returns_when_it_goes)
+{
+	pthread_t receiver, freer;
+	struct mesh_port *a, *b;
+	void *result;
+
+	entered = freeing = go_on = 0;
+	ck_assert_int_eq(mesh_port_pair(&a, &b), 0);
+	ck_assert_int_eq(pthread_create(&receiver, NULL, enter_receive, a), 0);
+	support_await(&entered, 1);
+	ck_assert_int_eq(pthread_create(&freer, NULL, give_up, a), 0);
+	support_await(&freeing, 1);
+	ck_assert(support_await_state(freeing, 'S')); /* for the lock */
+	support_tell(&go_on, 1);
+	ck_assert_int_eq(pthread_join(receiver, &result), 0);
+	ck_assert_int_eq((int)(intptr_t)result, -ECANCELED);
+	ck_assert_int_eq(pthread_join(freer, NULL), 0);
+	mesh_port_free(b);
+}
+END_TEST
+
+/* ---- a base that is about to call when another thread sets another callback ---- */
+
+static _Thread_local bool calling;
+static int called, replaced;
+
+struct mesh__space *__real_mesh__port_lock(struct mesh_port *port);
+struct mesh__space *__wrap_mesh__port_lock(struct mesh_port *port);
+struct mesh__space *__wrap_mesh__port_lock(struct mesh_port *port)
+{
+	if (calling) {
+		calling = false;
+		support_tell(&called, 1);
+		support_await(&replaced, 1);
+	}
+	return __real_mesh__port_lock(port);
+}
+
+/* It waits for the call. */
+void __real_event_free(struct event *event);
+void __wrap_event_free(struct event *event);
+void __wrap_event_free(struct event *event)
+{
+	support_tell(&replaced, 1);
+	__real_event_free(event);
+}
+
+static void *run_base(void *base)
+{
+	calling = true;
+	event_base_loop(base, EVLOOP_ONCE);
+	return NULL;
+}
+
+static void note_thread(struct mesh_port *port, int status, struct mesh_message *message, void *userdata)
+{
+	pthread_t *thread = userdata;
+
+	(void)port;
+	ck_assert_int_eq(status, 0);
+	mesh_message_free(message);
+	*thread = pthread_self();
+}
+
+static void note_writable(struct mesh_port *port, void *userdata)
+{
+	note_thread(port, 0, NULL, userdata);
+}
+
+static int set_callback(struct mesh_port *port, struct event_base *base, pthread_t *thread, bool writable)
+{
+	if (writable)
+		return mesh_port_on_writable(port, base, note_writable, thread);
+	return mesh_port_set_callback(port, base, note_thread, thread);
+}
+
+START_TEST(a_call_that_comes_late_is_not_one_of_the_callback_that_was_set_meanwhile)
+{
+	pthread_t runner, old = 0, new = 0;
+	struct event_base *first, *second;
+	struct mesh_port *a, *b;
+
+	ck_assert_int_eq(evthread_use_pthreads(), 0);
+	first = event_base_new();
+	second = event_base_new();
+	called = replaced = 0;
+	ck_assert_int_eq(mesh_port_pair(&a, &b), 0);
+	ck_assert_int_eq(set_callback(b, first, &old, _i), 0);
+	ck_assert_int_eq(mesh_port_send(a, mesh_message_new("one", 3)), 0);
+	ck_assert_int_eq(pthread_create(&runner, NULL, run_base, first), 0);
+	support_await(&called, 1);
+	ck_assert_int_eq(set_callback(b, second, &new, _i), 0);
+	ck_assert_int_eq(pthread_join(runner, NULL), 0);
+	ck_assert_int_eq(old, 0);
+	ck_assert_int_eq(new, 0);
+	event_base_loop(second, EVLOOP_ONCE);
+	ck_assert(pthread_equal(new, pthread_self()));
+	mesh_port_free(a);
+	mesh_port_free(b);
+	event_base_free(first);
+	event_base_free(second);
+	libevent_global_shutdown();
+}
+END_TEST
+
 /* ---- bridges ---- */
 
 struct joint {
@@ -246,6 +385,8 @@ static Suite *make_suite(void)
 	tcase_add_test(threads, senders_keep_their_order_while_the_receiver_moves);
 	tcase_add_test(threads, a_node_goes_while_others_use_its_ports);
 	tcase_add_loop_test(threads, threads_that_wait_on_a_port_return_when_it_goes, 0, 4);
+	tcase_add_test(threads, who_is_about_to_wait_on_a_port_returns_when_it_goes);
+	tcase_add_loop_test(threads, a_call_that_comes_late_is_not_one_of_the_callback_that_was_set_meanwhile, 0, 2);
 	tcase_add_loop_test(threads, a_chain_is_joined_by_several_threads_at_once, 0, 20);
 	return suite;
 }

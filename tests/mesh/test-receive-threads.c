@@ -158,6 +158,34 @@ START_TEST(a_thread_that_reads_is_woken_by_what_another_thread_sends_within_the_
 }
 END_TEST
 
+/* The pair became the node's when one end came by a port of it, but never left the process. */
+START_TEST(a_receiver_waits_on_when_the_node_goes_that_its_pair_was_adopted_by)
+{
+	struct node_pair pair;
+	struct mesh_port *p, *q, *end, *other;
+	pthread_t thread;
+	void *received;
+
+	nodes_make(&pair);
+	nodes_make_home_pair(&pair, &p, &q);
+	ck_assert_int_eq(mesh_port_pair(&end, &other), 0);
+	nodes_send_port(p, "end", end);
+	end = nodes_expect_port(q, "end");
+	ck_assert_int_eq(pthread_create(&thread, NULL, nodes_receive_all, other), 0);
+	nodes_send_many(end, 1);
+	mesh_node_free(pair.leader);
+	nodes_send_many(end, 1);
+	mesh_port_free(end);
+	ck_assert_int_eq(pthread_join(thread, &received), 0);
+	ck_assert_uint_eq((uintptr_t)received, 2);
+	mesh_port_free(other);
+	mesh_port_free(p);
+	mesh_port_free(q);
+	pair.leader = NULL;
+	nodes_free(&pair);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("mesh/receive-threads");
@@ -169,6 +197,7 @@ static Suite *make_suite(void)
 	tcase_add_test(waiting, round_trips_against_a_callback_go_on_while_others_wait);
 	tcase_add_test(waiting, a_receiver_that_waits_on_a_local_pair_follows_it_into_a_node);
 	tcase_add_test(waiting, a_thread_that_reads_is_woken_by_what_another_thread_sends_within_the_node);
+	tcase_add_loop_test(waiting, a_receiver_waits_on_when_the_node_goes_that_its_pair_was_adopted_by, 0, 20);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -10,6 +10,9 @@
 
 #include "support.h"
 
+/* More than are read in one turn. */
+enum { MANY = 1000 };
+
 /* ---- callbacks ---- */
 
 struct tally {
@@ -292,6 +295,114 @@ START_TEST(a_base_is_told_of_callbacks_that_another_thread_has_read)
 }
 END_TEST
 
+static uint64_t unread_at(struct mesh_node *node)
+{
+	struct mesh_port_counters counters;
+
+	ck_assert_int_eq(mesh_node_count_ports(node, &counters, sizeof counters), 0);
+	return counters.waiting.messages;
+}
+
+/* Who does not want to wait reads once, and not as long as there is something to read. */
+START_TEST(what_comes_for_others_does_not_stretch_a_deadline)
+{
+	struct event_base *base = event_base_new();
+	struct mesh_node_options options = {MESH_NODE_OPTIONS_INIT, .base = base};
+	struct mesh_message *message;
+	struct mesh_port *quiet, *q;
+	struct node_pair pair;
+
+	ck_assert_int_eq(mesh_node_new(&options, &pair.leader, NULL), 0);
+	nodes_invite(pair.leader, &pair.host, &pair.at_leader, &pair.at_host);
+	ck_assert_int_eq(mesh_port_pair(&quiet, &q), 0);
+	nodes_send_port(pair.at_leader, "q", q);
+	nodes_send_many(pair.at_host, MANY);
+	ck_assert_int_eq(mesh_port_recv(quiet, PAL_DEADLINE_NOW, &message, NULL), -ETIMEDOUT);
+	ck_assert_uint_gt(unread_at(pair.leader), 0);
+	ck_assert_uint_lt(unread_at(pair.leader), MANY);
+	for (unsigned i = 0; i < MANY; i++) {
+		message = nodes_recv(pair.at_leader);
+		ck_assert_uint_eq(*(unsigned *)mesh_message_data(message), i);
+		mesh_message_free(message);
+	}
+	mesh_port_free(quiet);
+	nodes_free(&pair);
+	event_base_free(base);
+}
+END_TEST
+
+/* A callback that gives the port another one, on `base` or at home. */
+struct switched {
+	struct event_base *base;
+	struct tally tally;
+	void (*linger)(struct switched *switched);
+	struct mesh_port *other;
+	struct tally of_other;
+};
+
+static void switch_over(struct mesh_port *port, int status, struct mesh_message *message, void *userdata)
+{
+	struct switched *switched = userdata;
+
+	ck_assert_int_eq(status, 0);
+	mesh_message_free(message);
+	ck_assert_int_eq(mesh_port_set_callback(port, switched->base, count, &switched->tally), 0);
+	if (switched->linger)
+		switched->linger(switched);
+}
+
+START_TEST(a_callback_that_is_set_in_a_call_is_called_by_its_own_base_only)
+{
+	struct switched switched = {.base = event_base_new(), .tally = TALLY_INIT};
+	struct event_base *first = event_base_new();
+	struct mesh_port *a, *b;
+
+	ck_assert_int_eq(mesh_port_pair(&a, &b), 0);
+	nodes_send_many(a, 20);
+	ck_assert_int_eq(mesh_port_set_callback(b, first, switch_over, &switched), 0);
+	event_base_dispatch(first); /* until nothing is on it any more */
+	ck_assert_uint_eq(switched.tally.messages, 0);
+	while (switched.tally.messages < 19)
+		event_base_loop(switched.base, EVLOOP_ONCE);
+	mesh_port_free(a);
+	mesh_port_free(b);
+	event_base_free(first);
+	event_base_free(switched.base);
+}
+END_TEST
+
+/* Until the node's home has called another callback for which it was told later. */
+static void until_home_has_been_there(struct switched *switched)
+{
+	nodes_send_many(switched->other, 1);
+	wait_for_messages(&switched->of_other, 1);
+}
+
+START_TEST(a_callback_that_is_due_before_the_one_that_set_it_has_returned_is_called_then)
+{
+	struct switched switched = {
+		.tally = TALLY_INIT, .linger = until_home_has_been_there, .of_other = TALLY_INIT};
+	struct event_base *base = event_base_new();
+	struct mesh_port *p, *q, *at_home;
+	struct node_pair pair;
+
+	nodes_make(&pair);
+	nodes_make_home_pair(&pair, &p, &q);
+	nodes_make_home_pair(&pair, &switched.other, &at_home);
+	ck_assert_int_eq(mesh_port_set_callback(at_home, NULL, count, &switched.of_other), 0);
+	nodes_send_many(p, 5);
+	ck_assert_int_eq(mesh_port_set_callback(q, base, switch_over, &switched), 0);
+	event_base_dispatch(base);
+	wait_for_messages(&switched.tally, 4);
+	mesh_port_free(p);
+	mesh_port_free(q);
+	mesh_port_free(switched.other);
+	mesh_port_free(at_home);
+	nodes_free(&pair);
+	event_base_free(base);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("mesh/receive");
@@ -306,6 +417,9 @@ static Suite *make_suite(void)
 	tcase_add_test(callbacks, freeing_a_node_sends_everybody_home_who_waits_in_it);
 	tcase_add_test(callbacks, a_callback_on_a_base_may_free_the_node_of_its_port);
 	tcase_add_test(callbacks, a_base_is_told_of_callbacks_that_another_thread_has_read);
+	tcase_add_test(callbacks, a_callback_that_is_set_in_a_call_is_called_by_its_own_base_only);
+	tcase_add_test(callbacks, a_callback_that_is_due_before_the_one_that_set_it_has_returned_is_called_then);
+	tcase_add_test(callbacks, what_comes_for_others_does_not_stretch_a_deadline);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)

@@ -113,6 +113,106 @@ START_TEST(a_port_moves_with_more_than_may_be_queued)
 }
 END_TEST
 
+/* ---- ports with something unread ---- */
+
+static const struct mesh_node_options narrow = {
+	MESH_NODE_OPTIONS_INIT, .max_queued_messages = 200, .max_port_unread_messages = 100};
+
+/* A message with a port on which so much is unread. */
+static struct mesh_message *with_backlog(unsigned unread, struct mesh_port **ret_other)
+{
+	struct mesh_message *message = mesh_message_new_sized(0);
+	struct mesh_port *port;
+
+	ck_assert_int_eq(mesh_port_pair(ret_other, &port), 0);
+	for (unsigned i = 0; i < unread; i++)
+		ck_assert_int_eq(mesh_port_send(*ret_other, numbered(i, KIB)), 0);
+	ck_assert_int_eq(mesh_message_put_port(message, port), 0);
+	return message;
+}
+
+static void expect_backlog(unsigned unread)
+{
+	struct mesh_message *message = nodes_recv(at_host);
+	struct mesh_port *port = mesh_message_take_port(message, 0);
+
+	expect_numbers(port, unread);
+	mesh_port_free(port);
+	mesh_message_free(message);
+}
+
+/* All of them together would have cost the link when the host had read and acknowledged them. */
+START_TEST(what_is_unread_on_a_port_waits_for_room_with_it)
+{
+	struct mesh_port *others[10];
+	struct mesh_message *message;
+	unsigned sent;
+
+	make_mesh(&narrow);
+	for (sent = 0;; sent++) {
+		int result;
+
+		ck_assert_uint_lt(sent, 5);
+		message = with_backlog(90, &others[sent]);
+		result = mesh_port_try_send(at_leader, message);
+		if (result == -EAGAIN)
+			break;
+		ck_assert_int_eq(result, 0);
+	}
+	ck_assert_uint_ge(sent, 1);
+	for (unsigned i = 0; i < sent; i++)
+		expect_backlog(90);
+	ck_assert_int_eq(mesh_port_send_wait(at_leader, message, NODES_PATIENCE, NULL), 0);
+	expect_backlog(90);
+	for (unsigned i = 0; i <= sent; i++)
+		mesh_port_free(others[i]);
+	free_mesh();
+}
+END_TEST
+
+START_TEST(a_port_with_more_unread_than_may_ever_wait_is_refused)
+{
+	struct mesh_port *other;
+
+	make_mesh(&narrow);
+	ck_assert_int_eq(mesh_port_send(at_leader, with_backlog(1000, &other)), -EMSGSIZE);
+	mesh_port_free(other);
+	ck_assert_int_eq(mesh_port_send_wait(at_leader, with_backlog(1000, &other), NODES_PATIENCE, NULL), -EMSGSIZE);
+	mesh_port_free(other);
+	nodes_send_text(at_leader, "the port is as before");
+	nodes_expect_text(at_host, "the port is as before");
+	free_mesh();
+}
+END_TEST
+
+/* In a message that was unread on another port nobody sees it before that one has left. */
+START_TEST(a_hidden_port_with_too_much_unread_fails_alone)
+{
+	struct mesh_message *message;
+	struct mesh_port *other, *here, *there, *hidden;
+
+	make_mesh(&narrow);
+	ck_assert_int_eq(mesh_port_pair(&here, &there), 0);
+	ck_assert_int_eq(mesh_port_send(here, with_backlog(1000, &other)), 0);
+	nodes_send_port(at_leader, "there", there);
+	there = nodes_expect_port(at_host, "there");
+	message = nodes_recv(there);
+	hidden = mesh_message_take_port(message, 0);
+	mesh_message_free(message);
+	nodes_expect_end(hidden, -ECONNRESET);
+	nodes_expect_end(other, -ECONNRESET);
+	nodes_send_text(here, "the others go on");
+	nodes_expect_text(there, "the others go on");
+	nodes_send_text(at_leader, "and the link");
+	nodes_expect_text(at_host, "and the link");
+	mesh_port_free(hidden);
+	mesh_port_free(other);
+	mesh_port_free(here);
+	mesh_port_free(there);
+	free_mesh();
+}
+END_TEST
+
 /* ---- on a port of this process ---- */
 
 static const struct mesh_node_options port_bounds[] = {
@@ -323,6 +423,9 @@ static Suite *make_suite(void)
 	tcase_add_test(bound, the_last_message_of_a_port_that_is_given_up_is_not_refused);
 	tcase_add_test(bound, what_waits_for_a_port_on_the_move_has_the_same_bound);
 	tcase_add_test(bound, a_port_moves_with_more_than_may_be_queued);
+	tcase_add_test(bound, what_is_unread_on_a_port_waits_for_room_with_it);
+	tcase_add_test(bound, a_port_with_more_unread_than_may_ever_wait_is_refused);
+	tcase_add_test(bound, a_hidden_port_with_too_much_unread_fails_alone);
 	tcase_add_loop_test(bound, a_port_that_is_not_read_fails_and_its_link_does_not, 0, 3);
 	tcase_add_test(bound, a_pair_in_one_process_has_a_bound_too);
 	tcase_add_test(bound, what_waits_for_an_introduction_has_the_same_bound);

@@ -48,6 +48,13 @@ eval "$(sed -n 's/^    \(cc -o words .*\)$/\1/p' "$here/../../doc/isolate-pool.m
 cd "$OLDPWD"
 echo "ok: doc/isolate-pool.md's program"
 
+# doc/mesh.md's, of two processes.
+awk '/^```c$/ { shown = 1; next } /^```$/ && shown { exit } shown' "$here/../../doc/mesh.md" >"$work/shout.c"
+cd "$work"
+eval "$(sed -n 's/^    \(cc -o shout .*\)$/\1/p' "$here/../../doc/mesh.md")" | grep -x HELLO
+cd "$OLDPWD"
+echo "ok: doc/mesh.md's program"
+
 # The module for unmodified programs finds pal by itself.
 unset LD_LIBRARY_PATH
 printf 'all:\n\t@echo "ok: preloaded into make"; :\n' |
