@@ -169,17 +169,15 @@ static void wake_one_not_yielding(struct mesh__poller *poller)
 /* Nobody drives, and nobody is to before the home has got on. false: the deadline has passed. */
 static bool yield(struct mesh__poller *poller, struct mesh__waiter *waiter, pal_deadline deadline)
 {
-	bool sooner = poller->home_patience < deadline, in_time;
-
 	waiter->yielding = true;
 	TAILQ_INSERT_TAIL(&poller->waiters, waiter, next);
-	in_time = mesh__waiter_sleep(waiter, poller->lock, sooner ? poller->home_patience : deadline);
+	mesh__waiter_sleep(waiter, poller->lock, poller->home_patience < deadline ? poller->home_patience : deadline);
 	TAILQ_REMOVE(&poller->waiters, waiter, next);
 	waiter->yielding = false;
 	/* It may have what it wants, and drive no more; but two that yield must not wake one another. */
 	if (!poller->driven)
 		wake_one_not_yielding(poller);
-	return in_time || sooner;
+	return pal_deadline_left_ms(deadline) != 0;
 }
 
 static bool wait_step(struct mesh__poller *poller, struct mesh__waiter *waiter, pal_deadline deadline)
