@@ -346,7 +346,8 @@ static void conclude(struct pool_call *c, struct isolate_result *result)
 	}
 	if (forced && c->facts.marks.progress == ISOLATE__PREPARED)
 		c->facts.marks.progress = forced;
-	isolate__long_result_check(c);
+	if (c->slot->area)
+		isolate__long_result_check(c);
 	isolate__conclude(&c->call, &c->facts, result);
 	if (c->lost && !c->facts.timed_out && result->error.code == -EOWNERDEAD)
 		result->error.stage = ISOLATE_STAGE_SNAPSHOT;
