@@ -25,8 +25,8 @@ PAL_BEGIN_DECLS
  * would be most of the cost of a fork. In the child nothing is mapped there: a function that
  * touches it dies of SIGSEGV, or gets EFAULT from a system call; one that maps memory may get
  * that address. The range is rounded inwards to whole pages, so that its neighbours
- * stay; -EINVAL if there is no whole page in it. Not for the stack of a thread
- * that forks: the child would not come to its first instruction.
+ * stay; -EINVAL if there is no whole page in it. Not for the stack of a thread,
+ * which glibc and this library read in the child: it would not come to its first instruction.
  */
 PAL_EXPORT int isolate_leave_out(void *address, size_t size) PAL_MUST_CHECK;
 
@@ -35,7 +35,7 @@ PAL_EXPORT int isolate_leave_out(void *address, size_t size) PAL_MUST_CHECK;
  * -EINVAL: rounded inwards, the ends of a secret would be copied, and rounded outwards, what
  * lies beside it would be zero. Private anonymous memory only, else -EINVAL: what is shared or of a
  * file cannot be wiped. Memory of mmap(2), or of aligned_alloc(3) for whole
- * pages. It remains so in the child: its own forks get zeros, too.
+ * pages, and not a thread's stack. It remains so in the child: its own forks get zeros, too.
  */
 PAL_EXPORT int isolate_wipe(void *address, size_t size) PAL_MUST_CHECK;
 

@@ -27,6 +27,7 @@ static struct {
 	isolate_pool_fn fn;
 	uint32_t waits; /* ISOLATE__JOB_LISTENED or ISOLATE__JOB_AWAITED, and its generation */
 	uint32_t takes; /* ISOLATE__JOB_TAKEN, and its generation */
+	pid_t parent;
 	int line;
 	dev_t line_device; /* a function that closes what is not its own may have another one by now */
 	ino_t line_inode;
@@ -76,6 +77,17 @@ static void open_line(void)
 /* ---- the job ---- */
 
 /*
+ * What is to kill the copy with its snapshot, PR_SET_PDEATHSIG and the lifeline, is lost where a function changes
+ * the user and is not root of the initial user namespace: an idle copy looks for itself.
+ */
+static const struct timespec look_interval = {.tv_sec = 1};
+
+static bool snapshot_is_gone(void)
+{
+	return getppid() != worker.parent;
+}
+
+/*
  * A copy that is reused waits at its line: who writes to a socket and then waits himself is
  * followed on the same CPU, which is several times faster than a futex where others are idle. But a
  * process that an earlier function left behind may read from the line, too. So where that is not
@@ -87,8 +99,10 @@ static bool sleep_until_called(const struct isolate__job *job)
 	char byte;
 
 	if ((worker.waits & ISOLATE__JOB_KIND) == ISOLATE__JOB_AWAITED)
-		return syscall(SYS_futex, &job->state, FUTEX_WAIT, worker.waits, NULL, NULL, 0) >= 0 ||
-		       errno == EAGAIN || errno == EINTR;
+		return syscall(SYS_futex, &job->state, FUTEX_WAIT, worker.waits, &look_interval, NULL,
+			       0) >= 0 ||
+		       errno == EAGAIN || errno == EINTR ||
+		       (errno == ETIMEDOUT && !snapshot_is_gone());
 	if (syscall(SYS_recvfrom, worker.line, &byte, 1, 0, NULL, NULL) != 1 && errno != EINTR)
 		worker.waits = (worker.waits & ~ISOLATE__JOB_KIND) | ISOLATE__JOB_AWAITED;
 	return true;
@@ -181,6 +195,7 @@ static void set_up(struct isolate__seat *seat)
 	struct isolate_pool *pool = seat->snapshot->pool;
 
 	worker.seat = seat;
+	worker.parent = getppid();
 	worker.waits = seat->generation |
 		       (pool->reuse > 1 ? ISOLATE__JOB_LISTENED : ISOLATE__JOB_AWAITED);
 	worker.takes = seat->generation | ISOLATE__JOB_TAKEN;

@@ -63,6 +63,15 @@ static int not_ready(const struct waiting *wait, const struct pal_builder *build
 	return pal__died_error(signal, error);
 }
 
+/* Its pidfd's number has become something else's, behind our back: that is ready, or is no file. */
+static bool still_runs(pid_t pid)
+{
+	siginfo_t info = {0};
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 &&
+	       info.si_pid == 0;
+}
+
 /* Asked again: it may have said so after poll looked, and ended before poll looked at the pidfd. */
 static bool is_ready(struct pollfd *ready)
 {
@@ -83,8 +92,11 @@ int pal__await_ready(struct pal__launch *launch, const struct pal__report *repor
 		r = await_event(events, wait.divides ? 1 : 2, deadline);
 		if (r < 0)
 			return give_up(&wait, r, error);
+		if (!wait.divides && is_ready(&events[1]))
+			return 0;
 		if (!wait.divides)
-			return is_ready(&events[1]) ? 0 : not_ready(&wait, builder, 0, error);
+			return still_runs(*pid) ? give_up(&wait, -EBADF, error)
+						: not_ready(&wait, builder, 0, error);
 		r = pal__divide_take(launch, report, pid, pidfd);
 		if (r < 0)
 			return not_ready(&wait, builder, r, error);

@@ -37,7 +37,8 @@ PAL_EXPORT pid_t pal_child_pid(const struct pal_child *child);
  * Readable (poll, epoll) when the child has ended. The handle's; close-on-exec. Where a program
  * closes it all the same (closefrom(3), a double close), or something else gets its number, be it another
  * child's pidfd, waiting, signalling and stopping go by the pid, and get a new one for the handle when they
- * notice: nobody else may wait for the child, so its pid is its own. A file that takes its place and does not
+ * notice: nobody else may wait for the child, so its pid is its own. Not noticed: the pidfd of a child that has been
+ * waited for, and, where no further descriptor can be had, that of one that runs. A file that takes its place and does not
  * become ready hides the end from a wait with a deadline until then. -1 where none could be had.
  */
 PAL_EXPORT int pal_child_peek_pidfd(const struct pal_child *child);
@@ -87,7 +88,11 @@ PAL_EXPORT int pal_child_wait_change(struct pal_child *child, unsigned changes, 
 PAL_EXPORT int pal_child_try_wait(struct pal_child *child, struct pal_status *ret, struct pal_error *error)
 	PAL_MUST_CHECK;
 
-/* Sends a signal through a pidfd: never to another process with a recycled pid. 0, -ESRCH once it has ended, -EINVAL, -EPERM. */
+/*
+ * Sends a signal through a pidfd: never to another process with a recycled pid. 0, -ESRCH once it has ended, -EINVAL,
+ * -EPERM. Any thread, but not in a signal handler: it takes a lock, which the interrupted thread may hold. A
+ * supervisor that forwards its own signals has the handler write to a pipe, or waits in sigwaitinfo(2) or signalfd(2).
+ */
 PAL_EXPORT int pal_child_signal(struct pal_child *child, int signal);
 
 /*

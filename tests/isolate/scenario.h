@@ -14,6 +14,7 @@
 struct truth {
 	bool watched;  /* the library is at work; not where that is only looked at */
 	bool may_leak; /* it has been kept from freeing something */
+	bool struck;   /* a call was: the function may never be entered */
 	bool entered;
 	bool returned; /* the function is about to */
 	size_t printed;

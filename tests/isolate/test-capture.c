@@ -360,7 +360,7 @@ END_TEST
 /* What any process can do that has a copy of the reading end: the flag is of both. */
 START_TEST(pipes_that_others_make_blocking_do_not_keep_the_caller)
 {
-	struct isolate_options options = {BOTH, .deadline_ms = 100};
+	struct isolate_options options = {BOTH, .deadline_ms = 1000};
 	struct isolate_run *run;
 	struct isolate_result result;
 	struct pal_error error;

@@ -85,6 +85,7 @@ static int judge(const struct supervised_call *call, void *arg)
 	if (plan->seen++ != plan->strike)
 		return SUPERVISE_MAKE;
 	plan->number = call->number;
+	plan->scene.truth->struck = true;
 	plan->scene.truth->may_leak = plan->verdict < 0 && frees(call->number);
 	return plan->verdict;
 }

@@ -163,6 +163,39 @@ START_TEST(a_copy_that_does_not_die_costs_no_other_call)
 }
 END_TEST
 
+/* As a snapshot that a machine without memory lets run now and then. */
+static int stop_the_snapshot_and_stay(struct isolate_writer *out, const void *in, size_t in_size)
+{
+	kill(getppid(), SIGSTOP);
+	return stay(out, in, in_size);
+}
+
+/* It answers an order to kill of the call before, and no other one. */
+START_TEST(a_call_takes_no_answer_that_is_for_another_one)
+{
+	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .at_once = 1};
+	struct isolate_options shortly = {ISOLATE_OPTIONS_INIT, .deadline_ms = 1},
+			       longer = {ISOLATE_OPTIONS_INIT, .deadline_ms = 2000};
+	struct isolate_pool *pool;
+	struct isolate_result result;
+
+	set_board();
+	pool = new_pool(&options);
+	kill(isolate_pool_pid(pool), SIGSTOP);
+	isolate_pool_call(pool, echo, "", 0, &shortly, &result);
+	ck_assert_failure(&result, ISOLATE_NOT_EXECUTED, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT);
+	kill(isolate_pool_pid(pool), SIGCONT);
+	isolate_pool_call(pool, stop_the_snapshot_and_stay, NULL, 0, &longer, &result);
+	ck_assert_failure(&result, ISOLATE_UNKNOWN, ISOLATE_STAGE_DEADLINE, -ETIMEDOUT);
+	ck_assert_int_eq(board->entered, 1);
+	(void)support_await_state(board->pid, 'Z'); /* or the test is ended from outside */
+	refresh(pool);
+	check_that_it_works(pool);
+	isolate_pool_free(pool);
+	drop_board();
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/pool-stubborn");
@@ -172,6 +205,7 @@ static Suite *make_suite(void)
 	tcase_add_test(copies, a_waiting_copy_that_was_stopped_is_replaced);
 	tcase_add_test(copies, orders_of_callers_who_have_gone_are_not_carried_out);
 	tcase_add_loop_test(copies, what_is_complete_in_the_grace_time_is_not_waited_for, 0, 2);
+	tcase_add_test(copies, a_call_takes_no_answer_that_is_for_another_one);
 	tcase_add_loop_test(copies, a_copy_that_does_not_die_costs_no_other_call, 0, 2);
 	return suite;
 }

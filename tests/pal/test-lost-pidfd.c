@@ -5,7 +5,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -367,11 +372,94 @@ START_TEST(a_child_that_others_reaped_is_not_its_successor_with_the_same_pid)
 }
 END_TEST
 
+/* ---- before it runs ---- */
+
+static struct {
+	int gate[2];
+	int *ran;
+	pthread_t forker;
+	int given_up;
+} start_of;
+
+/* In the child, which is on its way to its function. */
+static void stay_at_the_gate(void)
+{
+	char byte;
+
+	close(start_of.gate[1]);
+	while (read(start_of.gate[0], &byte, 1) < 0)
+		;
+}
+
+static int note_that_it_ran(void *unused)
+{
+	(void)unused;
+	*start_of.ran = 1;
+	return 0;
+}
+
+static void interrupt(int signal)
+{
+	(void)signal;
+}
+
+static bool is_pidfd(int fd)
+{
+	char path[32], name[64] = "";
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	return readlink(path, name, sizeof name - 1) > 0 && strstr(name, "pidfd");
+}
+
+/* Who waits has the file until he is interrupted. */
+static void *close_every_pidfd(void *unused)
+{
+	(void)unused;
+	while (!__atomic_load_n(&start_of.given_up, __ATOMIC_SEQ_CST)) {
+		for (int fd = 3; fd < 64; fd++)
+			if (is_pidfd(fd))
+				close(fd);
+		pthread_kill(start_of.forker, SIGUSR1);
+		sched_yield();
+	}
+	return NULL;
+}
+
+START_TEST(a_child_that_is_lost_before_its_function_does_not_come_to_it)
+{
+	struct pal_builder *builder = pal_builder_new(NULL);
+	struct pal_error error = {0};
+	struct pal_child *child;
+	pthread_t thread;
+	int r;
+
+	start_of.ran = mmap(NULL, sizeof *start_of.ran, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(start_of.ran, MAP_FAILED);
+	ck_assert_int_eq(pipe2(start_of.gate, O_CLOEXEC), 0);
+	ck_assert_int_eq(pthread_atfork(NULL, NULL, stay_at_the_gate), 0);
+	ck_assert_int_eq(sigaction(SIGUSR1, &(struct sigaction){.sa_handler = interrupt}, NULL), 0);
+	start_of.forker = pthread_self();
+	ck_assert_int_eq(pthread_create(&thread, NULL, close_every_pidfd, NULL), 0);
+	r = pal_fork(builder, note_that_it_ran, NULL, &child, &error);
+	__atomic_store_n(&start_of.given_up, 1, __ATOMIC_SEQ_CST);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_msg(r == -EBADF, "%d: %s", r, pal_error_text(&error));
+	close(start_of.gate[1]);
+	ck_assert_int_eq(waitpid(-1, NULL, __WALL), -1); /* nobody is left */
+	ck_assert_int_eq(*start_of.ran, 0);
+	close(start_of.gate[0]);
+	munmap(start_of.ran, sizeof *start_of.ran);
+	pal_builder_free(builder);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pal/lost-pidfd");
 	TCase *lost = support_tcase(suite, "lost");
 	TCase *confused = support_tcase(suite, "confused");
+	TCase *before = support_tcase(suite, "before");
 
 	tcase_add_loop_test(lost, a_child_is_waited_for_all_the_same, 0, LOSSES);
 	tcase_add_loop_test(lost, a_wait_that_begins_without_a_pidfd_ends_with_the_child, 0, 2 * SILENT);
@@ -384,6 +472,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(confused, another_child_that_runs_is_not_hit_by_what_is_for_this_one, 0, 5);
 	tcase_add_test(confused, a_number_that_has_become_the_pidfd_of_no_child_is_not_believed);
 	tcase_add_test(confused, a_child_that_others_reaped_is_not_its_successor_with_the_same_pid);
+	tcase_add_test(before, a_child_that_is_lost_before_its_function_does_not_come_to_it);
 	return suite;
 }
 SUPPORT_MAIN(make_suite)
