@@ -359,7 +359,7 @@ static void take_next_line(struct pool_call *c)
 {
 	bool held;
 
-	isolate__slot_close_slowly(c->slot, &c->slot->line);
+	isolate__slot_close_line(c->slot);
 	held = pal_private_begin();
 	c->slot->line = isolate__lift(c->next_line);
 	c->next_line = -1;

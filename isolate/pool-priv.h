@@ -213,16 +213,28 @@ int isolate__slot_fill(struct isolate__slot *slot, const void *in, size_t in_siz
 int isolate__slot_renew_line(struct isolate__slot *slot);
 /* After a call. */
 void isolate__slot_shrink(struct isolate__slot *slot, size_t in_size);
-/*
- * Closes what a function has sent, or may have sent something into: that takes as long as it wants
- * (SO_LINGER), and forks by other threads wait for pal_private_end. The number is known all the while.
- */
-void isolate__slot_close_slowly(const struct isolate__slot *slot, int *fd);
 /* Others may have them: the next call gets new ones. */
 void isolate__slot_drop(struct isolate__slot *slot);
 int isolate__slot_order(struct isolate__slot *slot, const struct isolate__order *order);
 /* Whether nobody but the snapshot has the area of a worker that has ended: both processes ask. */
 bool isolate__area_is_clean(const struct isolate__area *area);
+
+/* pool-line.c */
+/* More than a line holds: who goes on writing to it is not waited for. */
+#define ISOLATE__LINE_MESSAGES 1024
+/*
+ * The next message's size or a negative errno, and its descriptor or -1. The message stays, so that nothing
+ * is lost with -EMFILE: there was no number. Between pal_private_begin and _end.
+ */
+ssize_t isolate__line_peek(int line, int *ret_fd);
+void isolate__line_drop(int line);
+/*
+ * Closes what a function has sent: with some files that takes as long as it wants, and forks by
+ * other threads would wait for pal_private_end. The number is known all the while.
+ */
+void isolate__slot_close_slowly(const struct isolate__slot *slot, int *fd);
+/* The same for the line, and what was sent and has not been read. */
+void isolate__slot_close_line(struct isolate__slot *slot);
 
 /* pool-job.c: all of a slot that has an area */
 /* 0, or a negative errno: the worker may sleep on. `ret_waits`, always written: it did, for this. */

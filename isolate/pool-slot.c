@@ -34,13 +34,6 @@ static int open_line(struct isolate__slot *slot)
 	return r;
 }
 
-void isolate__slot_close_slowly(const struct isolate__slot *slot, int *fd)
-{
-	if (*fd >= 0)
-		(void)dup3(slot->socket, *fd, O_CLOEXEC); /* this closes it */
-	pal_private_close(fd);
-}
-
 /* Beyond RLIMIT_FSIZE it would not only fail: SIGXFSZ would end this process. */
 static int set_size(int fd, size_t size)
 {
@@ -60,7 +53,7 @@ int isolate__slot_renew_line(struct isolate__slot *slot)
 
 	if (slot->worker_line >= 0)
 		return 0;
-	isolate__slot_close_slowly(slot, &slot->line);
+	isolate__slot_close_line(slot);
 	held = pal_private_begin();
 	r = open_line(slot);
 	pal_private_end(held);
@@ -143,7 +136,7 @@ void isolate__slot_drop(struct isolate__slot *slot)
 		munmap(slot->area, ISOLATE__AREA_SIZE);
 	slot->area = NULL;
 	pal_private_close(&slot->area_fd);
-	isolate__slot_close_slowly(slot, &slot->line);
+	isolate__slot_close_line(slot);
 	pal_private_close(&slot->worker_line);
 	slot->stocked = false;
 }

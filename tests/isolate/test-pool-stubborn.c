@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 
 /* Copies that do not start, are told to end, or do not die: what that costs, and whom. */
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+#include <pal/socket.h>
 
 #include "pool-callers.h"
 
@@ -196,6 +203,92 @@ START_TEST(a_call_takes_no_answer_that_is_for_another_one)
 }
 END_TEST
 
+/* ---- files that take their time to close ---- */
+
+#define LINGER_S 600
+
+static int own_line(void)
+{
+	for (int fd = 3; fd < 200; fd++) {
+		int type = 0;
+		socklen_t size = sizeof type;
+
+		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET)
+			return fd;
+	}
+	return -1;
+}
+
+/* With bytes that nobody reads: who closes it last waits. Its peer is `ret_peer`. */
+static int lingering_socket(int *ret_peer)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof address;
+	struct linger linger = {.l_onoff = 1, .l_linger = LINGER_S};
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+	    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char bytes[4096] = {0};
+
+	if (bind(listener, (struct sockaddr *)&address, size) < 0 || listen(listener, 1) < 0 ||
+		getsockname(listener, (struct sockaddr *)&address, &size) < 0 ||
+		connect(fd, (struct sockaddr *)&address, size) < 0)
+		abort();
+	*ret_peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	while (write(fd, bytes, sizeof bytes) > 0)
+		;
+	fcntl(fd, F_SETFL, 0);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+	close(listener);
+	return fd;
+}
+
+/* As many as the input has bytes. Their peers stay open until the test lets a process go. */
+static int send_lingering_sockets(struct isolate_writer *out, const void *in, size_t in_size)
+{
+	int line = own_line();
+
+	(void)in;
+	for (size_t i = 0; i < in_size; i++) {
+		int peer, fd = lingering_socket(&peer);
+
+		if (pal_socket_send(line, "", 1, &fd, 1) < 0)
+			abort();
+		if (fork() == 0) {
+			close(fd);
+			close(line);
+			support_tell_one_more(&board->entered);
+			support_await(&board->go, 1);
+			_exit(0);
+		}
+		close(fd);
+	}
+	support_await(&board->entered, (int)in_size);
+	if (in_size > 1)
+		_exit(0);
+	return isolate_write(out, "sent", 4);
+}
+
+/* What is in the line when the copy has ended, and what was taken from it before. */
+START_TEST(what_a_function_sends_does_not_keep_its_caller)
+{
+	struct isolate_pool_options options = {ISOLATE_POOL_OPTIONS_INIT, .at_once = 1};
+	struct isolate_pool *pool;
+	struct isolate_result result;
+
+	set_board();
+	pool = new_pool(&options);
+	isolate_pool_call(pool, send_lingering_sockets, "xxx", _i ? 3 : 1, NULL, &result);
+	ck_assert_answer(&result, _i ? ISOLATE_UNKNOWN : ISOLATE_RETURNED);
+	isolate_result_clear(&result);
+	support_tell_one_more(&board->go);
+	check_that_it_works(pool);
+	isolate_pool_free(pool);
+	drop_board();
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("isolate/pool-stubborn");
@@ -206,6 +299,7 @@ static Suite *make_suite(void)
 	tcase_add_test(copies, orders_of_callers_who_have_gone_are_not_carried_out);
 	tcase_add_loop_test(copies, what_is_complete_in_the_grace_time_is_not_waited_for, 0, 2);
 	tcase_add_test(copies, a_call_takes_no_answer_that_is_for_another_one);
+	tcase_add_loop_test(copies, what_a_function_sends_does_not_keep_its_caller, 0, 2);
 	tcase_add_loop_test(copies, a_copy_that_does_not_die_costs_no_other_call, 0, 2);
 	return suite;
 }

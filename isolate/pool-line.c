@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The caller's end of a line. What comes there may be a function's that means harm, and so how long it takes to close. */
+#include <isolate/pool-priv.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <pal/util-priv.h>
+
+ssize_t isolate__line_peek(int line, int *ret_fd)
+{
+	union {
+		struct cmsghdr alignment;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	char byte;
+	struct iovec part = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr message = {.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = CMSG_LEN(sizeof(int))}; /* a copy sends no more than one */
+	const struct cmsghdr *sent;
+	ssize_t size;
+
+	*ret_fd = -1;
+	do
+		size = recvmsg(line, &message, MSG_PEEK | MSG_CMSG_CLOEXEC);
+	while (size < 0 && errno == EINTR);
+	if (size < 0)
+		return -errno;
+	sent = CMSG_FIRSTHDR(&message);
+	if (sent && sent->cmsg_level == SOL_SOCKET && sent->cmsg_type == SCM_RIGHTS)
+		memcpy(ret_fd, CMSG_DATA(sent), sizeof *ret_fd);
+	else if (message.msg_flags & MSG_CTRUNC)
+		return -EMFILE;
+	return size;
+}
+
+void isolate__line_drop(int line)
+{
+	char byte;
+
+	while (recv(line, &byte, 1, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* A socket that lingers would have its last owner wait for as long as was set: past any deadline. */
+void isolate__slot_close_slowly(const struct isolate__slot *slot, int *fd)
+{
+	const struct linger none = {.l_onoff = 1};
+
+	if (*fd >= 0) {
+		(void)setsockopt(*fd, SOL_SOCKET, SO_LINGER, &none, sizeof none); /* -ENOTSOCK */
+		(void)dup3(slot->socket, *fd, O_CLOEXEC);                         /* this closes it */
+	}
+	pal_private_close(fd);
+}
+
+struct stray {
+	struct pal_private private;
+	int fd;
+};
+static const ptrdiff_t places[] = {PAL_PRIVATE_PLACE(struct stray, private, fd)};
+static const struct pal_private_layout layout = {.count = 1, .places = places};
+
+static bool take_stray(int line, struct stray *stray)
+{
+	bool held = pal_private_begin();
+	ssize_t size = isolate__line_peek(line, &stray->fd);
+
+	if (size >= 0)
+		isolate__line_drop(line);
+	pal_private_end(held);
+	return size >= 0;
+}
+
+void isolate__slot_close_line(struct isolate__slot *slot)
+{
+	struct pollfd unread = {.fd = slot->line, .events = POLLIN};
+
+	if (slot->line < 0)
+		return;
+	if (poll(&unread, 1, 0) > 0) {
+		struct stray stray = {.fd = -1};
+
+		pal_private_add(&stray.private, &layout);
+		for (int i = 0; i < ISOLATE__LINE_MESSAGES && take_stray(slot->line, &stray); i++)
+			isolate__slot_close_slowly(slot, &stray.fd);
+		pal_private_remove(&stray.private);
+	}
+	isolate__slot_close_slowly(slot, &slot->line);
+}
