@@ -201,8 +201,11 @@ static void send(struct mesh_port *port)
 	uint8_t how = byte();
 
 	must(message);
-	if (*carried && *carried != port && (how & 1))
+	if (*carried && *carried != port && (how & 1)) {
+		mesh__space_unlock(&space); /* it takes that of the port */
 		must(!mesh_message_put_port(message, PAL_TAKE_POINTER(*carried)));
+		mesh__space_lock(&space);
+	}
 	if (how & 2)
 		must(!mesh_message_put_fd(message, open("/dev/null", O_RDONLY | O_CLOEXEC)));
 	(void)mesh__port_send(port, message, how & 4);
