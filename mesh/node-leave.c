@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 
 #include <mesh/control-priv.h>
@@ -154,16 +155,35 @@ int mesh_node_shutdown(struct mesh_node *node, pal_deadline deadline, struct pal
 	return 0;
 }
 
+/* The kernel knows what the node waits for, and has not been interrupted in the middle of it (proc_pid_fdinfo(5)). */
+static void close_what_is_polled(int epoll_fd)
+{
+	char path[64], line[256];
+	FILE *info;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", epoll_fd);
+	info = fopen(path, "re");
+	while (info && fgets(line, sizeof line, info)) {
+		if (sscanf(line, "tfd: %d", &fd) == 1)
+			pal_close(fd);
+	}
+	if (info)
+		fclose(info);
+}
+
 /*
  * In a child: its copies of the sockets go, so that they do not hide the end of the other process. Whether there is
- * something whole to be found is told by the lock. The rest may be half of a change, and is left alone.
+ * something whole to be found is told by the lock. What may be half of a change is left alone.
  */
 static void close_copies(struct mesh_node *node)
 {
 	struct mesh__peer *peer, *next;
 
-	if (pthread_mutex_trylock(&node->space.lock))
+	if (pthread_mutex_trylock(&node->space.lock)) {
+		close_what_is_polled(node->poller.epoll_fd);
 		return;
+	}
 	HASH_ITER(hh, node->peers, peer, next) {
 		if (peer->connected)
 			peer->link.fd = pal_close(peer->link.fd);
