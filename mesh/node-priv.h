@@ -182,7 +182,7 @@ extern const struct mesh__space_ops mesh__node_space_ops;
 struct mesh__queued mesh__peer_queued_cost(const struct mesh__held *cost);
 bool mesh__peer_has_room(struct mesh__remote *remote, const struct mesh__sending *more, enum mesh__room how);
 
-/* ---- leader protocol (leader.c, follower.c) ---- */
+/* ---- ports of the leader protocol (control-port.c) ---- */
 
 /* Consumes the port, also on failure: -ENOMEM. `follower`: for REQUESTS. */
 int mesh__control_add(struct mesh_node *node, struct mesh_port *port, enum mesh__control_role role,
@@ -190,6 +190,9 @@ int mesh__control_add(struct mesh_node *node, struct mesh_port *port, enum mesh_
 /* No longer served; the port is the caller's. */
 struct mesh_port *mesh__control_release(struct mesh_node *node, struct mesh__control *control);
 void mesh__control_remove_all(struct mesh_node *node);
+
+/* ---- leader protocol (leader.c, follower.c) ---- */
+
 /*
  * Leader, without the lock: everything of mesh_node_invite; consumes the port. `guest_list`: of the follower that asked
  * for it, which has counted the guest; NULL: this program did. On failure the caller counts it off.
