@@ -79,4 +79,31 @@ int mesh__control_write_connect_order(const struct mesh_id *node, int fd, struct
 int mesh__control_read_order(struct mesh_message *message, struct mesh__order *ret, struct pal_error *error)
 	PAL_MUST_CHECK;
 
+/* ---- leadership: on the port of an offer, and the answer ---- */
+
+struct mesh__claim {
+	enum mesh__claim_kind {
+		MESH__CLAIM_LEADERSHIP, /* `node` takes it, and gets the followers on `reply` */
+		MESH__CLAIM_MORE_PORTS  /* claims will come on `port` too */
+	} kind;
+	struct mesh_id node;
+	size_t reply, port;
+};
+int mesh__control_write_claim(const struct mesh_id *node, struct mesh_port *reply, struct mesh_message **ret)
+	PAL_MUST_CHECK;
+int mesh__control_read_claim(struct mesh_message *message, struct mesh__claim *ret, struct pal_error *error)
+	PAL_MUST_CHECK;
+
+/* All nodes but the new leader, and the ports that the old one had for each. */
+struct mesh__handed_over {
+	struct mesh_id node;
+	struct mesh_port *requests, *orders;
+};
+int mesh__control_write_followers(const struct mesh__handed_over *list, size_t count, struct mesh_message **ret)
+	PAL_MUST_CHECK;
+/* Calls `take` for each, with indices in the message. Everything is read and checked before the first call. */
+int mesh__control_read_followers(struct mesh_message *message,
+	void (*take)(void *arg, const struct mesh_id *node, size_t requests, size_t orders), void *arg,
+	struct pal_error *error) PAL_MUST_CHECK;
+
 #endif

@@ -10,6 +10,7 @@
 #include <mesh/message-priv.h>
 #include <mesh/nanopb-priv.h>
 #include <mesh/node.h>
+#include <mesh/protobuf-priv.h>
 #include <mesh/wire.pb.h>
 #include <pal/util-priv.h>
 
@@ -353,4 +354,138 @@ int mesh__control_read_order(
 	if (r == 0)
 		*ret = order;
 	return r;
+}
+
+/* ---- leadership ---- */
+
+int mesh__control_write_claim(
+        const struct mesh_id *node, struct mesh_port *reply, struct mesh_message **ret)
+{
+	mesh_wire_LeaderClaimEnvelope envelope = {
+	        .which_payload = mesh_wire_LeaderClaimEnvelope_value_tag, .value = {.reply = {1}}};
+	struct mesh_message *carrier;
+	int r = carry_ports(&reply, 1, &carrier);
+
+	if (r < 0)
+		return r;
+	write_id(node, &envelope.value.node);
+	return mesh_nanopb_encode(mesh_wire_LeaderClaimEnvelope_fields, &envelope, carrier, 0, ret);
+}
+
+int mesh__control_read_claim(
+        struct mesh_message *message, struct mesh__claim *ret, struct pal_error *error)
+{
+	const struct reading reading = {message, "claim of the leadership", MESH_STAGE_NODE, error};
+	mesh_wire_LeaderClaimEnvelope envelope = mesh_wire_LeaderClaimEnvelope_init_zero;
+	struct mesh__claim claim = {.kind = MESH__CLAIM_LEADERSHIP};
+	int r = decode(&reading, mesh_wire_LeaderClaimEnvelope_fields, &envelope);
+
+	if (r < 0)
+		return r;
+	if (envelope.which_payload == mesh_wire_LeaderClaimEnvelope_value_tag) {
+		r = read_node(&reading, &envelope.value.node, &claim.node);
+		if (r == 0)
+			r = read_port(&reading, &envelope.value.reply, &claim.reply);
+	} else if (envelope.which_payload == mesh_wire_LeaderClaimEnvelope_port_tag) {
+		claim.kind = MESH__CLAIM_MORE_PORTS;
+		r = read_port(&reading, &envelope.port, &claim.port);
+	} else {
+		r = refuse(&reading, "neither a value nor a port");
+	}
+	if (r == 0)
+		*ret = claim;
+	return r;
+}
+
+/* The list and each of it have this number in what they stand in. */
+#define THE_VALUE 1u
+
+/* Not by nanopb: it would need a bound for the list. */
+int mesh__control_write_followers(
+        const struct mesh__handed_over *list, size_t count, struct mesh_message **ret)
+{
+	struct mesh_writer *writer = mesh_writer_new();
+
+	mesh_writer_begin(writer, THE_VALUE);
+	for (size_t i = 0; i < count; i++) {
+		mesh_writer_begin(writer, THE_VALUE);
+		mesh_writer_begin(writer, mesh_wire_Follower_node_tag);
+		mesh_writer_begin(writer, mesh_wire_NodeId_uuid_tag);
+		mesh_writer_bytes(writer, mesh_wire_Uuid_value_tag, list[i].node.bytes,
+		        sizeof list[i].node.bytes);
+		mesh_writer_end(writer);
+		mesh_writer_end(writer);
+		mesh_writer_put_port(writer, mesh_wire_Follower_requests_tag, list[i].requests);
+		mesh_writer_put_port(writer, mesh_wire_Follower_orders_tag, list[i].orders);
+		mesh_writer_end(writer);
+	}
+	mesh_writer_end(writer);
+	return mesh_writer_finish(writer, ret);
+}
+
+struct followers_visit {
+	void (*take)(void *arg, const struct mesh_id *node, size_t requests, size_t orders);
+	void *arg;
+};
+
+/* `visit` NULL: only looks whether it is well-formed. */
+static int read_follower(const struct reading *reading, struct mesh_reader from,
+        const struct followers_visit *visit)
+{
+	mesh_wire_Follower follower = mesh_wire_Follower_init_zero;
+	struct mesh_id node = {{0}};
+	size_t requests = 0, orders = 0;
+	const char *why;
+	int r = mesh__nanopb_decode(mesh_wire_Follower_fields, &follower, from, &why);
+
+	if (r < 0)
+		return pal_error_set(reading->error, reading->stage, r, "%s: %s", reading->name, why);
+	r = read_node(reading, &follower.node, &node);
+	if (r == 0)
+		r = read_port(reading, &follower.requests, &requests);
+	if (r == 0)
+		r = read_port(reading, &follower.orders, &orders);
+	if (r == 0 && visit)
+		visit->take(visit->arg, &node, requests, orders);
+	return r;
+}
+
+/* Whether it is a sub-message with that number, of either wire type. */
+static bool is_value(const struct mesh_field *field)
+{
+	return field->number == THE_VALUE &&
+	       (field->wire_type == MESH__WIRE_BYTES || field->wire_type == MESH__WIRE_MESSAGE);
+}
+
+static int read_list(const struct reading *reading, struct mesh_reader from,
+        const struct followers_visit *visit)
+{
+	struct mesh_field field;
+	int r;
+
+	while ((r = mesh_reader_next(&from, &field)) > 0) {
+		if (field.number != THE_VALUE)
+			continue;
+		r = is_value(&field) ? read_follower(reading, field.inner, visit)
+		                     : refuse(reading, "a follower is no message");
+		if (r < 0)
+			return r;
+	}
+	return r < 0 ? refuse(reading, "not the encoding of a list") : 0;
+}
+
+int mesh__control_read_followers(struct mesh_message *message,
+        void (*take)(void *arg, const struct mesh_id *node, size_t requests, size_t orders),
+        void *arg, struct pal_error *error)
+{
+	const struct reading reading = {message, "list of followers", MESH_STAGE_NODE, error};
+	const struct followers_visit visit = {take, arg};
+	struct mesh_reader from = mesh_reader_of(message);
+	struct mesh_field field;
+	int r;
+
+	if (mesh_reader_next(&from, &field) != 1 || !is_value(&field) || from.at != from.end)
+		return refuse(&reading, "the leader sent something else");
+	r = read_list(&reading, field.inner, NULL);
+	return r < 0 ? r : read_list(&reading, field.inner, &visit);
 }

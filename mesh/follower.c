@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include <mesh/node-priv.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 
 #include <mesh/control-priv.h>
+#include <mesh/port.h>
 #include <pal/log.h>
 #include <pal/util-priv.h>
 
@@ -89,11 +91,71 @@ void mesh__follower_serve(struct mesh_node *node, struct mesh__control *control,
 	if (mesh__control_read_order(message, &order, &error) < 0) {
 		mesh__port_fail(control->port, pal_error_text(&error));
 	} else if (order.kind == MESH__ORDER_MORE_PORTS) {
-		mesh__control_add(node, mesh_message_take_port(message, order.port), NULL);
+		mesh__control_add(node, mesh_message_take_port(message, order.port), MESH__CONTROL_ORDERS, NULL);
 	} else if (order.has_fd) {
 		take_link(node, &order.node, mesh_message_take_fd(message, order.fd));
 	} else {
 		take_no_link(node, &order.node);
 	}
 	mesh__event_message_free(&node->space, message);
+}
+
+/* Consumes the port. */
+static int ask_for_invitation(struct mesh_node *node, struct mesh_port *port, struct mesh_port *reply)
+{
+	struct mesh_message *message;
+	int result;
+
+	result = mesh__control_write_invite_request(port, reply, &message);
+	if (result < 0)
+		return result;
+	mesh__space_lock(&node->space);
+	if (node->requests && !mesh__port_end(node->requests) && !node->leaving)
+		result = mesh__port_send(node->requests, message, false);
+	else
+		result = node->leaving ? -ESHUTDOWN : -ECONNRESET;
+	mesh__space_unlock(&node->space);
+	if (result == -ECONNRESET || result == -ESHUTDOWN)
+		mesh_message_free(message);
+	return result;
+}
+
+static int take_invitation(struct mesh_port *answer, pal_deadline deadline, struct mesh_invitation *ret,
+	struct pal_error *error)
+{
+	struct mesh_message *message;
+	int result;
+
+	result = mesh_port_recv(answer, deadline, &message, NULL);
+	if (result < 0)
+		return pal_error_set(error, MESH_STAGE_INVITATION, result == -EPIPE ? -ECONNREFUSED : result,
+			"the leader's invitation");
+	result = mesh__control_read_invitation(message, ret, error);
+	mesh_message_free(message);
+	return result;
+}
+
+int mesh_node_invite_by_leader(struct mesh_node *node, struct mesh_port *port, pal_deadline deadline,
+	struct mesh_invitation *ret, struct pal_error *error)
+{
+	struct mesh_port *reply, *answer;
+	int result;
+
+	if (!node || !port || !ret || mesh__is_inherited(node->space.forks) || mesh__port_is_inherited(port)) {
+		result = node && port && ret ? -EPERM : -EINVAL;
+		mesh_port_free(port);
+		return pal_error_set(error, MESH_STAGE_INVITATION, result, "asking for an invitation");
+	}
+	result = mesh__port_pair(&node->space, &reply, &answer);
+	if (result < 0) {
+		mesh_port_free(port);
+		return pal_error_set(error, MESH_STAGE_INVITATION, result, "asking for an invitation");
+	}
+	result = ask_for_invitation(node, port, reply);
+	if (result < 0)
+		result = pal_error_set(error, MESH_STAGE_INVITATION, result, "asking the leader for an invitation");
+	else
+		result = take_invitation(answer, deadline, ret, error);
+	mesh_port_free(answer);
+	return result;
 }

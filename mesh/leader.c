@@ -16,51 +16,6 @@
  * another: it makes a socket pair and orders each side to use one end.
  */
 
-/* ---- ports of the protocol, for leader and follower ---- */
-
-static void on_notify(struct mesh_port *port)
-{
-	struct mesh_node *node = mesh__node_of(port->space);
-	struct mesh__control *control = port->userdata;
-
-	if (control->due)
-		return;
-	control->due = true;
-	TAILQ_INSERT_TAIL(&node->due_controls, control, in_due);
-}
-
-int mesh__control_add(struct mesh_node *node, struct mesh_port *port, struct mesh__follower *follower)
-{
-	struct mesh__control *control = calloc(1, sizeof *control);
-
-	if (!control) {
-		mesh__port_disown(port);
-		return -ENOMEM;
-	}
-	control->port = port;
-	control->follower = follower;
-	if (follower)
-		follower->request_ports++;
-	TAILQ_INSERT_TAIL(&node->controls, control, in_all);
-	port->userdata = control;
-	port->notify = on_notify;
-	on_notify(port); /* for what is there already */
-	return 0;
-}
-
-void mesh__control_remove_all(struct mesh_node *node)
-{
-	struct mesh__control *control;
-
-	while ((control = TAILQ_FIRST(&node->controls))) {
-		TAILQ_REMOVE(&node->controls, control, in_all);
-		control->port->notify = NULL;
-		mesh__port_disown(control->port);
-		free(control);
-	}
-	TAILQ_INIT(&node->due_controls);
-}
-
 /* ---- followers ---- */
 
 static struct mesh__guest_list *guest_list_ref(struct mesh__guest_list *list)
@@ -99,7 +54,7 @@ static void forget_introductions(struct mesh__follower *follower, const struct m
 	}
 }
 
-static void forget_follower(struct mesh_node *node, struct mesh__follower *follower)
+void mesh__leader_forget(struct mesh_node *node, struct mesh__follower *follower)
 {
 	struct mesh__follower *other, *next;
 
@@ -108,7 +63,8 @@ static void forget_follower(struct mesh_node *node, struct mesh__follower *follo
 		forget_introductions(other, &follower->node);
 	forget_introductions(follower, NULL);
 	guest_list_unref(follower->guest_list);
-	mesh__port_disown(follower->orders);
+	if (follower->orders)
+		mesh__port_disown(follower->orders);
 	free(follower);
 }
 
@@ -116,7 +72,7 @@ void mesh__leader_request_port_ended(struct mesh_node *node, struct mesh__follow
 {
 	if (follower->request_ports && --follower->request_ports)
 		return;
-	forget_follower(node, follower);
+	mesh__leader_forget(node, follower);
 }
 
 void mesh__leader_stop(struct mesh_node *node)
@@ -127,7 +83,7 @@ void mesh__leader_stop(struct mesh_node *node)
 	TAILQ_FOREACH(control, &node->controls, in_all)
 		control->follower = NULL;
 	HASH_ITER(hh, node->followers, follower, next)
-		forget_follower(node, follower);
+		mesh__leader_forget(node, follower);
 }
 
 /* ---- inviting ---- */
@@ -205,11 +161,42 @@ static int add_follower(struct mesh_node *node, const struct mesh__peer *peer, s
 		return -ENOMEM;
 	follower->guest_list = guest_list_ref(peer->guest_list);
 	follower->orders = PAL_TAKE_POINTER(new->orders);
-	if (mesh__control_add(node, PAL_TAKE_POINTER(new->requests), follower) < 0) {
-		forget_follower(node, follower);
+	if (mesh__control_add(node, PAL_TAKE_POINTER(new->requests), MESH__CONTROL_REQUESTS, follower) < 0) {
+		mesh__leader_forget(node, follower);
 		return -ENOMEM;
 	}
 	return 0;
+}
+
+int mesh__leader_take_over(struct mesh_node *node, const struct mesh_id *id, struct mesh_port *requests,
+	struct mesh_port *orders)
+{
+	struct mesh__follower *follower;
+	int result = -EEXIST;
+
+	HASH_FIND(hh, node->followers, id, sizeof *id, follower);
+	if (!follower) {
+		follower = new_follower(node, id);
+		result = follower ? 0 : -ENOMEM;
+	}
+	if (result < 0) {
+		mesh__port_disown(requests);
+		mesh__port_disown(orders);
+		return result;
+	}
+	follower->handed_over = true;
+	follower->orders = orders;
+	follower->guest_list = calloc(1, sizeof *follower->guest_list);
+	if (!follower->guest_list) {
+		mesh__port_disown(requests);
+		mesh__leader_forget(node, follower);
+		return -ENOMEM;
+	}
+	follower->guest_list->refs = 1;
+	result = mesh__control_add(node, requests, MESH__CONTROL_REQUESTS, follower);
+	if (result < 0)
+		mesh__leader_forget(node, follower);
+	return result;
 }
 
 /* A guest shares the list of whom asked for it; who is invited by this program begins one. */
@@ -235,6 +222,8 @@ static int admit(struct mesh_node *node, struct new_follower *new)
 
 	if (node->leaving)
 		return -ESHUTDOWN;
+	if (!node->leader) /* not any more */
+		return -EOPNOTSUPP;
 	peer = mesh__peer_get(node, &invitation->local_node);
 	if (!peer)
 		return -ENOMEM;
@@ -293,6 +282,17 @@ static void order(struct mesh__follower *follower, const struct mesh_id *node, i
 		pal_log(PAL_LOG_WARNING, "mesh: an order to connect two nodes was lost: out of memory");
 }
 
+bool mesh__leader_connect(struct mesh__follower *one, struct mesh__follower *other)
+{
+	int ends[2];
+
+	if (pal_socket_pair(SOCK_SEQPACKET, ends) < 0)
+		return false;
+	order(other, &one->node, ends[0]);
+	order(one, &other->node, ends[1]);
+	return true;
+}
+
 /* How often a node and its guests together have been given a link to that one. */
 static unsigned times_met(struct mesh_node *node, const struct mesh__guest_list *list, const struct mesh_id *wanted)
 {
@@ -337,15 +337,10 @@ static bool may_meet(struct mesh_node *node, struct mesh__follower *asker, const
 static void introduce(struct mesh_node *node, struct mesh__follower *asker, const struct mesh_id *wanted)
 {
 	struct mesh__follower *other;
-	int ends[2];
 
 	HASH_FIND(hh, node->followers, wanted, sizeof *wanted, other);
-	if (!other || other == asker || !may_meet(node, asker, wanted) || pal_socket_pair(SOCK_SEQPACKET, ends) < 0) {
+	if (!other || other == asker || !may_meet(node, asker, wanted) || !mesh__leader_connect(asker, other))
 		order(asker, wanted, -1); /* there is no such node, or no way to it: what waits for it fails */
-		return;
-	}
-	order(other, &asker->node, ends[0]);
-	order(asker, wanted, ends[1]);
 }
 
 static bool has_asked_for(const struct mesh__follower *asker, const struct mesh__follower *other)
@@ -368,7 +363,7 @@ void mesh__leader_announce_end(struct mesh_node *node, const struct mesh_id *id)
 	if (!gone)
 		return;
 	HASH_ITER(hh, node->followers, other, next) {
-		bool asked = has_asked_for(other, gone);
+		bool asked = has_asked_for(other, gone) || (gone->handed_over && other->handed_over);
 
 		if (asked)
 			order(other, id, -1);
@@ -449,7 +444,8 @@ void mesh__leader_serve(struct mesh_node *node, struct mesh__control *control, s
 			invite_later(node, control->follower, mesh_message_take_port(message, request.user),
 				mesh_message_take_port(message, request.reply));
 		else
-			mesh__control_add(node, mesh_message_take_port(message, request.port), control->follower);
+			mesh__control_add(node, mesh_message_take_port(message, request.port), MESH__CONTROL_REQUESTS,
+				control->follower);
 	}
 	mesh__event_message_free(&node->space, message);
 }

@@ -12,11 +12,7 @@
 
 /* A node leaves the mesh, in order or not, and is freed. */
 
-/*
- * Drives or waits until `done`, at most until the deadline, or until *enough, if that is not NULL; whoever sets that wakes
- * the idle. The lock is held.
- */
-static bool wait_until(
+bool mesh__node_wait_until(
 	struct mesh_node *node, bool (*done)(struct mesh_node *), pal_deadline deadline, const bool *enough)
 {
 	struct mesh__waiter waiter;
@@ -94,7 +90,7 @@ static bool wait_for_others(struct mesh_node *node, pal_deadline deadline)
 		pal_deadline farewell = pal_deadline_after_ms(node->farewell_ms);
 
 		unread = is_unread(node);
-		if (wait_until(node, no_links, farewell < deadline ? farewell : deadline, &node->hurried))
+		if (mesh__node_wait_until(node, no_links, farewell < deadline ? farewell : deadline, &node->hurried))
 			return true;
 	} while (unread && !node->hurried && pal_deadline_left_ms(deadline) != 0);
 	return false;
@@ -104,7 +100,7 @@ static bool leave(struct mesh_node *node, pal_deadline deadline)
 {
 	bool orderly;
 
-	orderly = wait_until(node, nothing_moves, deadline, &node->hurried);
+	orderly = mesh__node_wait_until(node, nothing_moves, deadline, &node->hurried);
 	node->parting = true;
 	mesh__leader_stop(node);
 	mesh__control_remove_all(node);
@@ -112,10 +108,10 @@ static bool leave(struct mesh_node *node, pal_deadline deadline)
 		mesh__port_disown(PAL_TAKE_POINTER(node->requests));
 	mesh__space_run(&node->space);
 	mesh__peer_finish_all(node);
-	if (!wait_until(node, nothing_queued, deadline, &node->hurried) || !wait_for_others(node, deadline)) {
+	if (!mesh__node_wait_until(node, nothing_queued, deadline, &node->hurried) || !wait_for_others(node, deadline)) {
 		orderly = false;
 		mesh__peer_give_up_all(node);
-		wait_until(node, no_links, pal_deadline_after_ms(MESH__FAREWELL_MS), NULL);
+		mesh__node_wait_until(node, no_links, pal_deadline_after_ms(MESH__FAREWELL_MS), NULL);
 	}
 	/* Pairs that have both ends here end too: threads that wait on them must not hold up mesh_node_free. */
 	mesh__space_close(&node->space);
@@ -131,7 +127,7 @@ static bool has_left(struct mesh_node *node)
 static bool leave_once(struct mesh_node *node, pal_deadline deadline)
 {
 	if (node->leaving)
-		return wait_until(node, has_left, deadline, NULL) && node->orderly;
+		return mesh__node_wait_until(node, has_left, deadline, NULL) && node->orderly;
 	node->leaving = true;
 	node->orderly = leave(node, deadline);
 	node->left = true;

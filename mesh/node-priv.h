@@ -52,7 +52,13 @@ struct mesh__peer {
 /* A port on which the leader protocol runs; served by mesh__node_serve, never by callbacks. */
 struct mesh__control {
 	struct mesh_port *port;
-	struct mesh__follower *follower; /* leader: whose requests; NULL at a follower: the leader's orders */
+	enum mesh__control_role {
+		MESH__CONTROL_ORDERS,   /* of the leader, to this node */
+		MESH__CONTROL_REQUESTS, /* leader: of `follower` */
+		MESH__CONTROL_CLAIMS,   /* leader: of whoever has an offer of the leadership */
+		MESH__CONTROL_FOLLOWERS /* what the old leader hands over to this node */
+	} role;
+	struct mesh__follower *follower; /* REQUESTS: whose; NULL when the leader has stopped */
 	bool due;
 	TAILQ_ENTRY(mesh__control) in_due, in_all;
 };
@@ -66,6 +72,7 @@ struct mesh__follower {
 	UT_hash_handle hh;
 	struct mesh_port *orders;
 	unsigned request_ports;
+	bool handed_over; /* by another leader: whom that has introduced it to is not known */
 	struct mesh__guest_list *guest_list;
 	struct mesh__introduction *introductions; /* that it has asked for */
 };
@@ -82,6 +89,13 @@ struct mesh__invite_request {
 	STAILQ_ENTRY(mesh__invite_request) next;
 	struct mesh_port *user_port, *reply;
 	struct mesh__guest_list *guest_list; /* the guest has been counted */
+};
+
+/* Leader: another node takes the leadership. */
+struct mesh__claim_request {
+	STAILQ_ENTRY(mesh__claim_request) next;
+	struct mesh_id node;
+	struct mesh_port *reply;
 };
 
 /* How long a node that has said its last word, and knows that it was read, waits for the other ends to say theirs. */
@@ -103,16 +117,17 @@ struct mesh_node {
 	struct mesh__port_waiters *called; /* whose callback is called at home, the innermost */
 	struct mesh__ready_list senders; /* ports on which somebody waits until more may be sent */
 	bool leader, joining;
+	bool claiming; /* a thread in mesh_node_take_leadership waits for the followers */
 	bool leaving; /* no new members; what is on its way is finished */
 	bool parting; /* no new links either */
 	bool hurried; /* mesh_node_free was called, and a thread in mesh_node_shutdown does not wait any more */
 	bool left, orderly; /* mesh_node_shutdown is through, and lost nothing */
 	unsigned farewell_ms;
-	struct mesh_id leader_id;   /* follower */
-	struct mesh_port *requests; /* follower: to the leader */
+	struct mesh_port *requests; /* follower: to the leader; one that took the leadership from another is its own, too */
 	struct mesh__follower *followers;
 	STAILQ_HEAD(, mesh__invite_request) invite_requests;
-	struct mesh__waiter_list idle_waiters; /* threads in mesh_node_shutdown */
+	STAILQ_HEAD(, mesh__claim_request) claim_requests;
+	struct mesh__waiter_list idle_waiters; /* threads in mesh_node_shutdown and mesh_node_take_leadership */
 	unsigned links_made, links_over_limit;
 };
 
@@ -127,6 +142,12 @@ void mesh__node_serve(struct mesh_node *node);
 void mesh__node_serve_controls(struct mesh_node *node);
 /* Whoever waits for the node as a whole looks again. */
 void mesh__node_wake_idle(struct mesh_node *node);
+/*
+ * Drives or waits until `done`, at most until the deadline, or until *enough, if that is not NULL; whoever sets that wakes
+ * the idle. The lock is held.
+ */
+bool mesh__node_wait_until(
+	struct mesh_node *node, bool (*done)(struct mesh_node *), pal_deadline deadline, const bool *enough);
 /* Of a node that has nothing else any more. */
 void mesh__node_free_memory(struct mesh_node *node);
 
@@ -161,10 +182,17 @@ extern const struct mesh__space_ops mesh__node_space_ops;
 struct mesh__queued mesh__peer_queued_cost(const struct mesh__held *cost);
 bool mesh__peer_has_room(struct mesh__remote *remote, const struct mesh__sending *more, enum mesh__room how);
 
+/* ---- ports of the leader protocol (control-port.c) ---- */
+
+/* Consumes the port, also on failure: -ENOMEM. `follower`: for REQUESTS. */
+int mesh__control_add(struct mesh_node *node, struct mesh_port *port, enum mesh__control_role role,
+	struct mesh__follower *follower);
+/* No longer served; the port is the caller's. */
+struct mesh_port *mesh__control_release(struct mesh_node *node, struct mesh__control *control);
+void mesh__control_remove_all(struct mesh_node *node);
+
 /* ---- leader protocol (leader.c, follower.c) ---- */
 
-int mesh__control_add(struct mesh_node *node, struct mesh_port *port, struct mesh__follower *follower);
-void mesh__control_remove_all(struct mesh_node *node);
 /*
  * Leader, without the lock: everything of mesh_node_invite; consumes the port. `guest_list`: of the follower that asked
  * for it, which has counted the guest; NULL: this program did. On failure the caller counts it off.
@@ -181,9 +209,23 @@ void mesh__leader_peer_freed(struct mesh__peer *peer);
 /* At home: answers those who asked for an invitation, the last time when the node has left; releases the lock for each. */
 void mesh__leader_answer_invites(struct mesh_node *node);
 void mesh__leader_stop(struct mesh_node *node);
+/* A follower that this node leads from now on: with its own account. Consumes the ports, also on failure: -ENOMEM, -EEXIST. */
+int mesh__leader_take_over(struct mesh_node *node, const struct mesh_id *id, struct mesh_port *requests,
+	struct mesh_port *orders);
+/* Makes a pair of sockets for two followers and orders each to use its end. Whether there were any. */
+bool mesh__leader_connect(struct mesh__follower *one, struct mesh__follower *other);
+void mesh__leader_forget(struct mesh_node *node, struct mesh__follower *follower);
 void mesh__follower_serve(struct mesh_node *node, struct mesh__control *control, struct mesh_message *message);
 /* Follower: asks the leader for a link to that peer, once. */
 void mesh__follower_ask(struct mesh_node *node, struct mesh__peer *peer);
+
+/* ---- leadership.c ---- */
+
+void mesh__leadership_serve_claim(struct mesh_node *node, struct mesh__control *control, struct mesh_message *message);
+void mesh__leadership_serve_followers(
+	struct mesh_node *node, struct mesh__control *control, struct mesh_message *message);
+/* At home: hands over to the first who has claimed it; releases the lock meanwhile. */
+void mesh__leadership_hand_over(struct mesh_node *node);
 
 /* ---- the application's side of ports (port.c) ---- */
 

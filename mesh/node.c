@@ -70,6 +70,7 @@ static bool at_home(struct mesh__poller *poller)
 		return false;
 	mesh__node_serve(node); /* another thread may have left something that only a turn does */
 	mesh__leader_answer_invites(node);
+	mesh__leadership_hand_over(node);
 	return mesh__port_run_ready(node);
 }
 
@@ -105,6 +106,37 @@ static void serve_peers(struct mesh_node *node)
 	}
 }
 
+static void serve_control(struct mesh_node *node, struct mesh__control *control, struct mesh_message *message)
+{
+	switch (control->role) {
+	case MESH__CONTROL_ORDERS:
+		mesh__follower_serve(node, control, message);
+		break;
+	case MESH__CONTROL_REQUESTS:
+		mesh__leader_serve(node, control, message);
+		break;
+	case MESH__CONTROL_CLAIMS:
+		mesh__leadership_serve_claim(node, control, message);
+		break;
+	case MESH__CONTROL_FOLLOWERS:
+		mesh__leadership_serve_followers(node, control, message);
+		break;
+	}
+}
+
+/* Nothing more comes on its port. */
+static void end_control(struct mesh_node *node, struct mesh__control *control)
+{
+	struct mesh__follower *follower = control->follower;
+	enum mesh__control_role role = control->role;
+
+	mesh__port_disown(mesh__control_release(node, control));
+	if (role == MESH__CONTROL_FOLLOWERS)
+		node->claiming = false;
+	if (follower)
+		mesh__leader_request_port_ended(node, follower);
+}
+
 void mesh__node_serve_controls(struct mesh_node *node)
 {
 	struct mesh__control *control;
@@ -113,23 +145,13 @@ void mesh__node_serve_controls(struct mesh_node *node)
 	while ((control = TAILQ_FIRST(&node->due_controls))) {
 		message = mesh__port_take(control->port);
 		if (message) {
-			if (node->leader)
-				mesh__leader_serve(node, control, message);
-			else
-				mesh__follower_serve(node, control, message);
+			serve_control(node, control, message);
 			continue;
 		}
 		TAILQ_REMOVE(&node->due_controls, control, in_due);
 		control->due = false;
-		if (mesh__port_end(control->port)) {
-			struct mesh__follower *follower = control->follower;
-
-			TAILQ_REMOVE(&node->controls, control, in_all);
-			mesh__port_disown(control->port);
-			free(control);
-			if (follower)
-				mesh__leader_request_port_ended(node, follower);
-		}
+		if (mesh__port_end(control->port))
+			end_control(node, control);
 	}
 }
 
@@ -200,6 +222,7 @@ static int new_node(const struct mesh_id *id, const struct mesh_node_options *op
 	TAILQ_INIT(&node->controls);
 	TAILQ_INIT(&node->due_controls);
 	STAILQ_INIT(&node->invite_requests);
+	STAILQ_INIT(&node->claim_requests);
 	TAILQ_INIT(&node->ready);
 	TAILQ_INIT(&node->senders);
 	TAILQ_INIT(&node->idle_waiters);
@@ -246,7 +269,6 @@ static int connect_to_inviter(struct mesh_node *node, struct mesh_invitation *in
 
 	if (is_hung_up(invitation->fd))
 		return -ECONNRESET;
-	node->leader_id = invitation->remote_node;
 	peer = mesh__peer_get(node, &invitation->remote_node);
 	if (!peer)
 		return -ENOMEM;
@@ -268,7 +290,7 @@ static int take_first_message(struct mesh_node *node, struct mesh_message *messa
 		return -EPROTO;
 	mesh__space_lock(&node->space);
 	node->requests = mesh_message_take_port(message, initial.requests);
-	result = mesh__control_add(node, mesh_message_take_port(message, initial.orders), NULL);
+	result = mesh__control_add(node, mesh_message_take_port(message, initial.orders), MESH__CONTROL_ORDERS, NULL);
 	node->joining = false;
 	mesh__node_serve(node); /* nodes that were named meanwhile are asked for now */
 	mesh__space_unlock(&node->space);

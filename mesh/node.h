@@ -114,6 +114,39 @@ PAL_EXPORT int mesh_node_invite(struct mesh_node *node, struct mesh_port *port, 
 	struct pal_error *error) PAL_MUST_CHECK;
 
 /*
+ * The same at any other node: the leader makes the invitation, and its descriptor is for this process
+ * to hand on. -ETIMEDOUT, -ECONNRESET (the leader is gone), -ECONNREFUSED (the leader does not invite: max_guests), -EINVAL, -ENOMEM,
+ * -EMFILE, -EPERM, -ESHUTDOWN, -EBADMSG. After -ETIMEDOUT an invitation that is still made is closed, and `port` with it. At
+ * a first leader -ECONNRESET: mesh_node_invite is for that.
+ */
+PAL_EXPORT int mesh_node_invite_by_leader(struct mesh_node *node, struct mesh_port *port, pal_deadline deadline,
+	struct mesh_invitation *ret, struct pal_error *error) PAL_MUST_CHECK;
+
+/*
+ * Offers the leadership: *ret is a port, to be sent to another node in any message; the first node that takes it with
+ * mesh_node_take_leadership leads from then on. This one follows it and stays what it is otherwise: no port and no link is lost, and
+ * what others have asked of it is answered by the new leader. Freeing the port withdraws the offer. Whoever
+ * has the port can take the leadership: who leads can end any other's membership (mesh_node_evict).
+ * mesh_node_invite and _evict work at the new leader only. -EOPNOTSUPP (not the leader), -ENOMEM, -EINVAL, -EPERM, -ESHUTDOWN.
+ */
+PAL_EXPORT int mesh_node_offer_leadership(struct mesh_node *node, struct mesh_port **ret, struct pal_error *error)
+	PAL_MUST_CHECK;
+
+/*
+ * Takes the leadership that was offered with that port, which is consumed, also on failure; the old leader must know
+ * this node: it was invited there. Waits until the old leader has handed it over. After -ETIMEDOUT it may
+ * still come (mesh_node_is_leader), and a second try is -EALREADY. -ECONNREFUSED (another node was faster, the offer was withdrawn,
+ * or the old leader is leaving or gone), -EALREADY (this node leads, or tries to), -EXDEV (the port is of another node of this process),
+ * -ENOMEM, -EINVAL, -EPERM, -ESHUTDOWN. The old leader should not end without mesh_node_shutdown, which waits until all
+ * nodes know of the new one: those that do not when it dies have no leader any more. Their links and ports
+ * remain, and what they want of nodes that they have not met fails.
+ */
+PAL_EXPORT int mesh_node_take_leadership(struct mesh_node *node, struct mesh_port *offer, pal_deadline deadline,
+	struct pal_error *error) PAL_MUST_CHECK;
+
+PAL_EXPORT bool mesh_node_is_leader(struct mesh_node *node);
+
+/*
  * Ends the membership of an invited node for it; `id` is the local_node of its
  * invitation. For one that has not joined and shall not any more, or one whose
  * process is dead while something else holds its descriptors (a fork of it),

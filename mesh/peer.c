@@ -159,8 +159,9 @@ static struct mesh__remote *remote_by_id(struct mesh__space *space, const struct
 		peer = mesh__peer_get(node, id);
 		if (!peer)
 			return NULL;
-		/* The leader knows every node there is, so one that it does not know is gone. */
-		mesh__peer_set_task(node, peer, node->leader ? MESH__TASK_LOSE : MESH__TASK_CONNECT);
+		/* The first leader knows every node there is, so one that it does not know is gone. */
+		mesh__peer_set_task(
+			node, peer, node->leader && !node->requests ? MESH__TASK_LOSE : MESH__TASK_CONNECT);
 	}
 	return mesh__remote_ref(&peer->remote);
 }
@@ -235,7 +236,7 @@ void mesh__peer_lose(struct mesh_node *node, struct mesh__peer *peer)
 	mesh__leader_peer_lost(peer);
 	drop_parked(peer);
 	mesh__space_lost(&node->space, &peer->remote);
-	if (!node->leader && mesh__id_equal(&peer->remote.id, &node->leader_id))
+	if (node->requests && mesh__port_end(node->requests))
 		leader_is_lost(node);
 	mesh__remote_unref(&peer->remote);
 }

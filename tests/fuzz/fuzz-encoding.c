@@ -173,6 +173,13 @@ static void check_fd(struct mesh_message *message, size_t index)
 	close(fd);
 }
 
+static void take_follower(void *message, const struct mesh_id *node, size_t requests, size_t orders)
+{
+	must(!mesh__id_is_zero(node));
+	check_port(message, requests);
+	check_port(message, orders);
+}
+
 /* Each in a message of its own, for what it names is taken out. */
 static void check_control(struct mesh_message *message, uint8_t kind)
 {
@@ -180,6 +187,7 @@ static void check_control(struct mesh_message *message, uint8_t kind)
 	struct mesh__initial initial;
 	struct mesh__request request;
 	struct mesh__order order;
+	struct mesh__claim claim;
 	struct mesh_invitation invitation = MESH_INVITATION_INIT;
 
 	if (kind == 0 && mesh__control_read_initial(message, &initial, &error) == 0) {
@@ -201,6 +209,10 @@ static void check_control(struct mesh_message *message, uint8_t kind)
 	} else if (kind == 3) {
 		must(mesh__control_read_invitation(message, &invitation, &error) <
 		        0); /* none is a socket */
+	} else if (kind == 4 && mesh__control_read_claim(message, &claim, &error) == 0) {
+		check_port(message, claim.kind == MESH__CLAIM_MORE_PORTS ? claim.port : claim.reply);
+	} else if (kind == 5) {
+		must(mesh__control_read_followers(message, take_follower, message, &error) <= 0);
 	}
 }
 

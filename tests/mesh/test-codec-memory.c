@@ -117,6 +117,23 @@ static int write_invite(int n)
 	return end(mesh__control_write_invite_request(ports[0], ports[1], &written));
 }
 
+static int write_claim(int n)
+{
+	struct mesh_port *port = some_port();
+
+	until_failure = n;
+	return end(mesh__control_write_claim(&node, port, &written));
+}
+
+static int write_followers(int n)
+{
+	const struct mesh__handed_over list[] = {
+	        {node, some_port(), some_port()}, {node, some_port(), some_port()}};
+
+	until_failure = n;
+	return end(mesh__control_write_followers(list, 2, &written));
+}
+
 static int write_order(int n)
 {
 	int fd = some_link();
@@ -202,7 +219,7 @@ static int from_text(int n)
 	return r;
 }
 
-static int (*const operations[])(int n) = {write_initial, write_request, write_invite, write_order,
+static int (*const operations[])(int n) = {write_initial, write_request, write_invite, write_claim, write_followers, write_order,
         write_invitation, read_order, write_much, to_text, from_text};
 
 START_TEST(without_memory_an_operation_fails_and_leaves_nothing)

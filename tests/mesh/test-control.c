@@ -345,6 +345,82 @@ START_TEST(writing_without_a_port_consumes_the_others)
 }
 END_TEST
 
+START_TEST(a_claim_of_the_leadership)
+{
+	const struct mesh_id node = id_from(0x10);
+	struct mesh__claim claim;
+	struct mesh_message *message;
+	struct pal_error error;
+
+	ck_assert_int_eq(mesh__control_write_claim(&node, some_port(), &message), 0);
+	check_is_vector(message, vector_find("chan((NodeId,Sender<Followers>))"));
+	ck_assert_ok(mesh__control_read_claim(message, &claim, &error), &error);
+	ck_assert_int_eq(claim.kind, MESH__CLAIM_LEADERSHIP);
+	check_id(&claim.node, 0x10);
+	ck_assert_uint_eq(claim.reply, 0);
+	mesh_message_free(message);
+}
+END_TEST
+
+static void note_follower(void *arg, const struct mesh_id *node, size_t requests, size_t orders)
+{
+	unsigned *count = arg;
+
+	check_id(node, *count ? 0x20 : 0x10);
+	ck_assert_uint_eq(requests, 2 * *count);
+	ck_assert_uint_eq(orders, 2 * *count + 1);
+	++*count;
+}
+
+START_TEST(followers_that_are_handed_over)
+{
+	struct mesh__handed_over list[] = {{id_from(0x10), some_port(), some_port()},
+	        {id_from(0x20), some_port(), some_port()}};
+	struct mesh_message *message;
+	struct pal_error error;
+	unsigned count = 0;
+
+	ck_assert_int_eq(mesh__control_write_followers(list, 2, &message), 0);
+	check_is_vector(message, vector_find("chan(Followers[2])"));
+	ck_assert_ok(mesh__control_read_followers(message, note_follower, &count, &error), &error);
+	ck_assert_uint_eq(count, 2);
+	mesh_message_free(message);
+	ck_assert_int_eq(mesh__control_write_followers(NULL, 0, &message), 0);
+	check_is_vector(message, vector_find("chan(Followers[0])"));
+	ck_assert_ok(mesh__control_read_followers(message, note_follower, &count, &error), &error);
+	ck_assert_uint_eq(count, 2);
+	mesh_message_free(message);
+}
+END_TEST
+
+static void refuse_followers(void *arg, const struct mesh_id *node, size_t requests, size_t orders)
+{
+	(void)arg;
+	(void)node;
+	(void)requests;
+	(void)orders;
+	ck_abort_msg("a follower was taken from a list that is none");
+}
+
+/* Each byte of two followers cut away, and then each changed: nothing is taken before all was read. */
+START_TEST(a_spoilt_list_of_followers_gives_none)
+{
+	const struct vector *vector = vector_find("chan(Followers[2])");
+	struct pal_error error;
+
+	for (size_t size = 0; size < vector->size; size++) {
+		struct mesh_message *message = mesh_message_new(vector->bytes, size);
+
+		for (int i = 0; i < 4; i++)
+			ck_assert_int_eq(mesh_message_put_port(message, some_port()), 0);
+		ck_assert_int_eq(mesh__control_read_followers(
+		                         message, refuse_followers, NULL, &error),
+		        -EBADMSG);
+		mesh_message_free(message);
+	}
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("mesh/control");
@@ -359,6 +435,9 @@ static Suite *make_suite(void)
 	tcase_add_test(vectors, an_invitation_in_a_message);
 	tcase_add_test(vectors, a_channel_may_grow_by_a_port);
 	tcase_add_test(vectors, writing_without_a_port_consumes_the_others);
+	tcase_add_test(vectors, a_claim_of_the_leadership);
+	tcase_add_test(vectors, followers_that_are_handed_over);
+	tcase_add_test(hostile, a_spoilt_list_of_followers_gives_none);
 	tcase_add_loop_test(
 	        hostile, what_is_wrong_is_refused_and_named, 0, PAL_ARRAY_LENGTH(refusals));
 	tcase_add_test(hostile, an_invitation_must_bring_a_link);
