@@ -81,18 +81,34 @@ static bool is_unread(struct mesh_node *node)
 	return false;
 }
 
-/* Until the other ends have said their last word, too. One that has read all and stays open must not hold this node. */
+/* The kernel does not say when the other end has read: how often to look while it has the time of a farewell. */
+#define LOOKS_PER_FAREWELL 20u
+
+static pal_deadline earlier(pal_deadline a, pal_deadline b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * Until the other ends have said their last word, too. One that has read all and stays open must not hold this
+ * node: that one has the time of a farewell.
+ */
 static bool wait_for_others(struct mesh_node *node, pal_deadline deadline)
 {
-	bool unread;
+	pal_deadline farewell = PAL_DEADLINE_NONE;
+	bool unread = false, was_unread = true;
 
 	do {
-		pal_deadline farewell = pal_deadline_after_ms(node->farewell_ms);
+		pal_deadline look = pal_deadline_after_ms(node->farewell_ms / LOOKS_PER_FAREWELL + 1);
 
 		unread = is_unread(node);
-		if (mesh__node_wait_until(node, no_links, farewell < deadline ? farewell : deadline, &node->hurried))
+		if (unread || was_unread)
+			farewell = pal_deadline_after_ms(node->farewell_ms);
+		was_unread = unread;
+		if (mesh__node_wait_until(node, no_links, earlier(earlier(look, farewell), deadline), &node->hurried))
 			return true;
-	} while (unread && !node->hurried && pal_deadline_left_ms(deadline) != 0);
+	} while (!node->hurried && pal_deadline_left_ms(deadline) != 0 &&
+		 (unread || pal_deadline_left_ms(farewell) != 0));
 	return false;
 }
 
