@@ -21,7 +21,16 @@ static const uint64_t answer = 42;
 
 /* ---- the floors: raw processes at the other end of a pair of sockets ---- */
 
-static int forking = -1, living = -1;
+/*
+ * Who wakes another process that then waits for it is followed on the same CPU, or not, as it happened to be the first
+ * time: that would be measured, and not what is done. So the processes that live on are bound, to the caller's
+ * CPU or to another one.
+ */
+enum place { SAME_CPU, OTHER_CPU, PLACES };
+static const char *const alive_names[] = {"isolate.pool.reuse", "isolate.pool.reuse.twocpu"};
+
+static int forking = -1, living[PLACES] = {-1, -1};
+static enum place place;
 
 static uint64_t exchange(int socket)
 {
@@ -68,8 +77,9 @@ static int start_raw(void (*serve)(int socket))
 		bench_die("fork");
 	if (pid == 0) {
 		close(ends[0]);
-		if (living >= 0)
-			close(living);
+		for (int i = 0; i < PLACES; i++)
+			if (living[i] >= 0)
+				close(living[i]);
 		serve(ends[1]);
 		_exit(0);
 	}
@@ -89,13 +99,13 @@ static void run_forking(unsigned count)
 static void run_living(unsigned count)
 {
 	while (count--)
-		if (exchange(living) != answer)
+		if (exchange(living[place]) != answer)
 			bench_die("the answer");
 }
 
 /* ---- procmesh ---- */
 
-static struct isolate_pool *each, *reused;
+static struct isolate_pool *each, *reused[PLACES];
 
 static int give_answer(struct isolate_writer *out, const void *in, size_t in_size)
 {
@@ -132,7 +142,7 @@ static void run_pool(unsigned count)
 
 static void run_reused(unsigned count)
 {
-	call(reused, count);
+	call(reused[place], count);
 }
 
 static const struct bench_candidate forked[] = {
@@ -147,24 +157,38 @@ static const struct bench_candidate alive[] = {
 	{.name = NULL},
 };
 
+/* Whether there are so many CPUs. */
+static bool start_alive(enum place where)
+{
+	if (!bench_cpu(where))
+		return false;
+	living[where] = start_raw(answer_each);
+	reused[where] = start_pool(UINT32_MAX);
+	return true;
+}
+
 int main(void)
 {
-	living = start_raw(answer_each);
+	bool two = start_alive(SAME_CPU) && start_alive(OTHER_CPU);
+
+	bench_all_cpus();
 	forking = start_raw(fork_for_each);
 	each = start_pool(1);
-	reused = start_pool(UINT32_MAX);
 	bench_grow_to(LARGE);
 	bench_run(&(struct bench_measure){.name = "isolate.pool.8B.8GiB",
 		.unit = "us",
 		.batch = 50,
 		.rounds = 51,
 		.candidates = forked});
-	bench_run(&(struct bench_measure){.name = "isolate.pool.reuse",
-		.unit = "us",
-		.batch = 200,
-		.rounds = 51,
-		.candidates = alive});
-	isolate_pool_free(reused);
+	bench_one_cpu();
+	for (place = SAME_CPU; place < (two ? PLACES : OTHER_CPU); place++)
+		bench_run(&(struct bench_measure){.name = alive_names[place],
+			.unit = "us",
+			.batch = 200,
+			.rounds = 51,
+			.candidates = alive});
+	for (int i = 0; i < PLACES; i++)
+		isolate_pool_free(reused[i]);
 	isolate_pool_free(each);
 	return 0;
 }

@@ -175,19 +175,44 @@ void bench_grow_to(size_t bytes)
 	memset(filler, 1, bytes - have); /* kept until the end */
 }
 
-void bench_one_cpu(void)
+/* Those that the program was started with. */
+static const cpu_set_t *allowed_cpus(void)
 {
-	cpu_set_t allowed, one;
+	static cpu_set_t allowed;
 
-	if (sched_getaffinity(0, sizeof allowed, &allowed) < 0)
+	if (!CPU_COUNT(&allowed) && sched_getaffinity(0, sizeof allowed, &allowed) < 0)
 		bench_die("sched_getaffinity");
+	return &allowed;
+}
+
+static void use_cpus(const cpu_set_t *cpus)
+{
+	if (sched_setaffinity(0, sizeof *cpus, cpus) < 0)
+		bench_die("sched_setaffinity");
+}
+
+bool bench_cpu(unsigned n)
+{
+	const cpu_set_t *allowed = allowed_cpus();
+	cpu_set_t one;
+
 	CPU_ZERO(&one);
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (!CPU_ISSET(cpu, &allowed))
+		if (!CPU_ISSET(cpu, allowed) || n--)
 			continue;
 		CPU_SET(cpu, &one);
-		break;
+		use_cpus(&one);
+		return true;
 	}
-	if (sched_setaffinity(0, sizeof one, &one) < 0)
-		bench_die("sched_setaffinity");
+	return false;
+}
+
+void bench_one_cpu(void)
+{
+	bench_cpu(0);
+}
+
+void bench_all_cpus(void)
+{
+	use_cpus(allowed_cpus());
 }

@@ -45,8 +45,12 @@ void bench_resume(void);
 
 /* Makes the resident memory of this process at least `bytes`, in small pages. */
 void bench_grow_to(size_t bytes);
-/* Binds this process, and what it starts from now on, to one CPU. */
+/* Binds this thread, and what it starts from now on, to one CPU. */
 void bench_one_cpu(void);
+/* To the nth of those that it may use, from 0; false: there are not so many. */
+bool bench_cpu(unsigned n);
+/* To all of them again. */
+void bench_all_cpus(void);
 
 /* Prints what failed, with errno, and exits: a benchmark has nothing to recover. */
 void bench_die(const char *what) __attribute__((noreturn));
