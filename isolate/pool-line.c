@@ -12,19 +12,23 @@
 
 #include <pal/util-priv.h>
 
-ssize_t isolate__line_peek(int line, int *ret_fd)
+/* What comes before the one descriptor that a copy sends, once SO_PASSCRED is set. */
+#define SENDER_SIZE CMSG_SPACE(sizeof(struct ucred))
+
+/* `before`: bytes of other control data. *ret_sent: that there is a message, which may be empty, and not the end. */
+static ssize_t peek(int line, size_t before, int *ret_fd, bool *ret_sent)
 {
 	union {
 		struct cmsghdr alignment;
-		char room[CMSG_SPACE(sizeof(int))];
+		char room[SENDER_SIZE + CMSG_SPACE(sizeof(int))];
 	} control;
 	char byte;
 	struct iovec part = {.iov_base = &byte, .iov_len = 1};
 	struct msghdr message = {.msg_iov = &part,
 		.msg_iovlen = 1,
 		.msg_control = &control,
-		.msg_controllen = CMSG_LEN(sizeof(int))}; /* a copy sends no more than one */
-	const struct cmsghdr *sent;
+		.msg_controllen = before + CMSG_LEN(sizeof(int))};
+	struct cmsghdr *sent;
 	ssize_t size;
 
 	*ret_fd = -1;
@@ -33,12 +37,20 @@ ssize_t isolate__line_peek(int line, int *ret_fd)
 	while (size < 0 && errno == EINTR);
 	if (size < 0)
 		return -errno;
-	sent = CMSG_FIRSTHDR(&message);
-	if (sent && sent->cmsg_level == SOL_SOCKET && sent->cmsg_type == SCM_RIGHTS)
-		memcpy(ret_fd, CMSG_DATA(sent), sizeof *ret_fd);
-	else if (message.msg_flags & MSG_CTRUNC)
-		return -EMFILE;
-	return size;
+	*ret_sent = size > 0;
+	for (sent = CMSG_FIRSTHDR(&message); sent; sent = CMSG_NXTHDR(&message, sent)) {
+		*ret_sent = true;
+		if (sent->cmsg_level == SOL_SOCKET && sent->cmsg_type == SCM_RIGHTS)
+			memcpy(ret_fd, CMSG_DATA(sent), sizeof *ret_fd);
+	}
+	return *ret_fd < 0 && message.msg_flags & MSG_CTRUNC ? -EMFILE : size;
+}
+
+ssize_t isolate__line_peek(int line, int *ret_fd)
+{
+	bool sent;
+
+	return peek(line, 0, ret_fd, &sent);
 }
 
 void isolate__line_drop(int line)
@@ -70,13 +82,12 @@ static const struct pal_private_layout layout = {.count = 1, .places = places};
 
 static bool take_stray(int line, struct stray *stray)
 {
-	bool held = pal_private_begin();
-	ssize_t size = isolate__line_peek(line, &stray->fd);
+	bool held = pal_private_begin(), sent = false;
 
-	if (size >= 0)
+	if (peek(line, SENDER_SIZE, &stray->fd, &sent) >= 0 && sent)
 		isolate__line_drop(line);
 	pal_private_end(held);
-	return size >= 0;
+	return sent;
 }
 
 void isolate__slot_close_line(struct isolate__slot *slot)
@@ -88,6 +99,8 @@ void isolate__slot_close_line(struct isolate__slot *slot)
 	if (poll(&unread, 1, 0) > 0) {
 		struct stray stray = {.fd = -1};
 
+		/* Then an empty message has something that the end of the line has not. */
+		(void)setsockopt(slot->line, SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int));
 		pal_private_add(&stray.private, &layout);
 		for (int i = 0; i < ISOLATE__LINE_MESSAGES && take_stray(slot->line, &stray); i++)
 			isolate__slot_close_slowly(slot, &stray.fd);
