@@ -253,7 +253,7 @@ static int send_lingering_sockets(struct isolate_writer *out, const void *in, si
 	for (size_t i = 0; i < in_size; i++) {
 		int peer, fd = lingering_socket(&peer);
 
-		if (send(line, "", 0, 0) < 0 || pal_socket_send(line, "", 1, &fd, 1) < 0)
+		if (pal_socket_send(line, "", 1, &fd, 1) < 0)
 			abort();
 		if (fork() == 0) {
 			close(fd);
